@@ -1,0 +1,3 @@
+//! The synchronous core of tickcast: batch in, batch out; no clock, no threads, no I/O but the hub's one `send`.
+
+pub mod record;

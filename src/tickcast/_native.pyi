@@ -1,0 +1,355 @@
+"""The one door to the Rust core: batch in, batch out, the GIL released, no clock, no I/O but the hub's one ``send``.
+
+Records cross as plain bytes in the layout of :data:`tickcast.model.record.RECORD` (64 bytes each): use
+:func:`tickcast.model.record.record_bytes` on the way in and :func:`tickcast.model.record.records_from` on the way out.
+Every time is nanoseconds since 1970 UTC and is passed in by the caller.
+"""
+
+from collections.abc import Buffer, Mapping, Sequence
+from typing import Final, final
+
+__version__: Final[str]
+
+# ------------------------------------------------------------------ values
+
+def instrument_id(name: str) -> int:
+    """xxh3-64 of ``VENUE:SYMBOL``; the same id in every process and language."""
+
+def parse_decimal(text: str) -> tuple[int, int]:
+    """Exact ``(mantissa, scale)`` of a decimal text such as ``185.40``, ``-1e-7``, ``1E3``.
+
+    The digits of the text survive: ``185.40`` is ``(18540, 2)``. Trailing zeros are given up only where the mantissa
+    would not fit in 64 bits.
+
+    Raises:
+        ValueError: not a decimal number (NaN and infinity are none), or does not fit exactly.
+    """
+
+def format_decimal(mantissa: int, scale: int) -> str:
+    """Text of ``mantissa / 10**scale`` with exactly ``scale`` digits behind the point, never an exponent."""
+
+# ------------------------------------------------------------------ decode: wire formats and books
+
+@final
+class SoupFrames:
+    """What :func:`soup_split` found; a SoupBinTCP 3.00 packet is length (u16), type (1 byte), payload."""
+
+    consumed: int
+    """Bytes that were whole packets; keep the rest for the next read."""
+    messages: bytes
+    """Payloads of the sequenced (``S``) packets, each preceded by its u16 length: the block that ItchDecoder takes."""
+    sequenced: int
+    """Number of those payloads."""
+    control: list[tuple[str, bytes]]
+    """Every other packet in order: type letter, payload."""
+
+def soup_split(data: Buffer) -> SoupFrames:
+    """Split a TCP stream of SoupBinTCP 3.00 into packets.
+
+    Raises:
+        ValueError: a packet of length 0, or of an unknown type; the stream cannot be trusted any more.
+    """
+
+@final
+class Decoded:
+    """What one call decoded."""
+
+    records: bytes
+    """Whole events, in order."""
+    instruments: list[Mapping[str, object]]
+    """Stock directory entries met, as field name to value (ITCH section names in snake case)."""
+    messages: int
+    """Messages understood."""
+    dead: list[tuple[int, str, bytes]]
+    """Messages not understood: offset in the block, reason, the raw bytes. At most 100 a call; ``dead_count`` counts all."""
+    dead_count: int
+    unpriced: int
+    """Executions, cancels, deletes and replaces of an order that was never seen (a block that starts in mid-session)."""
+
+@final
+class ItchDecoder:
+    """Nasdaq TotalView-ITCH 5.0 to records, with an order-by-order book for each stock.
+
+    Emits trades (``E``, ``C`` if printable, ``P``, ``Q`` with shares above 0), busts (``B``), best bid and ask whenever
+    one of them changes (both rows in one event if both change), status (``H``, ``S``, ``h``, ``J``), imbalances (``I``),
+    notices (``W``, ``V``, ``L``, ``Y``, ``K``, ``N``, ``O``). ``ts_event`` = midnight + the message's nanoseconds.
+    ``seq`` of a record is the sequence number of its message; ``id`` of a trade is its match number; ``side`` of an
+    execution is the aggressor's (opposite of the resting order's). Trades below the stock's round lot have the
+    condition ODD_LOT, crosses AUCTION (and OPENING or CLOSING), ``P`` HIDDEN.
+    """
+
+    def __init__(self, venue: str, midnight_ns: int, *, symbols: Sequence[str] | None = None, depth: int = 0) -> None:
+        """``symbols`` limits what is decoded (ITCH stock names); ``depth`` levels a side are published as book rows."""
+
+    def decode(self, block: Buffer, first_seq: int, ts_recv: int) -> Decoded:
+        """Decode messages, each preceded by its length (u16): ``first_seq`` is the sequence number of the first.
+
+        Damage: what was decoded before it is kept; a message of unknown type or wrong length is a dead letter; a length
+        that runs past the end of the block ends it, as a dead letter.
+        """
+
+    def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
+        """Bids and asks of a stock, best first: price text, shares, number of orders."""
+
+    def snapshot(self, ts_recv: int) -> bytes:
+        """Best bid and ask and status of every stock, flagged SNAPSHOT: for a late joiner."""
+
+    @property
+    def orders(self) -> int:
+        """Orders in all books."""
+
+def itch_messages(block: Buffer) -> list[dict[str, object]]:
+    """Every message of a block as a dict: ``type`` and the specification's fields in snake case, prices as text.
+
+    For tools and tests; the live path never builds these.
+
+    Raises:
+        ValueError: a message of unknown type or wrong length.
+    """
+
+@final
+class LevelBook:
+    """A price-level book of one instrument: exact decimals in, best bid and offer and top levels out."""
+
+    def __init__(self, instrument: int) -> None: ...
+    def clear(self) -> None: ...
+    def apply(
+        self,
+        bids: Sequence[tuple[str, str]],
+        asks: Sequence[tuple[str, str]],
+        *,
+        seq: int,
+        ts_event: int,
+        ts_recv: int,
+        flags: int = 0,
+        levels: bool = False,
+    ) -> bytes:
+        """Set levels (size 0 deletes); returns one event: bid and ask rows if the best changed, level rows if asked.
+
+        Raises:
+            ValueError: a text is no decimal; the book is unchanged.
+        """
+
+    def best(self) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
+        """Best bid and best ask as (price, size) texts, None for an empty side."""
+
+    def top(self, depth: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Best ``depth`` bids and asks as (price, size) texts, best first."""
+
+    @property
+    def crossed(self) -> bool:
+        """Best bid at or above best ask: the book is wrong."""
+
+# ------------------------------------------------------------------ normalise
+
+@final
+class Dedup:
+    """Forgets nothing within a bounded window: first arrival of a composite key wins.
+
+    The key of a trade, bust or correction is (instrument, kind, id); of anything with a venue sequence (instrument, kind, seq, price,
+    size, detail); records with neither, and those flagged SNAPSHOT, always pass. An event passes or falls as a whole.
+    """
+
+    def __init__(self, window: int) -> None:
+        """Keep the last ``window`` keys."""
+
+    def filter(self, records: Buffer) -> bytes:
+        """The records that were not seen before, in order."""
+
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+@final
+class LastRecords:
+    """Newest bid, ask, status, previous close and trade of each instrument of a feed: what a late joiner is told."""
+
+    def __init__(self) -> None: ...
+    def update(self, records: Buffer) -> None: ...
+    def snapshot(self) -> bytes:
+        """Everything kept, each row an event, flagged SNAPSHOT."""
+
+    def clear(self) -> None: ...
+
+# ------------------------------------------------------------------ latest and fanout
+
+CHANNEL_PRICE: Final = 0
+CHANNEL_TRADES: Final = 1
+MODE_MERGE: Final = 0
+MODE_ALL: Final = 1
+RATE_CLASSES: Final[tuple[int, ...]]
+"""(0, 1, 2, 5, 10, 20); 0 is unfiltered."""
+PRICE_FIELDS: Final[tuple[str, ...]]
+"""Names of the fields of ``price`` in wire order; bit i of a field mask is the i-th name."""
+
+@final
+class Applied:
+    records: int
+    unknown: int
+    """Records of an instrument without a definition; they were not applied."""
+    late: int
+    """Trades older than the current one by event time; counted in volume and seq, no new price."""
+    changed: int
+    """Topics (instruments and securities) that changed."""
+
+@final
+class Position:
+    """Where a subscription stands: what an ack says."""
+
+    state: str
+    epoch: int
+    seq: int
+
+@final
+class Flushed:
+    unsent: list[tuple[int, bytes]]
+    """(client, bytes) that the socket did not take, or whose client has no descriptor: write them to its transport, in order, now.
+    Until ``drained`` is called for the client, nothing more is gathered for it."""
+    slow: list[int]
+    """Clients over their limit of unsent bytes or of time without draining: close them with 4701."""
+    broken: list[int]
+    """Clients whose socket failed."""
+    next_ns: int
+    """When the next flush has something to do; 0 = not before the next ``apply``."""
+    frames: int
+    """Frames encoded."""
+    updates: int
+    """Update frames handed to clients (the deliveries)."""
+    bytes: int
+    writes: int
+
+@final
+class Hub:
+    """Latest state, session statistics and consolidation of every instrument; counters, subscriptions, conflation, gathering.
+
+    A *topic* is what a client can subscribe to: an instrument by ``VENUE:SYMBOL`` or a security by its bare name. The
+    hub holds newest state per topic and a dirty set per client, never a queue of messages per client (but for the
+    bounded buffer of mode ``all``). See ``docs/concepts/hub.md``.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        history_count: int = 256,
+        history_ns: int = 300_000_000_000,
+        quantum_max_ns: int = 10_000_000,
+        buffer_max: int = 262_144,
+        unsent_max: int = 1_048_576,
+        undrained_max_ns: int = 30_000_000_000,
+        field_sets_max: int = 16,
+        exclude_conditions: int = 3,
+    ) -> None:
+        """``epoch``: the first to give out; it and all above must never have been used. ``exclude_conditions``: trades with one of these
+        conditions set no price (they count in volume and seq)."""
+
+    # what is known of the world
+    def define(self, definitions: Sequence[object], now_ns: int) -> int:
+        """Take :class:`tickcast.model.instrument.Definition` objects; repeats are harmless. Returns how many are new."""
+
+    def set_calendar(self, name: str, starts: Sequence[int], wall_clock: bool) -> None:
+        """Session starts of a calendar, ascending. With ``wall_clock`` a session also rolls when ``tick`` passes its start; without
+        (replays) only when a trade's event time does."""
+
+    def apply(self, records: Buffer, now_ns: int, texts: Sequence[str | None] | None = None) -> Applied:
+        """Apply whole events. Order of time, busts, corrections and consolidation as the design says."""
+
+    def set_feed_state(self, feed: str, state: int, reason: str, now_ns: int) -> int:
+        """Overlay: every instrument of the feed is at best this (``State.LIVE`` lifts it). Returns how many topics changed."""
+
+    def tick(self, now_ns: int) -> None:
+        """Let time pass: session rolls by the clock."""
+
+    # lookups
+    def price(self, symbol: str, strings: bool = False) -> bytes | None:
+        """The whole state of a topic as one JSON object (REST's), or None if there is no such topic."""
+
+    def position(self, symbol: str, channel: int) -> Position | None: ...
+    def topics(self) -> int: ...
+
+    # clients
+    def open(self, fd: int) -> int:
+        """A new client; ``fd`` -1 = everything goes through the transport."""
+
+    def close(self, client: int) -> None:
+        """Forget a client; the descriptor is not closed."""
+
+    def configure(self, client: int, *, strings: bool, batch: bool) -> None:
+        """Numbers as strings; many updates in one message (a JSON array)."""
+
+    def subscribe(
+        self, client: int, channel: int, symbol: str, rate: int, fields: int, mode: int, now_ns: int
+    ) -> Position | None:
+        """Begin (or change) a subscription; its snapshot goes out with the next flush, behind what ``reply`` queued before.
+
+        ``rate`` is a class of RATE_CLASSES, ``fields`` a mask (0 = all). None = no such symbol. On ``trades`` there is no snapshot.
+        Again with the same values: no change, no new snapshot.
+        """
+
+    def unsubscribe(self, client: int, channel: int, symbol: str) -> bool: ...
+    def subscriptions(self, client: int) -> list[tuple[int, str, int, int, int]]:
+        """(channel, symbol, rate class, fields, mode) of each."""
+
+    def resume(
+        self,
+        client: int,
+        channel: int,
+        symbol: str,
+        now_ns: int,
+        *,
+        epoch: int = 0,
+        seq: int = 0,
+        last_seen_ns: int = 0,
+        precision_ns: int = 1,
+    ) -> str | None:
+        """Pick up after ``epoch, seq`` (or after the timestamp, known to ``precision_ns``), right after ``subscribe``.
+
+        None = recovered: the pending snapshot is withdrawn unless something changed; missed trades are queued. Otherwise the reason
+        (``epoch_changed``, ``ahead``, ``too_old``, ``unknown``), and the snapshot goes out.
+        """
+
+    def sync(self, client: int, now_ns: int) -> list[tuple[int, str, int, int, int, int, int, int]]:
+        """Put what is pending of the client into its buffer and answer with the counters.
+
+        (channel, symbol, epoch, seq, published, delivered, merged, lost) of each subscription; published = delivered + merged + lost.
+        """
+
+    def reply(self, client: int, payload: Buffer) -> None:
+        """Queue one text message before all data that later calls cause."""
+
+    def control(self, client: int, opcode: int, payload: Buffer = b"") -> None:
+        """Queue a control frame: 8 close, 9 ping, 10 pong."""
+
+    def flush(self, now_ns: int, only: int = -1) -> Flushed:
+        """Encode what is due, gather each client's frames and send them with one call each; ``only`` one client's control and snapshots."""
+
+    def drained(self, client: int) -> None:
+        """The transport's own buffer is empty again: the client gets newest state from now on."""
+
+    def unsent(self, client: int) -> int: ...
+    def memory(self) -> Mapping[str, int]:
+        """Sizes and bounds for metrics: clients, subscriptions, topics, frames held, buffered bytes, history entries."""
+
+# ------------------------------------------------------------------ the wire: RFC 6455, server side
+
+@final
+class FrameReader:
+    """Reads a client's WebSocket frames (RFC 6455 section 5): masks, fragments, control frames, UTF-8. Holds memory only while a frame is unfinished."""
+
+    def __init__(self, max_size: int) -> None:
+        """``max_size``: of a message, in bytes."""
+
+    def feed(self, data: Buffer) -> list[tuple[int, bytes]]:
+        """(opcode, payload) of every complete message and control frame: 1 text, 2 binary, 8 close, 9 ping, 10 pong.
+
+        Raises:
+            ProtocolError: ``args`` = (close code 1002, 1007 or 1009, reason); frames before the damage come first, with the next call raising.
+        """
+
+    @property
+    def pending(self) -> int:
+        """Bytes of an unfinished frame or message held; 0 = between messages."""
+
+class ProtocolError(Exception):
+    """The peer broke RFC 6455: (close code, reason)."""

@@ -1,0 +1,13 @@
+"""The clock seam: stages take a :data:`tickcast.ports.Clock` and never read the time themselves."""
+
+import time
+
+
+def now_ns() -> int:
+    """Wall clock, ns since 1970 UTC: for everything that is compared with an exchange's time."""
+    return time.time_ns()
+
+
+def monotonic_ns() -> int:
+    """Monotonic clock, ns since an arbitrary point: for time-outs and intervals."""
+    return time.monotonic_ns()

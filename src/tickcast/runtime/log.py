@@ -1,0 +1,49 @@
+"""Structured logs: JSON or pretty, with the stage as logger name."""
+
+import logging
+import sys
+from typing import Any, Literal, cast
+
+import structlog
+
+LogFormat = Literal["json", "pretty", "auto"]
+
+
+def configure(*, level: str = "INFO", log_format: LogFormat = "auto", **context: Any) -> None:
+    """Set up logging to stderr once per process; ``context`` (process, role) stands in every line.
+
+    ``auto`` is pretty on a terminal and JSON elsewhere.
+    """
+    pretty = log_format == "pretty" or (log_format == "auto" and sys.stderr.isatty())
+    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if not pretty:
+        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**context)
+
+
+def get_logger(stage: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a stage: its name is the stage's."""
+    return cast("structlog.stdlib.BoundLogger", structlog.stdlib.get_logger(f"tickcast.{stage}"))
