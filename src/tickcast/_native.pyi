@@ -328,6 +328,12 @@ class Hub:
         """The transport's own buffer is empty again: the client gets newest state from now on."""
 
     def unsent(self, client: int) -> int: ...
+    def quiet(self, before_ns: int) -> list[int]:
+        """Clients to which no message has been sent since ``before_ns``: those that are due a heartbeat.
+
+        A client that was just opened counts from its first ``flush``.
+        """
+
     def memory(self) -> Mapping[str, int]:
         """Sizes and bounds for metrics: clients, subscriptions, topics, frames held, buffered bytes, history entries."""
 

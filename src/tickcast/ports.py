@@ -1,10 +1,13 @@
 """Where stages meet: the types that each side knows, and nothing of each other."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
 
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
+from tickcast.model.instrument import AssetClass
 
 Clock = Callable[[], int]
 """Now, ns since 1970 UTC."""
@@ -64,3 +67,113 @@ class Bus(Protocol):
 
     def dead_letters(self) -> Sequence[tuple[TickBatch, str]]: ...
     async def stop(self) -> None: ...
+
+
+# ------------------------------------------------------------------ fanout and gateway
+
+
+class Standing(Protocol):
+    """Where a subscription stands: what an ack says."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+
+
+class Flush(Protocol):
+    """What one flush left to do for the owner of the transports."""
+
+    @property
+    def unsent(self) -> list[tuple[int, bytes]]:
+        """(client, bytes) to write to the client's transport, in order, now."""
+
+    @property
+    def slow(self) -> list[int]:
+        """Clients to close with 4701."""
+
+    @property
+    def broken(self) -> list[int]:
+        """Clients whose socket failed."""
+
+
+class Fanout(Protocol):
+    """What the gateway needs of the fan-out: one gateway's clients, their subscriptions and what is sent to them.
+
+    ``tickcast._native.Hub`` is one; its stub describes each method.
+    """
+
+    def open(self, fd: int) -> int: ...
+    def close(self, client: int) -> None: ...
+    def configure(self, client: int, *, strings: bool, batch: bool) -> None: ...
+    def subscribe(  # noqa: PLR0917  the native signature
+        self, client: int, channel: int, symbol: str, rate: int, fields: int, mode: int, now_ns: int
+    ) -> Standing | None: ...
+    def unsubscribe(self, client: int, channel: int, symbol: str) -> bool: ...
+    def subscriptions(self, client: int) -> list[tuple[int, str, int, int, int]]: ...
+    def resume(
+        self,
+        client: int,
+        channel: int,
+        symbol: str,
+        now_ns: int,
+        *,
+        epoch: int = 0,
+        seq: int = 0,
+        last_seen_ns: int = 0,
+        precision_ns: int = 1,
+    ) -> str | None: ...
+    def sync(self, client: int, now_ns: int) -> list[tuple[int, str, int, int, int, int, int, int]]: ...
+    def reply(self, client: int, payload: bytes) -> None: ...
+    def control(self, client: int, opcode: int, payload: bytes = b"") -> None: ...
+    def flush(self, now_ns: int, only: int = -1) -> Flush: ...
+    def drained(self, client: int) -> None: ...
+    def quiet(self, before_ns: int) -> list[int]: ...
+    def position(self, symbol: str, channel: int) -> Standing | None: ...
+    def price(self, symbol: str, strings: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002  the native signature
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client can subscribe to, as ``/symbols`` lists it: an instrument, or a security over its venues."""
+
+    symbol: str
+    """What goes into ``symbols`` of a request: ``XNAS:AAPL`` for an instrument, ``AAPL`` for a security."""
+    venue: str | None
+    """None for a security."""
+    asset_class: AssetClass = msgspec.field(name="class")
+    currency: str
+    security: str
+    """The consolidated symbol it belongs to."""
+    tick_size: str | None = None
+    lot_size: str | None = None
+    contract_size: str | None = None
+    calendar: str | None = None
+    legs: tuple[str, ...] = ()
+    """Of a security: its instruments, the primary one first."""
+
+
+class Registry(Protocol):
+    """Knows every instrument that was ever defined; answers searches page by page."""
+
+    def search(
+        self, query: str = "", *, venue: str = "", asset_class: str = "", limit: int = 100, cursor: str = ""
+    ) -> tuple[Sequence[Listing], str | None]:
+        """Listings in the order of their symbols, and the cursor of the next page (None: that was the last).
+
+        ``query`` is a part of the symbol, in any case; empty filters match all.
+        """
+
+
+class Insight(Protocol):
+    """What the operations stage tells the gateway's REST: shapes are in ``docs/reference/rest.md``."""
+
+    def feeds(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping for each feed, as ``/feeds`` shows it."""
+
+    def latency(self) -> Mapping[str, Any]:
+        """The body of ``/latency``."""
+
+    def ready(self) -> tuple[bool, Mapping[str, Any]]:
+        """Whether prices can be served, and why (not)."""
