@@ -5,8 +5,10 @@ Records cross as plain bytes in the layout of :data:`tickcast.model.record.RECOR
 Every time is nanoseconds since 1970 UTC and is passed in by the caller.
 """
 
-from collections.abc import Buffer, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, final
+
+from typing_extensions import Buffer
 
 __version__: Final[str]
 

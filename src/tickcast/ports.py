@@ -1,6 +1,6 @@
 """Where stages meet: the types that each side knows, and nothing of each other."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -28,7 +28,7 @@ class Publisher(Protocol):
         """Tell the health of the feed; only the newest counts."""
 
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
-        """``refresh`` is called when a bus without our past asks for it: definitions and newest state, flagged SNAPSHOT."""
+        """Call ``refresh`` when a bus without our past appears: definitions and newest state, flagged SNAPSHOT."""
 
     async def close(self) -> None:
         """Wait for acknowledgements up to the limit, then let go."""
@@ -52,8 +52,18 @@ class Delivery(Protocol):
 class Subscription(Protocol):
     """A member of a consumer group; order is kept within a shard."""
 
-    def __aiter__(self) -> AsyncIterator[Delivery]: ...
-    async def close(self) -> None: ...
+    async def take(self, batches_max: int = 64) -> list[Delivery]:
+        """Wait until there is something, then return all that has arrived, oldest first, up to ``batches_max``."""
+
+    async def close(self) -> None:
+        """Leave the group; what was taken and not acknowledged goes to the other members."""
+
+
+class FeedListener(Protocol):
+    """Told about the feeds behind a bus: their own reports, and that one is gone."""
+
+    def feed_health(self, health: FeedHealth) -> None: ...
+    def feed_lost(self, feed: str, reason: str) -> None: ...
 
 
 class Bus(Protocol):
@@ -61,7 +71,12 @@ class Bus(Protocol):
 
     async def start(self) -> None: ...
     def publisher(self, feed: str) -> Publisher: ...
-    def subscribe(self, group: str) -> Subscription: ...
+    def subscribe(self, group: str) -> Subscription:
+        """Join a group; a new group begins with the oldest batch still held."""
+
+    def listen(self, listener: FeedListener) -> None:
+        """Tell ``listener`` about the feeds from now on."""
+
     def lag(self, group: str) -> dict[int, int]:
         """Batches not yet acknowledged by the group, by shard."""
 

@@ -129,4 +129,4 @@ def records_from(data: bytes | bytearray | memoryview) -> Records:
 
 def record_bytes(records: Records) -> memoryview:
     """View records as plain bytes, as :mod:`tickcast._native` takes them; no copy when contiguous."""
-    return memoryview(np.ascontiguousarray(records).view(np.uint8))
+    return np.ascontiguousarray(records).view(np.uint8).data

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import structlog
 
@@ -46,4 +46,4 @@ def configure(*, level: str = "INFO", log_format: LogFormat = "auto", **context:
 
 def get_logger(stage: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a stage: its name is the stage's."""
-    return cast("structlog.stdlib.BoundLogger", structlog.stdlib.get_logger(f"tickcast.{stage}"))
+    return structlog.stdlib.get_logger(f"tickcast.{stage}")

@@ -1,0 +1,244 @@
+"""The conformance suite of the bus port: every bus passes every check.
+
+A test module parametrises over :data:`CHECKS` and hands each a *harness*: an object that makes buses. The checks know
+nothing of any implementation.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from tickcast.model.batch import TickBatch
+from tickcast.model.instrument import Definition
+from tickcast.model.record import Flag, Kind, empty_records
+from tickcast.ports import Bus, Delivery, Publisher, Subscription
+
+
+class BusHarness(Protocol):
+    """What a suite run needs of an implementation."""
+
+    shards: int
+
+    async def bus(self) -> Bus:
+        """A started bus without a past."""
+
+    async def publisher(self, bus: Bus, feed: str) -> Publisher:
+        """A producer that may sit in another process' place."""
+
+
+Check = Callable[[BusHarness], Awaitable[None]]
+DEADLINE_S = 10.0
+
+
+def trades(first: int, count: int, *, feed: str = "feed", securities: int = 1) -> TickBatch:
+    """A batch of trades whose ids count from ``first``, over ``securities`` instruments in turn."""
+    records = empty_records(count)
+    records["id"] = range(first, first + count)
+    records["instrument"] = [1 + (first + i) % securities for i in range(count)]
+    records["kind"] = Kind.TRADE
+    records["flags"] = Flag.LAST_OF_EVENT
+    definitions = tuple(
+        Definition(
+            instrument=i + 1,
+            venue="TEST",
+            symbol=f"S{i}",
+            feed=feed,
+            security=f"S{i}",
+            asset_class="equity",
+            currency="USD",
+        )
+        for i in range(securities)
+    )
+    return TickBatch(feed, 1, records, definitions)
+
+
+def ids(delivery: Delivery) -> list[int]:
+    """Trade ids of a delivery."""
+    return [int(i) for i in delivery.batch.records["id"]]
+
+
+async def gather_ids(member: Subscription, count: int, *, ack: bool = True) -> list[int]:
+    """Take until ``count`` records came, or fail after the deadline."""
+    found: list[int] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(found) < count:
+            for delivery in await member.take():
+                found.extend(ids(delivery))
+                if ack:
+                    delivery.ack()
+    return found
+
+
+async def check_delivers_in_order(harness: BusHarness) -> None:
+    """What is published arrives once, in order, with its definitions."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    for start in range(0, 1000, 10):
+        await publisher.publish(trades(start, 10))
+    assert await gather_ids(member, 1000) == list(range(1000))
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_order_within_a_shard(harness: BusHarness) -> None:
+    """Order holds for each security, whatever the shards."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    for start in range(0, 600, 30):
+        await publisher.publish(trades(start, 30, securities=7))
+    found = await gather_ids(member, 600)
+    assert sorted(found) == list(range(600))
+    for security in range(7):
+        own = [i for i in found if i % 7 == security]
+        assert own == sorted(own)
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_groups_are_independent(harness: BusHarness) -> None:
+    """Every group gets everything; members of one group share it."""
+    bus = await harness.bus()
+    one, other = bus.subscribe("one"), bus.subscribe("other")
+    publisher = await harness.publisher(bus, "feed")
+    await publisher.publish(trades(0, 50))
+    assert await gather_ids(one, 50) == list(range(50))
+    assert await gather_ids(other, 50) == list(range(50))
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_redelivers_after_death(harness: BusHarness) -> None:
+    """What a member took and did not acknowledge goes to the next one, and says so."""
+    bus = await harness.bus()
+    first = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    await publisher.publish(trades(0, 10))
+    await publisher.publish(trades(10, 10))
+    assert await gather_ids(first, 20, ack=False) == list(range(20))
+    await first.close()
+    second = bus.subscribe("group")
+    found: list[int] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(found) < 20:
+            for delivery in await second.take():
+                assert delivery.attempts == 2
+                found.extend(ids(delivery))
+                delivery.ack()
+    assert found == list(range(20))
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_acknowledged_stays_away(harness: BusHarness) -> None:
+    """An acknowledged batch never comes again to its group."""
+    bus = await harness.bus()
+    first = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    await publisher.publish(trades(0, 10))
+    assert await gather_ids(first, 10) == list(range(10))
+    await publisher.publish(trades(10, 10))
+    await first.close()
+    second = bus.subscribe("group")
+    assert await gather_ids(second, 10) == list(range(10, 20))
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_lag(harness: BusHarness) -> None:
+    """Lag counts what is not acknowledged, and ends at 0."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    for start in range(0, 50, 10):
+        await publisher.publish(trades(start, 10))
+    taken: list[Delivery] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while sum(len(ids(d)) for d in taken) < 50:
+            taken.extend(await member.take())
+    assert sum(bus.lag("group").values()) == len(taken)
+    for delivery in taken:
+        delivery.ack()
+    assert sum(bus.lag("group").values()) == 0
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_dead_letters(harness: BusHarness) -> None:
+    """A rejected batch is kept with its reason and does not block what follows."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    await publisher.publish(trades(0, 1))
+    await publisher.publish(trades(1, 1))
+    async with asyncio.timeout(DEADLINE_S):
+        left = 2
+        while left:
+            for delivery in await member.take():
+                left -= 1
+                if ids(delivery) == [0]:
+                    delivery.reject("price below zero")
+                else:
+                    delivery.ack()
+    ((letter, reason),) = bus.dead_letters()
+    assert [int(i) for i in letter.records["id"]] == [0]
+    assert reason == "price below zero"
+    assert sum(bus.lag("group").values()) == 0
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_poison_is_buried(harness: BusHarness) -> None:
+    """A batch whose consumers keep dying ends among the dead letters instead of for ever in the way."""
+    bus = await harness.bus()
+    publisher = await harness.publisher(bus, "feed")
+    member = bus.subscribe("group")
+    await publisher.publish(trades(0, 1))
+    async with asyncio.timeout(DEADLINE_S):
+        while not bus.dead_letters():
+            await member.close()
+            member = bus.subscribe("group")
+            taking = asyncio.ensure_future(member.take())
+            await asyncio.wait([taking], timeout=0.05)
+            taking.cancel()
+    await publisher.publish(trades(1, 1))
+    assert await gather_ids(member, 1) == [1]
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_full_bus_keeps_trades(harness: BusHarness) -> None:
+    """A stuck consumer blocks the producer, and no trade is missing when it wakes up."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    sent = 0
+
+    async def produce() -> None:
+        nonlocal sent
+        for start in range(0, 20_000, 100):
+            await publisher.publish(trades(start, 100))
+            sent = start + 100
+
+    producing = asyncio.ensure_future(produce())
+    await asyncio.wait([producing], timeout=0.5)
+    assert sent < 20_000, "the suite's harness must bound the bus below 20,000 records"
+    assert await gather_ids(member, 20_000) == list(range(20_000))
+    await producing
+    await publisher.close()
+    await bus.stop()
+
+
+CHECKS: tuple[Check, ...] = (
+    check_delivers_in_order,
+    check_order_within_a_shard,
+    check_groups_are_independent,
+    check_redelivers_after_death,
+    check_acknowledged_stays_away,
+    check_lag,
+    check_dead_letters,
+    check_poison_is_buried,
+    check_full_bus_keeps_trades,
+)
+"""All of the suite; each takes a harness."""
