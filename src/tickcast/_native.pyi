@@ -235,11 +235,11 @@ class Hub:
         *,
         epoch: int,
         history_count: int = 256,
-        history_ns: int = 300_000_000_000,
+        history_ns: int = ...,
         quantum_max_ns: int = 10_000_000,
         buffer_max: int = 262_144,
         unsent_max: int = 1_048_576,
-        undrained_max_ns: int = 30_000_000_000,
+        undrained_max_ns: int = ...,
         field_sets_max: int = 16,
         exclude_conditions: int = 3,
     ) -> None:

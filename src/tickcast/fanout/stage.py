@@ -1,0 +1,115 @@
+"""The shell of ``fanout``: decides when the hub flushes, and measures the last hop.
+
+No timer runs while nothing is due. After every applied batch the hub is asked at once (the leading edge); what it
+holds back it names a time for, and that one timer is all there is.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from tickcast.model.batch import TickBatch
+from tickcast.ports import Clock, Flush
+from tickcast.runtime.metrics import counter, gauge
+
+_frames = counter("fanout_frames", "Frames encoded.")
+_updates = counter("fanout_updates", "Update frames handed to clients.")
+_bytes = counter("fanout_bytes", "Bytes handed to sockets and transports.")
+_writes = counter("fanout_writes", "Writes to sockets and transports.")
+_sizes = gauge("fanout_size", "Sizes and bounds inside the hub.", ("what",))
+
+_HELD_MAX = 4096
+
+
+class HubFlush(Flush, Protocol):
+    """What a flush did."""
+
+    @property
+    def next_ns(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def updates(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def writes(self) -> int: ...
+
+
+class Flusher(Protocol):
+    """The hub as this stage sees it; ``tickcast._native.Hub`` is one."""
+
+    def flush(self, now_ns: int, only: int = -1) -> HubFlush: ...
+    def memory(self) -> Mapping[str, int]: ...
+
+
+class FanoutStage:
+    """Owns the flushes of one hub."""
+
+    def __init__(
+        self,
+        hub: Flusher,
+        *,
+        clock: Clock,
+        deliver: Callable[[Flush], None],
+        measure: Callable[[str, int], None],
+    ) -> None:
+        """``deliver`` gets what a flush left for the transports; ``measure(hop, ns)`` records a latency."""
+        self._hub = hub
+        self._clock = clock
+        self._deliver = deliver
+        self._measure = measure
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._held: deque[tuple[int, int]] = deque(maxlen=_HELD_MAX)
+        for what in hub.memory():
+            _sizes.labels(what).set_function(lambda what=what: hub.memory()[what])  # type: ignore[misc]  # lambda default
+
+    def applied(self, batch: TickBatch) -> None:
+        """State changed: flush what is due."""
+        if batch.hops.bus_out:
+            self._held.append((batch.hops.bus_out, batch.hops.received))
+        self.flush()
+
+    def flush(self) -> None:
+        """Flush, deliver, and set the timer for what is held back."""
+        flushed = self._hub.flush(self._clock())
+        if flushed.unsent or flushed.slow or flushed.broken:
+            self._deliver(flushed)
+        if flushed.writes:
+            self._account(flushed)
+        self._schedule(flushed.next_ns)
+
+    def stop(self) -> None:
+        """Cancel the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _account(self, flushed: HubFlush) -> None:
+        _frames.inc(flushed.frames)
+        _updates.inc(flushed.updates)
+        _bytes.inc(flushed.bytes)
+        _writes.inc(flushed.writes)
+        now = self._clock()
+        for bus_out, received in self._held:
+            self._measure("fanout_write", now - bus_out)
+            if received:
+                self._measure("end_to_end", now - received)
+        self._held.clear()
+
+    def _schedule(self, next_ns: int) -> None:
+        if self._timer is not None:
+            if next_ns and self._timer_ns <= next_ns and not self._timer.cancelled() and self._timer_ns > self._clock():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if next_ns:
+            self._timer_ns = next_ns
+            delay_s = max(0.0, (next_ns - self._clock()) / 1e9)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.flush()

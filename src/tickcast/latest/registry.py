@@ -1,0 +1,98 @@
+"""Every instrument that was ever defined, and the securities they make up; answers searches page by page."""
+
+import bisect
+from collections.abc import Iterable, Sequence
+
+from tickcast.model.instrument import Definition
+from tickcast.ports import Listing
+
+
+class InstrumentRegistry:
+    """Implements :class:`tickcast.ports.Registry`."""
+
+    def __init__(self) -> None:
+        self._definitions: dict[int, Definition] = {}
+        self._legs: dict[str, list[Definition]] = {}
+        self._names: list[str] = []
+        self._listings: dict[str, Listing] = {}
+        self._stale: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._definitions)
+
+    def __contains__(self, instrument: object) -> bool:
+        return instrument in self._definitions
+
+    def add(self, definitions: Iterable[Definition]) -> list[Definition]:
+        """Take definitions in and return those that are new or changed."""
+        news = [d for d in definitions if self._definitions.get(d.instrument) != d]
+        for definition in news:
+            older = self._definitions.get(definition.instrument)
+            if older is not None:
+                self._legs[older.security].remove(older)
+                self._stale.add(older.security)
+            self._definitions[definition.instrument] = definition
+            legs = self._legs.setdefault(definition.security, [])
+            legs.append(definition)
+            legs.sort(key=lambda leg: not leg.primary)
+            self._stale.add(definition.security)
+            self._listings[definition.name] = _instrument(definition)
+        return news
+
+    def search(
+        self, query: str = "", *, venue: str = "", asset_class: str = "", limit: int = 100, cursor: str = ""
+    ) -> tuple[Sequence[Listing], str | None]:
+        """See :meth:`tickcast.ports.Registry.search`."""
+        self._refresh()
+        wanted = query.upper()
+        found: list[Listing] = []
+        for name in self._names[bisect.bisect_right(self._names, cursor) if cursor else 0 :]:
+            listing = self._listings[name]
+            if wanted not in name.upper() or (venue and listing.venue != venue):
+                continue
+            if asset_class and listing.asset_class != asset_class:
+                continue
+            if len(found) == limit:
+                return found, found[-1].symbol
+            found.append(listing)
+        return found, None
+
+    def _refresh(self) -> None:
+        if not self._stale:
+            return
+        for security in self._stale:
+            legs = self._legs[security]
+            if legs:
+                self._listings[security] = _security(security, legs)
+            else:
+                self._listings.pop(security, None)
+        self._stale.clear()
+        self._names = sorted(self._listings)
+
+
+def _instrument(definition: Definition) -> Listing:
+    return Listing(
+        symbol=definition.name,
+        venue=definition.venue,
+        asset_class=definition.asset_class,
+        currency=definition.currency,
+        security=definition.security,
+        tick_size=definition.tick_size,
+        lot_size=definition.lot_size,
+        contract_size=definition.contract_size,
+        calendar=definition.calendar,
+    )
+
+
+def _security(security: str, legs: Sequence[Definition]) -> Listing:
+    primary = legs[0]
+    return Listing(
+        symbol=security,
+        venue=None,
+        asset_class=primary.asset_class,
+        currency=primary.currency,
+        security=security,
+        tick_size=primary.tick_size,
+        calendar=primary.calendar,
+        legs=tuple(leg.name for leg in legs),
+    )

@@ -1,0 +1,190 @@
+"""The shell of ``latest``: takes batches off the bus, applies them to the newest state, and tells the fan-out.
+
+It also keeps the clock side of that state: session rolls, and feeds that fall silent or die.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tickcast.latest.board import FeedBoard
+from tickcast.latest.calendar import session_starts
+from tickcast.latest.config import Config
+from tickcast.latest.registry import InstrumentRegistry
+from tickcast.latest.waiting import WaitingRoom
+from tickcast.model.batch import TickBatch
+from tickcast.model.health import FeedHealth
+from tickcast.model.instrument import Definition
+from tickcast.model.record import Records, record_bytes
+from tickcast.ports import Bus, Clock, Delivery
+from tickcast.runtime.log import get_logger
+from tickcast.runtime.metrics import counter, gauge, watch_queue
+from tickcast.runtime.tasks import TaskGroupOwner
+
+log = get_logger("latest")
+
+_records = counter("latest_records", "Records applied to the newest state.")
+_late = counter("latest_late_trades", "Trades older than the current one by event time.")
+_dead = gauge("latest_dead_letters", "Records given up because their instrument was never defined, so far.")
+_TICK_S = 0.25
+
+
+class _Applied(Protocol):
+    @property
+    def unknown(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+
+
+class NewestState(Protocol):
+    """What this stage needs of the state behind the fan-out; ``tickcast._native.Hub`` is one."""
+
+    def define(self, definitions: Sequence[object], now_ns: int) -> int: ...
+    def set_calendar(self, name: str, starts: Sequence[int], wall_clock: bool) -> None: ...  # noqa: FBT001  native signature
+    def apply(self, records: memoryview, now_ns: int, texts: Sequence[str | None] | None = None) -> _Applied: ...
+    def set_feed_state(self, feed: str, state: int, reason: str, now_ns: int) -> int: ...
+    def tick(self, now_ns: int) -> None: ...
+
+
+class LatestStage:
+    """Consumes the bus as group ``latest``."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        bus: Bus,
+        state: NewestState,
+        registry: InstrumentRegistry,
+        board: FeedBoard,
+        clock: Clock,
+        applied: Callable[[TickBatch], None],
+    ) -> None:
+        """``applied`` is called once for each batch, right after it changed the state."""
+        self._bus = bus
+        self._state = state
+        self._registry = registry
+        self._board = board
+        self._clock = clock
+        self._applied = applied
+        self._waiting = WaitingRoom(
+            records_max=config.unknown_records_max, wait_ns=int(config.unknown_wait_s * 1_000_000_000)
+        )
+        self._calendars: dict[str, int] = {}
+        self._tasks = TaskGroupOwner("latest")
+        watch_queue(
+            "latest.unknown_instruments",
+            bound=config.unknown_records_max,
+            depth=lambda: self._waiting.records,
+            drops=lambda: self._waiting.dead,
+        )
+        _dead.set_function(lambda: self._waiting.dead)
+
+    async def start(self) -> None:
+        """Join the bus and begin to consume."""
+        self._bus.listen(self)
+        subscription = self._bus.subscribe("latest")
+
+        async def consume() -> None:
+            while batch := await subscription.take():
+                await self._work_off(batch)
+
+        self._tasks.spawn(consume(), "consume")
+        self._tasks.spawn(self._watch_the_clock(), "clock")
+
+    async def stop(self) -> None:
+        """Stop consuming; what was not acknowledged stays on the bus."""
+        await self._tasks.stop()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why a task of this stage ended, if one did."""
+        return self._tasks.failure
+
+    def feed_health(self, health: FeedHealth) -> None:
+        """A feed reported."""
+        self._board.report(health, self._clock())
+        self._judge_feeds()
+
+    def feed_lost(self, feed: str, reason: str) -> None:
+        """A feed's process is gone."""
+        self._board.lost(feed, reason, self._clock())
+        self._judge_feeds()
+
+    async def _work_off(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            try:
+                self.apply(delivery.batch)
+            except ValueError as wrong:
+                log.exception("batch rejected", feed=delivery.batch.feed, error=str(wrong))
+                delivery.reject(str(wrong))
+            else:
+                delivery.ack()
+        # let sockets and timers have their turn even when the bus never runs dry
+        await asyncio.sleep(0)
+
+    def apply(self, batch: TickBatch) -> None:
+        """Apply one batch to the state."""
+        now = self._clock()
+        self._board.heard(batch.feed, now, batch.hops.bus_out - batch.hops.bus_in)
+        if batch.definitions:
+            self._define(batch.definitions, now)
+        if len(batch.records):
+            result = self._state.apply(record_bytes(batch.records), now, batch.texts)
+            _records.inc(len(batch.records))
+            if result.late:
+                _late.inc(result.late)
+            if result.unknown:
+                self._hold(batch.records, now)
+        self._applied(batch)
+
+    def _define(self, definitions: Sequence[Definition], now: int) -> None:
+        news = self._registry.add(definitions)
+        if not news:
+            return
+        for definition in news:
+            self._learn_calendar(definition.calendar, now)
+        self._state.define(news, now)
+        waited = self._waiting.release({d.instrument for d in news}, now)
+        if len(waited):
+            self._state.apply(record_bytes(waited), now)
+
+    def _hold(self, records: Records, now: int) -> None:
+        unknown = [i not in self._registry for i in records["instrument"].tolist()]
+        self._waiting.hold(records[unknown], now)
+
+    def _learn_calendar(self, name: str, now: int) -> None:
+        """``NAME@YYYY-MM-DD`` is the calendar around a day of the past, for replays: it rolls by event time only."""
+        day = now // 86_400_000_000_000
+        if self._calendars.get(name) == day:
+            return
+        self._calendars[name] = day
+        calendar, at, date = name.partition("@")
+        around = _day_ns(date) if at else now
+        self._state.set_calendar(name, session_starts(calendar, around), not at)
+
+    async def _watch_the_clock(self) -> None:
+        while True:
+            now = self._clock()
+            for name in list(self._calendars):
+                self._learn_calendar(name, now)
+            self._state.tick(now)
+            self._waiting.release(set(), now)
+            self._judge_feeds()
+            await asyncio.sleep(_TICK_S)
+
+    def _judge_feeds(self) -> None:
+        now = self._clock()
+        changed = False
+        for verdict in self._board.verdicts(now):
+            topics = self._state.set_feed_state(verdict.feed, verdict.state, verdict.reason, now)
+            log.info("feed state", feed=verdict.feed, state=verdict.state.name, reason=verdict.reason, topics=topics)
+            changed = True
+        if changed:
+            self._applied(TickBatch("", 0))
+
+
+def _day_ns(date: str) -> int:
+    from datetime import UTC, datetime  # noqa: PLC0415  only for replays
+
+    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 1_000_000_000
