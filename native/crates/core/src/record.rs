@@ -126,8 +126,17 @@ pub mod state {
     pub const DELAYED: u8 = 10;
     /// The names that clients see, by number.
     pub const NAMES: [&str; 11] = [
-        "empty", "syncing", "live", "gap", "repairing", "stale", "halted", "auction", "closed",
-        "unverified", "delayed",
+        "empty",
+        "syncing",
+        "live",
+        "gap",
+        "repairing",
+        "stale",
+        "halted",
+        "auction",
+        "closed",
+        "unverified",
+        "delayed",
     ];
 }
 
@@ -162,7 +171,10 @@ pub fn from_bytes(bytes: &[u8]) -> Option<Vec<Record>> {
 pub fn as_bytes(records: &[Record]) -> &[u8] {
     // SAFETY: plain integers without padding; the length in bytes is exact and the lifetime is that of `records`.
     unsafe {
-        core::slice::from_raw_parts(records.as_ptr().cast::<u8>(), core::mem::size_of_val(records))
+        core::slice::from_raw_parts(
+            records.as_ptr().cast::<u8>(),
+            core::mem::size_of_val(records),
+        )
     }
 }
 
@@ -172,7 +184,13 @@ mod tests {
 
     #[test]
     fn bytes_round_trip() {
-        let record = Record { ts_event: -1, price: i64::MIN, kind: kind::TRADE, detail: 7, ..Record::default() };
+        let record = Record {
+            ts_event: -1,
+            price: i64::MIN,
+            kind: kind::TRADE,
+            detail: 7,
+            ..Record::default()
+        };
         let bytes = as_bytes(&[record]).to_vec();
         assert_eq!(bytes.len(), RECORD_SIZE);
         assert_eq!(from_bytes(&bytes), Some(vec![record]));
