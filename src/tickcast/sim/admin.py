@@ -1,0 +1,62 @@
+"""The control endpoint: what is true at each venue, and a pause, so that a test can compare while nothing moves."""
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+from tickcast.sim.engine import VenueEngine
+from tickcast.sim.truth import venue_truth
+
+
+class Admin:
+    """HTTP over the venues of one simulator."""
+
+    def __init__(self, engines: Mapping[str, VenueEngine]) -> None:
+        self._engines = engines
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; returns the base URL."""
+        app = web.Application()
+        app.router.add_get("/truth/{venue}", self._truth)
+        app.router.add_get("/state", self._state)
+        app.router.add_post("/pause", self._pause)
+        app.router.add_post("/resume", self._pause)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        bound = self._runner.addresses[0]
+        return f"http://{bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Close."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _truth(self, request: web.Request) -> web.Response:
+        name = request.match_info["venue"]
+        engine = self._engines.get(name)
+        if engine is None:
+            return _json({"error": f"expected a venue of {sorted(self._engines)}, found {name!r}"}, status=404)
+        symbols = venue_truth(engine.dialect.flow)
+        return _json({"venue": name, "symbols": symbols, "state": engine.dialect.state(), "events": engine.events})
+
+    async def _state(self, request: web.Request) -> web.Response:
+        del request
+        venues = {
+            name: {"events": one.events, "paused": one.paused, "skipped_ns": one.skipped_ns, **one.dialect.state()}
+            for name, one in self._engines.items()
+        }
+        return _json({"venues": venues, "cpu_s": time.process_time()})
+
+    async def _pause(self, request: web.Request) -> web.Response:
+        paused = request.path == "/pause"
+        for engine in self._engines.values():
+            engine.paused = paused
+        return _json({"paused": paused})
+
+
+def _json(body: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), content_type="application/json", status=status)

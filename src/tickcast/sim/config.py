@@ -1,0 +1,262 @@
+"""Settings of the simulated exchanges and their loader."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tickcast.model.errors import UsageError
+
+
+class SoupItchConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="soup_itch"
+):
+    """A market that speaks ITCH 5.0 over SoupBinTCP 3.00."""
+
+    address: str = "127.0.0.1:0"
+    """Where to listen; port 0 takes a free one."""
+    rate: float | None = None
+    """Messages a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 5.0
+    """The flow is made in slices of this length."""
+    username: str = ""
+    """Expected at login; empty admits everybody."""
+    password: str = ""
+    """Expected at login when ``username`` is set."""
+    timezone: str = "America/New_York"
+    """Midnight of this zone is where the ITCH timestamps count from."""
+    history_bytes_max: int = 64 * 1024 * 1024
+    """Bytes of sequenced packets kept for resume and for slow clients."""
+    unsent_bytes_max: int = 1024 * 1024
+    """Bytes handed to one client's transport before it must drain."""
+    clients_max: int = 64
+    """Connections at a time; further ones are closed at once."""
+    rare_every_s: float = 7.0
+    """One message of a rare type (imbalance, broken trade, LULD collar, ...) this often; 0 = never."""
+
+
+class BinanceConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="binance"
+):
+    """A market that speaks Binance's spot dialect: WebSocket streams and REST."""
+
+    address: str = "127.0.0.1:0"
+    """Where the WebSocket server listens; port 0 takes a free one."""
+    rest_address: str = "127.0.0.1:0"
+    """Where the REST server listens; port 0 takes a free one."""
+    rate: float | None = None
+    """Order events a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 20.0
+    """The flow is made in slices of this length."""
+    ping_s: float = 20.0
+    """The server pings this often; a client that has not answered within three of them is closed."""
+    weight_per_minute: int = 6000
+    """Request weight that one address may use in a minute before 429."""
+    streams_max: int = 1024
+    """Streams a connection may subscribe."""
+    requests_per_s: int = 5
+    """Requests a second over a WebSocket before it is closed (the documented limit of the real venue)."""
+    unsent_bytes_max: int = 8 * 1024 * 1024
+    """Bytes that may wait for one client before it is closed as slow."""
+    clients_max: int = 256
+    """Connections at a time."""
+    depth_max: int = 5000
+    """Most levels a side in a REST snapshot."""
+
+
+class XsimConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="xsim"
+):
+    """A market that has a polled REST endpoint and nothing else."""
+
+    address: str = "127.0.0.1:0"
+    """Where the REST server listens; port 0 takes a free one."""
+    rate: float | None = None
+    """Order events a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 50.0
+    """The flow is made in slices of this length."""
+    requests_per_s: float = 20.0
+    """Requests a second that one address may send before 429."""
+    burst: int = 40
+    """Requests that may come at once."""
+    trades_max: int = 100_000
+    """Trades kept for cursors; an older cursor gets 410."""
+    stocks: int = 100
+    """How many of the first stocks are listed here too."""
+    pairs: int = 20
+    """How many of the first crypto pairs are listed here too."""
+
+
+VenueConfig = SoupItchConfig | BinanceConfig | XsimConfig
+
+
+class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The one market behind all venues."""
+
+    stock_share: float = 0.8
+    """This part of ``symbols`` are stocks, the rest crypto pairs."""
+    orders_per_side: int = 12
+    """Orders a side that a book may hold."""
+    moves_per_symbol_per_s: float = 0.3
+    """How often the fair price of a symbol moves by a step (bounded to a fiftieth of the rate over all symbols)."""
+    halt_every_s: float = 45.0
+    """A random stock is halted this often, on all venues; 0 = never."""
+    halt_min_s: float = 10.0
+    """Shortest halt."""
+    halt_max_s: float = 20.0
+    """Longest halt."""
+    open_after_ms: float = 300.0
+    """From start to the opening cross."""
+    close_after_s: float = 0.0
+    """From start to the closing cross, after which nothing trades; 0 = never."""
+    tokenised: int = 5
+    """How many of the first stocks are also listed on crypto venues, quoted in USD."""
+
+
+class RecordedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Recorded real bytes in place of the market; off while ``path`` is empty."""
+
+    path: str = ""
+    """A folder (or one file) of captures."""
+    speed: float = 1.0
+    """Times the recorded speed; 0 = as fast as the clients take it."""
+    loop: bool = True
+    """Begin again at the end."""
+    max_gap_ms: float = 1000.0
+    """A longer quiet time in the recording is shortened to this (before ``speed`` applies)."""
+
+
+def default_venues() -> dict[str, VenueConfig]:
+    """Return the three venues of the demo on free ports."""
+    return {"XNAS": SoupItchConfig()}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything ``tickcast sim`` can be told."""
+
+    seed: int = 1
+    """Same seed, same market, same bytes."""
+    rate: float = 20_000.0
+    """Order events a second over all venues; an event is one ITCH message, one book change or one trade."""
+    symbols: int = 500
+    """Stocks and crypto pairs together, up to 50,000."""
+    admin: str = "127.0.0.1:0"
+    """Where the control endpoint listens; port 0 takes a free one."""
+    previous_close: str = ""
+    """Write a CSV ``symbol,prev_close`` of all symbols to this path at start."""
+    market: MarketConfig = MarketConfig()
+    """The market behind the venues."""
+    recorded: RecordedConfig = RecordedConfig()
+    """Playback in place of the market."""
+    venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
+    """Venues by name; the key ``dialect`` picks ``soup_itch``, ``binance`` or ``xsim``."""
+
+
+SYMBOLS_MAX = 50_000
+RATE_SHARES = {"soup_itch": 0.85, "binance": 0.12, "xsim": 0.03}
+
+
+def venue_rates(config: Config) -> dict[str, float]:
+    """Return events a second of each venue: its own ``rate``, or its dialect's share of the whole."""
+    tags = {name: str(venue.__struct_config__.tag) for name, venue in config.venues.items()}
+    whole = sum(RATE_SHARES.get(tag, 0.1) for tag in tags.values()) or 1.0
+    return {
+        name: venue.rate if venue.rate is not None else config.rate * RATE_SHARES.get(tags[name], 0.1) / whole
+        for name, venue in config.venues.items()
+    }
+
+
+def load(path: Path) -> Config:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: no such file, not TOML, an unknown key, a wrong type or a value out of range; names it.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"expected a readable config file, found {path}: {error.strerror}; nothing started") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected TOML, found {error}; nothing started") from error
+    return from_mapping(raw, source=str(path))
+
+
+def from_mapping(raw: dict[str, Any], *, source: str = "config") -> Config:
+    """Check a parsed config.
+
+    Raises:
+        UsageError: names the key and what is allowed.
+    """
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source}: {_explain(raw, str(error))}; nothing started") from error
+    check(config, source=source)
+    return config
+
+
+def check(config: Config, *, source: str = "config") -> None:
+    """Check ranges.
+
+    Raises:
+        UsageError: names the key, what is allowed and what was found.
+    """
+    numbers = (
+        ("symbols", config.symbols, 1, SYMBOLS_MAX),
+        ("rate", config.rate, 0, 10_000_000),
+        ("market.orders_per_side", config.market.orders_per_side, 2, 200),
+        ("market.stock_share", config.market.stock_share, 0, 1),
+        ("recorded.speed", config.recorded.speed, 0, 1_000_000),
+        ("recorded.max_gap_ms", config.recorded.max_gap_ms, 0, 86_400_000),
+    )
+    for name, value, low, high in numbers:
+        if not low <= value <= high:
+            raise UsageError(f"{source}: {name} must be between {low} and {high}, found {value}; nothing started")
+    for name, venue in config.venues.items():
+        if not 0.1 <= venue.quantum_ms <= 10_000:
+            raise UsageError(
+                f"{source}: venues.{name}.quantum_ms must be between 0.1 and 10000, found {venue.quantum_ms};"
+                " nothing started"
+            )
+        addresses = [venue.address, venue.rest_address] if isinstance(venue, BinanceConfig) else [venue.address]
+        for address in addresses:
+            split_address(address, source=f"{source}: venues.{name}")
+    split_address(config.admin, source=f"{source}: admin")
+
+
+def split_address(address: str, *, source: str) -> tuple[str, int]:
+    """Split ``host:port``.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise UsageError(f"{source}: expected an address such as 127.0.0.1:26400, found {address!r}; nothing started")
+    return host, int(port)
+
+
+def _explain(raw: dict[str, Any], text: str) -> str:
+    """Add the allowed keys to what msgspec says of an unknown one."""
+    if "unknown field" not in text:
+        return text
+    place = text.rpartition("`")[0].rpartition("`")[2] if " - at `" in text else "$"
+    path = [part for part in place.replace("$", "").split(".") if part]
+    struct: Any = Config
+    node: Any = raw
+    for part in path:
+        if part == "[...]":
+            # msgspec does not name the key of a dict: find the venue with the unknown field
+            unknown = text.partition("unknown field `")[2].partition("`")[0]
+            part = next((name for name, value in node.items() if unknown in value), "?")  # noqa: PLW2901
+            place = place.replace("[...]", part)
+        node = node.get(part, {}) if isinstance(node, dict) else {}
+        if path[0] == "venues" and part != "venues":
+            tag = node.get("dialect") if isinstance(node, dict) else None
+            struct = next((one for one in VenueConfig.__args__ if one.__struct_config__.tag == tag), SoupItchConfig)
+        elif part != "venues":
+            struct = {"market": MarketConfig, "recorded": RecordedConfig}.get(part, Config)
+    field = text.partition("unknown field `")[2].partition("`")[0]
+    where = ".".join(part for part in (place.lstrip("$.").rstrip("."), field) if part)
+    return f"unknown key {where}; allowed here: {', '.join(struct.__struct_fields__)}"

@@ -1,0 +1,1 @@
+"""ITCH 5.0 over SoupBinTCP 3.00."""

@@ -1,0 +1,82 @@
+"""XNAS as a dialect: flow to packets to clients, and the roll of the session at midnight."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tickcast.ports import Clock
+from tickcast.sim.config import Config, SoupItchConfig, split_address
+from tickcast.sim.dialect import base_number
+from tickcast.sim.market import OrderFlow, Slice
+from tickcast.sim.soup_itch.server import SoupServer
+from tickcast.sim.soup_itch.venue import ItchVenue, count_packets, midnight_ns, next_midnight_ns
+from tickcast.sim.universe import Universe
+
+
+class SoupItchDialect:
+    """Lists all stocks."""
+
+    def __init__(self, name: str, venue: SoupItchConfig, flow: OrderFlow, *, start_ns: int, now_ns: Clock) -> None:
+        self.flow = flow
+        self.server = SoupServer(name, venue, self, now_ns=now_ns)
+        self.itch = ItchVenue(flow, rare_every_s=venue.rare_every_s)
+        self._config = venue
+        self._name = name
+        self._start_s = start_ns // 1_000_000_000
+        self._now_ns = start_ns
+        self._set_day(start_ns)
+
+    def _set_day(self, ts: int) -> None:
+        self.itch.midnight_ns = midnight_ns(ts, self._config.timezone)
+        self._day_end_ns = next_midnight_ns(ts, self._config.timezone)
+
+    async def start(self) -> Mapping[str, str]:
+        """Listen."""
+        host, port = split_address(self._config.address, source=self._name)
+        return {"address": await self.server.start(host, port)}
+
+    def begin(self, part: Slice, ts: int) -> None:
+        """Begin the first session: prologue, then the orders of before the opening."""
+        head = self.itch.prologue(ts)
+        orders = self.itch.encoder.events(part.events, midnight_ns=self.itch.midnight_ns)
+        self.server.begin_session(head + orders, count_packets(head) + len(part.events))
+
+    def publish(self, part: Slice, ts: int) -> None:
+        """Send one slice."""
+        self._now_ns = ts
+        block, count = self.itch.slice(part, ts)
+        self.server.publish(block, count)
+        if ts >= self._day_end_ns:
+            # ITCH counts ns since midnight: the next day is a new session
+            self.server.end_session()
+            self._set_day(ts)
+            self.server.begin_session(*self.snapshot())
+
+    def session_name(self, number: int) -> str:
+        """Start time in base 36 and number: unique over restarts, ten characters at most."""
+        digits, value = "", self._start_s
+        while value:
+            value, digit = divmod(value, 36)
+            digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
+        return f"{digits}{number % 10_000:04d}"[-10:]
+
+    def snapshot(self) -> tuple[bytes, int]:
+        """Prologue and resting orders as of now."""
+        block = self.itch.snapshot(self._now_ns)
+        return block, count_packets(block)
+
+    def state(self) -> Mapping[str, Any]:
+        """Sessions, clients and counters."""
+        return self.server.state()
+
+    async def stop(self) -> None:
+        """End the session."""
+        await self.server.stop()
+
+
+def create(  # noqa: PLR0917  the order of dialect.Factory
+    name: str, venue: SoupItchConfig, config: Config, universe: Universe, start_ns: int, now_ns: Clock
+) -> SoupItchDialect:
+    """Make the venue."""
+    indices = list(range(universe.stock_count))
+    flow = OrderFlow(universe, indices, config, venue=name, base=base_number(start_ns))
+    return SoupItchDialect(name, venue, flow, start_ns=start_ns, now_ns=now_ns)
