@@ -7,7 +7,7 @@ import msgspec
 
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
-from tickcast.model.instrument import AssetClass
+from tickcast.model.instrument import AssetClass, Definition
 
 Clock = Callable[[], int]
 """Now, ns since 1970 UTC."""
@@ -30,8 +30,42 @@ class Publisher(Protocol):
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """Call ``refresh`` when a bus without our past appears: definitions and newest state, flagged SNAPSHOT."""
 
+    @property
+    def conflated(self) -> int:
+        """Quotes merged away because the bus was full, so far."""
+
     async def close(self) -> None:
         """Wait for acknowledgements up to the limit, then let go."""
+
+
+class Normaliser(Protocol):
+    """What a feed hands its records to: dedup, gap ledger, feed sessions, and the newest state for a refresh."""
+
+    def accept(
+        self,
+        records: bytes,
+        *,
+        received_ns: int,
+        decoded_ns: int,
+        definitions: Sequence[Definition] = (),
+        texts: Mapping[int, str] | None = None,
+        new_session: bool = False,
+    ) -> list[TickBatch]:
+        """Make batches of whole events; none if nothing new is in them.
+
+        ``texts`` is by index of the record; ``received_ns`` is the time of the read that brought the newest bytes.
+        """
+
+    def refresh(self) -> TickBatch | None:
+        """Definitions and newest state, flagged SNAPSHOT; None before there is any."""
+
+    @property
+    def gaps(self) -> int:
+        """Entries of the gap ledger, so far."""
+
+    @property
+    def dead_letters(self) -> int:
+        """Records that could not be published (no definition came in time), so far."""
 
 
 class Delivery(Protocol):

@@ -1,0 +1,145 @@
+"""WebSocket client connector on picows: the messages of one read are handed on together, with one time.
+
+picows was chosen over ``websockets`` for its cost per frame (see ``bench/venues.py``), and because it says which frame
+is the last of a read.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import picows
+
+from tickcast.model.errors import FeedError
+from tickcast.ports import Clock
+
+DATA = (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY)
+
+
+class WebSocketConnection(picows.WSListener):
+    """One open connection; made by :func:`open_websocket`."""
+
+    def __init__(
+        self,
+        *,
+        on_open: Callable[["WebSocketConnection"], None],
+        on_messages: Callable[[list[bytes], int], None],
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self._on_open = on_open
+        self._on_messages = on_messages
+        self._clock = clock
+        self._transport: picows.WSTransport | None = None
+        self._messages: list[bytes] = []
+        self._fragments: list[bytes] = []
+        self._paused = False
+        self._reason = ""
+        self._close_code = picows.WSCloseCode.OK
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Done when the connection is gone: the reason."""
+        self.heard_ns = clock()
+        """Time of the last read, control frames included."""
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+        self._on_open(self)
+
+    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        """Collect; hand on with the last frame of the read."""
+        kind = frame.msg_type
+        if kind in DATA and frame.fin:
+            self._messages.append(frame.get_payload_as_bytes())
+        elif kind in DATA or kind == picows.WSMsgType.CONTINUATION:
+            self._fragments.append(frame.get_payload_as_bytes())
+            if frame.fin:
+                self._messages.append(b"".join(self._fragments))
+                self._fragments.clear()
+        elif kind == picows.WSMsgType.CLOSE:
+            self._close_code = frame.get_close_code()
+            text = (frame.get_close_message() or b"").decode("utf-8", "replace")
+            self._reason = f"the venue closed the connection: {self._close_code:d} {text}".rstrip()
+        if frame.last_in_buffer:
+            self.heard_ns = self._clock()
+            if self._messages:
+                messages, self._messages = self._messages, []
+                self._on_messages(messages, self.heard_ns)
+        if kind == picows.WSMsgType.CLOSE:
+            transport.send_close(self._close_code)
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+        """Say why; hand on what is left."""
+        del transport
+        self._transport = None
+        if self._messages:
+            messages, self._messages = self._messages, []
+            self._on_messages(messages, self._clock())
+        if not self.closed.done():
+            self.closed.set_result(self._reason or "connection lost without a close frame")
+
+    def send(self, data: bytes) -> None:
+        """Send a text message; what cannot be sent any more is dropped, the link is gone then."""
+        if self._transport is not None:
+            self._transport.send(picows.WSMsgType.TEXT, data)
+
+    def probe(self) -> None:
+        """Ping, so that a quiet venue is told from a dead link."""
+        if self._transport is not None:
+            self._transport.send_ping()
+
+    def pause(self) -> None:
+        """Read no more: TCP pushes back."""
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.underlying_transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and self._paused:
+            self._paused = False
+            self._transport.underlying_transport.resume_reading()
+
+    def abort(self, reason: str) -> None:
+        """Close at once."""
+        if not self.closed.done():
+            self.closed.set_result(reason)
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+
+async def open_websocket(
+    url: str,
+    *,
+    on_open: Callable[[WebSocketConnection], None],
+    on_messages: Callable[[list[bytes], int], None],
+    clock: Clock,
+    timeout_s: float,
+    message_max: int,
+) -> WebSocketConnection:
+    """Connect and shake hands; ``on_open`` is called before the first ``on_messages``.
+
+    Raises:
+        FeedError: nobody listens there, it took too long, or the answer is no WebSocket handshake.
+    """
+    shown = url.partition("?")[0]
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, connection = await picows.ws_connect(
+                lambda: WebSocketConnection(on_open=on_open, on_messages=on_messages, clock=clock),
+                url,
+                websocket_handshake_timeout=timeout_s,
+                max_frame_size=message_max,
+                enable_auto_pong=True,
+                read_buffer_init_size=262_144,
+                logger_name="feeds",
+            )
+    except TimeoutError as wrong:
+        raise FeedError(f"cannot connect to {shown}: no answer within {timeout_s:g} s") from wrong
+    except OSError as wrong:
+        raise FeedError(f"cannot connect to {shown}: {wrong.strerror or wrong}") from wrong
+    except picows.WSError as wrong:
+        raise FeedError(f"cannot connect to {shown}: {wrong}") from wrong
+    if not isinstance(connection, WebSocketConnection):
+        raise TypeError(f"expected our own listener, found {connection!r}")
+    return connection

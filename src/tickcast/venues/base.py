@@ -1,0 +1,157 @@
+"""What a venue is: a pure object that is fed bytes, frames, REST answers and the time, and says what follows from them.
+
+A :class:`Session` never waits, never reads a clock and owns no socket. The shell in ``feeds`` keeps the links open that
+the session names, carries its requests, and hands back what arrives. Everything that follows from one call comes back
+as one :class:`Step`: records and definitions for the pipeline, frames to send, REST requests, and what was wrong.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from tickcast.model.instrument import Definition
+
+DEAD_LETTERS_KEPT: Final = 100
+"""Dead letters of one step that are kept with their bytes; all are counted."""
+
+Transport = Literal["tcp", "websocket"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A connection that the shell keeps open for the session: it is opened again, with backoff, whenever it closes."""
+
+    name: str
+    transport: Transport
+    target: str
+    """``host:port`` for ``tcp``, the whole address for ``websocket``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A REST GET. The shell repeats it with backoff (and Retry-After) until there is an answer that says something."""
+
+    purpose: str
+    """What it is for; backoff is counted by purpose."""
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    at_ns: int = 0
+    """Not before this time; 0 = now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a REST request brought: never 429, 418 or 5xx, those are asked again by the shell."""
+
+    status: int
+    body: bytes
+    received_ns: int
+    etag: str | None = None
+
+
+@dataclass(slots=True)
+class Step:
+    """What follows from one call of a session; the shell carries it out in the order of the fields."""
+
+    new_session: bool = False
+    """A new feed session begins before these records: order and dedup start anew."""
+    definitions: list[Definition] = field(default_factory=list)
+    """Go before the records."""
+    records: list[bytes] = field(default_factory=list)
+    """Whole events in the record's layout, in order; the list is joined."""
+    texts: dict[int, str] = field(default_factory=dict)
+    """Texts (of an id, of a status' reason) by index of the record in the whole step."""
+    send: list[tuple[str, bytes]] = field(default_factory=list)
+    """Link name and bytes; a text frame on a WebSocket."""
+    links: list[Link] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    repeat: list[Request] = field(default_factory=list)
+    """Requests whose answer was of no use: to be asked again with backoff."""
+    drop: dict[str, str] = field(default_factory=dict)
+    """Links that cannot be trusted any more, and why: closed at once and opened again with backoff."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Links that the venue refuses for good, and why: tried again, but slowly."""
+    messages: int = 0
+    """Messages of the venue that these bytes held, understood or not."""
+    dead: list[tuple[str, bytes]] = field(default_factory=list)
+    """What was not understood: reason and raw bytes; at most :data:`DEAD_LETTERS_KEPT`."""
+    dead_count: int = 0
+    unpriced: int = 0
+
+    def bury(self, reason: str, raw: bytes) -> None:
+        """Count a dead letter and keep it if there is room."""
+        self.dead_count += 1
+        if len(self.dead) < DEAD_LETTERS_KEPT:
+            self.dead.append((reason, raw))
+
+
+class Session(Protocol):
+    """One feed's conversation with its venue, over all links and over reconnects."""
+
+    @property
+    def wake_ns(self) -> int:
+        """When :meth:`wake` wants to be called; 0 = not at all."""
+
+    def start(self, now_ns: int) -> Step:
+        """Say which links and requests the feed begins with."""
+
+    def opened(self, link: str, now_ns: int) -> Step:
+        """A link is open: its handshake is over."""
+
+    def received(self, link: str, chunks: Sequence[bytes], times: Sequence[int]) -> Step:
+        """Bytes of a TCP read, or WebSocket messages, oldest first, each with the time of its read."""
+
+    def closed(self, link: str, now_ns: int) -> Step:
+        """A link is closed; the shell opens it again by itself."""
+
+    def answered(self, request: Request, answer: Answer) -> Step:
+        """A request has its answer."""
+
+    def wake(self, now_ns: int) -> Step:
+        """The time that ``wake_ns`` asked for has come."""
+
+
+class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a feed that its venue reads; ``feeds.config`` adds those of the shell."""
+
+    venue: str
+    """Code of the venue: ``XNAS``, ``BINANCE`` or ``XSIM``."""
+    address: str | None = None
+    """``host:port`` of a TCP feed (XNAS)."""
+    url: str | None = None
+    """WebSocket address without a path, such as ``wss://stream.binance.com:9443`` (BINANCE)."""
+    rest_url: str | None = None
+    """REST address without a path, such as ``https://api.binance.com`` (BINANCE, XSIM)."""
+    calendar: str = "24/7"
+    """Session calendar of the instruments: ``24/7`` (UTC days) or one of exchange_calendars', such as ``XNYS``."""
+    symbols: tuple[str, ...] = ()
+    """Only these, in the house symbology (``AAPL``, ``BTC-USDT``); empty = all."""
+    depth: int = 0
+    """Book levels a side that are published as book rows; 0 = best bid and offer only."""
+    # XNAS
+    username: str = ""
+    """SoupBinTCP user, up to 6 characters."""
+    password: str = ""
+    """SoupBinTCP password, up to 10 characters."""
+    session: str = ""
+    """SoupBinTCP session to ask for at the first login; empty = the current one."""
+    date: str | None = None
+    """Trading day of ITCH times, ``2020-01-30``; absent = the day of the login in New York."""
+    # BINANCE
+    streams: tuple[Literal["trade", "aggTrade", "bookTicker", "depth"], ...] = ("trade", "bookTicker", "depth")
+    """Streams of each symbol. Captured sessions hold ``aggTrade`` in place of ``trade``."""
+    depth_speed: Literal["100ms", "1000ms"] = "100ms"
+    """Update speed of the ``depth`` stream."""
+    streams_max: int = 1024
+    """Streams of one connection; more symbols take further connections."""
+    depth_limit: int = 1000
+    """Levels a side of a depth snapshot."""
+    snapshot_interval_ms: int = 50
+    """Least time between two depth snapshot requests; the real exchange's request weight wants 500."""
+    # XSIM
+    interval_ms: int = 200
+    """Time between two polls."""
+    page_limit: int = 1000
+    """Most trades of one poll; more are asked for at once."""
