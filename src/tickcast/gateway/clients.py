@@ -1,0 +1,201 @@
+"""All clients of one gateway: who is connected, what the hub left to write, and what passes with time.
+
+One sweep serves everybody: handshakes and frames that are never finished, pings, heartbeats, closes that are never
+answered. Tables are dicts whose order is the order of their deadlines, so a sweep looks at what is due and stops.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from tickcast.gateway.codes import CloseCode
+from tickcast.gateway.config import Config
+from tickcast.gateway.session import Desk
+from tickcast.gateway.stream import StreamProtocol
+from tickcast.ports import Clock, Fanout, Flush
+from tickcast.runtime import metrics
+
+_connections: Final = metrics.gauge("gateway_connections", "Stream clients connected now.")
+_opened: Final = metrics.counter("gateway_opened", "Stream clients that finished their handshake, so far.")
+_closed: Final = metrics.counter("gateway_closed", "Connections closed with a close code, so far.", ("code",))
+_refused: Final = metrics.counter("gateway_refused", "Handshakes that were refused, so far.", ("status",))
+
+
+class Reader(Protocol):
+    """Reads frames: ``tickcast._native.FrameReader``."""
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]: ...
+    @property
+    def pending(self) -> int: ...
+
+
+class Pending(Protocol):
+    """A connection that has not finished its request."""
+
+    def expire(self) -> None:
+        """Its time is over: answer and close."""
+
+
+class Clients:
+    """The tables, and the rules of time."""
+
+    def __init__(
+        self,
+        hub: Fanout,
+        config: Config,
+        clock: Clock,
+        *,
+        field_names: tuple[str, ...],
+        reader: Callable[[int], Reader],
+        protocol_error: type[Exception],
+        wake: Callable[[], None],
+    ) -> None:
+        """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's."""
+        self.hub = hub
+        self.config = config
+        self.clock = clock
+        self.desk = Desk(hub, config, field_names)
+        self.reader = reader
+        self.protocol_error = protocol_error
+        self._wake = wake
+        self.streams: dict[int, StreamProtocol] = {}
+        """By the hub's number, in the order of their last ping."""
+        self.unfinished: dict[StreamProtocol, int] = {}
+        """Clients in the middle of a frame, since when."""
+        self.closing: dict[StreamProtocol, int] = {}
+        """Clients that were sent a close, since when."""
+        self.waiting: dict[Pending, int] = {}
+        """Requests that are not finished, until when."""
+        _connections.set_function(lambda: len(self.streams))
+
+    # ------------------------------------------------------------------ coming and going
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another client."""
+        return len(self.streams) + len(self.closing) >= self.config.connections_max
+
+    def add(self, stream: StreamProtocol) -> None:
+        """Take in a client after its handshake."""
+        self.streams[stream.client] = stream
+        _opened.inc()
+
+    def remove(self, stream: StreamProtocol) -> None:
+        """Forget a client that is about to close: it gets nothing more."""
+        self.hub.close(stream.client)
+        self.streams.pop(stream.client, None)
+        self.unfinished.pop(stream, None)
+        self.closing[stream] = self.clock()
+
+    def gone(self, stream: StreamProtocol) -> None:
+        """Note that a connection is gone."""
+        self.closing.pop(stream, None)
+
+    def closed(self, code: int) -> None:
+        """Count a close."""
+        _closed.labels(str(int(code))).inc()
+
+    def refused(self, status: int) -> None:
+        """Count a refused handshake."""
+        _refused.labels(str(status)).inc()
+
+    def track(self, stream: StreamProtocol, *, unfinished: bool, anew: bool, now_ns: int) -> None:
+        """Note whether a client is in the middle of a frame; ``anew``: of another one than before."""
+        if anew or not unfinished:
+            self.unfinished.pop(stream, None)
+        if unfinished:
+            self.unfinished.setdefault(stream, now_ns)
+
+    # ------------------------------------------------------------------ sending
+
+    def flush(self, client: int, now_ns: int) -> None:
+        """Send a client its replies and snapshots."""
+        self.deliver(self.hub.flush(now_ns, only=client))
+
+    def deliver(self, flushed: Flush) -> None:
+        """Do what a flush left to do: write, close the slow, cut the broken."""
+        for client, data in flushed.unsent:
+            stream = self.streams.get(client)
+            if stream is None:
+                continue
+            stream.write(data)
+            if not stream.blocked and not stream.closing:
+                self.hub.drained(client)
+                self._wake()
+        for client in flushed.broken:
+            stream = self.streams.get(client)
+            if stream is not None:
+                stream.abort()
+        for client in flushed.slow:
+            stream = self.streams.get(client)
+            if stream is not None:
+                stream.close(CloseCode.SLOW, CloseCode.SLOW.meaning)
+
+    def drained(self, client: int) -> None:
+        """Go on with a client whose socket took everything."""
+        self.hub.drained(client)
+        self.flush(client, self.clock())
+        self._wake()
+
+    def close_all(self, code: CloseCode) -> None:
+        """Begin to close every client."""
+        for stream in list(self.streams.values()):
+            stream.close(code, code.meaning)
+
+    def abort_all(self) -> None:
+        """Cut whoever is left."""
+        for stream in [*self.streams.values(), *self.closing]:
+            stream.abort()
+
+    # ------------------------------------------------------------------ time
+
+    def sweep(self, now_ns: int) -> None:
+        """Do what is due."""
+        for connection in [pending for pending, until_ns in self.waiting.items() if until_ns <= now_ns]:
+            self.waiting.pop(connection, None)
+            connection.expire()
+        for stream in _due(self.unfinished, now_ns - _ns(self.config.request_timeout_s)):
+            stream.close(CloseCode.TIMED_OUT, "a frame was not finished in time")
+        for stream in _due(self.closing, now_ns - _ns(self.config.close_timeout_s)):
+            stream.abort()
+        for client in self._ping(now_ns) | self._heartbeat(now_ns):
+            self.flush(client, now_ns)
+
+    def _ping(self, now_ns: int) -> set[int]:
+        before_ns = now_ns - _ns(self.config.ping_interval_s)
+        due: list[StreamProtocol] = []
+        for stream in self.streams.values():
+            if stream.pinged_ns > before_ns:
+                break
+            due.append(stream)
+        pinged: set[int] = set()
+        for stream in due:
+            # A blocked client is not read from either; the hub closes it if it stays so.
+            if stream.heard_ns < stream.pinged_ns and not stream.blocked:
+                stream.close(CloseCode.TIMED_OUT, "nothing came back since the last ping")
+                continue
+            self.streams[stream.client] = self.streams.pop(stream.client)
+            stream.ping(now_ns)
+            pinged.add(stream.client)
+        return pinged
+
+    def _heartbeat(self, now_ns: int) -> set[int]:
+        quiet: set[int] = set()
+        for client in self.hub.quiet(now_ns - _ns(self.config.heartbeat_s)):
+            stream = self.streams.get(client)
+            if stream is not None and not stream.blocked:
+                stream.heartbeat(now_ns)
+                quiet.add(client)
+        return quiet
+
+
+def _due(table: dict[StreamProtocol, int], before_ns: int) -> list[StreamProtocol]:
+    due: list[StreamProtocol] = []
+    for stream, since_ns in table.items():
+        if since_ns > before_ns:
+            break
+        due.append(stream)
+    return due
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)

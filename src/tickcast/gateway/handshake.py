@@ -1,0 +1,160 @@
+"""The opening handshake of ``/stream`` (RFC 6455 section 4.2): a request head in, an answer out. Pure.
+
+Subprotocol: ``tickcast.json`` is spoken. A client that offers none gets JSON; one that offers it among others gets it
+confirmed. One that offers nothing but codecs of ours that this gateway does not speak (``tickcast.msgpack``) is refused
+with 400, since it could not read what we send; names that are not ours are left unanswered, as section 4.2.2 says.
+"""
+
+import base64
+import binascii
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from tickcast.gateway.config import Config
+
+PATH: Final = "/stream"
+SUBPROTOCOL: Final = "tickcast.json"
+_FAMILY: Final = "tickcast."
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_TRUE: Final = {"1", "true"}
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Accepted(NamedTuple):
+    """The client is welcome: the 101 answer, and what its address asked for."""
+
+    answer: bytes
+    strings: bool
+    batch: bool
+
+
+class Rejected(NamedTuple):
+    """The client is not: status, what it should know, headers of the answer."""
+
+    status: int
+    detail: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) -> Accepted | Rejected:
+    """Answer an upgrade request."""
+    address = urlsplit(target.decode("latin-1"))
+    query = parse_qs(address.query)
+    numbers = query.get("numbers", ["number"])[-1]
+    refusal = _refuse_address(method, address.path, headers, config) or _refuse_opening(headers, numbers)
+    if refusal is not None:
+        return refusal
+    key = _one(headers, b"sec-websocket-key")
+    answer = [
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ",
+        base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()),
+        b"\r\n",
+    ]
+    if SUBPROTOCOL in _tokens(headers, b"sec-websocket-protocol"):
+        answer.append(b"sec-websocket-protocol: " + SUBPROTOCOL.encode() + b"\r\n")
+    answer.append(b"\r\n")
+    return Accepted(
+        answer=b"".join(answer), strings=numbers == "string", batch=query.get("batch", ["0"])[-1].lower() in _TRUE
+    )
+
+
+def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) -> Rejected | None:
+    """Refuse what is not for us or not from an origin of ours."""
+    if path != PATH:
+        return Rejected(404, f"expected a WebSocket at {PATH}, found {path[:80]}")
+    if method != b"GET":
+        return Rejected(405, f"expected GET, found {method.decode('latin-1')[:20]}", ((b"allow", b"GET"),))
+    if not host_allowed(headers, config):
+        return Rejected(421, host_refusal(headers))
+    if not _origin_allowed(headers, config):
+        origin = _one(headers, b"origin").decode("latin-1")[:120]
+        return Rejected(403, f"origin {origin} is not allowed; the operator can list it in gateway.origins")
+    return None
+
+
+def _refuse_opening(headers: Headers, numbers: str) -> Rejected | None:
+    """Refuse what breaks RFC 6455 or asks for what we do not speak."""
+    if _one(headers, b"sec-websocket-version") != b"13":
+        return Rejected(426, "expected Sec-WebSocket-Version 13", ((b"sec-websocket-version", b"13"),))
+    if not _is_key(_one(headers, b"sec-websocket-key")):
+        return Rejected(400, "expected one Sec-WebSocket-Key of 16 bytes in base64")
+    offered = _tokens(headers, b"sec-websocket-protocol")
+    if offered and SUBPROTOCOL not in offered and all(name.startswith(_FAMILY) for name in offered):
+        return Rejected(400, f"expected subprotocol {SUBPROTOCOL} or none, found {', '.join(offered)[:120]}")
+    if numbers not in {"number", "string"}:
+        return Rejected(400, f"numbers: expected number or string, found {numbers[:40]!r}")
+    return None
+
+
+def host_allowed(headers: Headers, config: Config) -> bool:
+    """Whether the request is for a name of ours (a page of a foreign name that resolves to us is not)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        return False
+    host = _host_name(hosts[0].decode("latin-1"))
+    if not host:
+        return False
+    if _is_local(host) or _is_address(host) or host in config.hosts:
+        return True
+    return not config.hosts and not _is_local(config.host)
+
+
+def host_refusal(headers: Headers) -> str:
+    """Say why :func:`host_allowed` refused."""
+    hosts = [value.decode("latin-1")[:80] for name, value in headers if name == b"host"]
+    found = ", ".join(hosts) or "none"
+    return f"expected one Host header with localhost, an address, or a name in gateway.hosts; found {found}"
+
+
+def _origin_allowed(headers: Headers, config: Config) -> bool:
+    origin = _one(headers, b"origin").decode("latin-1").lower()
+    if not any(name == b"origin" for name, _ in headers) or "*" in config.origins or origin in config.origins:
+        return True
+    parts = urlsplit(origin) if origin.startswith(("http://", "https://")) else None
+    if parts is None or not parts.netloc:
+        return False
+    return parts.netloc == _one(headers, b"host").decode("latin-1").lower() or _is_local(_host_name(parts.netloc))
+
+
+def _host_name(netloc: str) -> str:
+    """Host of ``host[:port]`` in lower case; empty if it is none."""
+    try:
+        return (urlsplit(f"//{netloc}").hostname or "") if "@" not in netloc and "/" not in netloc else ""
+    except ValueError:
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def _one(headers: Headers, wanted: bytes) -> bytes:
+    """Value of a header that comes once; empty if it is missing or comes more often."""
+    values = [value for name, value in headers if name == wanted]
+    return values[0].strip() if len(values) == 1 else b""
+
+
+def _tokens(headers: Headers, wanted: bytes) -> list[str]:
+    text = b",".join(value for name, value in headers if name == wanted).decode("latin-1")
+    return [token.strip() for token in text.split(",") if token.strip()]

@@ -1,0 +1,201 @@
+"""Requests and replies of ``/stream``: the source of ``docs/protocol.md``, which a test holds against this module.
+
+A request is a JSON object whose ``action`` names one of the structs of :data:`REQUESTS`. Keys it does not know are
+ignored, so that a newer client can talk to an older gateway. Updates, snapshots, trades, losses and states are encoded
+in the core, once for all clients; what is sent to one client alone is here.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+RequestId = str | int
+Numbers = Literal["number", "string"]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a client stopped: the ``epoch`` and ``seq`` of the newest frame of a symbol that it has."""
+
+    epoch: int
+    seq: int
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What every request may carry."""
+
+    id: RequestId | None = None
+    """Repeated in the reply."""
+
+
+class Channelled(Request, frozen=True, kw_only=True):
+    """A request about a channel, and about how the connection is written to."""
+
+    channel: str = "price"
+    """``price`` or ``trades``."""
+    rate: float | UnsetType = UNSET
+    """Most frames a second of each symbol: 1, 2, 5, 10, 20, or 0 = unfiltered; others fall to the next lower class."""
+    fields: list[str] | UnsetType | None = UNSET
+    """Fields of ``price`` to send; null = all."""
+    mode: str | UnsetType = UNSET
+    """``merge``: newest state, updates in between are merged and counted; ``all``: every update, losses are counted."""
+    numbers: Numbers | UnsetType = UNSET
+    """``string``: prices and sizes as JSON strings, for the whole connection."""
+    batch: bool | UnsetType = UNSET
+    """Every message is a JSON array of frames, for the whole connection."""
+
+
+class Subscribe(Channelled, frozen=True, kw_only=True):
+    """Watch symbols, or change how they are watched; with ``resume`` or ``last_seen`` after a break."""
+
+    symbols: list[str]
+    resume: dict[str, Place] = {}
+    last_seen: dict[str, str] = {}
+
+
+class Unsubscribe(Request, frozen=True, kw_only=True):
+    """Stop watching symbols."""
+
+    symbols: list[str]
+    channel: str = "price"
+
+
+class Set(Channelled, frozen=True, kw_only=True):
+    """Change rate, fields or mode of what the channel's subscriptions are now; numbers and batch of the connection."""
+
+
+class Reconnect(Channelled, frozen=True, kw_only=True):
+    """Subscribe and resume in one request, after a break."""
+
+    resume: dict[str, Place] = {}
+    last_seen: dict[str, str] = {}
+
+
+class Ping(Request, frozen=True, kw_only=True):
+    """Ask for a ``pong``."""
+
+
+class Sync(Request, frozen=True, kw_only=True):
+    """Ask for what is pending and for the counters: a barrier."""
+
+
+REQUESTS: Final[dict[str, type[Request]]] = {
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "set": Set,
+    "reconnect": Reconnect,
+    "ping": Ping,
+    "sync": Sync,
+}
+"""By ``action``."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What every reply may carry."""
+
+    id: RequestId | None = None
+    """The request's ``id``."""
+
+
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a symbol stands; ``epoch`` and ``seq`` are absent where there is no such symbol."""
+
+    state: str
+    epoch: int | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
+
+
+class Subscribed(Reply, frozen=True, kw_only=True, tag="subscribed"):
+    """Reply to ``subscribe``: the values in force and where each symbol stands; counting starts at these ``seq``."""
+
+    channel: str
+    symbols: dict[str, Standing]
+    rate: int
+    """The class in force."""
+    mode: str
+    fields: list[str] | UnsetType | None = UNSET
+    """In force; null = all. Only in ``price``."""
+
+
+class Unsubscribed(Reply, frozen=True, kw_only=True, tag="unsubscribed"):
+    """Reply to ``unsubscribe``; ``symbols`` are those that were watched."""
+
+    channel: str
+    symbols: list[str]
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """Whether everything after the client's place is accounted for; if not, why, and a snapshot follows."""
+
+    recovered: bool
+    reason: str | UnsetType = UNSET
+    """``epoch_changed``, ``ahead``, ``too_old`` or ``unknown``."""
+    state: str | UnsetType = UNSET
+    epoch: int | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
+
+
+class Resumed(Reply, frozen=True, kw_only=True, tag="resumed"):
+    """Reply to ``reconnect``, and second reply to a ``subscribe`` that resumes."""
+
+    channel: str
+    symbols: dict[str, Recovery]
+    rate: int
+    mode: str
+    fields: list[str] | UnsetType | None = UNSET
+
+
+class Ok(Reply, frozen=True, kw_only=True, tag="ok"):
+    """Reply to ``set``: the values in force."""
+
+    action: str
+    channel: str
+    symbols: int
+    """Subscriptions of the channel."""
+    numbers: Numbers
+    batch: bool
+    rate: int | UnsetType = UNSET
+    fields: list[str] | UnsetType | None = UNSET
+    mode: str | UnsetType = UNSET
+
+
+class Pong(Reply, frozen=True, kw_only=True, tag="pong"):
+    """Reply to ``ping``."""
+
+    server_timestamp: str
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """Since the ack, in this epoch: published = delivered + merged + lost."""
+
+    epoch: int
+    seq: int
+    published: int
+    delivered: int
+    merged: int
+    lost: int
+
+
+class Synced(Reply, frozen=True, kw_only=True, tag="synced"):
+    """Reply to ``sync``: channel, symbol, counters; everything counted there was sent before."""
+
+    channels: dict[str, dict[str, Counters]]
+
+
+class Error(Reply, frozen=True, kw_only=True, tag="error"):
+    """The request was refused; nothing of it was applied."""
+
+    code: int
+    reason: str
+    """For people: what was expected and what was found."""
+    symbols: list[str] | UnsetType = UNSET
+    """Those that are over the limit, the first 100 of them."""
+
+
+class Heartbeat(Reply, frozen=True, kw_only=True, tag="hb"):
+    """Sent when nothing else was for a while."""
+
+    server_timestamp: str
+
+
+REPLIES: Final[tuple[type[Reply], ...]] = (Subscribed, Unsubscribed, Resumed, Ok, Pong, Synced, Error, Heartbeat)

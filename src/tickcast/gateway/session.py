@@ -1,0 +1,450 @@
+"""The protocol state of one client: a request in; hub calls and replies out. No I/O and no clock.
+
+Rules that hold everything together:
+
+- A request is checked completely before anything of it is applied; a refusal (:class:`Refused`) applies nothing.
+- A reply is handed to the hub after the calls it reports on and before the flush that sends what they cause: the hub
+  sends replies in front of the data that follows from them.
+- Requests are paid from a credit of ``requests_per_second``, refilled evenly. Refused requests cost too: who keeps
+  sending far below zero is closed.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tickcast.gateway import messages
+from tickcast.gateway.codes import CloseCode, ErrorCode
+from tickcast.gateway.config import Config
+from tickcast.gateway.timestamps import parse_timestamp, timestamp
+from tickcast.ports import Fanout
+from tickcast.ports import Standing as HubStanding
+from tickcast.runtime.log import get_logger
+
+log = get_logger("gateway")
+
+CHANNELS: Final = {"price": 0, "trades": 1}
+"""Numbers of the channels in the core."""
+CHANNEL_NAMES: Final = tuple(CHANNELS)
+MODES: Final = {"merge": 0, "all": 1}
+MODE_NAMES: Final = tuple(MODES)
+CHANNEL_MODES: Final = {"price": ("merge", "all"), "trades": ("all",)}
+"""Modes a channel offers, its default first."""
+DEFAULT_RATE: Final = {"merge": 20, "all": 0}
+RATE_CLASSES: Final = (0, 1, 2, 5, 10, 20)
+FLOOD_FACTOR: Final = 5
+"""A client whose debt reaches this many seconds' worth of requests is closed."""
+SYMBOLS_NAMED_MAX: Final = 100
+"""Symbols that an error lists at most."""
+
+_PATH_CODES: Final = {
+    "$.channel": ErrorCode.UNKNOWN_CHANNEL,
+    "$.mode": ErrorCode.UNKNOWN_MODE,
+    "$.rate": ErrorCode.INVALID_RATE,
+    "$.fields": ErrorCode.UNKNOWN_FIELD,
+    "$.last_seen": ErrorCode.INVALID_TIMESTAMP,
+}
+
+RequestType = TypeVar("RequestType", bound=messages.Request)
+
+
+class Refused(Exception):  # noqa: N818  an outcome with a number, not a failure of ours
+    """A request that is not applied."""
+
+    def __init__(self, code: ErrorCode, reason: str, symbols: list[str] | UnsetType = UNSET) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.symbols = symbols
+
+
+class Terms(NamedTuple):
+    """How a channel's symbols are sent."""
+
+    rate: int
+    fields: int
+    """Mask; 0 = all."""
+    mode: int
+
+
+class Desk:
+    """What all sessions share."""
+
+    __slots__ = ("config", "field_bits", "field_names", "hub")
+
+    def __init__(self, hub: Fanout, config: Config, field_names: tuple[str, ...]) -> None:
+        """``field_names``: of ``price``, in the order of the bits of the core's field mask."""
+        self.hub = hub
+        self.config = config
+        self.field_names = field_names
+        self.field_bits = {name: 1 << place for place, name in enumerate(field_names)}
+
+    def mask(self, fields: list[str] | None) -> int:
+        """Mask of field names; 0 = all."""
+        if fields is None:
+            return 0
+        unknown = [name for name in fields if name not in self.field_bits]
+        if unknown or not fields:
+            found = f"found {unknown[0][:40]!r}" if unknown else "found none"
+            raise Refused(
+                ErrorCode.UNKNOWN_FIELD, f"fields: expected some of {', '.join(self.field_names)}, or null; {found}"
+            )
+        mask = 0
+        for name in fields:
+            mask |= self.field_bits[name]
+        return mask
+
+    def names(self, mask: int) -> list[str] | None:
+        """Field names of a mask, in wire order; None = all."""
+        return [name for name in self.field_names if mask & self.field_bits[name]] if mask else None
+
+
+def rate_class(rate: float) -> int:
+    """Return the class of a rate: the next lower one, at least 1; 0 stays unfiltered.
+
+    Raises:
+        Refused: the rate is negative.
+    """
+    if not math.isfinite(rate) or rate < 0:
+        raise Refused(ErrorCode.INVALID_RATE, f"rate: expected 0 (unfiltered) or a number above, found {rate}")
+    if rate == 0:
+        return 0
+    return max((step for step in RATE_CLASSES if 0 < step <= rate), default=1)
+
+
+class Session:
+    """One client's requests."""
+
+    __slots__ = ("_batch", "_client", "_credit", "_credited_ns", "_desk", "_strings")
+
+    def __init__(self, desk: Desk, client: int, now_ns: int, *, strings: bool = False, batch: bool = False) -> None:
+        """``client`` is the hub's number; ``strings`` and ``batch`` come from the address of the handshake."""
+        self._desk = desk
+        self._client = client
+        self._credit = float(desk.config.requests_per_second)
+        self._credited_ns = now_ns
+        self._strings = strings
+        self._batch = batch
+        if strings or batch:
+            desk.hub.configure(client, strings=strings, batch=batch)
+
+    def request(self, text: bytes, now_ns: int) -> CloseCode | None:
+        """Serve a text message; what is returned is the reason to close the connection."""
+        if not self._pay(now_ns):
+            if self._credit < -FLOOD_FACTOR * self._desk.config.requests_per_second:
+                return CloseCode.FLOOD
+            limit = self._desk.config.requests_per_second
+            self._refuse(Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {limit} a second allowed"), None)
+            return None
+        request_id: messages.RequestId | None = None
+        try:
+            raw = _decode(text)
+            request_id = _request_id(raw)
+            self._serve(raw, now_ns)
+        except Refused as refused:
+            self._refuse(refused, request_id)
+        except Exception:
+            log.exception("request failed", client=self._client)
+            self._refuse(Refused(ErrorCode.INTERNAL, "we could not serve this request; try again later"), request_id)
+        return None
+
+    def binary(self, now_ns: int) -> CloseCode | None:
+        """Refuse a binary message: the codec of this connection is JSON."""
+        if not self._pay(now_ns):
+            return self.request(b"", now_ns)
+        self._refuse(
+            Refused(ErrorCode.BINARY_MESSAGE, "expected a text message with a JSON object, found a binary message"),
+            None,
+        )
+        return None
+
+    def ping(self, payload: bytes, now_ns: int) -> None:
+        """Answer a protocol ping; pings beyond the rate of requests get no answer."""
+        if self._pay(now_ns):
+            self._desk.hub.control(self._client, 10, payload)
+
+    def heartbeat(self, now_ns: int) -> None:
+        """Tell the client that we are here."""
+        self._reply(messages.Heartbeat(server_timestamp=timestamp(now_ns)))
+
+    # ------------------------------------------------------------------ replies
+
+    def _reply(self, reply: messages.Reply) -> None:
+        self._desk.hub.reply(self._client, msgspec.json.encode(reply))
+
+    def _refuse(self, refused: Refused, request_id: messages.RequestId | None) -> None:
+        self._reply(
+            messages.Error(id=request_id, code=int(refused.code), reason=refused.reason, symbols=refused.symbols)
+        )
+
+    def _pay(self, now_ns: int) -> bool:
+        limit = self._desk.config.requests_per_second
+        elapsed_s = max(0, now_ns - self._credited_ns) / 1e9
+        self._credit = min(float(limit), self._credit + elapsed_s * limit) - 1.0
+        self._credited_ns = now_ns
+        return self._credit >= 0
+
+    # ------------------------------------------------------------------ requests
+
+    def _serve(self, raw: dict[str, Any], now_ns: int) -> None:
+        action = raw.get("action")
+        wanted = messages.REQUESTS.get(action) if isinstance(action, str) else None
+        if wanted is None:
+            found = repr(action)[:60] if "action" in raw else "none"
+            raise Refused(
+                ErrorCode.UNKNOWN_ACTION, f"action: expected one of {', '.join(messages.REQUESTS)}; found {found}"
+            )
+        match _convert(raw, wanted):
+            case messages.Subscribe() as request:
+                self._subscribe(request, now_ns)
+            case messages.Reconnect() as request:
+                self._reconnect(request, now_ns)
+            case messages.Unsubscribe() as request:
+                self._unsubscribe(request)
+            case messages.Set() as request:
+                self._set(request, now_ns)
+            case messages.Ping() as request:
+                self._reply(messages.Pong(id=request.id, server_timestamp=timestamp(now_ns)))
+            case messages.Sync() as request:
+                self._sync(request, now_ns)
+
+    def _subscribe(self, request: messages.Subscribe, now_ns: int) -> None:
+        channel = _channel(request.channel)
+        terms = self._terms(request)
+        symbols = list(dict.fromkeys(request.symbols))
+        if not symbols:
+            raise Refused(ErrorCode.INVALID_REQUEST, "symbols: expected at least one, found none")
+        marks = _marks(request.resume, request.last_seen)
+        strangers = [symbol for symbol in marks if symbol not in set(symbols)]
+        if strangers:
+            raise Refused(
+                ErrorCode.INVALID_REQUEST, f"resume, last_seen: expected names in symbols, found {strangers[0][:96]!r}"
+            )
+        self._check_room(channel, symbols)
+        self._configure(request)
+        hub = self._desk.hub
+        found = {symbol: hub.subscribe(self._client, channel, symbol, *terms, now_ns) for symbol in symbols}
+        recovered = {symbol: self._resume(channel, symbol, mark, now_ns) for symbol, mark in marks.items()}
+        terms = self._in_force(channel, symbols, terms)
+        fields = self._desk.names(terms.fields) if channel == 0 else UNSET
+        self._reply(
+            messages.Subscribed(
+                id=request.id,
+                channel=request.channel,
+                symbols={symbol: _standing(standing) for symbol, standing in found.items()},
+                rate=terms.rate,
+                mode=MODE_NAMES[terms.mode],
+                fields=fields,
+            )
+        )
+        if marks:
+            self._reply(self._resumed(request, recovered, found, terms))
+
+    def _reconnect(self, request: messages.Reconnect, now_ns: int) -> None:
+        channel = _channel(request.channel)
+        terms = self._terms(request)
+        marks = _marks(request.resume, request.last_seen)
+        if not marks:
+            raise Refused(ErrorCode.INVALID_REQUEST, "expected symbols in resume or last_seen, found none")
+        self._check_room(channel, marks)
+        self._configure(request)
+        hub = self._desk.hub
+        watched = {} if _has_terms(request) else self._watched(channel)
+        found: dict[str, HubStanding | None] = {}
+        recovered: dict[str, str | None] = {}
+        for symbol, mark in marks.items():
+            found[symbol] = hub.subscribe(self._client, channel, symbol, *watched.get(symbol, terms), now_ns)
+            recovered[symbol] = self._resume(channel, symbol, mark, now_ns)
+        terms = self._in_force(channel, marks, terms)
+        self._reply(self._resumed(request, recovered, found, terms))
+
+    def _unsubscribe(self, request: messages.Unsubscribe) -> None:
+        channel = _channel(request.channel)
+        hub = self._desk.hub
+        gone = [
+            symbol for symbol in dict.fromkeys(request.symbols) if hub.unsubscribe(self._client, channel, symbol)
+        ]  # fmt: skip
+        self._reply(messages.Unsubscribed(id=request.id, channel=request.channel, symbols=gone))
+
+    def _set(self, request: messages.Set, now_ns: int) -> None:
+        channel = _channel(request.channel)
+        asked = self._terms(request)
+        self._configure(request)
+        watched = self._watched(channel)
+        if _has_terms(request):
+            for symbol, now in watched.items():
+                self._desk.hub.subscribe(
+                    self._client,
+                    channel,
+                    symbol,
+                    now.rate if request.rate is UNSET else asked.rate,
+                    now.fields if request.fields is UNSET else asked.fields,
+                    now.mode if request.mode is UNSET else asked.mode,
+                    now_ns,
+                )
+        asked = self._in_force(channel, watched, asked)
+        self._reply(
+            messages.Ok(
+                id=request.id,
+                action="set",
+                channel=request.channel,
+                symbols=len(watched),
+                numbers="string" if self._strings else "number",
+                batch=self._batch,
+                rate=UNSET if request.rate is UNSET else asked.rate,
+                fields=UNSET if request.fields is UNSET else self._desk.names(asked.fields),
+                mode=UNSET if request.mode is UNSET else MODE_NAMES[asked.mode],
+            )
+        )
+
+    def _sync(self, request: messages.Sync, now_ns: int) -> None:
+        channels: dict[str, dict[str, messages.Counters]] = {}
+        for channel, symbol, *counters in self._desk.hub.sync(self._client, now_ns):
+            channels.setdefault(CHANNEL_NAMES[channel], {})[symbol] = messages.Counters(*counters)
+        self._reply(messages.Synced(id=request.id, channels=channels))
+
+    # ------------------------------------------------------------------ parts of requests
+
+    def _terms(self, request: messages.Channelled) -> Terms:
+        """Terms of a request, defaults filled in."""
+        modes = CHANNEL_MODES[request.channel]
+        mode = modes[0] if request.mode is UNSET else request.mode
+        if mode not in modes:
+            raise Refused(
+                ErrorCode.UNKNOWN_MODE, f"mode of {request.channel}: expected {' or '.join(modes)}, found {mode[:40]!r}"
+            )
+        rate = DEFAULT_RATE[mode] if request.rate is UNSET else rate_class(request.rate)
+        if request.fields is UNSET or (request.fields is None and request.channel != "price"):
+            return Terms(rate, 0, MODES[mode])
+        if request.channel != "price":
+            raise Refused(ErrorCode.UNKNOWN_FIELD, f"fields: expected none in channel {request.channel}")
+        return Terms(rate, self._desk.mask(request.fields), MODES[mode])
+
+    def _watched(self, channel: int) -> dict[str, Terms]:
+        return {
+            symbol: Terms(*terms)
+            for number, symbol, *terms in self._desk.hub.subscriptions(self._client)
+            if number == channel
+        }
+
+    def _check_room(self, channel: int, symbols: Iterable[str]) -> None:
+        allowed = self._desk.config.symbols_max
+        watched = self._watched(channel)
+        new = [symbol for symbol in symbols if symbol not in watched]
+        asked = len(watched) + len(new)
+        if asked > allowed:
+            over = new[max(0, allowed - len(watched)) :][:SYMBOLS_NAMED_MAX]
+            raise Refused(ErrorCode.TOO_MANY_SYMBOLS, f"too many symbols: {asked} asked, {allowed} allowed", over)
+
+    def _configure(self, request: messages.Channelled) -> None:
+        strings = self._strings if request.numbers is UNSET else request.numbers == "string"
+        batch = self._batch if request.batch is UNSET else request.batch
+        if (strings, batch) != (self._strings, self._batch):
+            self._strings, self._batch = strings, batch
+            self._desk.hub.configure(self._client, strings=strings, batch=batch)
+
+    def _in_force(self, channel: int, symbols: Iterable[str], asked: Terms) -> Terms:
+        """Terms that the hub really set: it keeps a bounded list of field sets and gives all fields beyond it."""
+        if not asked.fields:
+            return asked
+        watched = self._watched(channel)
+        return next((watched[symbol] for symbol in symbols if symbol in watched), asked)
+
+    def _resume(self, channel: int, symbol: str, mark: messages.Place | tuple[int, int], now_ns: int) -> str | None:
+        if isinstance(mark, messages.Place):
+            return self._desk.hub.resume(self._client, channel, symbol, now_ns, epoch=mark.epoch, seq=mark.seq)
+        last_seen_ns, precision_ns = mark
+        return self._desk.hub.resume(
+            self._client, channel, symbol, now_ns, last_seen_ns=last_seen_ns, precision_ns=precision_ns
+        )
+
+    def _resumed(
+        self,
+        request: messages.Channelled,
+        recovered: dict[str, str | None],
+        found: dict[str, HubStanding | None],
+        terms: Terms,
+    ) -> messages.Resumed:
+        symbols: dict[str, messages.Recovery] = {}
+        for symbol, reason in recovered.items():
+            standing = found[symbol]
+            if standing is None:
+                symbols[symbol] = messages.Recovery(recovered=False, reason="unknown", state="no_such_symbol")
+                continue
+            symbols[symbol] = messages.Recovery(
+                recovered=reason is None,
+                reason=UNSET if reason is None else reason,
+                state=standing.state,
+                epoch=standing.epoch,
+                seq=standing.seq,
+            )
+        return messages.Resumed(
+            id=request.id,
+            channel=request.channel,
+            symbols=symbols,
+            rate=terms.rate,
+            mode=MODE_NAMES[terms.mode],
+            fields=self._desk.names(terms.fields) if request.channel == "price" else UNSET,
+        )
+
+
+def _decode(text: bytes) -> dict[str, Any]:
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
+        raise Refused(ErrorCode.BROKEN_JSON, f"expected a JSON object, found no JSON: {broken}") from None
+    if not isinstance(raw, dict):
+        raise Refused(ErrorCode.NOT_AN_OBJECT, f"expected a JSON object, found {type(raw).__name__}")
+    return raw
+
+
+def _request_id(raw: dict[str, Any]) -> messages.RequestId | None:
+    request_id = raw.get("id")
+    return request_id if isinstance(request_id, str | int) and not isinstance(request_id, bool) else None
+
+
+def _convert(raw: dict[str, Any], wanted: type[RequestType]) -> RequestType:
+    try:
+        return msgspec.convert(raw, wanted)
+    except msgspec.ValidationError as wrong:
+        text = str(wrong)
+        path = text.rpartition("`$")[2].removesuffix("`")
+        code = next(
+            (code for start, code in _PATH_CODES.items() if f"${path}".startswith(start)), ErrorCode.INVALID_REQUEST
+        )
+        if code is ErrorCode.UNKNOWN_CHANNEL:
+            text += f"; allowed: {', '.join(CHANNELS)}"
+        elif code is ErrorCode.UNKNOWN_MODE:
+            text += f"; allowed: {', '.join(MODES)}"
+        raise Refused(code, text) from None
+
+
+def _channel(name: str) -> int:
+    number = CHANNELS.get(name)
+    if number is None:
+        raise Refused(ErrorCode.UNKNOWN_CHANNEL, f"channel: expected one of {', '.join(CHANNELS)}; found {name[:40]!r}")
+    return number
+
+
+def _has_terms(request: messages.Channelled) -> bool:
+    return not (request.rate is UNSET and request.fields is UNSET and request.mode is UNSET)
+
+
+def _marks(resume: dict[str, messages.Place], last_seen: dict[str, str]) -> dict[str, messages.Place | tuple[int, int]]:
+    """By symbol the client's place, or its (time, precision); the place is the better one where there are both."""
+    marks: dict[str, messages.Place | tuple[int, int]] = {}
+    for symbol, text in last_seen.items():
+        try:
+            marks[symbol] = parse_timestamp(text)
+        except ValueError as wrong:
+            raise Refused(ErrorCode.INVALID_TIMESTAMP, f"last_seen of {symbol[:96]}: {wrong}") from None
+    return marks | resume
+
+
+def _standing(standing: HubStanding | None) -> messages.Standing:
+    if standing is None:
+        return messages.Standing("no_such_symbol")
+    return messages.Standing(standing.state, standing.epoch, standing.seq)

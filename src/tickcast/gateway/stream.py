@@ -1,0 +1,187 @@
+"""One WebSocket client: an asyncio protocol that moves bytes between a transport, the frame reader and the session.
+
+There are many of these and most are idle, so each is slots and nothing else: no task, no timer, no bound methods kept.
+What passes with time (pings, deadlines) is done for all of them by :class:`tickcast.gateway.clients.Clients`.
+
+The hub writes to the socket itself while the transport's buffer is empty. Everything it hands over is whole frames
+(what a short send left is written to the transport at once), so between two flushes the transport may be written to
+as well: a close frame never lands inside another frame.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tickcast.gateway.codes import CloseCode
+from tickcast.gateway.handshake import Accepted
+from tickcast.gateway.session import Session
+
+if TYPE_CHECKING:
+    from tickcast.gateway.clients import Clients
+
+TEXT = 1
+BINARY = 2
+CLOSE = 8
+PING = 9
+REASON_MAX = 123
+"""Bytes of a close reason (RFC 6455 section 5.5)."""
+
+
+class StreamProtocol(asyncio.Protocol):
+    """A client of ``/stream``, from the end of its handshake on."""
+
+    __slots__ = (
+        "_clients",
+        "_reader",
+        "_session",
+        "_transport",
+        "blocked",
+        "client",
+        "closing",
+        "heard_ns",
+        "pinged_ns",
+    )
+
+    def __init__(self, clients: "Clients") -> None:
+        self._clients = clients
+        self._reader = clients.reader(clients.config.frame_max)
+        self._transport: asyncio.Transport | None = None
+        self._session: Session | None = None
+        self.blocked = False
+        """The transport holds bytes that the socket did not take."""
+        self.closing = False
+        """A close frame was sent; nothing else will be."""
+        self.client = -1
+        """The hub's number."""
+        self.heard_ns = self.pinged_ns = clients.clock()
+
+    def open(self, transport: asyncio.Transport, accepted: Accepted) -> None:
+        """Take a connection over: answer its handshake and register with the hub."""
+        self._transport = transport
+        transport.set_protocol(self)
+        # With a limit of 0 a write is tried at once, and pause and resume tell exactly whether bytes are held.
+        transport.set_write_buffer_limits(high=0)
+        transport.write(accepted.answer)
+        clients = self._clients
+        direct = transport.get_extra_info("sslcontext") is None and not transport.get_write_buffer_size()
+        self.client = clients.hub.open(transport.get_extra_info("socket").fileno() if direct else -1)
+        self._session = Session(
+            clients.desk, self.client, self.heard_ns, strings=accepted.strings, batch=accepted.batch
+        )
+        clients.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Serve whole messages; what they cause is sent before this returns."""
+        clients = self._clients
+        now_ns = self.heard_ns = clients.clock()
+        served = False
+        frames = self._read(data)
+        while frames:
+            served = True
+            for opcode, payload in frames:
+                self._serve(opcode, payload, now_ns)
+            frames = self._read(b"")
+        if self.closing:
+            return
+        if served:
+            clients.flush(self.client, now_ns)
+        clients.track(self, unfinished=self._reader.pending > 0, anew=served, now_ns=now_ns)
+
+    def _read(self, data: bytes) -> list[tuple[int, bytes]]:
+        try:
+            return self._reader.feed(data)
+        except self._clients.protocol_error as broken:
+            code, reason = broken.args
+            if self.closing:
+                self.abort()
+            else:
+                self.close(code, reason)
+            return []
+
+    def _serve(self, opcode: int, payload: bytes, now_ns: int) -> None:
+        if opcode == CLOSE:
+            self._closed_by_peer(payload)
+        session = self._session
+        if self.closing or session is None:
+            return
+        verdict: CloseCode | None = None
+        if opcode == TEXT:
+            verdict = session.request(payload, now_ns)
+        elif opcode == BINARY:
+            verdict = session.binary(now_ns)
+        elif opcode == PING:
+            session.ping(payload, now_ns)
+        if verdict is not None:
+            self._clients.flush(self.client, now_ns)
+            self.close(verdict, verdict.meaning)
+
+    def ping(self, now_ns: int) -> None:
+        """Queue a protocol ping."""
+        self.pinged_ns = now_ns
+        self._clients.hub.control(self.client, PING)
+
+    def heartbeat(self, now_ns: int) -> None:
+        """Queue a heartbeat."""
+        if self._session is not None:
+            self._session.heartbeat(now_ns)
+
+    def write(self, data: bytes) -> None:
+        """Write what the socket did not take from the hub; ``blocked`` says afterwards whether it is still held."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    # ------------------------------------------------------------------ the end
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why and begin the closing handshake; the hub forgets the client now."""
+        if self.closing or self._transport is None:
+            return
+        self._forget()
+        self._send_close(code.to_bytes(2, "big") + reason.encode()[:REASON_MAX])
+        self._clients.closed(code)
+        if self.blocked and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _closed_by_peer(self, payload: bytes) -> None:
+        if self._transport is None:
+            return
+        if not self.closing:
+            self._forget()
+            self._send_close(payload[:2])
+            self._clients.closed(CloseCode.NORMAL)
+        self._transport.close()
+
+    def _forget(self) -> None:
+        self.closing = True
+        self._session = None
+        self._clients.remove(self)
+
+    def _send_close(self, payload: bytes) -> None:
+        self.write(bytes((0x80 | CLOSE, len(payload))) + payload)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client: before the descriptor can belong to another connection."""
+        del exc
+        if not self.closing:
+            self._forget()
+        self._clients.gone(self)
+        self._transport = None
+
+    # ------------------------------------------------------------------ back pressure
+
+    def pause_writing(self) -> None:
+        """The socket is full: serve no requests until it drains, so that replies are bounded too."""
+        self.blocked = True
+        if self._transport is not None and not self.closing:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The socket took everything: the client gets newest state again."""
+        self.blocked = False
+        if self._transport is not None and not self.closing:
+            self._transport.resume_reading()
+            self._clients.drained(self.client)
