@@ -5,20 +5,21 @@ ignored, so that a newer client can talk to an older gateway. Updates, snapshots
 in the core, once for all clients; what is sent to one client alone is here.
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 RequestId = str | int
 Numbers = Literal["number", "string"]
+Counter = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 
 class Place(msgspec.Struct, frozen=True):
     """Where a client stopped: the ``epoch`` and ``seq`` of the newest frame of a symbol that it has."""
 
-    epoch: int
-    seq: int
+    epoch: Counter
+    seq: Counter
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -97,8 +97,8 @@ def _listing(schema: dict[str, Any]) -> str:
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             parameters = "".join(
-                f"<li><code>{html.escape(parameter['name'])}</code> {html.escape(parameter.get('description', ''))}</li>"
-                for parameter in operation.get("parameters", ())
+                f"<li><code>{html.escape(one['name'])}</code> {html.escape(one.get('description', ''))}</li>"
+                for one in operation.get("parameters", ())
             )
             entries.append(
                 f"<dt><code>{method.upper()} {html.escape(path)}</code></dt><dd>"

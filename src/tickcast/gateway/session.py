@@ -419,6 +419,8 @@ def _convert(raw: dict[str, Any], wanted: type[RequestType]) -> RequestType:
             text += f"; allowed: {', '.join(CHANNELS)}"
         elif code is ErrorCode.UNKNOWN_MODE:
             text += f"; allowed: {', '.join(MODES)}"
+        elif code is ErrorCode.INVALID_RATE:
+            text += "; allowed: 0 (unfiltered) or a number above"
         raise Refused(code, text) from None
 
 

@@ -125,7 +125,7 @@ class GatewayStage:
             listener.close()
         self.clients.close_all(CloseCode.DRAIN)
         deadline_ns = self._clock() + int(min(1.0, self._config.close_timeout_s) * 1e9)
-        while self.clients.closing and self._clock() < deadline_ns:
+        while self.clients.closing and self._clock() < deadline_ns:  # noqa: ASYNC110  uvicorn's own shutdown polls too
             await asyncio.sleep(POLL_S)
         self.clients.abort_all()
         await self._tasks.stop()
@@ -140,7 +140,7 @@ def _listen(config: Config) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer)
         listener.bind((config.host, config.port))
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003  the standard library's signature
     except OSError as failure:
         listener.close()
         what = "is taken by another program" if failure.errno == errno.EADDRINUSE else f"failed: {failure.strerror}"
