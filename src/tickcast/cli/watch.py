@@ -1,0 +1,183 @@
+"""``tickcast watch`` and ``tickcast get``: prices in the terminal, through the public interfaces only."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from decimal import Decimal
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.request import urlopen
+
+import click
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from tickcast.client import Tick, stream
+from tickcast.client.tick import timestamp_ns
+from tickcast.model.errors import StateError, TickcastError, UsageError
+from tickcast.runtime.clock import now_ns
+
+REFRESH_PER_SECOND = 8
+TIMEOUT_S = 10
+_STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
+_address = click.option("--url", help="Address of the gateway, such as http://127.0.0.1:8000.")
+_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data folder of the instance (else $TICKCAST_DATA, else ./.tickcast).",
+)
+
+
+@click.command()
+@click.argument("symbols", nargs=-1, required=True)
+@_address
+@_data
+@click.option("--rate", type=float, default=5, show_default=True, help="Most updates a second of each symbol.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each update.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many updates.")
+def watch(
+    *, symbols: tuple[str, ...], url: str | None, data: Path | None, rate: float, as_json: bool, count: int | None
+) -> None:
+    """Show live prices of SYMBOLS: AAPL over all venues, XNAS:AAPL at one."""
+    parts = urlsplit(gateway_address(url, data))
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    address = urlunsplit(parts._replace(scheme=scheme, path=parts.path.rstrip("/").removesuffix("/stream") + "/stream"))
+    ticks = stream(address, *symbols, rate=rate)
+    try:
+        asyncio.run(_print(ticks, count) if as_json else _show(ticks, symbols, count))
+    except KeyboardInterrupt:
+        return
+
+
+@click.command()
+@click.argument("symbol")
+@_address
+@_data
+@click.option("--json", "as_json", is_flag=True, help="The gateway's answer, unchanged.")
+def get(*, symbol: str, url: str | None, data: Path | None, as_json: bool) -> None:
+    """Show the newest price of SYMBOL once."""
+    base = gateway_address(url, data).rstrip("/")
+    numbers = "number" if as_json else "string"
+    body = _fetch(f"{base}/prices/{quote(symbol, safe=':')}?numbers={numbers}")
+    if as_json:
+        click.echo(body.decode())
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in msgspec.json.decode(body).items():
+        table.add_row(name, "-" if value is None else value if isinstance(value, str) else json.dumps(value))
+    Console().print(table)
+
+
+def gateway_address(url: str | None, data: Path | None) -> str:
+    """Return the gateway's address: ``url``, else that of the instance in the data folder.
+
+    Raises:
+        UsageError: ``url`` is no address of a gateway.
+        StateError: no instance runs in the data folder.
+    """
+    if url is not None:
+        if urlsplit(url).scheme not in {"http", "https", "ws", "wss"} or not urlsplit(url).netloc:
+            raise UsageError(f"--url: expected an address such as http://127.0.0.1:8000, found {url!r}")
+        return url
+    folder = data or Path(os.environ.get("TICKCAST_DATA") or ".tickcast")
+    try:
+        return str(msgspec.json.decode((folder / "instance.json").read_bytes())["http"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        raise StateError(
+            f"expected a running instance in {folder}, found none; start one (tickcast up, tickcast demo), "
+            "name its folder with --data, or name a gateway with --url"
+        ) from None
+
+
+def _fetch(address: str) -> bytes:
+    parts = urlsplit(address)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    path = parts.path.replace("/stream/", "/", 1)
+    try:
+        with urlopen(urlunsplit(parts._replace(scheme=scheme, path=path)), timeout=TIMEOUT_S) as answer:  # noqa: S310  http or https, checked above
+            return bytes(answer.read())
+    except HTTPError as refused:
+        raise TickcastError(_detail(refused.read()) or f"the gateway answered {refused.code}") from None
+    except (URLError, TimeoutError) as failure:
+        reason = failure.reason if isinstance(failure, URLError) else failure
+        raise TickcastError(f"expected a gateway at {parts.scheme}://{parts.netloc}, found none: {reason}") from None
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(body)["detail"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return ""
+
+
+async def _print(ticks: AsyncGenerator[Tick], count: int | None) -> None:
+    async with aclosing(ticks):
+        shown = 0
+        async for tick in ticks:
+            click.echo(msgspec.json.encode(tick).decode())
+            shown += 1
+            if shown == count:
+                return
+
+
+async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: int | None) -> None:
+    newest: dict[str, Tick] = {}
+    merged: dict[str, int] = {}
+    shown = 0
+    console = Console()
+    with Live(
+        get_renderable=lambda: _table(symbols, newest, merged), console=console, refresh_per_second=REFRESH_PER_SECOND
+    ):
+        async with aclosing(ticks):
+            async for tick in ticks:
+                newest[tick.symbol] = tick
+                merged[tick.symbol] = merged.get(tick.symbol, 0) + tick.merged
+                shown += 1
+                if shown == count:
+                    return
+
+
+def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, int]) -> Table:
+    table = Table()
+    table.add_column("symbol")
+    for heading in ("price", "change", "%", "bid", "ask", "size", "volume", "age", "merged"):
+        table.add_column(heading, justify="right")
+    table.add_column("state")
+    now = now_ns()
+    for symbol in dict.fromkeys(symbols):
+        tick = newest.get(symbol)
+        if tick is None:
+            table.add_row(symbol, *[""] * 9, "waiting")
+            continue
+        colour = "" if not tick.change else "green" if tick.change > 0 else "red"
+        style = _STYLES.get(tick.state, "yellow")
+        table.add_row(
+            symbol,
+            _number(tick.price),
+            f"[{colour}]{_number(tick.change)}[/]" if colour else _number(tick.change),
+            _number(tick.change_pct),
+            _number(tick.bid),
+            _number(tick.ask),
+            _number(tick.size),
+            _number(tick.volume),
+            _age(tick, now),
+            str(merged[symbol]),
+            f"[{style}]{tick.state}[/]",
+        )
+    return table
+
+
+def _number(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value:f}"
+
+
+def _age(tick: Tick, now: int) -> str:
+    if tick.timestamp is None:
+        return "-"
+    age_s = max(0.0, (now - timestamp_ns(tick.timestamp)) / 1e9)
+    return f"{age_s:.1f} s" if age_s < 60 else f"{age_s / 60:.0f} min" if age_s < 3600 else f"{age_s / 3600:.0f} h"
