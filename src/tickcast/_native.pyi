@@ -192,6 +192,10 @@ class Applied:
     """Records of an instrument without a definition; they were not applied."""
     late: int
     """Trades older than the current one by event time; counted in volume and seq, no new price."""
+    unmatched: int
+    """Busts and corrections of a trade that is not remembered."""
+    malformed: int
+    """Records whose scale no decimal can have; they were not applied."""
     changed: int
     """Topics (instruments and securities) that changed."""
 
@@ -202,6 +206,12 @@ class Position:
     state: str
     epoch: int
     seq: int
+    rate: int
+    """Class in force: 0 in mode ``all``."""
+    fields: int
+    """Mask in force: every field where ``field_sets_max`` different sets are in use already."""
+    mode: int
+    """Mode in force: ``all`` on ``trades``."""
 
 @final
 class Flushed:
@@ -217,9 +227,10 @@ class Flushed:
     frames: int
     """Frames encoded."""
     updates: int
-    """Update frames handed to clients (the deliveries)."""
+    """Updates and trades handed to clients (the deliveries)."""
     bytes: int
     writes: int
+    """``send`` calls."""
 
 @final
 class Hub:
@@ -269,24 +280,33 @@ class Hub:
 
     def position(self, symbol: str, channel: int) -> Position | None: ...
     def topics(self) -> int: ...
+    def renew(self, symbol: str) -> int | None:
+        """Begin a new epoch of a topic, because continuity cannot be proved any more: counters and history start over.
+
+        Everyone on its ``price`` gets a snapshot. Returns the epoch; None = no such symbol.
+        """
 
     # clients
     def open(self, fd: int) -> int:
         """A new client; ``fd`` -1 = everything goes through the transport."""
 
     def close(self, client: int) -> None:
-        """Forget a client; the descriptor is not closed."""
+        """Forget a client, before its descriptor is closed; its number is never used again.
+
+        Every method takes the number of a client that is gone, and does nothing.
+        """
 
     def configure(self, client: int, *, strings: bool, batch: bool) -> None:
-        """Numbers as strings; many updates in one message (a JSON array)."""
+        """Numbers as strings; every message a JSON array, of one reply or of many updates. Holds from the next ``reply`` on."""
 
     def subscribe(
         self, client: int, channel: int, symbol: str, rate: int, fields: int, mode: int, now_ns: int
     ) -> Position | None:
         """Begin (or change) a subscription; its snapshot goes out with the next flush, behind what ``reply`` queued before.
 
-        ``rate`` is a class of RATE_CLASSES, ``fields`` a mask (0 = all). None = no such symbol. On ``trades`` there is no snapshot.
-        Again with the same values: no change, no new snapshot.
+        ``rate`` is a class of RATE_CLASSES, ``fields`` a mask (0 = all). None = no such symbol. On ``trades`` there is no snapshot,
+        and the mode is always ``all``; in mode ``all`` the rate is always 0 (the returned position says what is in force).
+        Again with the same values: no change, no new snapshot; with others: a snapshot, and the counting goes on.
         """
 
     def unsubscribe(self, client: int, channel: int, symbol: str) -> bool: ...
@@ -308,26 +328,36 @@ class Hub:
         """Pick up after ``epoch, seq`` (or after the timestamp, known to ``precision_ns``), right after ``subscribe``.
 
         None = recovered: the pending snapshot is withdrawn unless something changed; missed trades are queued. Otherwise the reason
-        (``epoch_changed``, ``ahead``, ``too_old``, ``unknown``), and the snapshot goes out.
+        (``epoch_changed``, ``ahead``, ``too_old``, ``unknown``), and the snapshot goes out. A timestamp that fits several positions: on
+        ``price`` None and the snapshot goes out, on ``trades`` ``unknown``. Call ``reply`` before ``flush``: what is missed comes behind it.
         """
 
     def sync(self, client: int, now_ns: int) -> list[tuple[int, str, int, int, int, int, int, int]]:
         """Put what is pending of the client into its buffer and answer with the counters.
 
         (channel, symbol, epoch, seq, published, delivered, merged, lost) of each subscription; published = delivered + merged + lost.
+        Each frame that brings a newer ``seq`` (an update, a trade, a snapshot) is one delivered, what it skips is merged.
+        Missed trades that ``resume`` repeats lie before the ack's ``seq`` and are not counted.
         """
 
     def reply(self, client: int, payload: Buffer) -> None:
-        """Queue one text message before all data that later calls cause."""
+        """Queue one text message (one JSON object) behind what earlier calls caused and before what later calls cause.
+
+        For a client with ``batch`` it is put into an array.
+        """
 
     def control(self, client: int, opcode: int, payload: Buffer = b"") -> None:
         """Queue a control frame: 8 close, 9 ping, 10 pong."""
 
     def flush(self, now_ns: int, only: int = -1) -> Flushed:
-        """Encode what is due, gather each client's frames and send them with one call each; ``only`` one client's control and snapshots."""
+        """Encode what is due, gather each client's frames and send them with one call each.
+
+        Within the quantum since the last flush it does nothing but say ``next_ns``. ``only``: one client's replies, snapshots and
+        what it already has, at once.
+        """
 
     def drained(self, client: int) -> None:
-        """The transport's own buffer is empty again: the client gets newest state from now on."""
+        """The transport's own buffer is empty again: the next ``flush``, which should follow, brings the client up to date."""
 
     def unsent(self, client: int) -> int: ...
     def quiet(self, before_ns: int) -> list[int]:
@@ -337,7 +367,11 @@ class Hub:
         """
 
     def memory(self) -> Mapping[str, int]:
-        """Sizes and bounds for metrics: clients, subscriptions, topics, frames held, buffered bytes, history entries."""
+        """Sizes for metrics; walks through everything, so not on every flush.
+
+        ``clients``, ``blocked``, ``subscriptions``, ``topics``, ``groups``, ``field_sets``, ``frame_bytes``, ``buffered_bytes``,
+        ``unsent_bytes``, ``price_history``, ``trade_history`` (entries), ``quantum_ns`` (the flush quantum now).
+        """
 
 # ------------------------------------------------------------------ the wire: RFC 6455, server side
 
@@ -353,7 +387,12 @@ class FrameReader:
 
         Raises:
             ProtocolError: ``args`` = (close code 1002, 1007 or 1009, reason); frames before the damage come first, with the next call raising.
+                So look at ``error`` after a call that returned some. After a close frame or an error nothing more is read.
         """
+
+    @property
+    def error(self) -> tuple[int, str] | None:
+        """What the next call would raise: (close code, reason); None = all is well."""
 
     @property
     def pending(self) -> int:

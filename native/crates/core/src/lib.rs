@@ -2,5 +2,7 @@
 
 pub mod decimal;
 pub mod encode;
+pub mod hub;
 pub mod latest;
 pub mod record;
+pub mod ws;

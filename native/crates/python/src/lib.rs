@@ -1,5 +1,9 @@
 //! `tickcast._native`: the Python door of the core. Glue only: it converts, releases the GIL and maps errors.
 
+mod bytes;
+mod hub;
+mod ws;
+
 use pyo3::prelude::*;
 
 /// xxh3-64 of `VENUE:SYMBOL`.
@@ -12,5 +16,6 @@ fn instrument_id(name: &str) -> u64 {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(instrument_id, module)?)?;
-    Ok(())
+    hub::register(module)?;
+    ws::register(module)
 }

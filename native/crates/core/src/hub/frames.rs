@@ -1,0 +1,141 @@
+//! The arena of encoded frames: each is written once, with its WebSocket header, and clients hold references to it.
+
+use crate::ws;
+
+/// A whole frame in the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameRef {
+    offset: u32,
+    length: u32,
+}
+
+/// One array message is at most about this long; common clients refuse a message over 1 MiB.
+const ARRAY_MAX: usize = 256 << 10;
+
+/// Frames since the arena was last cleared, back to back.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    bytes: Vec<u8>,
+    /// Frames written, ever.
+    pub frames: u64,
+}
+
+impl Arena {
+    /// Writes one text frame.
+    pub fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> FrameRef {
+        let offset = self.bytes.len();
+        ws::write_text_with(&mut self.bytes, write);
+        self.frames += 1;
+        let length = self.bytes.len() - offset;
+        // `Fanout` stops filling the arena far below 4 GiB.
+        FrameRef {
+            offset: u32::try_from(offset).unwrap_or(u32::MAX),
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The frame with its header.
+    pub fn framed(&self, frame: FrameRef) -> &[u8] {
+        let start = frame.offset as usize;
+        &self.bytes[start..start + frame.length as usize]
+    }
+
+    /// The frame's payload alone.
+    pub fn body(&self, frame: FrameRef) -> &[u8] {
+        let framed = self.framed(frame);
+        &framed[ws::header_length(framed[1])..]
+    }
+
+    /// Appends frames as they go to one client: each as it is, or all in one array (in several where they are many).
+    pub fn gather(&self, frames: &[FrameRef], batch: bool, out: &mut Vec<u8>) {
+        if !batch {
+            for frame in frames {
+                out.extend_from_slice(self.framed(*frame));
+            }
+            return;
+        }
+        let mut rest = frames;
+        while !rest.is_empty() {
+            let (mut length, mut count) = (1, 0);
+            for frame in rest {
+                let body = self.body(*frame).len() + 1;
+                if count > 0 && length + body > ARRAY_MAX {
+                    break;
+                }
+                (length, count) = (length + body, count + 1);
+            }
+            ws::write_header(ws::opcode::TEXT, length, out);
+            for (index, frame) in rest[..count].iter().enumerate() {
+                out.push(if index == 0 { b'[' } else { b',' });
+                out.extend_from_slice(self.body(*frame));
+            }
+            out.push(b']');
+            rest = &rest[count..];
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets the frames; memory far beyond what was used this time is given back.
+    pub fn clear(&mut self) {
+        const KEEP: usize = 1 << 20;
+        if self.bytes.capacity() > KEEP && self.bytes.len() < self.bytes.capacity() / 8 {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::opcode;
+
+    fn framed(payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        ws::write_header(opcode::TEXT, payload.len(), &mut out);
+        out.extend_from_slice(payload);
+        out
+    }
+
+    #[test]
+    fn frames_are_shared_as_they_are_or_in_an_array() {
+        let mut arena = Arena::default();
+        let bodies = [vec![b'1'; 3], vec![b'2'; 200], vec![b'3'; 70_000]];
+        let refs: Vec<FrameRef> = bodies
+            .iter()
+            .map(|body| arena.text(|out| out.extend_from_slice(body)))
+            .collect();
+        let mut each = Vec::new();
+        arena.gather(&refs, false, &mut each);
+        assert_eq!(
+            each,
+            bodies
+                .iter()
+                .flat_map(|body| framed(body))
+                .collect::<Vec<u8>>()
+        );
+        let mut array = Vec::new();
+        arena.gather(&refs[..2], true, &mut array);
+        assert_eq!(
+            array,
+            framed(&[b"[", &bodies[0][..], b",", &bodies[1], b"]"].concat())
+        );
+        assert_eq!(arena.body(refs[2]), bodies[2]);
+    }
+
+    #[test]
+    fn long_arrays_are_cut_between_frames() {
+        let mut arena = Arena::default();
+        let refs: Vec<FrameRef> = (0..5)
+            .map(|_| arena.text(|out| out.extend_from_slice(&[b'x'; 100_000])))
+            .collect();
+        let mut out = Vec::new();
+        arena.gather(&refs, true, &mut out);
+        let two = framed(&[b"[", &[b'x'; 100_000][..], b",", &[b'x'; 100_000], b"]"].concat());
+        let one = framed(&[b"[", &[b'x'; 100_000][..], b"]"].concat());
+        assert!(out == [two.clone(), two, one].concat());
+    }
+}

@@ -1,0 +1,224 @@
+//! The hub with its state: what Python holds.
+
+use super::clients::ClientId;
+use super::resume::{Memory, Refusal};
+use super::subscribe::{Position, Wish};
+use super::{CHANNELS, Counters, Fanout, Flushed, Settings, Source, Stamp};
+use crate::encode;
+use crate::latest::{self, Applied, Definition, Latest, Topic, TradeRow};
+use crate::record::Record;
+
+impl Source for Latest {
+    fn last_trade_ns(&self, topic: Topic) -> i64 {
+        Self::last_trade_ns(self, topic)
+    }
+
+    fn write_snapshot(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
+        let Stamp {
+            topic,
+            epoch,
+            seq,
+            now_ns,
+            strings,
+        } = stamp;
+        encode::write_snapshot(out, self, topic, fields, strings, epoch, seq, now_ns);
+    }
+
+    fn write_update(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
+        encode::write_update(
+            out,
+            self,
+            stamp.topic,
+            fields,
+            stamp.strings,
+            stamp.seq,
+            stamp.now_ns,
+        );
+    }
+
+    fn write_status(&self, out: &mut Vec<u8>, topic: Topic) {
+        encode::write_status(out, self, topic);
+    }
+
+    fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>) {
+        encode::write_trade(
+            out,
+            self.name(stamp.topic),
+            row,
+            text,
+            stamp.strings,
+            stamp.seq,
+        );
+    }
+
+    fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64) {
+        let channel = CHANNELS[usize::from(channel)];
+        encode::write_lost(
+            out,
+            self.name(stamp.topic),
+            channel,
+            count,
+            stamp.epoch,
+            stamp.seq,
+        );
+    }
+}
+
+/// Newest state of everything, and everyone who watches it.
+pub struct Hub {
+    latest: Latest,
+    fanout: Fanout,
+}
+
+impl Hub {
+    #[must_use]
+    pub fn new(settings: Settings, latest: latest::Settings) -> Self {
+        Self {
+            latest: Latest::new(latest),
+            fanout: Fanout::new(settings),
+        }
+    }
+
+    #[must_use]
+    pub fn latest(&self) -> &Latest {
+        &self.latest
+    }
+
+    #[must_use]
+    pub fn fanout(&self) -> &Fanout {
+        &self.fanout
+    }
+
+    /// For all that concerns clients alone.
+    pub fn fanout_mut(&mut self) -> &mut Fanout {
+        &mut self.fanout
+    }
+
+    /// True if the instrument is new.
+    pub fn define(&mut self, definition: &Definition, now_ns: i64) -> bool {
+        let fanout = &mut self.fanout;
+        let is_new = self
+            .latest
+            .define(definition, now_ns, &mut |latest, change| {
+                fanout.change(latest, change, None, now_ns)
+            });
+        self.fanout.grow_topics(self.latest.topics());
+        is_new
+    }
+
+    pub fn set_calendar(&mut self, name: &str, starts: &[i64], wall_clock: bool) {
+        self.latest.set_calendar(name, starts, wall_clock);
+    }
+
+    /// Applies whole events; also says how many topics changed.
+    pub fn apply(
+        &mut self,
+        records: &[Record],
+        texts: Option<&[Option<String>]>,
+        now_ns: i64,
+    ) -> (Applied, u64) {
+        let fanout = &mut self.fanout;
+        fanout.begin_batch();
+        let applied = self
+            .latest
+            .apply(records, texts, now_ns, &mut |latest, change| {
+                let text = match &change.cause {
+                    latest::Cause::Trade(row) => row.id_text(texts),
+                    _ => None,
+                };
+                fanout.change(latest, change, text, now_ns);
+            });
+        (applied, fanout.changed())
+    }
+
+    pub fn set_feed_state(&mut self, feed: &str, state: u8, reason: &str, now_ns: i64) -> u32 {
+        let fanout = &mut self.fanout;
+        self.latest
+            .set_feed_state(feed, state, reason, now_ns, &mut |latest, change| {
+                fanout.change(latest, change, None, now_ns);
+            })
+    }
+
+    pub fn tick(&mut self, now_ns: i64) {
+        let fanout = &mut self.fanout;
+        self.latest.tick(now_ns, &mut |latest, change| {
+            fanout.change(latest, change, None, now_ns)
+        });
+    }
+
+    /// REST's object of a topic, as of the newest time the hub was told.
+    #[must_use]
+    pub fn price(&self, symbol: &str, strings: bool) -> Option<Vec<u8>> {
+        let topic = self.latest.topic(symbol)?;
+        let position = self.fanout.position(topic, super::CHANNEL_PRICE);
+        let mut out = Vec::with_capacity(512);
+        let now_ns = self.fanout.now_ns;
+        encode::write_price(
+            &mut out,
+            &self.latest,
+            topic,
+            strings,
+            position.epoch,
+            position.seq,
+            now_ns,
+        );
+        Some(out)
+    }
+
+    /// State and counters of a topic.
+    #[must_use]
+    pub fn position(&self, symbol: &str, channel: u8) -> Option<(&'static str, Position)> {
+        let topic = self.latest.topic(symbol)?;
+        Some((
+            self.latest.state_name(topic),
+            self.fanout.position(topic, channel),
+        ))
+    }
+
+    /// `None` = no such symbol, or no such client. `wish.topic` is that of the symbol, whatever it holds.
+    pub fn subscribe(
+        &mut self,
+        client: ClientId,
+        symbol: &str,
+        wish: Wish,
+        now_ns: i64,
+    ) -> Option<(&'static str, Position)> {
+        let topic = self.latest.topic(symbol)?;
+        self.fanout.advance(now_ns);
+        let position = self.fanout.subscribe(client, Wish { topic, ..wish })?;
+        Some((self.latest.state_name(topic), position))
+    }
+
+    pub fn unsubscribe(&mut self, client: ClientId, channel: u8, symbol: &str) -> bool {
+        let topic = self.latest.topic(symbol);
+        topic.is_some_and(|topic| self.fanout.unsubscribe(client, channel, topic))
+    }
+
+    /// # Errors
+    /// The reason why nothing could be picked up.
+    pub fn resume(
+        &mut self,
+        client: ClientId,
+        channel: u8,
+        symbol: &str,
+        memory: Memory,
+        now_ns: i64,
+    ) -> Result<(), Refusal> {
+        self.fanout.advance(now_ns);
+        let topic = self.latest.topic(symbol).ok_or(Refusal::Unknown)?;
+        self.fanout.resume(client, channel, topic, memory)
+    }
+
+    /// A new epoch for a topic; `None` if there is no such symbol.
+    pub fn renew(&mut self, symbol: &str) -> Option<u64> {
+        self.fanout.renew(self.latest.topic(symbol)?)
+    }
+
+    pub fn sync(&mut self, client: ClientId, now_ns: i64) -> Vec<Counters> {
+        self.fanout.sync(&self.latest, client, now_ns)
+    }
+
+    pub fn flush(&mut self, now_ns: i64, only: Option<ClientId>) -> Flushed {
+        self.fanout.flush(&self.latest, now_ns, only)
+    }
+}

@@ -1,0 +1,317 @@
+//! The hub: who watches what, what is due to whom, and the one send.
+//!
+//! # What is kept
+//!
+//! Three tables, joined by 32-bit indices:
+//!
+//! - a **topic** has, for each channel, a counter `seq`, a history for resume, and who subscribes. The merge
+//!   subscriptions of `price` are in a **group** for each rate class, which has the mask of fields that changed since
+//!   the group's last frame, and the time of that frame.
+//! - a **subscription** (client, topic, channel) has the seq its client stands at (`last`), the seq its counting began
+//!   at (`base`), and flags that say what it waits for: a snapshot, a replay of trades, the news of a loss, or (since
+//!   its client was blocked when its group was sent) the whole state.
+//! - a **client** has a descriptor, references to frames in the arena, and a buffer that is empty but for replies,
+//!   control frames, and what mode `all` keeps while the client is blocked.
+//!
+//! # What holds
+//!
+//! - A subscription without flags in mode `all` stands at its topic's `seq`; in mode `merge` it stands behind only
+//!   while its group has something due, or where what changed is in none of its fields.
+//! - Whatever advances `last` is counted: the frame as 1 delivered, what it skips as merged, but for what a `lost`
+//!   frame announced. So `topic.seq - base = delivered + merged + lost` whenever `last = topic.seq`.
+//! - A blocked client has no references into the arena: what it must not lose is copied to its buffer, the rest is
+//!   a flag. So the arena can be cleared after each flush.
+//! - Order within a client is the order of calls: a reply first makes bytes of the references before it.
+
+mod attend;
+mod clients;
+mod counters;
+mod flush;
+mod frames;
+mod history;
+mod market;
+mod quantum;
+mod resume;
+mod send;
+mod subscribe;
+mod topics;
+mod wheel;
+
+use std::collections::HashMap;
+
+pub use clients::ClientId;
+pub use counters::{Counters, Memory};
+pub use flush::Flushed;
+pub use market::Hub;
+pub use resume::{Memory as Remembered, Refusal};
+pub use subscribe::{Position, Wish};
+
+use crate::latest::{Topic, TradeRow};
+use clients::Client;
+use frames::{Arena, FrameRef};
+use quantum::Quantum;
+use topics::{Group, TopicState};
+use wheel::Wheel;
+
+/// Channel of newest state.
+pub const CHANNEL_PRICE: u8 = 0;
+/// Channel of every trade.
+pub const CHANNEL_TRADES: u8 = 1;
+/// Names of the channels, by number.
+pub const CHANNELS: [&str; 2] = ["price", "trades"];
+/// The newest state is what matters.
+pub const MODE_MERGE: u8 = 0;
+/// Every change is a frame.
+pub const MODE_ALL: u8 = 1;
+/// Frames a second; 0 is unfiltered.
+pub const RATE_CLASSES: [u8; 6] = [0, 1, 2, 5, 10, 20];
+
+/// No index.
+const NONE: u32 = u32::MAX;
+/// Above this many bytes of frames a flush is not held any longer.
+const ARENA_FLUSH: usize = 4 << 20;
+/// Above this many, frames of mode `all` count as lost: nobody flushes.
+const ARENA_MAX: usize = 256 << 20;
+
+/// What the operator decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The first epoch to give out; it and all above have never been used.
+    pub epoch: u64,
+    pub history_count: usize,
+    pub history_ns: i64,
+    pub quantum_max_ns: i64,
+    /// Bytes kept of mode `all` for a blocked client.
+    pub buffer_max: usize,
+    pub unsent_max: usize,
+    pub undrained_max_ns: i64,
+    pub field_sets_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            epoch: 1,
+            history_count: 256,
+            history_ns: 300_000_000_000,
+            quantum_max_ns: 10_000_000,
+            buffer_max: 262_144,
+            unsent_max: 1_048_576,
+            undrained_max_ns: 30_000_000_000,
+            field_sets_max: 16,
+        }
+    }
+}
+
+/// Where a frame stands and how it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    pub topic: Topic,
+    pub epoch: u64,
+    pub seq: u64,
+    pub now_ns: i64,
+    /// Numbers as strings.
+    pub strings: bool,
+}
+
+/// What the hub needs of the state it delivers.
+pub trait Source {
+    fn last_trade_ns(&self, topic: Topic) -> i64;
+    fn write_snapshot(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32);
+    fn write_update(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32);
+    fn write_status(&self, out: &mut Vec<u8>, topic: Topic);
+    fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>);
+    fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64);
+}
+
+/// What a subscription waits for.
+mod waits {
+    /// A frame with everything, `snapshot`.
+    pub const SNAPSHOT: u8 = 1;
+    /// Trades after `last`, from the history.
+    pub const REPLAY: u8 = 2;
+    /// What came after `last` was dropped, and its client has not been told.
+    pub const LOSS: u8 = 4;
+    /// An update with everything, at the group's next time.
+    pub const BEHIND: u8 = 8;
+    /// While one of these is set, changes are not delivered one by one.
+    pub const CATCHING_UP: u8 = SNAPSHOT | REPLAY | LOSS;
+}
+
+/// A client's interest in one channel of one topic.
+#[derive(Debug, Clone)]
+struct Sub {
+    client: u32,
+    topic: Topic,
+    /// Place in the list of members it is in.
+    at: u32,
+    channel: u8,
+    /// Index into [`RATE_CLASSES`].
+    class: u8,
+    mode: u8,
+    set: u8,
+    /// Bits of [`waits`].
+    waits: u8,
+    base: u64,
+    last: u64,
+    delivered: u64,
+    lost: u64,
+}
+
+impl Sub {
+    /// The client now stands at `seq`, by one frame.
+    fn deliver(&mut self, seq: u64) -> bool {
+        let is_news = seq > self.last;
+        if is_news {
+            self.last = seq;
+            // What a client already knew when counting began is not counted.
+            self.delivered += u64::from(seq > self.base);
+        }
+        is_news
+    }
+}
+
+/// Field sets in use; number 0 is all fields.
+#[derive(Debug)]
+struct FieldSets {
+    masks: Vec<u32>,
+    users: Vec<u32>,
+    max: usize,
+}
+
+impl FieldSets {
+    fn new(max: usize) -> Self {
+        Self {
+            masks: vec![crate::latest::field::ALL],
+            users: vec![1],
+            max: max.clamp(1, 255),
+        }
+    }
+
+    /// Number of the set of this mask; 0 where there are too many sets already.
+    fn take(&mut self, fields: u32) -> u8 {
+        let mask = fields & crate::latest::field::ALL;
+        if mask == 0 || mask == crate::latest::field::ALL {
+            return 0;
+        }
+        let known =
+            (1..self.masks.len()).find(|&set| self.masks[set] == mask && self.users[set] > 0);
+        let set = known.or_else(|| (1..self.masks.len()).find(|&set| self.users[set] == 0));
+        let set = match set {
+            Some(set) => set,
+            None if self.masks.len() < self.max => {
+                self.masks.push(mask);
+                self.users.push(0);
+                self.masks.len() - 1
+            }
+            None => return 0,
+        };
+        self.masks[set] = mask;
+        self.users[set] += 1;
+        u8::try_from(set).unwrap_or(0)
+    }
+
+    fn release(&mut self, set: u8) {
+        if set != 0 {
+            self.users[usize::from(set)] -= 1;
+        }
+    }
+
+    fn mask(&self, set: u8) -> u32 {
+        self.masks[usize::from(set)]
+    }
+
+    /// What an update of these changes holds: the time of sending only where it was asked for by name.
+    fn of_update(&self, set: u8, changed: u32) -> u32 {
+        let mask = self.mask(set);
+        let news = changed & mask & !crate::latest::field::SERVER_TIMESTAMP;
+        if news == 0 || set == 0 {
+            news
+        } else {
+            news | mask & crate::latest::field::SERVER_TIMESTAMP
+        }
+    }
+}
+
+/// The hub without its state: counters, subscriptions, conflation, gathering. The state is passed in by the caller.
+#[derive(Debug)]
+pub struct Fanout {
+    settings: Settings,
+    now_ns: i64,
+    epoch_next: u64,
+    /// Number of the batch under way, and the topics it changed.
+    batch: u64,
+    changed: u64,
+    topics: Vec<TopicState>,
+    groups: Vec<Group>,
+    groups_free: Vec<u32>,
+    subs: Vec<Sub>,
+    subs_free: Vec<u32>,
+    clients: Vec<Client>,
+    clients_free: Vec<u32>,
+    field_sets: FieldSets,
+    arena: Arena,
+    /// References held by all clients.
+    references: usize,
+    /// Groups due at the next flush.
+    ready: Vec<u32>,
+    wheel: Wheel,
+    /// Clients with something to send.
+    dirty: Vec<ClientId>,
+    /// Clients with a subscription that waits for something.
+    attention: Vec<ClientId>,
+    blocked: Vec<ClientId>,
+    /// Snapshots in the arena, with the seq they show.
+    snapshots: HashMap<(Topic, u32, bool), (u64, FrameRef)>,
+    quantum: Quantum,
+    last_flush_ns: i64,
+    /// When the limits of blocked clients are looked at again.
+    check_ns: i64,
+    /// Updates and trades handed over since the last flush.
+    updates: u64,
+    /// Frames that had been encoded at the last flush.
+    frames_before: u64,
+    /// The bytes of one send; one for all clients.
+    gathered: Vec<u8>,
+}
+
+impl Fanout {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            now_ns: 0,
+            epoch_next: settings.epoch,
+            batch: 0,
+            changed: 0,
+            topics: Vec::new(),
+            groups: Vec::new(),
+            groups_free: Vec::new(),
+            subs: Vec::new(),
+            subs_free: Vec::new(),
+            clients: Vec::new(),
+            clients_free: Vec::new(),
+            field_sets: FieldSets::new(settings.field_sets_max),
+            arena: Arena::default(),
+            references: 0,
+            ready: Vec::new(),
+            wheel: Wheel::new(),
+            dirty: Vec::new(),
+            attention: Vec::new(),
+            blocked: Vec::new(),
+            snapshots: HashMap::new(),
+            quantum: Quantum::new(settings.quantum_max_ns),
+            last_flush_ns: i64::MIN / 2,
+            check_ns: 0,
+            updates: 0,
+            frames_before: 0,
+            gathered: Vec::new(),
+            settings,
+        }
+    }
+
+    /// The hub's time never goes back.
+    fn advance(&mut self, now_ns: i64) -> i64 {
+        self.now_ns = self.now_ns.max(now_ns);
+        self.now_ns
+    }
+}

@@ -1,0 +1,250 @@
+//! Subscriptions: begin, change, end.
+
+use super::clients::{Client, ClientId};
+use super::topics::{Group, NEVER};
+use super::{CHANNEL_PRICE, Fanout, MODE_ALL, MODE_MERGE, NONE, RATE_CLASSES, Sub, waits};
+use crate::latest::Topic;
+
+/// Where a subscription stands, and what is in force for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub epoch: u64,
+    pub seq: u64,
+    /// One of [`RATE_CLASSES`].
+    pub rate: u8,
+    /// Every field where too many different sets are in use.
+    pub fields: u32,
+    pub mode: u8,
+}
+
+/// What a client asks of a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    pub channel: u8,
+    pub topic: Topic,
+    /// One of [`RATE_CLASSES`].
+    pub rate: u8,
+    /// A mask; 0 = all.
+    pub fields: u32,
+    pub mode: u8,
+}
+
+impl Fanout {
+    /// Begins or changes a subscription; `None` if there is no such client.
+    ///
+    /// Mode `all` and channel `trades` have no rate but 0; `trades` has no other mode and no fields.
+    pub fn subscribe(&mut self, id: ClientId, wish: Wish) -> Option<Position> {
+        let client = self.index_of(id)?;
+        self.grow_topics(wish.topic as usize + 1);
+        let is_price = wish.channel == CHANNEL_PRICE;
+        let mode = if is_price { wish.mode } else { MODE_ALL };
+        let rate = if mode == MODE_ALL { 0 } else { wish.rate };
+        let class = RATE_CLASSES
+            .iter()
+            .rposition(|class| *class <= rate)
+            .unwrap_or(0) as u8;
+        let set = if is_price {
+            self.field_sets.take(wish.fields)
+        } else {
+            0
+        };
+        let seq = self.topics[wish.topic as usize].seq[usize::from(wish.channel)];
+        let index = match self.find_sub(client, wish.channel, wish.topic) {
+            Some(index) => {
+                self.change_sub(index, class, mode, set);
+                index
+            }
+            None => self.add_sub(Sub {
+                client,
+                topic: wish.topic,
+                at: 0,
+                channel: wish.channel,
+                class,
+                mode,
+                set,
+                waits: if is_price { waits::SNAPSHOT } else { 0 },
+                base: seq,
+                last: seq,
+                delivered: 0,
+                lost: 0,
+            }),
+        };
+        if self.subs[index as usize].waits != 0 {
+            Client::want_attention(&mut self.clients, client, &mut self.attention);
+        }
+        Some(self.position_of(index))
+    }
+
+    fn position_of(&self, index: u32) -> Position {
+        let sub = &self.subs[index as usize];
+        let topic = &self.topics[sub.topic as usize];
+        Position {
+            epoch: topic.epoch,
+            seq: topic.seq[usize::from(sub.channel)],
+            rate: RATE_CLASSES[usize::from(sub.class)],
+            fields: self.field_sets.mask(sub.set),
+            mode: sub.mode,
+        }
+    }
+
+    /// A topic's counters, for one who does not subscribe.
+    #[must_use]
+    pub fn position(&self, topic: Topic, channel: u8) -> Position {
+        let (epoch, seq) = self
+            .topics
+            .get(topic as usize)
+            .map_or((self.settings.epoch, 0), |state| {
+                (state.epoch, state.seq[usize::from(channel & 1)])
+            });
+        Position {
+            epoch,
+            seq,
+            rate: 0,
+            fields: self.field_sets.mask(0),
+            mode: MODE_MERGE,
+        }
+    }
+
+    pub(super) fn find_sub(&self, client: u32, channel: u8, topic: Topic) -> Option<u32> {
+        let subs = &self.clients[client as usize].subs;
+        subs.iter().copied().find(|index| {
+            let sub = &self.subs[*index as usize];
+            sub.topic == topic && sub.channel == channel
+        })
+    }
+
+    fn add_sub(&mut self, sub: Sub) -> u32 {
+        let client = sub.client as usize;
+        let index = match self.subs_free.pop() {
+            Some(index) => {
+                self.subs[index as usize] = sub;
+                index
+            }
+            None => {
+                self.subs.push(sub);
+                self.subs.len() as u32 - 1
+            }
+        };
+        self.clients[client].subs.push(index);
+        self.join(index);
+        index
+    }
+
+    /// A change of class, mode or fields sends a snapshot; the counting goes on. The new set is already taken.
+    fn change_sub(&mut self, index: u32, class: u8, mode: u8, set: u8) {
+        let sub = &self.subs[index as usize];
+        let old_set = sub.set;
+        if (sub.class, sub.mode, sub.set) != (class, mode, set) {
+            self.leave(index);
+            let sub = &mut self.subs[index as usize];
+            (sub.class, sub.mode, sub.set) = (class, mode, set);
+            sub.waits = sub.waits & !waits::BEHIND | waits::SNAPSHOT;
+            self.join(index);
+        }
+        self.field_sets.release(old_set);
+    }
+
+    /// The list of members that a subscription belongs to.
+    fn members(&mut self, index: u32) -> &mut Vec<u32> {
+        let sub = &self.subs[index as usize];
+        let topic = &mut self.topics[sub.topic as usize];
+        if sub.mode == MODE_ALL {
+            &mut topic.all[usize::from(sub.channel)]
+        } else {
+            &mut self.groups[topic.groups[usize::from(sub.class)] as usize].members
+        }
+    }
+
+    fn join(&mut self, index: u32) {
+        let sub = &self.subs[index as usize];
+        let (topic, class) = (sub.topic, sub.class);
+        if sub.mode != MODE_ALL && self.topics[topic as usize].groups[usize::from(class)] == NONE {
+            let group = Group {
+                topic,
+                class,
+                is_scheduled: false,
+                changed: 0,
+                sent_ns: NEVER,
+                members: Vec::new(),
+            };
+            let number = match self.groups_free.pop() {
+                Some(number) => {
+                    self.groups[number as usize] = group;
+                    number
+                }
+                None => {
+                    self.groups.push(group);
+                    self.groups.len() as u32 - 1
+                }
+            };
+            self.topics[topic as usize].groups[usize::from(class)] = number;
+        }
+        let members = self.members(index);
+        members.push(index);
+        self.subs[index as usize].at = self.members(index).len() as u32 - 1;
+    }
+
+    fn leave(&mut self, index: u32) {
+        let at = self.subs[index as usize].at as usize;
+        let members = self.members(index);
+        members.swap_remove(at);
+        if members.is_empty() {
+            *members = Vec::new();
+        }
+        if let Some(moved) = members.get(at).copied() {
+            self.subs[moved as usize].at = at as u32;
+        }
+        let sub = &self.subs[index as usize];
+        if sub.mode != MODE_ALL {
+            self.drop_group_if_unused(sub.topic, sub.class);
+        }
+    }
+
+    /// A group without members is given back; one that waits for its time, when that has come.
+    pub(super) fn drop_group_if_unused(&mut self, topic: Topic, class: u8) {
+        let place = &mut self.topics[topic as usize].groups[usize::from(class)];
+        let group = &self.groups[*place as usize];
+        if group.members.is_empty() && !group.is_scheduled {
+            self.groups_free.push(*place);
+            *place = NONE;
+        }
+    }
+
+    /// Ends a subscription; frames that are already on their way still come. False if there was none.
+    pub fn unsubscribe(&mut self, id: ClientId, channel: u8, topic: Topic) -> bool {
+        let Some(client) = self.index_of(id) else {
+            return false;
+        };
+        let Some(sub) = self.find_sub(client, channel, topic) else {
+            return false;
+        };
+        self.remove_sub(sub);
+        let subs = &mut self.clients[client as usize].subs;
+        subs.retain(|other| *other != sub);
+        if subs.capacity() > 4 * subs.len().max(4) {
+            subs.shrink_to_fit();
+        }
+        true
+    }
+
+    /// Takes a subscription out of everything but its client's list.
+    pub(super) fn remove_sub(&mut self, index: u32) {
+        self.leave(index);
+        self.field_sets.release(self.subs[index as usize].set);
+        self.subs_free.push(index);
+    }
+
+    /// Channel, topic and what is in force, of each subscription.
+    #[must_use]
+    pub fn subscriptions(&self, id: ClientId) -> Vec<(u8, Topic, Position)> {
+        let Some(client) = self.index_of(id) else {
+            return Vec::new();
+        };
+        let subs = self.clients[client as usize].subs.iter();
+        subs.map(|index| {
+            let sub = &self.subs[*index as usize];
+            (sub.channel, sub.topic, self.position_of(*index))
+        })
+        .collect()
+    }
+}

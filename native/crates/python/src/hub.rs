@@ -1,0 +1,444 @@
+//! Glue for `Hub` and what it answers with.
+
+use std::collections::BTreeMap;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use tickcast_core::hub::{self, ClientId, Remembered, Wish};
+use tickcast_core::latest::{self, Definition, PRICE_FIELDS};
+use tickcast_core::record;
+
+use crate::bytes::bytes_of;
+
+#[pyclass(module = "tickcast._native", frozen, get_all)]
+struct Applied {
+    records: u64,
+    unknown: u64,
+    late: u64,
+    unmatched: u64,
+    malformed: u64,
+    changed: u64,
+}
+
+#[pyclass(module = "tickcast._native", frozen, get_all)]
+struct Position {
+    state: &'static str,
+    epoch: u64,
+    seq: u64,
+    rate: u8,
+    fields: u32,
+    mode: u8,
+}
+
+impl From<(&'static str, hub::Position)> for Position {
+    fn from((state, position): (&'static str, hub::Position)) -> Self {
+        let hub::Position {
+            epoch,
+            seq,
+            rate,
+            fields,
+            mode,
+        } = position;
+        Self {
+            state,
+            epoch,
+            seq,
+            rate,
+            fields,
+            mode,
+        }
+    }
+}
+
+#[pyclass(module = "tickcast._native", frozen, get_all)]
+struct Flushed {
+    unsent: Vec<(ClientId, Py<PyBytes>)>,
+    slow: Vec<ClientId>,
+    broken: Vec<ClientId>,
+    next_ns: i64,
+    frames: u64,
+    updates: u64,
+    bytes: u64,
+    writes: u64,
+}
+
+#[pyclass(module = "tickcast._native")]
+struct Hub(hub::Hub);
+
+type Subscription = (u8, String, u8, u32, u8);
+type Counted = (u8, String, u64, u64, u64, u64, u64, u64);
+
+#[pymethods]
+impl Hub {
+    #[new]
+    #[pyo3(signature = (
+        *, epoch, history_count = 256, history_ns = 300_000_000_000, quantum_max_ns = 10_000_000, buffer_max = 262_144,
+        unsent_max = 1_048_576, undrained_max_ns = 30_000_000_000, field_sets_max = 16, exclude_conditions = 3,
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        epoch: u64,
+        history_count: usize,
+        history_ns: i64,
+        quantum_max_ns: i64,
+        buffer_max: usize,
+        unsent_max: usize,
+        undrained_max_ns: i64,
+        field_sets_max: usize,
+        exclude_conditions: u16,
+    ) -> Self {
+        let settings = hub::Settings {
+            epoch,
+            history_count,
+            history_ns,
+            quantum_max_ns,
+            buffer_max,
+            unsent_max,
+            undrained_max_ns,
+            field_sets_max,
+        };
+        Self(hub::Hub::new(
+            settings,
+            latest::Settings {
+                exclude_conditions,
+                ..latest::Settings::default()
+            },
+        ))
+    }
+
+    fn define(&mut self, definitions: Vec<Bound<'_, PyAny>>, now_ns: i64) -> PyResult<usize> {
+        let definitions = definitions
+            .iter()
+            .map(definition_of)
+            .collect::<PyResult<Vec<_>>>()?;
+        Ok(definitions
+            .iter()
+            .filter(|definition| self.0.define(definition, now_ns))
+            .count())
+    }
+
+    fn set_calendar(&mut self, name: &str, starts: Vec<i64>, wall_clock: bool) {
+        self.0.set_calendar(name, &starts, wall_clock);
+    }
+
+    #[pyo3(signature = (records, now_ns, texts = None))]
+    fn apply(
+        &mut self,
+        py: Python<'_>,
+        records: &Bound<'_, PyAny>,
+        now_ns: i64,
+        texts: Option<Vec<Option<String>>>,
+    ) -> PyResult<Applied> {
+        let records = record::from_bytes(&bytes_of(records)?)
+            .ok_or_else(|| PyValueError::new_err("expected whole records of 64 bytes"))?;
+        if let Some(texts) = &texts
+            && texts.len() != records.len()
+        {
+            let (found, expected) = (texts.len(), records.len());
+            return Err(PyValueError::new_err(format!(
+                "expected {expected} texts, one a record, found {found}"
+            )));
+        }
+        let (applied, changed) = py.detach(|| self.0.apply(&records, texts.as_deref(), now_ns));
+        let latest::Applied {
+            records,
+            unknown,
+            late,
+            unmatched,
+            malformed,
+        } = applied;
+        Ok(Applied {
+            records,
+            unknown,
+            late,
+            unmatched,
+            malformed,
+            changed,
+        })
+    }
+
+    fn set_feed_state(
+        &mut self,
+        py: Python<'_>,
+        feed: &str,
+        state: u8,
+        reason: &str,
+        now_ns: i64,
+    ) -> u32 {
+        py.detach(|| self.0.set_feed_state(feed, state, reason, now_ns))
+    }
+
+    fn tick(&mut self, py: Python<'_>, now_ns: i64) {
+        py.detach(|| self.0.tick(now_ns));
+    }
+
+    #[pyo3(signature = (symbol, strings = false))]
+    fn price<'py>(
+        &self,
+        py: Python<'py>,
+        symbol: &str,
+        strings: bool,
+    ) -> Option<Bound<'py, PyBytes>> {
+        self.0
+            .price(symbol, strings)
+            .map(|body| PyBytes::new(py, &body))
+    }
+
+    fn position(&self, symbol: &str, channel: u8) -> PyResult<Option<Position>> {
+        check_channel(channel)?;
+        Ok(self.0.position(symbol, channel).map(Position::from))
+    }
+
+    fn topics(&self) -> usize {
+        self.0.latest().topics()
+    }
+
+    fn renew(&mut self, symbol: &str) -> Option<u64> {
+        self.0.renew(symbol)
+    }
+
+    fn open(&mut self, fd: i32) -> ClientId {
+        self.0.fanout_mut().open(fd)
+    }
+
+    fn close(&mut self, client: ClientId) {
+        self.0.fanout_mut().close(client);
+    }
+
+    #[pyo3(signature = (client, *, strings, batch))]
+    fn configure(&mut self, client: ClientId, strings: bool, batch: bool) {
+        self.0.fanout_mut().configure(client, strings, batch);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn subscribe(
+        &mut self,
+        client: ClientId,
+        channel: u8,
+        symbol: &str,
+        rate: u8,
+        fields: u32,
+        mode: u8,
+        now_ns: i64,
+    ) -> PyResult<Option<Position>> {
+        check_channel(channel)?;
+        if !hub::RATE_CLASSES.contains(&rate) || mode > hub::MODE_ALL {
+            return Err(PyValueError::new_err(format!(
+                "expected a rate class and a mode, found {rate} and {mode}"
+            )));
+        }
+        // The topic is put in by its name.
+        let wish = Wish {
+            channel,
+            topic: 0,
+            rate,
+            fields,
+            mode,
+        };
+        Ok(self
+            .0
+            .subscribe(client, symbol, wish, now_ns)
+            .map(Position::from))
+    }
+
+    fn unsubscribe(&mut self, client: ClientId, channel: u8, symbol: &str) -> PyResult<bool> {
+        check_channel(channel)?;
+        Ok(self.0.unsubscribe(client, channel, symbol))
+    }
+
+    fn subscriptions(&self, client: ClientId) -> Vec<Subscription> {
+        let subscriptions = self.0.fanout().subscriptions(client).into_iter();
+        subscriptions
+            .map(|(channel, topic, position)| {
+                let name = self.0.latest().name(topic).to_owned();
+                (channel, name, position.rate, position.fields, position.mode)
+            })
+            .collect()
+    }
+
+    #[pyo3(signature = (client, channel, symbol, now_ns, *, epoch = 0, seq = 0, last_seen_ns = 0, precision_ns = 1))]
+    #[allow(clippy::too_many_arguments)]
+    fn resume(
+        &mut self,
+        client: ClientId,
+        channel: u8,
+        symbol: &str,
+        now_ns: i64,
+        epoch: u64,
+        seq: u64,
+        last_seen_ns: i64,
+        precision_ns: i64,
+    ) -> PyResult<Option<&'static str>> {
+        check_channel(channel)?;
+        let memory = if epoch == 0 && last_seen_ns != 0 {
+            Remembered::LastSeen {
+                timestamp_ns: last_seen_ns,
+                precision_ns,
+            }
+        } else {
+            Remembered::Position { epoch, seq }
+        };
+        Ok(self
+            .0
+            .resume(client, channel, symbol, memory, now_ns)
+            .err()
+            .map(hub::Refusal::word))
+    }
+
+    fn sync(&mut self, client: ClientId, now_ns: i64) -> Vec<Counted> {
+        let counters = self.0.sync(client, now_ns).into_iter();
+        counters
+            .map(|count| {
+                let name = self.0.latest().name(count.topic).to_owned();
+                let hub::Counters {
+                    channel,
+                    epoch,
+                    seq,
+                    published,
+                    delivered,
+                    merged,
+                    lost,
+                    ..
+                } = count;
+                (
+                    channel, name, epoch, seq, published, delivered, merged, lost,
+                )
+            })
+            .collect()
+    }
+
+    fn reply(&mut self, client: ClientId, payload: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.0.fanout_mut().reply(client, &bytes_of(payload)?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (client, opcode, payload = None))]
+    fn control(
+        &mut self,
+        client: ClientId,
+        opcode: u8,
+        payload: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        if !(8..=10).contains(&opcode) {
+            return Err(PyValueError::new_err(format!(
+                "expected opcode 8, 9 or 10, found {opcode}"
+            )));
+        }
+        let payload = payload.map_or_else(|| Ok(Default::default()), bytes_of)?;
+        self.0.fanout_mut().control(client, opcode, &payload);
+        Ok(())
+    }
+
+    #[pyo3(signature = (now_ns, only = -1))]
+    fn flush(&mut self, py: Python<'_>, now_ns: i64, only: i64) -> Flushed {
+        let flushed = py.detach(|| self.0.flush(now_ns, ClientId::try_from(only).ok()));
+        let unsent = flushed.unsent.into_iter();
+        Flushed {
+            unsent: unsent
+                .map(|(client, bytes)| (client, PyBytes::new(py, &bytes).unbind()))
+                .collect(),
+            slow: flushed.slow,
+            broken: flushed.broken,
+            next_ns: flushed.next_ns,
+            frames: flushed.frames,
+            updates: flushed.updates,
+            bytes: flushed.bytes,
+            writes: flushed.writes,
+        }
+    }
+
+    fn drained(&mut self, client: ClientId) {
+        self.0.fanout_mut().drained(client);
+    }
+
+    fn unsent(&self, client: ClientId) -> usize {
+        self.0.fanout().unsent(client)
+    }
+
+    fn quiet(&self, before_ns: i64) -> Vec<ClientId> {
+        self.0.fanout().quiet(before_ns)
+    }
+
+    fn memory(&self) -> BTreeMap<&'static str, i64> {
+        let hub::Memory {
+            clients,
+            blocked,
+            subscriptions,
+            topics,
+            groups,
+            field_sets,
+            frame_bytes,
+            buffered_bytes,
+            unsent_bytes,
+            price_history,
+            trade_history,
+            quantum_ns,
+        } = self.0.fanout().memory();
+        let sizes = [
+            ("clients", clients),
+            ("blocked", blocked),
+            ("subscriptions", subscriptions),
+            ("topics", topics),
+            ("groups", groups),
+            ("field_sets", field_sets),
+            ("frame_bytes", frame_bytes),
+            ("buffered_bytes", buffered_bytes),
+            ("unsent_bytes", unsent_bytes),
+            ("price_history", price_history),
+            ("trade_history", trade_history),
+        ];
+        let sizes = sizes
+            .into_iter()
+            .map(|(name, size)| (name, i64::try_from(size).unwrap_or(i64::MAX)));
+        sizes.chain([("quantum_ns", quantum_ns)]).collect()
+    }
+}
+
+fn check_channel(channel: u8) -> PyResult<()> {
+    if usize::from(channel) < hub::CHANNELS.len() {
+        Ok(())
+    } else {
+        Err(PyValueError::new_err(format!(
+            "expected channel 0 (price) or 1 (trades), found {channel}"
+        )))
+    }
+}
+
+/// A `tickcast.model.instrument.Definition` as the core knows it.
+fn definition_of(object: &Bound<'_, PyAny>) -> PyResult<Definition> {
+    fn field<'py, T: for<'a> FromPyObject<'a, 'py, Error = PyErr>>(
+        object: &Bound<'py, PyAny>,
+        name: &str,
+    ) -> PyResult<T> {
+        object.getattr(name)?.extract::<T>()
+    }
+    Ok(Definition {
+        instrument: field(object, "instrument")?,
+        venue: field(object, "venue")?,
+        symbol: field(object, "symbol")?,
+        feed: field(object, "feed")?,
+        security: field(object, "security")?,
+        asset_class: field(object, "asset_class")?,
+        currency: field(object, "currency")?,
+        tick_size: field(object, "tick_size")?,
+        calendar: field(object, "calendar")?,
+        time_precision: field(object, "time_precision")?,
+        primary: field(object, "primary")?,
+    })
+}
+
+/// Adds this file's names to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add_class::<Hub>()?;
+    module.add_class::<Applied>()?;
+    module.add_class::<Position>()?;
+    module.add_class::<Flushed>()?;
+    module.add("CHANNEL_PRICE", hub::CHANNEL_PRICE)?;
+    module.add("CHANNEL_TRADES", hub::CHANNEL_TRADES)?;
+    module.add("MODE_MERGE", hub::MODE_MERGE)?;
+    module.add("MODE_ALL", hub::MODE_ALL)?;
+    module.add("RATE_CLASSES", PyTuple::new(py, hub::RATE_CLASSES)?)?;
+    module.add("PRICE_FIELDS", PyTuple::new(py, PRICE_FIELDS)?)
+}
