@@ -1,108 +1,197 @@
-//! Newest state of every instrument and security.
+//! Newest state of every instrument and of every security over its venues.
+//!
+//! Rows come in as whole events; what changed goes to a sink, one [`Change`] for each topic that an event changed, the
+//! instrument's before the security's. The rules are in `docs/concepts/latest.md`; where they live:
+//!
+//! - `leg`: one venue's instrument: quotes, last trade, validity, session statistics;
+//! - `memory`: what busts and corrections need; `session`: calendars and statistics;
+//! - `consolidate`: a security over its legs, and the order of time between venues;
+//! - `apply`: rows to legs, events to changes; `define`: instruments, securities, feeds and calendars;
+//! - `view`: reading it all, for the encoder.
 
+mod apply;
+mod consolidate;
+mod define;
+mod leg;
+mod memory;
+mod session;
 mod types;
+mod value;
+mod view;
 
+#[cfg(test)]
+mod tests;
+
+pub use memory::Last;
 pub use types::{
     Applied, Cause, Change, Definition, PRICE_FIELDS, Settings, Topic, TradeRow, field,
 };
+pub use value::{Amount, Price};
+pub use view::View;
 
-use crate::record::Record;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use consolidate::Security;
+use leg::Leg;
+use session::Calendar;
+
+/// Instrument ids are hashes already.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Of {
+    Leg(u32),
+    Security(u32),
+}
+
+struct TopicEntry {
+    name: String,
+    /// The name as JSON, quotes included.
+    quoted: Vec<u8>,
+    of: Of,
+}
+
+/// What a leg needs seldom.
+struct Meta {
+    definition: Definition,
+    /// The venue as JSON, quotes included.
+    venue: Vec<u8>,
+    /// Reason of the last status row.
+    reason: String,
+}
+
+struct Feed {
+    name: String,
+    state: u8,
+    reason: String,
+    legs: Vec<u32>,
+}
 
 /// Newest state of every topic.
 pub struct Latest {
     settings: Settings,
+    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    by_name: HashMap<String, Topic>,
+    topics: Vec<TopicEntry>,
+    legs: Vec<Leg>,
+    metas: Vec<Meta>,
+    securities: Vec<Security>,
+    feeds: Vec<Feed>,
+    calendars: Vec<Calendar>,
+    /// Legs that the event in hand touched.
+    touched: Vec<u32>,
+    /// When `tick` has something to do next, ns of our clock.
+    next_roll_ns: i64,
+    foreign: u64,
 }
 
-#[allow(unused_variables, clippy::unused_self)]
 impl Latest {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
-    }
-
-    /// Takes a definition; a repeat is harmless. True if the instrument is new: then `topics()` has grown.
-    pub fn define(
-        &mut self,
-        definition: &Definition,
-        now_ns: i64,
-        sink: &mut impl FnMut(&Self, Change),
-    ) -> bool {
-        unimplemented!()
-    }
-
-    /// Session starts, ascending, ns. With `wall_clock` sessions also roll when `tick` passes a start.
-    pub fn set_calendar(&mut self, name: &str, starts: &[i64], wall_clock: bool) {
-        unimplemented!()
-    }
-
-    /// Applies whole events. The sink sees the state as it is right after each change.
-    pub fn apply(
-        &mut self,
-        records: &[Record],
-        texts: Option<&[Option<String>]>,
-        now_ns: i64,
-        sink: &mut impl FnMut(&Self, Change),
-    ) -> Applied {
-        unimplemented!()
-    }
-
-    /// Every instrument of the feed is at best this; `LIVE` lifts it. Returns how many topics changed.
-    pub fn set_feed_state(
-        &mut self,
-        feed: &str,
-        state: u8,
-        reason: &str,
-        now_ns: i64,
-        sink: &mut impl FnMut(&Self, Change),
-    ) -> u32 {
-        unimplemented!()
-    }
-
-    /// Lets time pass: session rolls by the clock.
-    pub fn tick(&mut self, now_ns: i64, sink: &mut impl FnMut(&Self, Change)) {
-        unimplemented!()
+        Self {
+            settings,
+            by_id: HashMap::default(),
+            by_name: HashMap::new(),
+            topics: Vec::new(),
+            legs: Vec::new(),
+            metas: Vec::new(),
+            securities: Vec::new(),
+            feeds: Vec::new(),
+            calendars: Vec::new(),
+            touched: Vec::new(),
+            next_roll_ns: i64::MAX,
+            foreign: 0,
+        }
     }
 
     #[must_use]
     pub fn topic(&self, symbol: &str) -> Option<Topic> {
-        unimplemented!()
+        self.by_name.get(symbol).copied()
     }
+
     #[must_use]
     pub fn name(&self, topic: Topic) -> &str {
-        unimplemented!()
+        &self.topics[topic as usize].name
     }
-    /// Number of topics; they are 0 to `topics() - 1`.
+
+    /// The topic's name as JSON, quotes included.
+    #[must_use]
+    pub fn quoted_name(&self, topic: Topic) -> &[u8] {
+        &self.topics[topic as usize].quoted
+    }
+
+    /// Number of topics; they are 0 to `topics() - 1` and are never removed.
     #[must_use]
     pub fn topics(&self) -> usize {
-        unimplemented!()
+        self.topics.len()
     }
+
     /// Is it a consolidated topic?
     #[must_use]
     pub fn is_security(&self, topic: Topic) -> bool {
-        unimplemented!()
+        matches!(self.topics[topic as usize].of, Of::Security(_))
     }
+
     /// Effective state, one of [`crate::record::state`].
     #[must_use]
     pub fn state(&self, topic: Topic) -> u8 {
-        unimplemented!()
+        match self.topics[topic as usize].of {
+            Of::Leg(leg) => self.legs[leg as usize].effective,
+            Of::Security(security) => self.securities[security as usize].effective,
+        }
     }
+
     #[must_use]
     pub fn state_name(&self, topic: Topic) -> &'static str {
-        unimplemented!()
+        crate::record::state::NAMES[usize::from(self.state(topic))]
     }
-    /// Why the state is what it is; empty if nobody said.
-    #[must_use]
-    pub fn reason(&self, topic: Topic) -> &str {
-        unimplemented!()
-    }
+
     /// When the state became what it is, ns of our clock.
     #[must_use]
     pub fn since(&self, topic: Topic) -> i64 {
-        unimplemented!()
+        match self.topics[topic as usize].of {
+            Of::Leg(leg) => self.legs[leg as usize].since,
+            Of::Security(security) => self.securities[security as usize].since,
+        }
     }
+
     /// `timestamp`: event time of the last trade, ns; 0 before the first.
     #[must_use]
     pub fn last_trade_ns(&self, topic: Topic) -> i64 {
-        unimplemented!()
+        let last = match self.topics[topic as usize].of {
+            Of::Leg(leg) => self.legs[leg as usize].last,
+            Of::Security(security) => self.securities[security as usize].last,
+        };
+        last.map_or(0, |last| last.ts)
+    }
+
+    /// Definitions that named a security in another currency: those instruments are not consolidated.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Trades remembered for busts and corrections, over all instruments: for metrics.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.legs.iter().map(|leg| leg.memory.len()).sum()
     }
 }

@@ -1,5 +1,6 @@
 //! The words in which the latest state speaks: settings, definitions, changes, trades, and the fields of `price`.
 
+use super::value::Price;
 use crate::record::{condition, flag};
 
 /// Index of a topic: an instrument (`XNAS:AAPL`) or a security (`AAPL`). Topics are never removed.
@@ -161,6 +162,18 @@ impl TradeRow {
     #[must_use]
     pub const fn has_size(&self) -> bool {
         self.flags & flag::NO_SIZE == 0
+    }
+
+    #[must_use]
+    pub fn exact_price(&self) -> Option<Price> {
+        self.has_price()
+            .then(|| Price::new(self.price, self.price_scale))
+    }
+
+    #[must_use]
+    pub fn exact_size(&self) -> Option<Price> {
+        self.has_size()
+            .then(|| Price::new(self.size, self.size_scale))
     }
 
     /// The id's text in the batch it came with, if it is no number.

@@ -1,0 +1,165 @@
+//! Reading a topic, whether it is an instrument or a security.
+
+use super::apply::own_reason;
+use super::memory::Last;
+use super::session::Session;
+use super::types::Topic;
+use super::value::{Amount, Price};
+use super::{Latest, Leg, Meta, Of};
+use crate::record::state;
+
+/// Everything that clients can see of a topic, values not yet texts.
+pub struct View<'a> {
+    /// The topic's name as JSON, quotes included.
+    pub quoted_name: &'a [u8],
+    pub last: Option<&'a Last>,
+    /// Digits of a second in `last`'s time.
+    pub time_precision: u8,
+    /// Venue of the last trade as JSON, quotes included.
+    pub venue: Option<&'a [u8]>,
+    pub bid: Option<Price>,
+    pub bid_size: Option<Amount>,
+    pub ask: Option<Price>,
+    pub ask_size: Option<Amount>,
+    session: Option<&'a Session>,
+    pub volume: Option<Amount>,
+    pub state: u8,
+    pub currency: &'a str,
+    /// What only a security has.
+    pub consolidated: Option<Consolidated>,
+}
+
+/// What only a security has.
+#[derive(Clone, Copy, Debug)]
+pub struct Consolidated {
+    /// Best bid at or above best ask, over venues.
+    pub crossed: bool,
+    pub live: u32,
+    pub of: u32,
+}
+
+impl View<'_> {
+    #[must_use]
+    pub fn open(&self) -> Option<Price> {
+        self.session?.range.map(|range| range.open)
+    }
+
+    #[must_use]
+    pub fn high(&self) -> Option<Price> {
+        self.session?.range.map(|range| range.high)
+    }
+
+    #[must_use]
+    pub fn low(&self) -> Option<Price> {
+        self.session?.range.map(|range| range.low)
+    }
+
+    #[must_use]
+    pub fn prev_close(&self) -> Option<Price> {
+        self.session?.prev_close
+    }
+
+    /// Price less previous close, exact.
+    #[must_use]
+    pub fn change(&self) -> Option<Amount> {
+        Some(Amount::from(self.last?.price()).minus(self.prev_close()?.into()))
+    }
+
+    /// The change in percent of the previous close, 2 to 4 decimals; `None` where the close is 0.
+    #[must_use]
+    pub fn change_percent(&self) -> Option<Amount> {
+        self.change()?.percent_of(self.prev_close()?.into())
+    }
+}
+
+impl Latest {
+    #[must_use]
+    pub fn view(&self, topic: Topic) -> View<'_> {
+        let entry = &self.topics[topic as usize];
+        match entry.of {
+            Of::Leg(place) => {
+                let (leg, meta) = (&self.legs[place as usize], &self.metas[place as usize]);
+                view_leg(&entry.quoted, leg, meta)
+            }
+            Of::Security(place) => self.view_security(&entry.quoted, place),
+        }
+    }
+
+    fn view_security<'a>(&'a self, quoted_name: &'a [u8], place: u32) -> View<'a> {
+        let security = &self.securities[place as usize];
+        let last_leg = security.last_leg as usize;
+        View {
+            quoted_name,
+            last: security.last.as_ref(),
+            time_precision: self.legs.get(last_leg).map_or(9, |leg| leg.precision),
+            venue: self.metas.get(last_leg).map(|meta| meta.venue.as_slice()),
+            bid: security.bid.price,
+            bid_size: security.bid.size,
+            ask: security.ask.price,
+            ask_size: security.ask.size,
+            session: self
+                .legs
+                .get(security.primary as usize)
+                .map(|leg| &leg.session),
+            volume: security.volume,
+            state: security.effective,
+            currency: &security.currency,
+            consolidated: Some(Consolidated {
+                crossed: security.crossed,
+                live: security.live,
+                of: super::define::index(security.legs.len()),
+            }),
+        }
+    }
+
+    /// Why the state is what it is; empty if nobody said.
+    #[must_use]
+    pub fn reason(&self, topic: Topic) -> &str {
+        match self.topics[topic as usize].of {
+            Of::Leg(leg) => self.leg_reason(&self.legs[leg as usize], &self.metas[leg as usize]),
+            Of::Security(place) => {
+                let security = &self.securities[place as usize];
+                let best = security
+                    .legs
+                    .iter()
+                    .find(|leg| self.legs[**leg as usize].effective == security.effective);
+                match best {
+                    Some(leg) => {
+                        self.leg_reason(&self.legs[*leg as usize], &self.metas[*leg as usize])
+                    }
+                    None => "",
+                }
+            }
+        }
+    }
+
+    fn leg_reason<'a>(&'a self, leg: &Leg, meta: &'a Meta) -> &'a str {
+        if leg.effective == state::LIVE {
+            return "";
+        }
+        let feed = &self.feeds[leg.feed as usize];
+        if leg.effective == leg.own_state() {
+            own_reason(leg, &meta.reason)
+        } else {
+            &feed.reason
+        }
+    }
+}
+
+fn view_leg<'a>(quoted_name: &'a [u8], leg: &'a Leg, meta: &'a Meta) -> View<'a> {
+    View {
+        quoted_name,
+        last: leg.last.as_ref(),
+        time_precision: leg.precision,
+        venue: Some(&meta.venue),
+        bid: leg.bid.price(),
+        bid_size: leg.bid.size(),
+        ask: leg.ask.price(),
+        ask_size: leg.ask.size(),
+        session: Some(&leg.session),
+        volume: leg.session.volume,
+        state: leg.effective,
+        currency: &meta.definition.currency,
+        consolidated: None,
+    }
+}
