@@ -16,18 +16,38 @@ $(VENV)/.built: $(VENV)/.installed $(CORE_SOURCES)
 	$(BIN)/maturin develop --release --quiet
 	touch $@
 
-setup: $(VENV)/.built ## install what is needed into .venv and build the core
+NPM := npm --prefix dashboard --no-update-notifier
+PAGE := src/tickcast/gateway/page
+PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.md' 2>/dev/null)
+
+dashboard/node_modules/.installed: dashboard/package.json dashboard/package-lock.json dashboard/.npmrc
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
+		|| { echo "The page needs Node 20.19 or newer, found: $$(node --version 2>/dev/null || echo none)." \
+		"Get it from https://nodejs.org, or with your package manager (apt install nodejs npm, brew install node)." >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "The page needs npm, found none. It comes with Node from https://nodejs.org; on Debian: apt install npm." >&2; exit 1; }
+	$(NPM) ci --silent
+	touch $@
+
+$(PAGE)/.built: dashboard/node_modules/.installed $(PAGE_SOURCES)
+	$(NPM) run --silent build -- --logLevel warn
+	touch $@
+
+page: $(PAGE)/.built ## build the page into the package
+
+setup: $(VENV)/.built page ## install what is needed into .venv, build the core and the page
 
 lint: setup ## every static check
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(NPM) run --silent check
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --release -- -D warnings
 
 test: setup ## everything that needs no network
 	cargo test --workspace --release --quiet
+	$(NPM) test --silent
 	$(BIN)/pytest
 
 wheel: setup ## the wheel, with core and page inside, in dist/
@@ -40,4 +60,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin:/usr/bin:/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup lint test wheel wheel-check
+.PHONY: help setup page lint test wheel wheel-check

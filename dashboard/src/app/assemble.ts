@@ -1,0 +1,105 @@
+/** Wires the page: stream to store, list to stream, polls and clock to the tab's visibility. */
+
+import { MarketStore, Poll, Signal, ThemeStore, Watchlist } from "../store/index.ts";
+import type { Services } from "../views/services.ts";
+import { RestClient, TickcastClient } from "../wire/index.ts";
+
+const POLL_MS = 2_000;
+const CLOCK_MS = 500;
+const SUGGESTIONS = 12;
+
+export function assemble(): Services {
+  const base = new URL(".", document.baseURI).href;
+  const rest = new RestClient(base);
+  const storage = openStorage();
+  const watchlist = new Watchlist(storage);
+  const client: TickcastClient = new TickcastClient(
+    { url: new URL("stream", base).href.replace(/^http/, "ws") },
+    {
+      onApplied: (applied) => market.applied(applied),
+      onConnection: (connection) => market.setConnection(connection),
+    },
+  );
+  const market = new MarketStore(client);
+  const services: Services = {
+    market,
+    watchlist,
+    theme: new ThemeStore(document.documentElement, storage),
+    feeds: new Poll((signal) => rest.feeds(signal), POLL_MS),
+    latency: new Poll((signal) => rest.latency(signal), POLL_MS),
+    clock: new Signal(Date.now()),
+    search: (query, signal) => rest.symbols(query, SUGGESTIONS, signal),
+    retryNow: () => client.retryNow(),
+    watchTrades: countedTrades(client),
+  };
+  followList(watchlist, client, market);
+  followVisibility(services, client);
+  window.addEventListener("online", () => client.retryNow());
+  client.start();
+  return services;
+}
+
+/** Storage can be forbidden; then the page works and forgets. */
+function openStorage(): Storage | null {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}
+
+function followList(watchlist: Watchlist, client: TickcastClient, market: MarketStore): void {
+  let before: ReadonlySet<string> = new Set();
+  const follow = (): void => {
+    const after = new Set(watchlist.symbols.value);
+    const gone = [...before].filter((symbol) => !after.has(symbol));
+    client.watch(after);
+    client.unwatch(gone);
+    for (const symbol of gone) market.forget(symbol);
+    before = after;
+  };
+  watchlist.symbols.subscribe(follow);
+  follow();
+}
+
+/** A hidden page asks for one update a second and leaves polls and clock alone. */
+function followVisibility(services: Services, client: TickcastClient): void {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const beat = (): void => {
+    const now = Date.now();
+    services.clock.set(now);
+    services.market.measure(now);
+  };
+  const follow = (): void => {
+    const hidden = document.visibilityState === "hidden";
+    client.setHidden(hidden);
+    clearInterval(timer);
+    if (hidden) {
+      services.feeds.stop();
+      services.latency.stop();
+      return;
+    }
+    services.feeds.start();
+    services.latency.start();
+    beat();
+    timer = setInterval(beat, CLOCK_MS);
+  };
+  document.addEventListener("visibilitychange", follow);
+  follow();
+}
+
+/** Several views may want the trades of one symbol; the last one to go ends the subscription. */
+function countedTrades(client: TickcastClient): Services["watchTrades"] {
+  const counts = new Map<string, number>();
+  return (symbol) => {
+    counts.set(symbol, (counts.get(symbol) ?? 0) + 1);
+    client.watch([symbol], "trades");
+    return () => {
+      const left = (counts.get(symbol) ?? 1) - 1;
+      counts.set(symbol, left);
+      if (left > 0) return;
+      counts.delete(symbol);
+      client.unwatch([symbol], "trades");
+    };
+  };
+}

@@ -1,0 +1,87 @@
+/** The names on the list, in order, kept from visit to visit. */
+
+import { Signal } from "./signal.ts";
+
+export const DEFAULT_SYMBOLS: readonly string[] = [
+  "AAPL",
+  "XNAS:AAPL",
+  "XSIM:AAPL",
+  "BINANCE:AAPL-USD",
+  "MSFT",
+  "NVDA",
+  "AMZN",
+  "BTC-USDT",
+  "BINANCE:BTC-USDT",
+  "ETH-USDT",
+  "SOL-USDT",
+];
+
+export const SYMBOLS_MAX = 1_000;
+const KEY = "tickcast.watchlist";
+const NAME = /^(?:[A-Z][A-Z0-9_]{1,19}:)?[A-Z0-9][A-Z0-9._+=*#^$-]{0,63}$/;
+
+/** Upper case, without space around; null if it cannot be a symbol. */
+export function normaliseSymbol(text: string): string | null {
+  const name = text.trim().toUpperCase();
+  return NAME.test(name) ? name : null;
+}
+
+export class Watchlist {
+  readonly symbols: Signal<readonly string[]>;
+  readonly #storage: Pick<Storage, "getItem" | "setItem"> | null;
+
+  constructor(storage: Pick<Storage, "getItem" | "setItem"> | null) {
+    this.#storage = storage;
+    this.symbols = new Signal(this.#load());
+  }
+
+  /** New ones go to the top, where the eye is. False if it is there already, is no symbol, or the list is full. */
+  add(text: string): boolean {
+    const name = normaliseSymbol(text);
+    const symbols = this.symbols.value;
+    if (name === null || symbols.includes(name) || symbols.length >= SYMBOLS_MAX) return false;
+    this.#keep([name, ...symbols]);
+    return true;
+  }
+
+  remove(name: string): void {
+    this.#keep(this.symbols.value.filter((symbol) => symbol !== name));
+  }
+
+  /** One place up (-1) or down (1). */
+  move(name: string, places: -1 | 1): void {
+    const symbols = [...this.symbols.value];
+    const from = symbols.indexOf(name);
+    const to = from + places;
+    if (from < 0 || to < 0 || to >= symbols.length) return;
+    symbols.splice(from, 1);
+    symbols.splice(to, 0, name);
+    this.#keep(symbols);
+  }
+
+  reset(): void {
+    this.#keep(DEFAULT_SYMBOLS);
+  }
+
+  #keep(symbols: readonly string[]): void {
+    this.symbols.set(symbols);
+    try {
+      this.#storage?.setItem(KEY, JSON.stringify(symbols));
+    } catch {
+      // A full or forbidden storage costs the memory of this visit, nothing else.
+    }
+  }
+
+  #load(): readonly string[] {
+    try {
+      const kept: unknown = JSON.parse(this.#storage?.getItem(KEY) ?? "null");
+      if (Array.isArray(kept)) {
+        const names = kept.map((name) => (typeof name === "string" ? normaliseSymbol(name) : null));
+        return [...new Set(names.filter((name) => name !== null))].slice(0, SYMBOLS_MAX);
+      }
+    } catch {
+      // What cannot be read is as good as nothing.
+    }
+    return DEFAULT_SYMBOLS;
+  }
+}

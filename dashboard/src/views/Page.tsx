@@ -1,0 +1,23 @@
+import { ConnectionBanner } from "./ConnectionStatus.tsx";
+import { FeedPanel } from "./FeedPanel.tsx";
+import { Header } from "./Header.tsx";
+import { LatencyPanel } from "./LatencyPanel.tsx";
+import { type Services, ServicesContext } from "./services.ts";
+import { WatchTable } from "./WatchTable.tsx";
+
+/** The whole page, for given services. */
+export function Page({ services }: { readonly services: Services }) {
+  return (
+    <ServicesContext value={services}>
+      <Header />
+      <ConnectionBanner />
+      <main className="layout">
+        <WatchTable />
+        <aside className="side" aria-label="Operations">
+          <FeedPanel />
+          <LatencyPanel />
+        </aside>
+      </main>
+    </ServicesContext>
+  );
+}

@@ -1,0 +1,47 @@
+/** What the views need of the rest, handed down once; how it is made is the app's affair. */
+
+import { createContext, useContext, useSyncExternalStore } from "react";
+
+import type { MarketStore, Poll, Row, Signal, TapeView, ThemeStore, Watchlist } from "../store/index.ts";
+import type { FeedStatus, LatencyReport, SymbolInfo } from "../wire/index.ts";
+
+export interface Services {
+  readonly market: MarketStore;
+  readonly watchlist: Watchlist;
+  readonly theme: ThemeStore;
+  readonly feeds: Poll<readonly FeedStatus[]>;
+  readonly latency: Poll<LatencyReport>;
+  /** The time, about twice a second: for ages and countdowns. */
+  readonly clock: Signal<number>;
+  readonly search: (query: string, signal: AbortSignal) => Promise<readonly SymbolInfo[]>;
+  readonly retryNow: () => void;
+  readonly watchTrades: (symbol: string) => () => void;
+}
+
+export const ServicesContext = createContext<Services | null>(null);
+
+export function useServices(): Services {
+  const services = useContext(ServicesContext);
+  if (!services) throw new Error("expected a ServicesContext around the views, found none");
+  return services;
+}
+
+export function useSignal<Value>(signal: Signal<Value>): Value {
+  return useSyncExternalStore(signal.subscribe, signal.get);
+}
+
+export function useRow(symbol: string): Row {
+  const { market } = useServices();
+  return useSyncExternalStore(
+    (listener) => market.subscribe(symbol, listener),
+    () => market.row(symbol),
+  );
+}
+
+export function useTape(symbol: string): TapeView {
+  const { market } = useServices();
+  return useSyncExternalStore(
+    (listener) => market.subscribe(symbol, listener),
+    () => market.tape(symbol),
+  );
+}
