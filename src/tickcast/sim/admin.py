@@ -40,7 +40,7 @@ class Admin:
         engine = self._engines.get(name)
         if engine is None:
             return _json({"error": f"expected a venue of {sorted(self._engines)}, found {name!r}"}, status=404)
-        symbols = venue_truth(engine.dialect.flow)
+        symbols = venue_truth(engine.dialect)
         return _json({"venue": name, "symbols": symbols, "state": engine.dialect.state(), "events": engine.events})
 
     async def _state(self, request: web.Request) -> web.Response:

@@ -50,7 +50,7 @@ class BinanceConfig(
     quantum_ms: float = 20.0
     """The flow is made in slices of this length."""
     ping_s: float = 20.0
-    """The server pings this often; a client that has not answered within three of them is closed."""
+    """The server pings this often; a client that has not answered when the next is due is closed."""
     weight_per_minute: int = 6000
     """Request weight that one address may use in a minute before 429."""
     streams_max: int = 1024
@@ -129,7 +129,7 @@ class RecordedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def default_venues() -> dict[str, VenueConfig]:
     """Return the three venues of the demo on free ports."""
-    return {"XNAS": SoupItchConfig()}
+    return {"XNAS": SoupItchConfig(), "BINANCE": BinanceConfig(), "XSIM": XsimConfig()}
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

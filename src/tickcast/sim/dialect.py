@@ -27,6 +27,12 @@ class Dialect(Protocol):
     def publish(self, part: Slice, ts: int) -> None:
         """Take one slice of the flow and send what follows from it; ``ts`` is the end of the slice."""
 
+    def last_ids(self) -> list[str]:
+        """Id of the last trade of each row of the flow, as the venue writes it."""
+
+    def names(self) -> list[str]:
+        """The venue's own symbol of each row of the flow."""
+
     def state(self) -> Mapping[str, Any]:
         """Clients and counters for the control endpoint."""
 

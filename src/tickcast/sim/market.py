@@ -112,8 +112,22 @@ class Recent:
 class OrderFlow:
     """Books and trades of the symbols that one venue lists."""
 
-    def __init__(self, universe: Universe, indices: Sequence[int], config: Config, *, venue: str, base: int) -> None:
-        """``base``: first order reference and match number; higher than any used before, so that none comes twice."""
+    def __init__(
+        self,
+        universe: Universe,
+        indices: Sequence[int],
+        config: Config,
+        *,
+        venue: str,
+        base: int,
+        auctions: bool = False,
+    ) -> None:
+        """Prepare empty books.
+
+        ``base`` is the first order reference and match number, higher than any used before, so that none comes twice;
+        ``auctions`` has stocks open, close and resume with a cross.
+        """
+        self._auctions = auctions
         self.universe = universe
         self.indices = np.asarray(indices, dtype=np.int64)
         self.row = np.full(len(universe.symbols), -1, np.int64)
@@ -132,6 +146,7 @@ class OrderFlow:
         self.trading = np.zeros(count, bool)
         self.halted: set[int] = set()
         self.phase = "before"
+        self.closed = False
         self.next_ref = base
         self.next_match = base
         number = int.from_bytes(venue.encode()[:8].ljust(8, b"\0"), "big")
@@ -153,13 +168,15 @@ class OrderFlow:
 
     # ------------------------------------------------------------------ what a dialect asks
 
-    def best(self) -> tuple[I64, I64, I64, I64]:
-        """Best bid, its size, best ask, its size of every row; price 0 = none."""
-        alive = self.size > 0
-        bid = np.where(alive[:, BID], self.price[:, BID], 0).max(axis=1)
-        ask = np.where(alive[:, ASK], self.price[:, ASK], np.iinfo(np.int64).max).min(axis=1)
-        bid_size = np.where(alive[:, BID] & (self.price[:, BID] == bid[:, None]), self.size[:, BID], 0).sum(axis=1)
-        ask_size = np.where(alive[:, ASK] & (self.price[:, ASK] == ask[:, None]), self.size[:, ASK], 0).sum(axis=1)
+    def best(self, rows: I64 | None = None) -> tuple[I64, I64, I64, I64]:
+        """Best bid, its size, best ask, its size of some rows, by default of all; price 0 = none."""
+        size = self.size if rows is None else self.size[rows]
+        price = self.price if rows is None else self.price[rows]
+        alive = size > 0
+        bid = np.where(alive[:, BID], price[:, BID], 0).max(axis=1)
+        ask = np.where(alive[:, ASK], price[:, ASK], np.iinfo(np.int64).max).min(axis=1)
+        bid_size = np.where(alive[:, BID] & (price[:, BID] == bid[:, None]), size[:, BID], 0).sum(axis=1)
+        ask_size = np.where(alive[:, ASK] & (price[:, ASK] == ask[:, None]), size[:, ASK], 0).sum(axis=1)
         return bid, bid_size, np.where(ask_size > 0, ask, 0), ask_size
 
     def live_orders(self, ts: int) -> Events:
@@ -207,7 +224,7 @@ class OrderFlow:
         if self.phase != "open":
             return Slice(notices, _join([]))
         notices += self._halts(end_ns)
-        self._owed += events
+        self._owed += events if self.trading.any() else 0.0
         parts: list[Events] = []
         drift = self._follow(int(self._owed))
         parts.append(drift)
@@ -238,6 +255,13 @@ class OrderFlow:
                 return Notice(NoticeKind.BROKEN, ts, index=trade.index, size=trade.size, match=trade.match)
         return None
 
+    def status(self, row: int) -> str:
+        """``open``, ``halted`` or ``closed``."""
+        index = int(self.indices[row])
+        if self.phase != "open" or (self.closed and index < self.universe.stock_count):
+            return "closed"
+        return "halted" if index in self.halted else "open"
+
     # ------------------------------------------------------------------ phases and halts
 
     def _phase(self, ts: int, elapsed_ns: int) -> list[Notice]:
@@ -245,10 +269,10 @@ class OrderFlow:
             self.phase = "open"
             self.trading[:] = True
             return [Notice(NoticeKind.OPEN, ts), *self._crosses(NoticeKind.CROSS_OPEN, range(len(self.indices)), ts)]
-        if self.phase == "open" and 0 < self.config.close_after_s * 1e9 <= elapsed_ns:
-            self.phase = "closed"
-            self.trading[:] = False
+        if self.phase == "open" and not self.closed and 0 < self.config.close_after_s * 1e9 <= elapsed_ns:
+            self.closed = True
             stocks = np.flatnonzero(self.indices < self.universe.stock_count)
+            self.trading[stocks] = False
             return [*self._crosses(NoticeKind.CROSS_CLOSE, stocks.tolist(), ts), Notice(NoticeKind.CLOSE, ts)]
         return []
 
@@ -256,7 +280,7 @@ class OrderFlow:
         notices = []
         for row in rows:
             index = int(self.indices[row])
-            if index >= self.universe.stock_count:
+            if index >= self.universe.stock_count or not self._auctions:
                 continue
             price = int(self.anchor[row])
             size = 100 * int(self._random.integers(5, 500))
@@ -267,7 +291,7 @@ class OrderFlow:
 
     def _halts(self, ts: int) -> list[Notice]:
         notices: list[Notice] = []
-        if self.halted == self.fair.halted:
+        if self.halted == self.fair.halted or self.closed:
             return notices
         for index in sorted(self.fair.halted - self.halted):
             row = int(self.row[index])

@@ -64,6 +64,14 @@ class SoupItchDialect:
         block = self.itch.snapshot(self._now_ns)
         return block, count_packets(block)
 
+    def last_ids(self) -> list[str]:
+        """Match number of the last trade of each row."""
+        return [str(match) for match in self.flow.last_match.tolist()]
+
+    def names(self) -> list[str]:
+        """The venue's own symbol of each row."""
+        return [self.flow.universe.symbols[index] for index in self.flow.indices.tolist()]
+
     def state(self) -> Mapping[str, Any]:
         """Sessions, clients and counters."""
         return self.server.state()
@@ -78,5 +86,5 @@ def create(  # noqa: PLR0917  the order of dialect.Factory
 ) -> SoupItchDialect:
     """Make the venue."""
     indices = list(range(universe.stock_count))
-    flow = OrderFlow(universe, indices, config, venue=name, base=base_number(start_ns))
+    flow = OrderFlow(universe, indices, config, venue=name, base=base_number(start_ns), auctions=True)
     return SoupItchDialect(name, venue, flow, start_ns=start_ns, now_ns=now_ns)

@@ -65,7 +65,7 @@ class ItchVenue:
         )  # fmt: skip
         level = int(price.sum()) * 10_000 if count else 0
         levels = packets("V", 1, ts=at, level1=level // 100 * 93, level2=level // 100 * 87, level3=level // 100 * 80)
-        events = (b"O", b"S", b"Q") if started else (b"O", b"S")
+        events = [b"O", b"S", *([b"Q"] if started else []), *([b"M", b"E", b"C"] if self.flow.closed else [])]
         system = [packets("S", 1, ts=at, event=event).tobytes() for event in events]
         tables = b"".join(table.tobytes() for table in (directory, action, short, makers, levels))
         return system[0] + tables + b"".join(system[1:])
@@ -78,7 +78,7 @@ class ItchVenue:
     def slice(self, part: Slice, ts: int) -> tuple[bytes, int]:
         """Encode what happened in a slice of time; also says how many packets it is."""
         pieces = [self._notice(notice) for notice in part.notices]
-        if self._rare_every_ns and self.flow.phase == "open":
+        if self._rare_every_ns and self.flow.phase == "open" and not self.flow.closed:
             self._rare_next_ns = self._rare_next_ns or ts + min(self._rare_every_ns, 1_000_000_000)
             if ts >= self._rare_next_ns:
                 self._rare_next_ns += self._rare_every_ns

@@ -1,0 +1,1 @@
+"""XSIM, an exchange of our own that is polled over REST and has nothing else."""
