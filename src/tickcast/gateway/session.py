@@ -2,72 +2,50 @@
 
 Rules that hold everything together:
 
-- A request is checked completely before anything of it is applied; a refusal (:class:`Refused`) applies nothing.
+- A request is checked completely before anything of it is applied; a refusal
+  (:class:`~tickcast.gateway.requests.Refused`) applies nothing.
 - A reply is handed to the hub after the calls it reports on and before the flush that sends what they cause: the hub
   sends replies in front of the data that follows from them.
 - Requests are paid from a credit of ``requests_per_second``, refilled evenly. Refused requests cost too: who keeps
   sending far below zero is closed.
 """
 
-import math
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from tickcast.gateway import messages
 from tickcast.gateway.codes import CloseCode, ErrorCode
 from tickcast.gateway.config import Config
-from tickcast.gateway.timestamps import parse_timestamp, timestamp
+from tickcast.gateway.requests import (
+    CHANNEL_MODES,
+    CHANNEL_NAMES,
+    DEFAULT_RATE,
+    MODE_NAMES,
+    MODES,
+    Refused,
+    Terms,
+    channel_number,
+    convert,
+    decode,
+    has_terms,
+    marks_of,
+    rate_class,
+    request_id_of,
+)
+from tickcast.gateway.timestamps import timestamp
 from tickcast.ports import Fanout
 from tickcast.ports import Standing as HubStanding
 from tickcast.runtime.log import get_logger
 
 log = get_logger("gateway")
 
-CHANNELS: Final = {"price": 0, "trades": 1}
-"""Numbers of the channels in the core."""
-CHANNEL_NAMES: Final = tuple(CHANNELS)
-MODES: Final = {"merge": 0, "all": 1}
-MODE_NAMES: Final = tuple(MODES)
-CHANNEL_MODES: Final = {"price": ("merge", "all"), "trades": ("all",)}
-"""Modes a channel offers, its default first."""
-DEFAULT_RATE: Final = {"merge": 20, "all": 0}
-RATE_CLASSES: Final = (0, 1, 2, 5, 10, 20)
 FLOOD_FACTOR: Final = 5
 """A client whose debt reaches this many seconds' worth of requests is closed."""
 SYMBOLS_NAMED_MAX: Final = 100
 """Symbols that an error lists at most."""
-
-_PATH_CODES: Final = {
-    "$.channel": ErrorCode.UNKNOWN_CHANNEL,
-    "$.mode": ErrorCode.UNKNOWN_MODE,
-    "$.rate": ErrorCode.INVALID_RATE,
-    "$.fields": ErrorCode.UNKNOWN_FIELD,
-    "$.last_seen": ErrorCode.INVALID_TIMESTAMP,
-}
-
-RequestType = TypeVar("RequestType", bound=messages.Request)
-
-
-class Refused(Exception):  # noqa: N818  an outcome with a number, not a failure of ours
-    """A request that is not applied."""
-
-    def __init__(self, code: ErrorCode, reason: str, symbols: list[str] | UnsetType = UNSET) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-        self.symbols = symbols
-
-
-class Terms(NamedTuple):
-    """How a channel's symbols are sent."""
-
-    rate: int
-    fields: int
-    """Mask; 0 = all."""
-    mode: int
 
 
 class Desk:
@@ -99,20 +77,8 @@ class Desk:
 
     def names(self, mask: int) -> list[str] | None:
         """Field names of a mask, in wire order; None = all."""
-        return [name for name in self.field_names if mask & self.field_bits[name]] if mask else None
-
-
-def rate_class(rate: float) -> int:
-    """Return the class of a rate: the next lower one, at least 1; 0 stays unfiltered.
-
-    Raises:
-        Refused: the rate is negative.
-    """
-    if not math.isfinite(rate) or rate < 0:
-        raise Refused(ErrorCode.INVALID_RATE, f"rate: expected 0 (unfiltered) or a number above, found {rate}")
-    if rate == 0:
-        return 0
-    return max((step for step in RATE_CLASSES if 0 < step <= rate), default=1)
+        names = [name for name in self.field_names if mask & self.field_bits[name]]
+        return names if 0 < len(names) < len(self.field_names) else None
 
 
 class Session:
@@ -141,8 +107,8 @@ class Session:
             return None
         request_id: messages.RequestId | None = None
         try:
-            raw = _decode(text)
-            request_id = _request_id(raw)
+            raw = decode(text)
+            request_id = request_id_of(raw)
             self._serve(raw, now_ns)
         except Refused as refused:
             self._refuse(refused, request_id)
@@ -197,7 +163,7 @@ class Session:
             raise Refused(
                 ErrorCode.UNKNOWN_ACTION, f"action: expected one of {', '.join(messages.REQUESTS)}; found {found}"
             )
-        match _convert(raw, wanted):
+        match convert(raw, wanted):
             case messages.Subscribe() as request:
                 self._subscribe(request, now_ns)
             case messages.Reconnect() as request:
@@ -212,12 +178,12 @@ class Session:
                 self._sync(request, now_ns)
 
     def _subscribe(self, request: messages.Subscribe, now_ns: int) -> None:
-        channel = _channel(request.channel)
+        channel = channel_number(request.channel)
         terms = self._terms(request)
         symbols = list(dict.fromkeys(request.symbols))
         if not symbols:
             raise Refused(ErrorCode.INVALID_REQUEST, "symbols: expected at least one, found none")
-        marks = _marks(request.resume, request.last_seen)
+        marks = marks_of(request.resume, request.last_seen)
         strangers = [symbol for symbol in marks if symbol not in set(symbols)]
         if strangers:
             raise Refused(
@@ -244,15 +210,15 @@ class Session:
             self._reply(self._resumed(request, recovered, found, terms))
 
     def _reconnect(self, request: messages.Reconnect, now_ns: int) -> None:
-        channel = _channel(request.channel)
+        channel = channel_number(request.channel)
         terms = self._terms(request)
-        marks = _marks(request.resume, request.last_seen)
+        marks = marks_of(request.resume, request.last_seen)
         if not marks:
             raise Refused(ErrorCode.INVALID_REQUEST, "expected symbols in resume or last_seen, found none")
         self._check_room(channel, marks)
         self._configure(request)
         hub = self._desk.hub
-        watched = {} if _has_terms(request) else self._watched(channel)
+        watched = {} if has_terms(request) else self._watched(channel)
         found: dict[str, HubStanding | None] = {}
         recovered: dict[str, str | None] = {}
         for symbol, mark in marks.items():
@@ -262,7 +228,7 @@ class Session:
         self._reply(self._resumed(request, recovered, found, terms))
 
     def _unsubscribe(self, request: messages.Unsubscribe) -> None:
-        channel = _channel(request.channel)
+        channel = channel_number(request.channel)
         hub = self._desk.hub
         gone = [
             symbol for symbol in dict.fromkeys(request.symbols) if hub.unsubscribe(self._client, channel, symbol)
@@ -270,11 +236,11 @@ class Session:
         self._reply(messages.Unsubscribed(id=request.id, channel=request.channel, symbols=gone))
 
     def _set(self, request: messages.Set, now_ns: int) -> None:
-        channel = _channel(request.channel)
+        channel = channel_number(request.channel)
         asked = self._terms(request)
         self._configure(request)
         watched = self._watched(channel)
-        if _has_terms(request):
+        if has_terms(request):
             for symbol, now in watched.items():
                 self._desk.hub.subscribe(
                     self._client,
@@ -317,6 +283,8 @@ class Session:
                 ErrorCode.UNKNOWN_MODE, f"mode of {request.channel}: expected {' or '.join(modes)}, found {mode[:40]!r}"
             )
         rate = DEFAULT_RATE[mode] if request.rate is UNSET else rate_class(request.rate)
+        if mode == "all":
+            rate = 0  # every update goes out as it comes
         if request.fields is UNSET or (request.fields is None and request.channel != "price"):
             return Terms(rate, 0, MODES[mode])
         if request.channel != "price":
@@ -389,61 +357,6 @@ class Session:
             mode=MODE_NAMES[terms.mode],
             fields=self._desk.names(terms.fields) if request.channel == "price" else UNSET,
         )
-
-
-def _decode(text: bytes) -> dict[str, Any]:
-    try:
-        raw = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
-        raise Refused(ErrorCode.BROKEN_JSON, f"expected a JSON object, found no JSON: {broken}") from None
-    if not isinstance(raw, dict):
-        raise Refused(ErrorCode.NOT_AN_OBJECT, f"expected a JSON object, found {type(raw).__name__}")
-    return raw
-
-
-def _request_id(raw: dict[str, Any]) -> messages.RequestId | None:
-    request_id = raw.get("id")
-    return request_id if isinstance(request_id, str | int) and not isinstance(request_id, bool) else None
-
-
-def _convert(raw: dict[str, Any], wanted: type[RequestType]) -> RequestType:
-    try:
-        return msgspec.convert(raw, wanted)
-    except msgspec.ValidationError as wrong:
-        text = str(wrong)
-        path = text.rpartition("`$")[2].removesuffix("`")
-        code = next(
-            (code for start, code in _PATH_CODES.items() if f"${path}".startswith(start)), ErrorCode.INVALID_REQUEST
-        )
-        if code is ErrorCode.UNKNOWN_CHANNEL:
-            text += f"; allowed: {', '.join(CHANNELS)}"
-        elif code is ErrorCode.UNKNOWN_MODE:
-            text += f"; allowed: {', '.join(MODES)}"
-        elif code is ErrorCode.INVALID_RATE:
-            text += "; allowed: 0 (unfiltered) or a number above"
-        raise Refused(code, text) from None
-
-
-def _channel(name: str) -> int:
-    number = CHANNELS.get(name)
-    if number is None:
-        raise Refused(ErrorCode.UNKNOWN_CHANNEL, f"channel: expected one of {', '.join(CHANNELS)}; found {name[:40]!r}")
-    return number
-
-
-def _has_terms(request: messages.Channelled) -> bool:
-    return not (request.rate is UNSET and request.fields is UNSET and request.mode is UNSET)
-
-
-def _marks(resume: dict[str, messages.Place], last_seen: dict[str, str]) -> dict[str, messages.Place | tuple[int, int]]:
-    """By symbol the client's place, or its (time, precision); the place is the better one where there are both."""
-    marks: dict[str, messages.Place | tuple[int, int]] = {}
-    for symbol, text in last_seen.items():
-        try:
-            marks[symbol] = parse_timestamp(text)
-        except ValueError as wrong:
-            raise Refused(ErrorCode.INVALID_TIMESTAMP, f"last_seen of {symbol[:96]}: {wrong}") from None
-    return marks | resume
 
 
 def _standing(standing: HubStanding | None) -> messages.Standing:

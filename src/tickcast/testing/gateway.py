@@ -1,0 +1,143 @@
+"""A gateway with the real hub on a free port of loopback, and a market that the test moves by hand."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from tickcast import _native
+from tickcast.fanout.stage import FanoutStage
+from tickcast.gateway.config import Config
+from tickcast.gateway.stage import GatewayStage
+from tickcast.latest.registry import InstrumentRegistry
+from tickcast.model.instrument import AssetClass, Definition
+from tickcast.model.record import Flag, Kind, Records, Side, State, empty_records, record_bytes
+from tickcast.ports import Clock
+
+
+def definition(name: str, *, security: str = "", primary: bool = False) -> Definition:
+    """An instrument by its ``VENUE:SYMBOL``."""
+    venue, _, symbol = name.partition(":")
+    asset_class: AssetClass = "crypto" if "-" in symbol else "equity"
+    return Definition(
+        instrument=_native.instrument_id(name),
+        venue=venue,
+        symbol=symbol,
+        feed=venue.lower(),
+        security=security or symbol,
+        asset_class=asset_class,
+        currency=symbol.partition("-")[2] or "USD",
+        tick_size="0.01",
+        primary=primary,
+    )
+
+
+class NoInsight:
+    """Operations that have nothing to tell."""
+
+    def feeds(self) -> Sequence[dict[str, Any]]:
+        """None."""
+        return []
+
+    def latency(self) -> dict[str, Any]:
+        """No hops."""
+        return {"hops": []}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Always."""
+        return True, {}
+
+
+class RunningGateway:
+    """What :func:`running_gateway` yields: addresses, and the market's levers."""
+
+    def __init__(self, config: Config, *, names: Sequence[str], clock: Clock, **hub: Any) -> None:
+        self._clock = clock
+        self.hub = _native.Hub(epoch=1, **hub)
+        self.definitions = [definition(name, primary=name.startswith("XNAS:")) for name in names]
+        self.registry = InstrumentRegistry()
+        self.registry.add(self.definitions)
+        self.hub.define(self.definitions, clock())
+        for feed in {entry.feed for entry in self.definitions}:
+            self.hub.set_feed_state(feed, State.LIVE, "", clock())
+        self.stage = GatewayStage(
+            config, hub=self.hub, registry=self.registry, insight=NoInsight(), clock=clock, wake=self.flush
+        )
+        self._fanout = FanoutStage(self.hub, clock=clock, deliver=self.stage.deliver, measure=lambda _hop, _ns: None)
+        self._trades = 0
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``."""
+        return self.stage.address
+
+    @property
+    def stream_url(self) -> str:
+        """``ws://host:port/stream``."""
+        return f"ws{self.stage.address.removeprefix('http')}/stream"
+
+    def flush(self) -> None:
+        """Flush as the fan-out stage does."""
+        self._fanout.flush()
+
+    def trade(self, name: str, price: str, size: str = "100", *, side: Side = Side.BUYER) -> None:
+        """One trade, now."""
+        self._trades += 1
+        rows = self._rows(name, 1)
+        rows["id"] = self._trades
+        rows["side"] = side
+        rows["kind"] = Kind.TRADE
+        _fill(rows, 0, price, size)
+        self.apply(rows)
+
+    def quote(self, name: str, bid: tuple[str, str], ask: tuple[str, str]) -> None:
+        """Best bid and ask (price, size), now."""
+        rows = self._rows(name, 2)
+        rows["kind"] = (Kind.BID, Kind.ASK)
+        _fill(rows, 0, *bid)
+        _fill(rows, 1, *ask)
+        self.apply(rows)
+
+    def apply(self, rows: Records) -> None:
+        """Apply an event and flush what is due."""
+        self.hub.apply(record_bytes(rows), self._clock())
+        self.flush()
+
+    def _rows(self, name: str, count: int) -> Records:
+        rows = empty_records(count)
+        rows["ts_event"] = rows["ts_recv"] = self._clock()
+        rows["instrument"] = _native.instrument_id(name)
+        rows["flags"][-1] = Flag.LAST_OF_EVENT
+        return rows
+
+    async def start(self) -> None:
+        """Listen."""
+        await self.stage.start()
+
+    async def stop(self) -> None:
+        """Stop everything."""
+        await self.stage.stop()
+        self._fanout.stop()
+
+
+@asynccontextmanager
+async def running_gateway(
+    config: Config | None = None,
+    *,
+    names: Sequence[str] = ("XNAS:AAPL", "XNAS:MSFT", "XSIM:AAPL", "BINANCE:BTC-USDT"),
+    clock: Clock = time.time_ns,
+    **hub: Any,
+) -> AsyncIterator[RunningGateway]:
+    """Run a gateway on a free port; ``hub`` are settings of the hub."""
+    running = RunningGateway(config or Config(port=0), names=names, clock=clock, **hub)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+def _fill(rows: Records, place: int, price: str, size: str) -> None:
+    row = cast("Any", rows[place])
+    row["price"], row["price_scale"] = _native.parse_decimal(price)
+    row["size"], row["size_scale"] = _native.parse_decimal(size)
