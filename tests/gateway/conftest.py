@@ -58,7 +58,7 @@ def bench() -> Bench:
     return Bench(Config(symbols_max=25))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bench() -> type[Bench]:
     return Bench
 

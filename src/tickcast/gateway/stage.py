@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from tickcast import _native
 from tickcast.gateway.clients import Clients
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
@@ -50,8 +51,6 @@ class GatewayStage:
         wake: Callable[[], None],
     ) -> None:
         """``wake`` asks the fan-out stage for a flush soon: a client that was blocked can take data again."""
-        from tickcast import _native  # noqa: PLC0415
-
         self._config = config
         self.clients = Clients(
             hub,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any, cast
 
 from tickcast import _native
@@ -139,5 +140,10 @@ async def running_gateway(
 
 def _fill(rows: Records, place: int, price: str, size: str) -> None:
     row = cast("Any", rows[place])
-    row["price"], row["price_scale"] = _native.parse_decimal(price)
-    row["size"], row["size_scale"] = _native.parse_decimal(size)
+    row["price"], row["price_scale"] = _mantissa(price)
+    row["size"], row["size_scale"] = _mantissa(size)
+
+
+def _mantissa(text: str) -> tuple[int, int]:
+    scale = len(text.partition(".")[2])
+    return int(Decimal(text).scaleb(scale)), scale
