@@ -1,7 +1,9 @@
 """Structured logs: JSON or pretty, with the stage as logger name."""
 
+import contextlib
 import logging
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import structlog
@@ -47,3 +49,39 @@ def configure(*, level: str = "INFO", log_format: LogFormat = "auto", **context:
 def get_logger(stage: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a stage: its name is the stage's."""
     return structlog.stdlib.get_logger(f"tickcast.{stage}")
+
+
+@contextlib.contextmanager
+def log_to(write: Callable[[bytes], None]) -> Iterator[None]:
+    """Also hand every line of this process, as JSON, to ``write`` while the context lasts."""
+    handler = _LineHandler(write)
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(default=repr),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+class _LineHandler(logging.Handler):
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(self.format(record).replace("\n", "\\n").encode())

@@ -1,0 +1,98 @@
+"""The control socket: how commands reach a running instance.
+
+A Unix socket in the data folder; one JSON object a line in, one a line out: ``{"do":"ps"}`` is answered with
+``{"ok":true,"result":...}`` or ``{"ok":false,"kind":"usage"|"state","error":"..."}``.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tickcast.model.errors import StateError, TickcastError, UsageError
+from tickcast.ops.datadir import DataDir
+from tickcast.runtime.log import get_logger
+
+log = get_logger("ops")
+
+LINE_MAX: Final = 65_536
+IDLE_S: Final = 60.0
+
+Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+
+class ControlServer:
+    """Serves the control socket; ``handler`` answers a request, or raises a TickcastError that the caller is told."""
+
+    def __init__(self, path: Path, handler: Handler) -> None:
+        self._path = path
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        """Listen; a socket left by a killed instance is replaced, so hold the folder's lock."""
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LINE_MAX)
+        self._path.chmod(0o600)
+
+    async def stop(self) -> None:
+        """Close the socket and every connection."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._clients):
+            writer.close()
+        self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
+        try:
+            while line := await asyncio.wait_for(reader.readline(), IDLE_S):
+                writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
+                await writer.drain()
+        except (OSError, ValueError, TimeoutError) as wrong:
+            log.debug("control connection closed", reason=str(wrong))
+        finally:
+            self._clients.discard(writer)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = msgspec.json.decode(line, type=dict[str, Any])
+            return {"ok": True, "result": await self._handler(request)}
+        except msgspec.MsgspecError as wrong:
+            return {"ok": False, "kind": "usage", "error": f"expected a JSON object, found {line[:80]!r}: {wrong}"}
+        except TickcastError as wrong:
+            kind = "usage" if isinstance(wrong, UsageError) else "state"
+            return {"ok": False, "kind": kind, "error": str(wrong)}
+
+
+def ask(data: DataDir, request: Mapping[str, Any], *, timeout_s: float = 15.0) -> Any:
+    """Send one request to the instance of a data folder and return its result; blocks.
+
+    Raises:
+        StateError: no instance runs there, it does not answer in time, or it refuses in its present state.
+        UsageError: the request was wrong (unknown process).
+    """
+    instance = data.instance()
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(timeout_s)
+            link.connect(instance.control)
+            link.sendall(msgspec.json.encode(request) + b"\n")
+            with link.makefile("rb") as answers:
+                line = answers.readline()
+        answer = msgspec.json.decode(line, type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as wrong:
+        raise StateError(
+            f"the instance in {data} (process {instance.pid}) does not answer on its control socket: {wrong}"
+        ) from wrong
+    if answer.get("ok"):
+        return answer.get("result")
+    raise (UsageError if answer.get("kind") == "usage" else StateError)(str(answer.get("error")))
