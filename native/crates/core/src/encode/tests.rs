@@ -1,1 +1,187 @@
+//! Frames as clients get them.
 
+use serde_json::{Value, json};
+
+use super::*;
+use crate::latest::{Definition, Settings};
+use crate::record::{Record, flag, instrument_id, kind};
+
+const NOW: i64 = 1_774_794_601_999_000_000; // 2026-03-29T14:30:01.999Z
+
+fn definition(venue: &str, time_precision: u8) -> Definition {
+    Definition {
+        instrument: instrument_id(&format!("{venue}:A\"B")),
+        venue: venue.to_owned(),
+        symbol: "A\"B".to_owned(),
+        feed: "feed".to_owned(),
+        security: String::new(),
+        asset_class: "equity".to_owned(),
+        currency: "USD".to_owned(),
+        tick_size: None,
+        calendar: "24/7".to_owned(),
+        time_precision,
+        primary: false,
+    }
+}
+
+/// Two venues; XNAS has a quote and a trade, and a previous close.
+fn world() -> Latest {
+    let mut latest = Latest::new(Settings::default());
+    for (venue, precision) in [("XNAS", 9), ("XSIM", 3)] {
+        latest.define(&definition(venue, precision), NOW, &mut |_, _| {});
+    }
+    let of = |kind, price, size| Record {
+        ts_event: NOW - 765_432_109,
+        ts_recv: NOW,
+        instrument: instrument_id("XNAS:A\"B"),
+        kind,
+        price,
+        price_scale: 2,
+        size,
+        id: 12,
+        side: 2,
+        ..Record::default()
+    };
+    let last = Record {
+        flags: flag::LAST_OF_EVENT,
+        ..of(kind::TRADE, 18_542, 100)
+    };
+    let rows = [
+        of(kind::PREV_CLOSE, 18_400, 0),
+        of(kind::BID, 18_540, 3),
+        of(kind::ASK, 18_543, 4),
+        last,
+    ];
+    latest.apply(&rows, None, NOW, &mut |_, _| {});
+    latest
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    let text = String::from_utf8(out).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap_or_else(|wrong| panic!("{wrong}: {text}"));
+    text
+}
+
+#[test]
+fn a_snapshot_holds_every_field_with_its_digits() {
+    let latest = world();
+    let topic = latest.topic("XNAS:A\"B").unwrap();
+    assert_eq!(
+        text(|out| write_snapshot(out, &latest, topic, 0, false, 7, 912, NOW)),
+        r#"{"type":"snapshot","symbol":"XNAS:A\"B","price":185.42,"size":100,"side":"sell","bid":185.40,"bid_size":3,"ask":185.43,"ask_size":4,"timestamp":"2026-03-29T14:30:01.233567891Z","server_timestamp":"2026-03-29T14:30:01.999Z","venue":"XNAS","open":185.42,"high":185.42,"low":185.42,"prev_close":184.00,"volume":100,"change":1.42,"change_pct":0.7717,"epoch":7,"seq":912,"state":"live"}"#
+    );
+    let security = latest.topic("A\"B").unwrap();
+    let parsed: Value = serde_json::from_str(&text(|out| {
+        write_snapshot(out, &latest, security, 0, true, 1, 2, NOW)
+    }))
+    .unwrap();
+    assert_eq!(parsed["bid"], json!("185.40"));
+    assert_eq!(parsed["change_pct"], json!("0.7717"));
+    assert_eq!(parsed["legs"], json!({"live": 1, "of": 2}));
+    assert_eq!(parsed["crossed"], json!(false));
+    assert_eq!(parsed["seq"], json!(2), "counters are no strings");
+}
+
+#[test]
+fn fields_filter_but_state_and_place_stay() {
+    let latest = world();
+    let topic = latest.topic("XNAS:A\"B").unwrap();
+    let fields = field::ASK | field::CROSSED;
+    assert_eq!(
+        text(|out| write_snapshot(out, &latest, topic, fields, false, 7, 9, NOW)),
+        r#"{"type":"snapshot","symbol":"XNAS:A\"B","ask":185.43,"epoch":7,"seq":9,"state":"live"}"#
+    );
+    let unknown = latest.topic("XSIM:A\"B").unwrap();
+    assert_eq!(
+        text(|out| write_update(
+            out,
+            &latest,
+            unknown,
+            field::BID | field::STATE | field::VENUE,
+            true,
+            5,
+            NOW
+        )),
+        r#"{"type":"update","symbol":"XSIM:A\"B","bid":null,"venue":"XSIM","state":"empty","seq":5}"#
+    );
+    assert_eq!(
+        text(|out| write_update(out, &latest, topic, 0, true, u64::MAX, NOW)),
+        r#"{"type":"update","symbol":"XNAS:A\"B","seq":18446744073709551615}"#
+    );
+}
+
+#[test]
+fn rest_shows_everything() {
+    let latest = world();
+    let topic = latest.topic("A\"B").unwrap();
+    let price: Value = serde_json::from_str(&text(|out| {
+        write_price(out, &latest, topic, true, 3, 4, NOW)
+    }))
+    .unwrap();
+    let mut keys = PRICE_FIELDS.to_vec();
+    keys.retain(|key| *key != "timestamp");
+    keys.extend(["symbol", "currency", "exchange_timestamp", "epoch", "seq"]);
+    for key in &keys {
+        assert!(price.get(key).is_some(), "{key}");
+    }
+    assert_eq!(price.as_object().unwrap().len(), keys.len());
+    assert_eq!(
+        price["exchange_timestamp"],
+        json!("2026-03-29T14:30:01.233567891Z")
+    );
+    assert_eq!(price["currency"], json!("USD"));
+}
+
+#[test]
+fn states_trades_and_losses() {
+    let mut latest = world();
+    let topic = latest.topic("XNAS:A\"B").unwrap();
+    assert_eq!(
+        text(|out| write_status(out, &latest, topic)),
+        r#"{"type":"status","symbol":"XNAS:A\"B","state":"live","since":"2026-03-29T14:30:01.999Z","reason":null}"#
+    );
+    let mut rows = Vec::new();
+    latest.set_feed_state(
+        "feed",
+        state::STALE,
+        "feed \"quiet\"\n5 s",
+        NOW + 1_000_000_000,
+        &mut |_, _| {},
+    );
+    assert_eq!(
+        text(|out| write_status(out, &latest, topic)),
+        r#"{"type":"status","symbol":"XNAS:A\"B","state":"stale","since":"2026-03-29T14:30:02.999Z","reason":"feed \"quiet\"\n5 s"}"#
+    );
+    let trade = Record {
+        ts_event: NOW,
+        instrument: instrument_id("XSIM:A\"B"),
+        kind: kind::TRADE,
+        price: -5,
+        price_scale: 3,
+        id: 77,
+        detail: condition::ODD_LOT | condition::HIDDEN,
+        flags: flag::LAST_OF_EVENT | flag::NO_SIZE,
+        ..Record::default()
+    };
+    latest.apply(&[trade], None, NOW, &mut |_, change| {
+        if let crate::latest::Cause::Trade(row) = change.cause {
+            rows.push(row);
+        }
+    });
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        text(|out| write_trade(out, "A\"B", &rows[1], None, true, 8)),
+        r#"{"type":"trade","symbol":"A\"B","channel":"trades","seq":8,"id":"77","price":"-0.005","size":null,"side":null,"timestamp":"2026-03-29T14:30:01.999Z","conditions":["odd_lot","hidden"]}"#
+    );
+    let named = text(|out| write_trade(out, "X", &rows[1], Some("T-\u{e9}\u{1}"), false, 8));
+    assert!(
+        named.contains("\"id\":\"T-\u{e9}\\u0001\",\"price\":-0.005"),
+        "{named}"
+    );
+    assert_eq!(
+        text(|out| write_lost(out, "A", "trades", 3, 7, 12)),
+        r#"{"type":"lost","symbol":"A","channel":"trades","count":3,"epoch":7,"seq":12}"#
+    );
+}

@@ -104,8 +104,9 @@ impl Range {
 /// What a leg knows of its session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// `i64::MAX` until the first session is known.
+    /// Inclusive; `i64::MAX` until the first session is known.
     pub start: i64,
+    /// Exclusive; `i64::MIN` until then, so that the first trade finds its session.
     pub end: i64,
     pub range: Option<Range>,
     /// The range of the trades that are no longer remembered one by one: what a recount begins with.
@@ -120,7 +121,7 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             start: i64::MAX,
-            end: i64::MAX,
+            end: i64::MIN,
             range: None,
             forgotten: None,
             volume: None,
