@@ -27,6 +27,8 @@ from tickcast.normalise.config import Config
 from tickcast.runtime import metrics
 
 MILLISECOND_NS: Final = 1_000_000
+MARKET: Final = 0
+"""The instrument of records that concern the market as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Pipeline:
         self._dedup = _native.Dedup(self._config.dedup_window)
         self._last = _native.LastRecords()
         self._definitions: dict[int, Definition] = {}
-        self._known: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self._known: npt.NDArray[np.uint64] = np.array([MARKET], np.uint64)
         self._waiting: deque[Records] = deque()
         self._waiting_count = 0
         self._gaps = 0
@@ -147,7 +149,7 @@ class Pipeline:
         news = tuple(one for one in definitions if self._definitions.get(one.instrument) != one)
         if news:
             self._definitions.update((one.instrument, one) for one in news)
-            self._known = np.sort(np.fromiter(self._definitions, np.uint64, len(self._definitions)))
+            self._known = np.sort(np.array([MARKET, *self._definitions], np.uint64))
         return news
 
     @staticmethod
@@ -169,8 +171,6 @@ class Pipeline:
         return rows
 
     def _unknown(self, rows: Records) -> npt.NDArray[np.bool_]:
-        if not len(self._known):
-            return np.ones(len(rows), bool)
         wanted = rows["instrument"]
         place = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
         return np.asarray(self._known[place] != wanted)

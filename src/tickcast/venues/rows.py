@@ -63,14 +63,14 @@ def gap(instrument: int, missing: int, *, next_seq: int, ts_recv: int) -> bytes:
     return ROW.pack(ts_recv, ts_recv, instrument, next_seq, missing, 0, 0, Kind.GAP, 0, 0, 0, LAST, 0)
 
 
-def previous_close(instrument: int, price: str, *, ts_recv: int) -> bytes:
-    """Return the previous session's close from reference data.
+def previous_close(instrument: int, price: str, *, ts_event: int, ts_recv: int) -> bytes:
+    """Return the previous session's close from reference data; ``ts_event`` lies in the session that it precedes.
 
     Raises:
         ValueError: the price is no decimal number.
     """
     mantissa, scale = _native.parse_decimal(price)
-    return ROW.pack(ts_recv, ts_recv, instrument, 0, 0, mantissa, 0, Kind.PREV_CLOSE, 0, scale, 0, LAST, 0)
+    return ROW.pack(ts_event, ts_recv, instrument, 0, 0, mantissa, 0, Kind.PREV_CLOSE, 0, scale, 0, LAST, 0)
 
 
 def volume(instrument: int, size: int, *, ts_event: int, ts_recv: int) -> bytes:

@@ -13,7 +13,8 @@ from tickcast.venues.continuity import DepthSync, Diff
 
 MILLISECOND_NS: Final = 1_000_000
 BEST: Final = (int(Kind.BID), int(Kind.ASK))
-LAST: Final = rows.LAST
+
+Pair = tuple[str, str]
 
 
 class Market:
@@ -21,6 +22,7 @@ class Market:
 
     __slots__ = (
         "_ask",
+        "_best_id",
         "_bid",
         "_levels",
         "_publish_best",
@@ -50,8 +52,10 @@ class Market:
         self.last_trade = 0
         self._publish_best = best_from_book
         self._levels = levels
-        self._bid: tuple[str, str] | None = None
-        self._ask: tuple[str, str] | None = None
+        self._bid: Pair | None = None
+        self._ask: Pair | None = None
+        self._best_id = 0
+        """Update id of the newest bookTicker."""
 
     @property
     def state(self) -> State:
@@ -64,6 +68,11 @@ class Market:
         """Return a status record."""
         return rows.status(self.instrument, state, ts_event=ts_recv, ts_recv=ts_recv)
 
+    def resumed(self) -> None:
+        """The link broke and is back: the venue may have begun its numbers anew."""
+        self.sync.resumed()
+        self._best_id = 0
+
     # ------------------------------------------------------------------ stream messages
 
     def book_ticker(self, message: wire.BookTicker, out: list[bytes], ts_recv: int) -> None:
@@ -72,7 +81,10 @@ class Market:
         Raises:
             ValueError: a price or size is no decimal number.
         """
-        bid, ask = (message.b, message.B), (message.a, message.A)
+        self._quote((message.b, message.B), (message.a, message.A), message.u, out, ts_recv)
+        self._best_id = message.u
+
+    def _quote(self, bid: Pair | None, ask: Pair | None, seq: int, out: list[bytes], ts_recv: int) -> None:
         new_bid, new_ask = bid != self._bid, ask != self._ask
         if not (new_bid or new_ask):
             return
@@ -80,7 +92,7 @@ class Market:
         bid_level = _level(bid) if new_bid else None
         ask_level = _level(ask) if new_ask else None
         self._bid, self._ask = bid, ask
-        seq, instrument = message.u, self.instrument
+        instrument = self.instrument
         if new_bid:
             out.append(
                 rows.quote(
@@ -139,10 +151,15 @@ class Market:
         last = snapshot.lastUpdateId
         for diff in (Diff(last, last, snapshot.bids, snapshot.asks, ts_recv, ts_recv), *ready):
             self.apply(diff, out)
+        if not self._publish_best and self.sync.last > self._best_id:
+            # bookTicker speaks only when the best changes: what it said before may be old, or nothing at all
+            self._quote(*self.book.best(), self.sync.last, out, ts_recv)
 
 
-def _level(pair: tuple[str, str]) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Price and size; None where the venue says by a zero that the side is empty."""
+def _level(pair: Pair | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Price and size; None for an empty side, which the venue may also say by a zero."""
+    if pair is None:
+        return None
     price, size = _native.parse_decimal(pair[0]), _native.parse_decimal(pair[1])
     return (price, size) if price[0] else None
 

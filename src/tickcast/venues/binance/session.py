@@ -85,7 +85,7 @@ class BinanceSession:
         return Step(requests=[Request(purpose=INSTRUMENTS, url=f"{self._rest_url}/api/v3/exchangeInfo")])
 
     def opened(self, link: str, now_ns: int) -> Step:
-        """Ask for the snapshots of the link's books that are not whole."""
+        """Ask for the snapshots of the link's books, after a break too: a quiet one would not tell what it missed."""
         step = Step(new_session=link in self._opened)
         again = link in self._opened
         self._opened.add(link)
@@ -93,8 +93,8 @@ class BinanceSession:
             if market.link != link or not self._depth:
                 continue
             if again:
-                market.sync.resumed()
-            if market.sync.phase != "live":
+                market.resumed()
+            if again or market.sync.phase != "live":
                 self._ask_snapshot(market, step, now_ns)
         return step
 
@@ -302,7 +302,7 @@ class BinanceSession:
         step.records.append(market.status(market.state, ts_recv))
         close = self._previous_close.get(definition.symbol)
         if close is not None:
-            step.records.append(rows.previous_close(definition.instrument, close, ts_recv=ts_recv))
+            step.records.append(rows.previous_close(definition.instrument, close, ts_event=ts_recv, ts_recv=ts_recv))
 
     def _ask_snapshot(self, market: Market, step: Step, now_ns: int) -> None:
         if market.asked:
@@ -319,6 +319,9 @@ class BinanceSession:
             step.repeat.append(request)
             return
         snapshot = wire.depth_snapshot.decode(answer.body)
+        if market.sync.phase == "live" and snapshot.lastUpdateId <= market.sync.last:
+            market.asked = False
+            return
         ready = market.sync.snapshot(snapshot.lastUpdateId)
         if ready is None:  # older than what we have: the next one will join
             step.repeat.append(request)

@@ -80,7 +80,7 @@ class XnasSession:
         return self._next
 
     @property
-    def decoder(self) -> _native.ItchDecoder:
+    def decoder(self) -> "_native.ItchDecoder":
         """The decoder with its books, for tests and tools."""
         return self._decoder
 
@@ -216,7 +216,7 @@ class XnasSession:
                 )
             step.records.append(rows.status(known.instrument, state, ts_event=ts_recv, ts_recv=ts_recv))
 
-    def _new_decoder(self) -> _native.ItchDecoder:
+    def _new_decoder(self) -> "_native.ItchDecoder":
         return _native.ItchDecoder(
             self._config.venue,
             self._day.midnight_ns,
@@ -226,7 +226,7 @@ class XnasSession:
 
     # ------------------------------------------------------------------ sequenced packets
 
-    def _decode(self, step: Step, frames: _native.SoupFrames, ts_recv: int) -> None:
+    def _decode(self, step: Step, frames: "_native.SoupFrames", ts_recv: int) -> None:
         block, count = frames.messages, frames.sequenced
         step.messages += count
         if self._skip:
@@ -306,7 +306,8 @@ class XnasSession:
             step.records.append(rows.status(definition.instrument, self._doubt, ts_event=ts_recv, ts_recv=ts_recv))
         close = self._previous_close.get(symbol)
         if close is not None:
-            step.records.append(rows.previous_close(definition.instrument, close, ts_recv=ts_recv))
+            told_ns = self._day.midnight_ns + int(str(stock["timestamp"]))
+            step.records.append(rows.previous_close(definition.instrument, close, ts_event=told_ns, ts_recv=ts_recv))
 
 
 DIRECTORY: Final = struct.Struct(">cHH6s8sccIcc2scccccIc")

@@ -146,7 +146,7 @@ class XsimSession:
         step.definitions.append(definition)
         close = self._previous_close.get(entry.symbol, entry.prev_close)
         if close is not None:
-            self._add(step, rows.previous_close(definition.instrument, close, ts_recv=ts_recv))
+            self._add(step, rows.previous_close(definition.instrument, close, ts_event=ts_recv, ts_recv=ts_recv))
 
     # ------------------------------------------------------------------ market
 
