@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 import msgspec
 import uvloop
 
+from tickcast.model.errors import UsageError
 from tickcast.runtime import log
 
 
@@ -20,7 +22,10 @@ from tickcast.runtime import log
 @click.option("--seed", type=int, help="Same seed, same market, same bytes.")
 @click.option("--rate", type=float, help="Order events a second over all venues.")
 @click.option("--symbols", type=int, help="Stocks and crypto pairs together.")
-def sim(path: Path | None, seed: int | None, rate: float | None, symbols: int | None) -> None:
+@click.option("--recorded", type=click.Path(path_type=Path), help="Play the captures in this folder instead.")
+@click.option("--speed", help="Of playback: a factor, or max.")
+@click.option("--loop/--once", default=None, help="Play again and again, or once.")
+def sim(path: Path | None, recorded: Path | None, speed: str | None, loop: bool | None, **given: Any) -> None:  # noqa: FBT001
     """Simulated exchanges on loopback.
 
     Prints one JSON line with the addresses when all of them listen, then runs until SIGTERM or SIGINT.
@@ -28,11 +33,29 @@ def sim(path: Path | None, seed: int | None, rate: float | None, symbols: int | 
     from tickcast.sim import config as settings  # noqa: PLC0415  keeps --help quick
 
     config = settings.load(path) if path is not None else settings.Config()
-    given = {"seed": seed, "rate": rate, "symbols": symbols}
-    config = msgspec.structs.replace(config, **{name: value for name, value in given.items() if value is not None})
+    playing = {"path": str(recorded) if recorded else None, "speed": _speed(speed), "loop": loop}
+    given["recorded"] = _replace(config.recorded, playing)
+    config = _replace(config, given)
     settings.check(config, source="command line")
     log.configure(process="sim")
     uvloop.run(_serve(config))
+
+
+def _replace(struct: Any, given: Mapping[str, Any]) -> Any:
+    return msgspec.structs.replace(struct, **{name: value for name, value in given.items() if value is not None})
+
+
+def _speed(text: str | None) -> float | None:
+    """Read ``--speed``: a positive factor; ``max`` is 0."""
+    if text is None:
+        return None
+    try:
+        factor = 0.0 if text == "max" else float(text)
+    except ValueError:
+        factor = -1.0
+    if factor < 0 or (not factor and text != "max"):
+        raise UsageError(f"--speed: expected a positive number or max, found {text!r}; nothing started")
+    return factor
 
 
 async def _serve(config: Any) -> None:

@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from tickcast.sim.engine import VenueEngine
+from tickcast.sim.recorded.play import Playback
 from tickcast.sim.truth import venue_truth
 
 
 class Admin:
     """HTTP over the venues of one simulator."""
 
-    def __init__(self, engines: Mapping[str, VenueEngine]) -> None:
+    def __init__(self, engines: Mapping[str, VenueEngine], playbacks: Mapping[str, Playback]) -> None:
         self._engines = engines
+        self._playbacks = playbacks
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> str:
@@ -45,10 +48,11 @@ class Admin:
 
     async def _state(self, request: web.Request) -> web.Response:
         del request
-        venues = {
+        venues: dict[str, dict[str, Any]] = {
             name: {"events": one.events, "paused": one.paused, "skipped_ns": one.skipped_ns, **one.dialect.state()}
             for name, one in self._engines.items()
         }
+        venues |= {name: dict(one.state()) for name, one in self._playbacks.items()}
         return _json({"venues": venues, "cpu_s": time.process_time()})
 
     async def _pause(self, request: web.Request) -> web.Response:

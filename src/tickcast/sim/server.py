@@ -12,57 +12,85 @@ from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim import universe as listing
 from tickcast.sim.admin import Admin
-from tickcast.sim.config import Config, split_address, venue_rates
+from tickcast.sim.config import BinanceConfig, Config, SoupItchConfig, split_address, venue_rates
 from tickcast.sim.dialect import create
 from tickcast.sim.engine import VenueEngine
+from tickcast.sim.recorded.files import BINANCE_PREFERRED, ITCH_PREFERRED, find
+from tickcast.sim.recorded.play import BinancePlayback, ItchPlayback, Playback
 
 log = get_logger("sim")
 
 
 class Simulator:
-    """All venues of one config."""
+    """All venues of one config: a market, or recordings."""
 
     def __init__(self, config: Config, *, now_ns: Clock = clock.now_ns) -> None:
         self.config = config
         self.universe = listing.build(config)
         self.engines: dict[str, VenueEngine] = {}
+        self.playbacks: dict[str, Playback] = {}
         self._now_ns = now_ns
-        self._admin = Admin(self.engines)
+        self._admin = Admin(self.engines, self.playbacks)
         self._tasks = TaskGroupOwner("sim")
 
     async def start(self) -> dict[str, Any]:
         """Listen everywhere; returns what the ready line says.
 
         Raises:
-            UsageError: an address that cannot be bound, a path that cannot be written.
+            UsageError: an address that cannot be bound, a path that cannot be read or written.
         """
-        self._write_previous_close()
-        start_ns = self._now_ns()
-        rates = venue_rates(self.config)
+        if self.config.recorded.path:
+            self._load_recordings()
+        else:
+            self._write_previous_close()
+            self._make_market()
         venues: dict[str, Mapping[str, str]] = {}
-        for name, venue in self.config.venues.items():
-            dialect = create(name, venue, self.config, self.universe, start_ns, self._now_ns)
-            engine = VenueEngine(dialect, rate=rates[name], quantum_ms=venue.quantum_ms, start_ns=start_ns)
-            self.engines[name] = engine
-            try:
-                venues[name] = await dialect.start()
-            except OSError as error:
-                await self.stop()
-                raise UsageError(f"venues.{name}: expected a free address, found {error}; nothing started") from error
+        starters: dict[str, Any] = {name: engine.dialect.start for name, engine in self.engines.items()}
+        starters |= {name: playback.start for name, playback in self.playbacks.items()}
+        place = ""
         try:
+            for name, starter in starters.items():
+                place = f"venues.{name}"
+                venues[name] = await starter()
+            place = "admin"
             admin = await self._admin.start(*split_address(self.config.admin, source="admin"))
         except OSError as error:
             await self.stop()
-            raise UsageError(f"admin: expected a free address, found {error}; nothing started") from error
+            raise UsageError(f"{place}: expected a free address, found {error}; nothing started") from error
         for name, engine in self.engines.items():
             self._tasks.spawn(self._run(engine), name)
+        for name, playback in self.playbacks.items():
+            self._tasks.spawn(playback.run(), name)
         return {"ready": True, "venues": venues, "admin": admin}
 
     async def stop(self) -> None:
         """Close everything."""
         await self._tasks.stop()
-        await asyncio.gather(*(engine.dialect.stop() for engine in self.engines.values()), return_exceptions=True)
+        stops = [engine.dialect.stop() for engine in self.engines.values()]
+        stops += [playback.stop() for playback in self.playbacks.values()]
+        await asyncio.gather(*stops, return_exceptions=True)
         await self._admin.stop()
+
+    def _make_market(self) -> None:
+        start_ns = self._now_ns()
+        rates = venue_rates(self.config)
+        for name, venue in self.config.venues.items():
+            dialect = create(name, venue, self.config, self.universe, start_ns, self._now_ns)
+            self.engines[name] = VenueEngine(dialect, rate=rates[name], quantum_ms=venue.quantum_ms, start_ns=start_ns)
+
+    def _load_recordings(self) -> None:
+        recorded = self.config.recorded
+        root = Path(recorded.path)
+        if not root.exists():
+            raise UsageError(f"recorded.path: expected a folder or file, found no {root}; nothing started")
+        for name, venue in self.config.venues.items():
+            if isinstance(venue, SoupItchConfig) and (path := find(root, ITCH_PREFERRED)) is not None:
+                self.playbacks[name] = ItchPlayback(name, venue, recorded, path, now_ns=self._now_ns)
+            elif isinstance(venue, BinanceConfig) and (path := find(root, BINANCE_PREFERRED)) is not None:
+                self.playbacks[name] = BinancePlayback(name, venue, recorded, path, now_ns=self._now_ns)
+        if not self.playbacks:
+            wanted = ", ".join((*ITCH_PREFERRED, *BINANCE_PREFERRED))
+            raise UsageError(f"{root}: expected a recording ({wanted}), found none; nothing started")
 
     async def _run(self, engine: VenueEngine) -> None:
         while True:

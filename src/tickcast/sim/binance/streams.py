@@ -112,8 +112,18 @@ class StreamServer:
         """Close everybody (1001) and stop listening."""
         if self._server is not None:
             self._server.close()
+        self.close_clients()
+
+    def close_clients(self) -> None:
+        """Close everybody (1001); they may come back."""
         for client in list(self._clients):
             client.close(1001, "going away")
+
+    @property
+    def unsent(self) -> int:
+        """Most bytes that wait for one client."""
+        open_ones = (one.transport for one in self._clients if one.transport is not None)
+        return max((one.underlying_transport.get_write_buffer_size() for one in open_ones), default=0)
 
     # ------------------------------------------------------------------ connections
 
@@ -213,13 +223,20 @@ class StreamServer:
 
     def send(self, stream: str, payload: bytes) -> None:
         """Queue a payload for the stream's subscribers until :meth:`flush`."""
+        self._queue(stream, payload, b"")
+
+    def send_verbatim(self, stream: str, *, combined: bytes, raw: bytes) -> None:
+        """As :meth:`send`, with the combined form as it was recorded."""
+        self._queue(stream, raw, combined)
+
+    def _queue(self, stream: str, payload: bytes, verbatim: bytes) -> None:
         members = self._subscribers.get(stream)
         if not members:
             return
         raw = combined = b""
         for client in members:
             if client.combined:
-                combined = combined or text_frame(b'{"stream":"' + stream.encode() + b'","data":' + payload + b"}")
+                combined = combined or text_frame(verbatim or _combine(stream, payload))
             else:
                 raw = raw or text_frame(payload)
             client.pending.append(combined if client.combined else raw)
@@ -248,6 +265,10 @@ class StreamServer:
     def state(self) -> dict[str, Any]:
         """Connections, streams, counters."""
         return {"clients": len(self._clients), "streams": len(self.wanted), **self.counters}
+
+
+def _combine(stream: str, payload: bytes) -> bytes:
+    return b'{"stream":"' + stream.encode() + b'","data":' + payload + b"}"
 
 
 def _result(result: Any, number: int | str | None) -> bytes:

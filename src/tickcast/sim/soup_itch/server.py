@@ -189,6 +189,12 @@ class SoupServer:
         self._sessions.clear()
         self._stream = History(self.config.history_bytes_max)
 
+    @property
+    def behind(self) -> int:
+        """Packets that the slowest logged-in client has not been given yet."""
+        waiting = [client for client in self._clients if client.session is not None]
+        return max((self._stream.next - client.position for client in waiting), default=0)
+
     def pump(self, client: SoupClient) -> None:
         """Write to a client what it has not seen, until its transport is full."""
         session = client.session

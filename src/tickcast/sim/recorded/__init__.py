@@ -1,0 +1,1 @@
+"""Recorded real bytes behind the same servers: an ITCH file, a captured Binance session."""
