@@ -107,6 +107,8 @@ class RestClient:
         except TimeoutError:
             return f"{request.purpose}: no answer from {shown} within {self._timeout.total:g} s", 0.0
         except (aiohttp.ClientError, OSError) as wrong:
-            return f"{request.purpose}: {shown}: {wrong}", 0.0
+            # aiohttp's own text of a broken answer holds the whole address, which may hold a key
+            text = type(wrong).__name__ if isinstance(wrong, aiohttp.ClientResponseError) else str(wrong)
+            return f"{request.purpose}: {shown}: {text}", 0.0
         self._on_answer(request, answer)
         return None, 0.0

@@ -1,0 +1,155 @@
+"""The REST connector against scripted servers: limits, errors, stalls, strange answers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from tests.feeds.peers import now_ns, serving, until
+
+from tickcast.feeds.backoff import Backoff
+from tickcast.feeds.rest_poll import RestClient
+from tickcast.venues.base import Answer, Request
+
+
+def http(status: str, body: bytes = b"", **headers: str) -> bytes:
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+class Scripted:
+    """Answers each request with the next entry; the last one stays."""
+
+    def __init__(self, *answers: bytes | None) -> None:
+        self.answers = list(answers)
+        self.heads: list[str] = []
+        self.times: list[int] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        self.times.append(now_ns())
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:  # says nothing
+            await reader.read()
+        else:
+            writer.write(answer)
+            await writer.drain()
+
+
+class Client:
+    """A connector, and what it brought."""
+
+    def __init__(self, *, timeout_s: float = 5.0, answer_max: int = 1000) -> None:
+        self.answers: list[tuple[str, Answer]] = []
+        self.troubles: list[str] = []
+        self.rest = RestClient(
+            on_answer=lambda request, answer: self.answers.append((request.purpose, answer)),
+            on_trouble=self.troubles.append,
+            new_backoff=lambda: Backoff(min_s=0.01, max_s=0.05, random=lambda: 0.5),
+            clock=now_ns,
+            timeout_s=timeout_s,
+            answer_max=answer_max,
+        )
+
+
+@contextlib.asynccontextmanager
+async def asking(script: Scripted, client: Client) -> AsyncIterator[Callable[..., None]]:
+    async with serving(script) as port:
+
+        def ask(purpose: str = "p", at_ns: int = 0, **headers: str) -> None:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            client.rest.ask(Request(purpose=purpose, url=f"http://127.0.0.1:{port}/x?y=1", headers=named, at_ns=at_ns))
+
+        try:
+            yield ask
+        finally:
+            await client.rest.stop()
+
+
+async def test_an_answer_comes_with_its_tag_and_time() -> None:
+    client, script = Client(), Scripted(http("200 OK", b"body", ETag='"t"'))
+    async with asking(script, client) as ask:
+        ask(If_None_Match='"old"')
+        await until(lambda: client.answers)
+        ((purpose, answer),) = client.answers
+        assert (purpose, answer.status, answer.body, answer.etag) == ("p", 200, b"body", '"t"')
+        assert script.times[0] <= answer.received_ns <= now_ns()
+        assert 'If-None-Match: "old"' in script.heads[0]
+        assert script.heads[0].startswith("GET /x?y=1 HTTP/1.1")
+
+
+async def test_not_modified_gone_and_not_found_are_answers() -> None:
+    for status in (304, 410, 404, 302):
+        client = Client()
+        async with asking(Scripted(http(f"{status} X", Location="http://127.0.0.1:1/")), client) as ask:
+            ask()
+            await until(client.answers.__len__)
+            assert client.answers[0][1].status == status
+
+
+async def test_retry_after_is_kept_and_holds_every_request() -> None:
+    client, script = Client(), Scripted(http("429 Slow", Retry_After="1"), http("200 OK", b"1"))
+    async with asking(script, client) as ask:
+        ask("first")
+        await until(lambda: client.troubles)
+        ask("second")
+        await until(lambda: len(client.answers) == 2)
+        assert min(script.times[1:]) - script.times[0] >= 0.99e9
+        assert "answered 429" in client.troubles[0]
+
+
+async def test_a_broken_server_is_asked_again_with_backoff() -> None:
+    script = Scripted(http("503 X"), http("500 X"), b"\x00garbage\r\n\r\n", b"", http("200 OK", b"fine"))
+    client = Client()
+    async with asking(script, client) as ask:
+        ask()
+        await until(lambda: client.answers)
+        assert client.answers[0][1].body == b"fine"
+        assert len(client.troubles) in {3, 4}  # aiohttp itself repeats a GET whose connection closed without a byte
+        assert not [trouble for trouble in client.troubles if "y=1" in trouble]
+
+
+async def test_a_server_that_says_nothing_is_left_after_the_limit() -> None:
+    client, script = Client(timeout_s=0.2), Scripted(None, http("200 OK", b"fine"))
+    async with asking(script, client) as ask:
+        ask()
+        await until(lambda: client.answers)
+        assert "no answer from" in client.troubles[0]
+        assert "y=1" not in client.troubles[0]
+
+
+async def test_an_answer_that_is_too_large_is_refused() -> None:
+    client, script = Client(answer_max=1000), Scripted(http("200 OK", b"x" * 5000), http("200 OK", b"x" * 1000))
+    async with asking(script, client) as ask:
+        ask()
+        await until(lambda: client.answers)
+        assert client.answers[0][1].body == b"x" * 1000
+        assert "larger than 1000 bytes" in client.troubles[0]
+
+
+async def test_half_an_answer_is_none() -> None:
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"
+    client, script = Client(), Scripted(half, http("200 OK", b"whole"))
+    async with asking(script, client) as ask:
+        ask()
+        await until(lambda: client.answers)
+        assert [answer.body for _, answer in client.answers] == [b"whole"]
+
+
+async def test_a_request_waits_for_its_time() -> None:
+    client, script = Client(), Scripted(http("200 OK"))
+    async with asking(script, client) as ask:
+        due = now_ns() + 300_000_000
+        ask(at_ns=due)
+        await until(lambda: client.answers)
+        assert script.times[0] >= due
+
+
+async def test_nobody_there_is_said_and_tried_again() -> None:
+    client = Client()
+    async with serving(Scripted(http("200 OK"))) as port:
+        pass
+    client.rest.ask(Request(purpose="p", url=f"http://127.0.0.1:{port}/"))
+    await until(lambda: len(client.troubles) >= 3)
+    async with serving(Scripted(http("200 OK", b"there")), port):
+        await until(lambda: client.answers)
+    await client.rest.stop()
