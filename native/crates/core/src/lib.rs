@@ -1,8 +1,15 @@
 //! The synchronous core of tickcast: batch in, batch out; no clock, no threads, no I/O but the hub's one `send`.
 
 pub mod decimal;
+pub mod dedup;
 pub mod encode;
 pub mod hub;
+pub mod itch;
+pub mod last;
 pub mod latest;
+pub mod levelbook;
+pub mod orderbook;
 pub mod record;
+pub mod sequence;
+pub mod soup;
 pub mod ws;
