@@ -21,7 +21,7 @@ def parse_decimal(text: str) -> tuple[int, int]:
     """Exact ``(mantissa, scale)`` of a decimal text such as ``185.40``, ``-1e-7``, ``1E3``.
 
     The digits of the text survive: ``185.40`` is ``(18540, 2)``. Trailing zeros are given up only where the mantissa
-    would not fit in 64 bits.
+    would not fit in 64 bits, or the scale not in 0 to 38.
 
     Raises:
         ValueError: not a decimal number (NaN and infinity are none), or does not fit exactly.
@@ -48,6 +48,8 @@ class SoupFrames:
 def soup_split(data: Buffer) -> SoupFrames:
     """Split a TCP stream of SoupBinTCP 3.00 into packets.
 
+    Whole packets before damage are returned first; the next call, whose data begins with the damage, raises.
+
     Raises:
         ValueError: a packet of length 0, or of an unknown type; the stream cannot be trusted any more.
     """
@@ -72,22 +74,42 @@ class Decoded:
 class ItchDecoder:
     """Nasdaq TotalView-ITCH 5.0 to records, with an order-by-order book for each stock.
 
-    Emits trades (``E``, ``C`` if printable, ``P``, ``Q`` with shares above 0), busts (``B``), best bid and ask whenever
-    one of them changes (both rows in one event if both change), status (``H``, ``S``, ``h``, ``J``), imbalances (``I``),
-    notices (``W``, ``V``, ``L``, ``Y``, ``K``, ``N``, ``O``). ``ts_event`` = midnight + the message's nanoseconds.
-    ``seq`` of a record is the sequence number of its message; ``id`` of a trade is its match number; ``side`` of an
-    execution is the aggressor's (opposite of the resting order's). Trades below the stock's round lot have the
-    condition ODD_LOT, crosses AUCTION (and OPENING or CLOSING), ``P`` HIDDEN.
+    A message is at most one event: the trade row first, then the status, best bid or ask, levels; the last row is flagged.
+    Only the system events ``O``, ``E`` and ``C`` are several events, one for each stock behind the notice.
+
+    * trades: ``E``, ``C`` if printable, ``P``, ``Q`` with shares above 0. ``id`` is the match number, ``side`` of an execution
+      the aggressor's (opposite of the resting order's), unknown for ``P`` and ``Q``. Below the stock's round lot (100 until
+      its directory entry says otherwise) a trade is ODD_LOT; ``P`` is HIDDEN; ``Q`` is AUCTION, never ODD_LOT, and OPENING or
+      CLOSING by its cross type.
+    * bust: ``B``; ``id`` is the match number.
+    * bid, ask: whenever price or shares of the best changed; ``detail`` is the number of orders. An empty side is NO_PRICE.
+    * status, when it changes: halted (``H`` with H or P, ``h`` with H of this market's code), auction (Q), live (T, the
+      first quote of a stock without a word, the end of an operational halt), closed (``S`` with E or C). The four low bytes
+      of ``id`` are the reason, big-endian (``T1  `` is 0x54312020); for ``h`` they are ``h``, market code, action, space.
+    * imbalance: ``I``; price near price (NO_PRICE if 0), size paired shares, ``id`` imbalance shares, ``side`` its direction,
+      ``detail`` the cross type's letter.
+    * notice: ``detail`` is the message's letter. Of the market (instrument 0): ``S`` has the event's letter instead, ``W`` the
+      breached level as ``id``, ``V`` three rows with the level's number as ``id``. Of a stock: ``Y`` and ``N`` the letter in
+      ``id``; ``L`` MPID, primary, mode and state as seven big-endian bytes; ``K`` price, release second of the day as size and
+      qualifier; ``J`` reference price, extension number as size, upper << 32 | lower collar as ``id``; ``O`` near execution price,
+      near execution time as size, eligibility as ``id``.
+
+    ``S`` with O starts a day: books and states are empty again. ``ts_event`` = midnight + the message's nanoseconds, ``seq`` of
+    a record is the sequence number of its message, prices have scale 4 as on the wire.
     """
 
     def __init__(self, venue: str, midnight_ns: int, *, symbols: Sequence[str] | None = None, depth: int = 0) -> None:
-        """``symbols`` limits what is decoded (ITCH stock names); ``depth`` levels a side are published as book rows."""
+        """``symbols`` limits what is decoded (ITCH stock names); ``depth`` levels a side are published as book rows.
+
+        A book row is a price with its shares (0: gone, or pushed out of the ``depth`` best) and number of orders in ``detail``.
+        """
 
     def decode(self, block: Buffer, first_seq: int, ts_recv: int) -> Decoded:
         """Decode messages, each preceded by its length (u16): ``first_seq`` is the sequence number of the first.
 
         Damage: what was decoded before it is kept; a message of unknown type or wrong length is a dead letter; a length
-        that runs past the end of the block ends it, as a dead letter.
+        that runs past the end of the block ends it, as a dead letter. So are an order with a wrong side, without shares or
+        with a reference in use (ignored), and one that loses more shares than it had (it is removed, the trade stands).
         """
 
     def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
@@ -111,10 +133,15 @@ def itch_messages(block: Buffer) -> list[dict[str, object]]:
 
 @final
 class LevelBook:
-    """A price-level book of one instrument: exact decimals in, best bid and offer and top levels out."""
+    """A price-level book of one instrument: exact decimals in, best bid and offer and top levels out.
+
+    A size that does not fit in 64 bits is rounded and flagged INEXACT_SIZE.
+    """
 
     def __init__(self, instrument: int) -> None: ...
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Empty both sides; the next ``apply`` tells both, empty ones too, as does the first of all."""
+
     def apply(
         self,
         bids: Sequence[tuple[str, str]],
@@ -129,7 +156,7 @@ class LevelBook:
         """Set levels (size 0 deletes); returns one event: bid and ask rows if the best changed, level rows if asked.
 
         Raises:
-            ValueError: a text is no decimal; the book is unchanged.
+            ValueError: a text is no decimal, a price does not fit exactly or a size is below 0; the book is unchanged.
         """
 
     def best(self) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
@@ -149,11 +176,16 @@ class Dedup:
     """Forgets nothing within a bounded window: first arrival of a composite key wins.
 
     The key of a trade, bust or correction is (instrument, kind, id); of anything with a venue sequence (instrument, kind, seq, price,
-    size, detail); records with neither, and those flagged SNAPSHOT, always pass. An event passes or falls as a whole.
+    size, detail); records with neither, and those flagged SNAPSHOT, always pass. An event passes or falls as a whole: it falls if
+    all of its trades, busts and corrections were seen before, or, having none, all of its rows with a key.
     """
 
     def __init__(self, window: int) -> None:
-        """Keep the last ``window`` keys."""
+        """Keep the last ``window`` keys.
+
+        Raises:
+            ValueError: a window of 0.
+        """
 
     def filter(self, records: Buffer) -> bytes:
         """The records that were not seen before, in order."""
@@ -165,7 +197,11 @@ class Dedup:
 
 @final
 class LastRecords:
-    """Newest bid, ask, status, previous close and trade of each instrument of a feed: what a late joiner is told."""
+    """Newest bid, ask, status, previous close and trade of each instrument of a feed: what a late joiner is told.
+
+    A trade that sets no price (odd lot, out of sequence) does not replace one that does, HISTORY is left out; busts and
+    corrections apply.
+    """
 
     def __init__(self) -> None: ...
     def update(self, records: Buffer) -> None: ...
@@ -173,6 +209,44 @@ class LastRecords:
         """Everything kept, each row an event, flagged SNAPSHOT."""
 
     def clear(self) -> None: ...
+
+@final
+class SequenceCheck:
+    """Sequence and gap check of one scope (a feed session, a channel, an instrument): one object for each."""
+
+    def __init__(self, expected: int = 0, *, reset_below: int = 0) -> None:
+        """``expected`` is the next number, 0 = whatever comes first is right.
+
+        A number that is ``reset_below`` or more below the expected one means that the venue began anew; 0 = never.
+        """
+
+    def check(self, first: int, count: int) -> tuple[str, int, int]:
+        """Check ``count`` numbers from ``first`` on; 0 of them say what the next will be (a heartbeat).
+
+        * ``("next", 0, 0)``: just what was expected.
+        * ``("gap", a, b)``: numbers a to b are missing; this block is new.
+        * ``("duplicate", a, b)``: all of it, a to b, was seen before.
+        * ``("overlap", a, b)``: its numbers a to b were seen before, the rest is new.
+        * ``("reset", a, b)``: the venue began anew; a was expected, b came.
+        """
+
+    def reset(self, expected: int = 0) -> None:
+        """Begin a new session; the counters stay."""
+
+    @property
+    def expected(self) -> int: ...
+    @property
+    def gaps(self) -> int: ...
+    @property
+    def missing(self) -> int:
+        """Numbers missing in all gaps."""
+
+    @property
+    def duplicates(self) -> int:
+        """Numbers that came again."""
+
+    @property
+    def resets(self) -> int: ...
 
 # ------------------------------------------------------------------ latest and fanout
 

@@ -323,7 +323,7 @@ mod tests {
             Ok((1_000_000_000_000_000_000, 18))
         );
         assert_eq!(
-            parse("0.12345678901234567890"),
+            parse("0.12345678901234567891"),
             Err(DecimalError::DoesNotFit)
         );
         assert_eq!(parse("10e-39"), Ok((1, 38)));

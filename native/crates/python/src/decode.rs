@@ -1,0 +1,422 @@
+//! Glue for values, wire formats, books, dedup, last records and the sequence check.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use tickcast_core::decimal::{self, Decimal};
+use tickcast_core::itch::{self, Message, Value};
+use tickcast_core::levelbook::{self, Level};
+use tickcast_core::orderbook::Side;
+use tickcast_core::record::{Record, as_bytes, from_bytes};
+use tickcast_core::sequence::{self, Verdict};
+use tickcast_core::{dedup, last, soup};
+
+use crate::bytes::bytes_of;
+
+type Levels = Vec<(String, String)>;
+
+fn records_of(object: &Bound<'_, PyAny>) -> PyResult<Vec<Record>> {
+    let bytes = bytes_of(object)?;
+    from_bytes(&bytes).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "expected a multiple of 64 bytes of records, found {}",
+            bytes.len()
+        ))
+    })
+}
+
+/// xxh3-64 of `VENUE:SYMBOL`.
+#[pyfunction]
+fn instrument_id(name: &str) -> u64 {
+    tickcast_core::record::instrument_id(name)
+}
+
+#[pyfunction]
+fn parse_decimal(text: &str) -> PyResult<(i64, u8)> {
+    let decimal = Decimal::parse(text.as_bytes()).map_err(|error| {
+        PyValueError::new_err(format!(
+            "expected a decimal number, found {text:?}: {error}"
+        ))
+    })?;
+    Ok((decimal.mantissa, decimal.scale))
+}
+
+#[pyfunction]
+fn format_decimal(mantissa: i64, scale: u8) -> String {
+    decimal::format_decimal(mantissa, scale)
+}
+
+#[pyclass(module = "tickcast._native", frozen, get_all)]
+struct SoupFrames {
+    consumed: usize,
+    messages: Py<PyBytes>,
+    sequenced: usize,
+    control: Vec<(char, Py<PyBytes>)>,
+}
+
+#[pyfunction]
+fn soup_split(py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<SoupFrames> {
+    let bytes = bytes_of(data)?;
+    let frames = soup::split(&bytes).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let control = frames.control.iter();
+    Ok(SoupFrames {
+        consumed: frames.consumed,
+        messages: PyBytes::new(py, &frames.messages).unbind(),
+        sequenced: frames.sequenced,
+        control: control
+            .map(|(letter, payload)| (char::from(*letter), PyBytes::new(py, payload).unbind()))
+            .collect(),
+    })
+}
+
+/// A message's fields by name.
+fn fields<'py>(py: Python<'py>, message: Message<'_>) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let mut result = Ok(());
+    message.visit(&mut |name, value| {
+        let set = match value {
+            Value::Number(number) => dict.set_item(name, number),
+            Value::Letter(letter) => dict.set_item(name, char::from(letter)),
+            Value::Text(text) => dict.set_item(
+                name,
+                text.iter().copied().map(char::from).collect::<String>(),
+            ),
+            Value::Price(mantissa, scale) => dict.set_item(name, price_text(mantissa, scale)),
+        };
+        if result.is_ok() {
+            result = set;
+        }
+    });
+    result.map(|()| dict)
+}
+
+/// A price of the wire as text; a circuit breaker level may be above an `i64`.
+fn price_text(mantissa: u64, scale: u8) -> String {
+    i64::try_from(mantissa).map_or_else(
+        |_| {
+            let power = 10_u64.pow(scale.into());
+            format!(
+                "{}.{:0width$}",
+                mantissa / power,
+                mantissa % power,
+                width = usize::from(scale)
+            )
+        },
+        |mantissa| decimal::format_decimal(mantissa, scale),
+    )
+}
+
+#[pyclass(module = "tickcast._native", frozen, get_all)]
+struct Decoded {
+    records: Py<PyBytes>,
+    instruments: Vec<Py<PyDict>>,
+    messages: usize,
+    dead: Vec<(usize, &'static str, Py<PyBytes>)>,
+    dead_count: usize,
+    unpriced: usize,
+}
+
+#[pyclass(module = "tickcast._native")]
+struct ItchDecoder(itch::ItchDecoder);
+
+#[pymethods]
+impl ItchDecoder {
+    #[new]
+    #[pyo3(signature = (venue, midnight_ns, *, symbols=None, depth=0))]
+    fn new(venue: &str, midnight_ns: i64, symbols: Option<Vec<String>>, depth: usize) -> Self {
+        Self(itch::ItchDecoder::new(venue, midnight_ns, symbols, depth))
+    }
+
+    fn decode(
+        &mut self,
+        py: Python<'_>,
+        block: &Bound<'_, PyAny>,
+        first_seq: u64,
+        ts_recv: i64,
+    ) -> PyResult<Decoded> {
+        let bytes = bytes_of(block)?;
+        let (bytes, decoder) = (bytes.as_ref(), &mut self.0);
+        let decoded = py.detach(move || decoder.decode(bytes, first_seq, ts_recv));
+        let mut instruments = Vec::with_capacity(decoded.directory.len());
+        for bytes in &decoded.directory {
+            let message =
+                Message::parse(bytes).map_err(|fault| PyValueError::new_err(fault.reason()))?;
+            instruments.push(fields(py, message)?.unbind());
+        }
+        let dead = decoded.dead.iter();
+        Ok(Decoded {
+            records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
+            instruments,
+            messages: decoded.messages,
+            dead: dead
+                .map(|dead| {
+                    (
+                        dead.offset,
+                        dead.reason,
+                        PyBytes::new(py, &dead.raw).unbind(),
+                    )
+                })
+                .collect(),
+            dead_count: decoded.dead_count,
+            unpriced: decoded.unpriced,
+        })
+    }
+
+    #[expect(clippy::type_complexity, reason = "the stub's tuple")]
+    fn book(
+        &self,
+        symbol: &str,
+        depth: usize,
+    ) -> (Vec<(String, u64, u32)>, Vec<(String, u64, u32)>) {
+        let [bids, asks] = self.0.book(symbol, depth).map(|levels| {
+            let levels = levels.iter();
+            levels
+                .map(|level| {
+                    (
+                        decimal::format_decimal(level.price.into(), 4),
+                        level.shares,
+                        level.orders,
+                    )
+                })
+                .collect()
+        });
+        (bids, asks)
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>, ts_recv: i64) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.snapshot(ts_recv)))
+    }
+
+    #[getter]
+    fn orders(&self) -> usize {
+        self.0.orders()
+    }
+}
+
+#[pyfunction]
+fn itch_messages<'py>(
+    py: Python<'py>,
+    block: &Bound<'py, PyAny>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let bytes = bytes_of(block)?;
+    itch::messages(&bytes)
+        .map(|item| {
+            let refuse = |offset: usize, reason: &str| {
+                PyValueError::new_err(format!(
+                    "expected an ITCH 5.0 message at offset {offset}, found: {reason}"
+                ))
+            };
+            let (offset, message) =
+                item.map_err(|offset| refuse(offset, "length runs past the end of the block"))?;
+            fields(
+                py,
+                Message::parse(message).map_err(|fault| refuse(offset, fault.reason()))?,
+            )
+        })
+        .collect()
+}
+
+#[pyclass(module = "tickcast._native")]
+struct LevelBook(levelbook::LevelBook);
+
+fn levels_of(texts: &[(String, String)]) -> PyResult<Vec<Level>> {
+    let parse = |(price, size): &(String, String)| {
+        Level::parse(price.as_bytes(), size.as_bytes()).map_err(|error| {
+            PyValueError::new_err(format!(
+                "expected a price and a size, found {price:?}, {size:?}: {error}"
+            ))
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn texts_of(level: &Level) -> (String, String) {
+    (level.price.to_string(), level.size.to_string())
+}
+
+#[pymethods]
+impl LevelBook {
+    #[new]
+    fn new(instrument: u64) -> Self {
+        Self(levelbook::LevelBook::new(instrument))
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    #[pyo3(signature = (bids, asks, *, seq, ts_event, ts_recv, flags=0, levels=false))]
+    fn apply<'py>(
+        &mut self,
+        py: Python<'py>,
+        bids: Levels,
+        asks: Levels,
+        seq: u64,
+        ts_event: i64,
+        ts_recv: i64,
+        flags: u16,
+        levels: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (bids, asks) = (levels_of(&bids)?, levels_of(&asks)?);
+        let origin = Record {
+            seq,
+            ts_event,
+            ts_recv,
+            flags,
+            ..Record::default()
+        };
+        Ok(PyBytes::new(
+            py,
+            as_bytes(&self.0.apply(&bids, &asks, origin, levels)),
+        ))
+    }
+
+    #[expect(clippy::type_complexity, reason = "the stub's tuple")]
+    fn best(&self) -> (Option<(String, String)>, Option<(String, String)>) {
+        let text = |side| self.0.best(side).as_ref().map(texts_of);
+        (text(Side::Bid), text(Side::Ask))
+    }
+
+    fn top(&self, depth: usize) -> (Levels, Levels) {
+        let texts = |side| self.0.top(side, depth).map(texts_of).collect();
+        (texts(Side::Bid), texts(Side::Ask))
+    }
+
+    #[getter]
+    fn crossed(&self) -> bool {
+        self.0.crossed()
+    }
+}
+
+#[pyclass(module = "tickcast._native")]
+struct Dedup(dedup::Dedup);
+
+#[pymethods]
+impl Dedup {
+    #[new]
+    fn new(window: usize) -> PyResult<Self> {
+        if window == 0 {
+            return Err(PyValueError::new_err(
+                "expected a window of at least 1 key, found 0",
+            ));
+        }
+        Ok(Self(dedup::Dedup::new(window)))
+    }
+
+    fn filter<'py>(
+        &mut self,
+        py: Python<'py>,
+        records: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let records = records_of(records)?;
+        let dedup = &mut self.0;
+        let passed = py.detach(move || dedup.filter(&records));
+        Ok(PyBytes::new(py, as_bytes(&passed)))
+    }
+
+    #[getter]
+    fn duplicates(&self) -> u64 {
+        self.0.duplicates
+    }
+
+    #[getter]
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[pyclass(module = "tickcast._native")]
+#[derive(Default)]
+struct LastRecords(last::LastRecords);
+
+#[pymethods]
+impl LastRecords {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn update(&mut self, py: Python<'_>, records: &Bound<'_, PyAny>) -> PyResult<()> {
+        let records = records_of(records)?;
+        let last = &mut self.0;
+        py.detach(move || last.update(&records));
+        Ok(())
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.snapshot()))
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[pyclass(module = "tickcast._native")]
+struct SequenceCheck(sequence::SequenceCheck);
+
+#[pymethods]
+impl SequenceCheck {
+    #[new]
+    #[pyo3(signature = (expected=0, *, reset_below=0))]
+    fn new(expected: u64, reset_below: u64) -> Self {
+        Self(sequence::SequenceCheck::new(expected, reset_below))
+    }
+
+    fn check(&mut self, first: u64, count: u64) -> (&'static str, u64, u64) {
+        match self.0.check(first, count) {
+            Verdict::Next => ("next", 0, 0),
+            Verdict::Gap { from, to } => ("gap", from, to),
+            Verdict::Duplicate { from, to } => ("duplicate", from, to),
+            Verdict::Overlap { from, to } => ("overlap", from, to),
+            Verdict::Reset { from, to } => ("reset", from, to),
+        }
+    }
+
+    #[pyo3(signature = (expected=0))]
+    fn reset(&mut self, expected: u64) {
+        self.0.reset(expected);
+    }
+
+    #[getter]
+    fn expected(&self) -> u64 {
+        self.0.expected
+    }
+
+    #[getter]
+    fn gaps(&self) -> u64 {
+        self.0.gaps
+    }
+
+    #[getter]
+    fn missing(&self) -> u64 {
+        self.0.missing
+    }
+
+    #[getter]
+    fn duplicates(&self) -> u64 {
+        self.0.duplicates
+    }
+
+    #[getter]
+    fn resets(&self) -> u64 {
+        self.0.resets
+    }
+}
+
+/// Adds this file's names to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(instrument_id, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_decimal, module)?)?;
+    module.add_function(wrap_pyfunction!(format_decimal, module)?)?;
+    module.add_function(wrap_pyfunction!(soup_split, module)?)?;
+    module.add_function(wrap_pyfunction!(itch_messages, module)?)?;
+    module.add_class::<SoupFrames>()?;
+    module.add_class::<Decoded>()?;
+    module.add_class::<ItchDecoder>()?;
+    module.add_class::<LevelBook>()?;
+    module.add_class::<Dedup>()?;
+    module.add_class::<LastRecords>()?;
+    module.add_class::<SequenceCheck>()
+}
