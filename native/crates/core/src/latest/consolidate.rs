@@ -171,9 +171,9 @@ impl Security {
             .filter_map(|leg| legs[*leg as usize].session.volume);
         let volume = volumes.reduce(Amount::plus);
         if !same_amount(self.volume, volume) {
+            self.volume = volume;
             self.changed |= field::VOLUME;
         }
-        self.volume = volume;
     }
 
     /// Takes a trade that is its leg's last as the security's, unless the order of time is against it.

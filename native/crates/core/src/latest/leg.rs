@@ -301,7 +301,7 @@ impl Leg {
             size: row.size,
             price_scale: row.price_scale,
             size_scale: row.size_scale,
-            side: row.side,
+            side: if row.side > 2 { 0 } else { row.side },
             has_size,
         };
         self.is_seen = true;
@@ -384,8 +384,7 @@ impl Leg {
         if entry.did & did::VOLUME != 0
             && let Some(size) = entry.trade.size()
         {
-            self.session.take_volume(size);
-            self.changed |= field::VOLUME;
+            self.correct_volume(Amount::default().minus(size));
         }
         self.recount(id);
         true
@@ -393,11 +392,8 @@ impl Leg {
 
     /// A trade beyond the memory: its price goes if it is still shown, its size if the venue repeats it.
     fn bust_forgotten(&mut self, id: u64, size: Option<Amount>) -> bool {
-        if let Some(size) = size
-            && self.session.volume.is_some()
-        {
-            self.session.take_volume(size);
-            self.changed |= field::VOLUME;
+        if let Some(size) = size {
+            self.correct_volume(Amount::default().minus(size));
         }
         let was_owned = self.memory.disown(id);
         if was_owned {
@@ -422,12 +418,16 @@ impl Leg {
         let new_size = entry.trade.size();
         if entry.did & did::VOLUME != 0 && old_size != new_size {
             let zero = Amount::default();
-            self.session
-                .add_volume(new_size.unwrap_or(zero).minus(old_size.unwrap_or(zero)));
-            self.changed |= field::VOLUME;
+            self.correct_volume(new_size.unwrap_or(zero).minus(old_size.unwrap_or(zero)));
         }
         self.recount(record.id);
         true
+    }
+
+    fn correct_volume(&mut self, difference: Amount) {
+        if self.session.correct_volume(difference) {
+            self.changed |= field::VOLUME;
+        }
     }
 
     /// Tells last price, open, high, low and a rolled close anew from what is remembered.
@@ -444,12 +444,8 @@ impl Leg {
 
     fn set_range(&mut self, range: Option<Range>) {
         let old = std::mem::replace(&mut self.session.range, range);
-        let differs = |of: fn(Range) -> Price| match (old.map(of), range.map(of)) {
-            (Some(old), Some(new)) => order(old, new) != Ordering::Equal,
-            (old, new) => old != new,
-        };
         for (bit, of) in RANGE_FIELDS {
-            if differs(of) {
+            if old.map(of) != range.map(of) {
                 self.changed |= bit;
             }
         }
@@ -475,12 +471,14 @@ impl Leg {
 
 /// Bits of the fields in which two last trades differ, but for the venue.
 pub fn changed_last(old: Option<&Last>, new: Option<&Last>) -> u32 {
-    let (Some(old), Some(new)) = (old, new) else {
-        return if old.is_none() && new.is_none() {
-            0
-        } else {
-            field::LAST & !field::VENUE
-        };
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (None, None) => return 0,
+        (Some(only), None) | (None, Some(only)) => {
+            let size = if only.has_size { field::SIZE } else { 0 };
+            let side = if only.side == 0 { 0 } else { field::SIDE };
+            return field::PRICE | field::TIMESTAMP | size | side;
+        }
     };
     let mut bits = 0;
     if (old.price, old.price_scale) != (new.price, new.price_scale) {

@@ -151,16 +151,18 @@ impl Session {
         self.volume = Some(self.volume.map_or(size, |volume| volume.plus(size)));
     }
 
-    /// Take a size out again; never below zero, since a venue may have replaced the sum meanwhile.
-    pub fn take_volume(&mut self, size: Amount) {
-        if let Some(volume) = self.volume {
-            let rest = volume.minus(size);
-            self.volume = Some(if rest.mantissa < 0 {
-                Amount::new(0, rest.scale)
-            } else {
-                rest
-            });
-        }
+    /// Corrects the volume by a difference; never below zero, since the venue may have replaced the sum meanwhile.
+    /// True if it is another one now.
+    pub fn correct_volume(&mut self, difference: Amount) -> bool {
+        let Some(old) = self.volume else { return false };
+        let sum = old.plus(difference);
+        let new = if sum.mantissa < 0 {
+            Amount::new(0, sum.scale)
+        } else {
+            sum
+        };
+        self.volume = Some(new);
+        new != old
     }
 }
 
@@ -223,12 +225,13 @@ mod tests {
     #[test]
     fn volume_never_falls_below_zero() {
         let mut session = Session::default();
-        session.take_volume(Amount::new(1, 0));
+        assert!(!session.correct_volume(Amount::new(-1, 0)));
         assert_eq!(session.volume, None);
         session.add_volume(Amount::new(15, 1));
         session.add_volume(Amount::new(25, 2));
         assert_eq!(session.volume, Some(Amount::new(175, 2)));
-        session.take_volume(Amount::new(2, 0));
+        assert!(session.correct_volume(Amount::new(-2, 0)));
+        assert!(!session.correct_volume(Amount::new(-2, 0)));
         assert_eq!(session.volume, Some(Amount::new(0, 2)));
     }
 }
