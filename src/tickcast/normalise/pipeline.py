@@ -166,7 +166,7 @@ class Pipeline:
         if ahead.any():
             rows = rows.copy()
             rows["ts_event"][ahead] = rows["ts_recv"][ahead]
-            rows["flags"][ahead] |= Flag.CLOCK_SKEW
+            rows["flags"][ahead] |= np.uint16(Flag.CLOCK_SKEW)
             self._skewed += int(np.count_nonzero(ahead))
         return rows
 

@@ -67,9 +67,6 @@ def test_corrected_times_never_fall_back(steps: list[int], cuts: list[int]) -> N
     day = TradingDay(DAY, fixed=True)
     out: list[int] = []
     for part in np.split(told.copy(), sorted(cut for cut in cuts if cut < len(told))):
-        # several midnights within one block cannot be: a block is one read
-        if len(part) and int(np.count_nonzero(np.diff(part) < -HALF_DAY_NS)) > 1:
-            return
         day.correct(part, 0)
         out.extend(part.tolist())
     assert out == (midnight_ns(DAY) + clock).tolist()

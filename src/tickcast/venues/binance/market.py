@@ -170,5 +170,5 @@ def _without_best(event: bytes) -> bytes:
     kept = records[~np.isin(records["kind"], BEST)].copy()
     if not len(kept):
         return b""
-    kept["flags"][-1] |= Flag.LAST_OF_EVENT
+    kept["flags"][-1] |= np.uint16(Flag.LAST_OF_EVENT)
     return bytes(record_bytes(kept))

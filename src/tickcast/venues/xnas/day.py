@@ -50,18 +50,19 @@ class TradingDay:
         """Move event times of one block, which the decoder computed with ``midnight_ns``, to their day."""
         if not len(times):
             return
-        first, last = int(times[0]), int(times[-1])
+        first = int(times[0])
         if not self._last:
             if not self._fixed and first - ts_recv > HALF_DAY_NS:
                 self._shift_days = -1
             self._last = first
-        if self._last - last > HALF_DAY_NS or self._last - first > HALF_DAY_NS:
-            start = int(np.argmax(np.diff(times, prepend=self._last) < -HALF_DAY_NS))
-            self._apply(times[:start])
+        midnights = np.flatnonzero(np.diff(times, prepend=self._last) < -HALF_DAY_NS)
+        self._last = int(times[-1])
+        start = 0
+        for midnight in midnights.tolist():
+            self._apply(times[start:midnight])
             self._shift_days += 1
-            times = times[start:]
-        self._last = last
-        self._apply(times)
+            start = midnight
+        self._apply(times[start:])
 
     def _apply(self, times: npt.NDArray[np.int64]) -> None:
         if self._shift_days:

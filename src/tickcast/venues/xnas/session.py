@@ -261,7 +261,7 @@ class XnasSession:
         self._day.correct(records["ts_event"], ts_recv)
         if self._catching_up:
             old = records["ts_event"] < self._login_ns - BACKFILL_NS
-            records["flags"][old] |= Flag.BACKFILLED
+            records["flags"][old] |= np.uint16(Flag.BACKFILLED)
             self._last_event_ns = int(records["ts_event"][-1])
             self._count_volume(records)
         if self._doubt is not None:
