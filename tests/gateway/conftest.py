@@ -1,8 +1,10 @@
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from tickcast import _native
 from tickcast.gateway.config import Config
@@ -12,6 +14,11 @@ from tickcast.testing.gateway import RunningGateway, definition, running_gateway
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_774_794_600 * SECOND_NS
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run on the loop that runs in production, and on the standard one."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 class Bench:

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import click
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -143,11 +144,11 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
 
 
 def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, int]) -> Table:
-    table = Table()
-    table.add_column("symbol")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("symbol", no_wrap=True)
     for heading in ("price", "change", "%", "bid", "ask", "size", "volume", "age", "merged"):
-        table.add_column(heading, justify="right")
-    table.add_column("state")
+        table.add_column(heading, justify="right", no_wrap=heading in {"price", "bid", "ask"})
+    table.add_column("state", no_wrap=True)
     now = now_ns()
     for symbol in dict.fromkeys(symbols):
         tick = newest.get(symbol)

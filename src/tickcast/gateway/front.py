@@ -76,7 +76,6 @@ class FrontConnection(HttpToolsProtocol):
         if self.cycle is not None:
             self._wait(self._clients.config.handshake_timeout_s)
         self._in_head = True
-        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Run the application, unless the head is too large."""

@@ -1,0 +1,91 @@
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from tickcast.testing.gateway import running_gateway
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A gateway on a thread of its own, since the commands are processes."""
+    found: list[str] = []
+    is_up = Event()
+    is_over = Event()
+
+    async def serve() -> None:
+        async with running_gateway() as gateway:
+            gateway.trade("XNAS:AAPL", "185.40")
+            found.append(gateway.url)
+            is_up.set()
+            while not is_over.is_set():
+                gateway.trade("XNAS:MSFT", "410.10")
+                await asyncio.sleep(0.02)
+
+    thread = Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert is_up.wait(10)
+    yield found[0]
+    is_over.set()
+    thread.join()
+
+
+def tickcast(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tickcast", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=folder)
+
+
+def test_get_shows_the_price_or_the_answer_unchanged(url: str) -> None:
+    shown = tickcast("get", "AAPL", "--url", url)
+    assert shown.returncode == 0
+    assert "185.40" in shown.stdout
+    answer = tickcast("get", "XNAS:AAPL", "--json", "--url", url)
+    assert '"price":185.40' in answer.stdout
+    assert json.loads(answer.stdout)["symbol"] == "XNAS:AAPL"
+
+
+def test_get_finds_the_instance_through_its_folder(url: str, tmp_path: Path) -> None:
+    (tmp_path / ".tickcast").mkdir()
+    (tmp_path / ".tickcast" / "instance.json").write_text(json.dumps({"http": url}))
+    assert "185.40" in tickcast("get", "AAPL", folder=tmp_path).stdout
+    assert "185.40" in tickcast("get", "AAPL", "--data", str(tmp_path / ".tickcast")).stdout
+
+
+def test_watch_prints_json_lines(url: str) -> None:
+    done = tickcast("watch", "XNAS:MSFT", "NOPE", "--url", url, "--json", "--count", "4", "--rate", "20")
+    assert done.returncode == 0, done.stderr
+    ticks = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(ticks) == 4
+    assert {tick["state"] for tick in ticks if tick["symbol"] == "NOPE"} == {"no_such_symbol"}
+    assert {tick["price"] for tick in ticks if tick["symbol"] == "XNAS:MSFT"} == {"410.10"}
+
+
+def test_watch_draws_a_table(url: str) -> None:
+    done = tickcast("watch", "AAPL", "XNAS:MSFT", "--url", url, "--count", "3")
+    assert done.returncode == 0, done.stderr
+    assert "185.40" in done.stdout
+    assert "410.10" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (("get", "NOPE"), 1, "no symbol NOPE"),
+        (("get", "AAPL", "--url", "ftp://x"), 2, "--url: expected an address"),
+        (("get", "AAPL", "--url", "http://127.0.0.1:9"), 1, "expected a gateway at"),
+        (("get", "AAPL", "--data", "/nonexistent"), 1, "expected a running instance"),
+        (("watch",), 2, "SYMBOLS"),
+    ],
+)
+def test_what_goes_wrong_is_said(url: str, arguments: tuple[str, ...], status: int, text: str) -> None:
+    if arguments == ("get", "NOPE"):
+        arguments = (*arguments, "--url", url)
+    done = tickcast(*arguments)
+    assert done.returncode == status
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
