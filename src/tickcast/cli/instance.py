@@ -1,0 +1,70 @@
+"""How a command reaches a running instance: its data folder, control socket and gateway."""
+
+import http.client
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from tickcast.model.errors import StateError
+from tickcast.ops.control import ask
+from tickcast.ops.datadir import DEFAULT, VARIABLE, DataDir
+
+GATEWAY_TIMEOUT_S: Final = 3.0
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_option(command: Command) -> Command:
+    """``--data``: the command gets a :class:`DataDir` called ``data``."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=lambda _context, _option, value: DataDir.resolve(value),
+        help=f"Data folder of the instance (default: ${VARIABLE}, else ./{DEFAULT}).",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """``--json``: the command gets ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON in place of a table.")(command)
+
+
+def print_json(value: Any) -> None:
+    """Write a result as JSON to standard output."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def gateway_address(data: DataDir) -> str:
+    """Address of the instance's gateway, such as ``http://127.0.0.1:8000``.
+
+    Raises:
+        StateError: no instance runs there, or its core is not ready yet.
+    """
+    for info in ask(data, {"do": "info"})["processes"].values():
+        if "gateway" in info:
+            return str(info["gateway"])
+    raise StateError(f"the gateway of the instance in {data} is not ready yet; see: tickcast ps --data {data}")
+
+
+def fetch(gateway: str, path: str) -> Any:
+    """GET a JSON document from the gateway.
+
+    Raises:
+        StateError: it does not answer, or answers with an error.
+    """
+    place = urlsplit(gateway)
+    link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=GATEWAY_TIMEOUT_S)
+    try:
+        link.request("GET", path, headers={"Accept": "application/json"})
+        answer = link.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise StateError(f"the gateway at {gateway} answers {path} with {answer.status} {answer.reason}")
+        return msgspec.json.decode(body)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as wrong:
+        raise StateError(f"the gateway at {gateway} does not answer: {wrong}; see: tickcast ps") from wrong
+    finally:
+        link.close()

@@ -1,0 +1,221 @@
+"""Commands for a running instance: ``ps``, ``logs``, ``start``, ``stop``, ``restart``, ``latency``."""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tickcast.cli.instance import data_option, fetch, gateway_address, json_option, print_json
+from tickcast.model.errors import StateError, UsageError
+from tickcast.ops.control import ask
+from tickcast.ops.datadir import DataDir
+from tickcast.runtime.clock import now_ns
+
+STYLES: Final = {"running": "green", "starting": "yellow", "waiting": "yellow", "backoff": "bold red", "failed": "red"}
+FOLLOW_S: Final = 0.2
+WATCH_S: Final = 1.0
+GONE_S: Final = 20.0
+
+
+def pause(seconds: float) -> None:
+    """Wait; Ctrl-C ends it."""
+    threading.Event().wait(seconds)
+
+
+# ------------------------------------------------------------------ ps
+
+
+@click.command()
+@data_option
+@json_option
+def ps(*, data: DataDir, as_json: bool) -> None:
+    """List the processes of the instance: state, since when, restarts, messages a second."""
+    rows = ask(data, {"do": "ps"})
+    with contextlib.suppress(StateError):  # without a gateway there are no rates
+        rates = {feed["name"]: feed.get("rate") for feed in fetch(gateway_address(data), "/feeds")["feeds"]}
+        for row in rows:
+            row["rate"] = rates.get(row["name"])
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NAME", "ROLE", "VENUE", "PID", "STATE", "FOR", "RESTARTS", "RATE/S"):
+        table.add_column(
+            heading, justify="right" if heading in {"PID", "FOR", "RESTARTS", "RATE/S"} else "left", no_wrap=True
+        )
+    for row in rows:
+        rate = "" if row["rate"] is None else f"{row['rate']:,.0f}"
+        state = Text(row["state"], STYLES.get(row["state"], ""))
+        pid = str(row["pid"] or "")
+        table.add_row(
+            row["name"],
+            row["role"],
+            row["venue"] or "",
+            pid,
+            state,
+            age(row["since"], now_ns()),
+            str(row["restarts"]),
+            rate,
+        )
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["last_error"] and row["state"] not in {"running", "stopped"}:
+            console.print(Text(f"{row['name']}: {row['last_error']}", "red"))
+
+
+def age(since: str, now: int) -> str:
+    """How long ago an RFC 3339 time was at ``now`` (ns since 1970), in one unit."""
+    seconds = max(0, int(now / 1e9 - datetime.fromisoformat(since).timestamp()))
+    for unit, size, most in (("s", 1, 60), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < size * most:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 86_400} d"
+
+
+# ------------------------------------------------------------------ logs
+
+
+@click.command()
+@click.argument("name")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True, help="Lines from the end.")
+@data_option
+def logs(*, name: str, follow: bool, lines: int, data: DataDir) -> None:
+    """Show the log of a process (NAME as in ps; supervisor for the supervisor's). Works for an ended instance too."""
+    path = data.log(name)
+    if not path.is_file():
+        known = sorted(found.stem for found in data.logs.glob("*.log"))
+        if not known:
+            data.instance()
+        raise UsageError(f"there is no log of {name!r} in {data}; there are: {', '.join(known) or 'none yet'}")
+    for line in last_lines(path, lines):
+        click.echo(line, nl=False)
+    if follow:
+        with contextlib.suppress(KeyboardInterrupt):
+            for text in follow_file(path):
+                click.echo(text, nl=False)
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Last lines of a log, those of the file put aside before it included."""
+    found: deque[str] = deque(maxlen=count)
+    for part in (path.with_name(f"{path.name}.1"), path):
+        if part.is_file():
+            with part.open(encoding="utf-8", errors="replace") as file:
+                found.extend(file)
+    return list(found)
+
+
+def follow_file(path: Path) -> Iterator[str]:
+    """What is appended from now on; goes over to the new file when the log is put aside."""
+    file = path.open(encoding="utf-8", errors="replace")
+    file.seek(0, 2)
+    try:
+        while True:
+            text = file.read()
+            if text:
+                yield text
+                continue
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino != Path(f"/dev/fd/{file.fileno()}").stat().st_ino:
+                    rest = file.read()
+                    file.close()
+                    file = path.open(encoding="utf-8", errors="replace")
+                    yield rest
+                    continue
+            pause(FOLLOW_S)
+    finally:
+        file.close()
+
+
+# ------------------------------------------------------------------ start, stop, restart
+
+
+@click.command()
+@click.argument("name")
+@data_option
+def start(*, name: str, data: DataDir) -> None:
+    """Start a process that was stopped, or that waits after a crash."""
+    ask(data, {"do": "start", "name": name})
+    click.echo(f"{name}: starting")
+
+
+@click.command()
+@click.argument("name")
+@data_option
+def restart(*, name: str, data: DataDir) -> None:
+    """End a process and start it anew; the others do not notice."""
+    ask(data, {"do": "restart", "name": name})
+    click.echo(f"{name}: restarting")
+
+
+@click.command()
+@click.argument("name", required=False)
+@data_option
+def stop(*, name: str | None, data: DataDir) -> None:
+    """Stop the process NAME, or without NAME the whole instance; returns when it is gone."""
+    answer = ask(data, {"do": "stop", "name": name})
+    if name is not None:
+        click.echo(f"{name}: stopped")
+        return
+    waited = 0.0
+    while data.locked():
+        if waited > GONE_S:
+            raise StateError(f"the instance in {data} (process {answer['pid']}) still runs after {GONE_S:.0f} s")
+        pause(FOLLOW_S)
+        waited += FOLLOW_S
+    click.echo("stopped")
+
+
+# ------------------------------------------------------------------ latency
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
+@data_option
+@json_option
+def latency(*, watch: bool, data: DataDir, as_json: bool) -> None:
+    """Show p50, p95 and p99 of each hop against its budget; what exceeds it is marked."""
+    gateway = gateway_address(data)
+    if as_json:
+        print_json(fetch(gateway, "/latency"))
+        return
+    console = Console()
+    if not watch:
+        console.print(latency_table(fetch(gateway, "/latency")))
+        return
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(latency_table(fetch(gateway, "/latency")), refresh=True)
+            pause(WATCH_S)
+
+
+def latency_table(found: dict[str, Any]) -> Table:
+    """One row a hop; a value over its budget is red and carries a ``!``."""
+    table = Table(box=None, pad_edge=False, caption=f"ms, last {found['window_s']:g} s; ! = over budget")
+    for heading in ("HOP", "COUNT", "P50", "P95", "P99", "BUDGET", ""):
+        table.add_column(heading, justify="left" if heading in {"HOP", ""} else "right", no_wrap=True)
+    for hop in found["hops"]:
+        values = []
+        for key, limit in zip(("p50_ms", "p95_ms", "p99_ms"), hop["budget_ms"], strict=True):
+            value = hop[key]
+            over = value is not None and value > limit
+            values.append(
+                Text("-" if value is None else f"{value:.3f}{'!' if over else ' '}", "bold red" if over else "")
+            )
+        budget = " / ".join(f"{limit:g}" for limit in hop["budget_ms"])
+        verdict = (
+            Text("-", "dim") if not hop["count"] else Text("ok", "green") if hop["ok"] else Text("over", "bold red")
+        )
+        table.add_row(hop["hop"], f"{hop['count']:,}", *values, budget, verdict)
+    return table
