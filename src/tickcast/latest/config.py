@@ -14,7 +14,3 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Trades with one of these conditions set no last price; they count in volume and seq."""
     feed_silent_s: float = 5.0
     """Nothing heard of a feed process for so long (not even its health): its instruments are stale."""
-    unknown_records_max: int = 10_000
-    """Records of instruments without a definition that may wait for it; beyond it they are dead letters."""
-    unknown_wait_s: float = 10.0
-    """How long such a record waits."""

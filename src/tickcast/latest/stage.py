@@ -9,23 +9,21 @@ from typing import Protocol
 
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
-from tickcast.latest.config import Config
 from tickcast.latest.registry import InstrumentRegistry
-from tickcast.latest.waiting import WaitingRoom
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import Definition
-from tickcast.model.record import Records, record_bytes
+from tickcast.model.record import record_bytes
 from tickcast.ports import Bus, Clock, Delivery
 from tickcast.runtime.log import get_logger
-from tickcast.runtime.metrics import counter, gauge, watch_queue
+from tickcast.runtime.metrics import counter
 from tickcast.runtime.tasks import TaskGroupOwner
 
 log = get_logger("latest")
 
 _records = counter("latest_records", "Records applied to the newest state.")
 _late = counter("latest_late_trades", "Trades older than the current one by event time.")
-_dead = gauge("latest_dead_letters", "Records given up because their instrument was never defined, so far.")
+_unknown = counter("latest_unknown_records", "Records of instruments that no definition went before: dead letters.")
 _TICK_S = 0.25
 
 
@@ -51,7 +49,6 @@ class LatestStage:
 
     def __init__(
         self,
-        config: Config,
         *,
         bus: Bus,
         state: NewestState,
@@ -67,18 +64,8 @@ class LatestStage:
         self._board = board
         self._clock = clock
         self._applied = applied
-        self._waiting = WaitingRoom(
-            records_max=config.unknown_records_max, wait_ns=int(config.unknown_wait_s * 1_000_000_000)
-        )
         self._calendars: dict[str, int] = {}
         self._tasks = TaskGroupOwner("latest")
-        watch_queue(
-            "latest.unknown_instruments",
-            bound=config.unknown_records_max,
-            depth=lambda: self._waiting.records,
-            drops=lambda: self._waiting.dead,
-        )
-        _dead.set_function(lambda: self._waiting.dead)
 
     async def start(self) -> None:
         """Join the bus and begin to consume."""
@@ -135,7 +122,9 @@ class LatestStage:
             if result.late:
                 _late.inc(result.late)
             if result.unknown:
-                self._hold(batch.records, now)
+                # the feeds hold records back until they are defined, so this is a fault, not a race
+                _unknown.inc(result.unknown)
+                log.error("records without a definition", feed=batch.feed, records=result.unknown)
         self._applied(batch)
 
     def _define(self, definitions: Sequence[Definition], now: int) -> None:
@@ -145,13 +134,6 @@ class LatestStage:
         for definition in news:
             self._learn_calendar(definition.calendar, now)
         self._state.define(news, now)
-        waited = self._waiting.release({d.instrument for d in news}, now)
-        if len(waited):
-            self._state.apply(record_bytes(waited), now)
-
-    def _hold(self, records: Records, now: int) -> None:
-        unknown = [i not in self._registry for i in records["instrument"].tolist()]
-        self._waiting.hold(records[unknown], now)
 
     def _learn_calendar(self, name: str, now: int) -> None:
         """``NAME@YYYY-MM-DD`` is the calendar around a day of the past, for replays: it rolls by event time only."""
@@ -169,7 +151,6 @@ class LatestStage:
             for name in list(self._calendars):
                 self._learn_calendar(name, now)
             self._state.tick(now)
-            self._waiting.release(set(), now)
             self._judge_feeds()
             await asyncio.sleep(_TICK_S)
 

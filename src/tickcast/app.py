@@ -1,0 +1,170 @@
+"""The composition root: wires the stages in flow order and reads as the diagram.
+
+::
+
+    feeds ─▶ normalise ─▶ bus ─▶ latest ─▶ fanout ─▶ gateway          (ops beside them)
+    └─ one process per feed ─┘   └───── the core process ─────┘
+
+:func:`run_feed` is a feed process, :func:`run_core` the core process, :func:`processes` what the supervisor keeps
+alive.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tickcast import _native
+from tickcast.bus.memory import MemoryBus
+from tickcast.bus.publisher import SocketPublisher
+from tickcast.bus.server import BusServer
+from tickcast.config import Config
+from tickcast.fanout.stage import FanoutStage
+from tickcast.feeds.stage import run_feed as feed_until
+from tickcast.gateway.stage import GatewayStage
+from tickcast.latest.board import FeedBoard
+from tickcast.latest.registry import InstrumentRegistry
+from tickcast.latest.stage import LatestStage
+from tickcast.model.batch import TickBatch
+from tickcast.model.errors import UsageError
+from tickcast.model.record import Condition, Flag, Kind
+from tickcast.normalise.pipeline import Pipeline
+from tickcast.ops.datadir import DataDir
+from tickcast.ops.epoch import next_epoch
+from tickcast.ops.insight import OperationsInsight
+from tickcast.ops.latency import LatencyBook
+from tickcast.ops.process import ProcessSpec
+from tickcast.runtime.clock import now_ns
+
+_REPLAY_NS: Final = 3_600_000_000_000
+"""An event an hour older than its arrival is a replay or a backfill: it says nothing about latency."""
+_NO_LATENCY: Final = int(Flag.SNAPSHOT | Flag.HISTORY | Flag.BACKFILLED | Flag.CLOCK_SKEW)
+
+
+async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Run one feed until ``stop`` is set."""
+    if name not in config.feeds:
+        raise UsageError(f"expected one of the feeds {', '.join(config.feeds) or '(none)'}, found {name!r}")
+    publisher = SocketPublisher(name, data.socket("bus"), config.bus, clock=now_ns)
+    pipeline = Pipeline(name, config.normalise)
+    pipeline.watch()
+    await publisher.start()
+    ready()
+    try:
+        await feed_until(name, config.feeds[name], config.securities, publisher, now_ns, stop, normaliser=pipeline)
+    finally:
+        await publisher.close()
+
+
+class Core:
+    """Everything of the core process, in flow order."""
+
+    def __init__(self, config: Config, data: DataDir) -> None:
+        self._latency = LatencyBook(config.latency)
+        self.bus = MemoryBus(config.bus, clock=now_ns)
+        self._bus_server = BusServer(self.bus, data.socket("bus"))
+        self._hub = _native.Hub(
+            epoch=next_epoch(data.root / "epoch", now_ns()),
+            history_count=config.fanout.history_count,
+            history_ns=int(config.fanout.history_s * 1e9),
+            quantum_max_ns=int(config.fanout.quantum_max_ms * 1e6),
+            buffer_max=config.fanout.buffer_max,
+            unsent_max=config.fanout.unsent_max,
+            undrained_max_ns=int(config.fanout.undrained_max_s * 1e9),
+            field_sets_max=config.fanout.field_sets_max,
+            exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
+        )
+        self._registry = InstrumentRegistry()
+        self._board = FeedBoard(
+            {name: feed.venue for name, feed in config.feeds.items()},
+            silent_ns=int(config.latest.feed_silent_s * 1e9),
+            now_ns=now_ns(),
+        )
+        self._latest = LatestStage(
+            bus=self.bus,
+            state=self._hub,
+            registry=self._registry,
+            board=self._board,
+            clock=now_ns,
+            applied=self._applied,
+        )
+        self._gateway = GatewayStage(
+            config.gateway,
+            hub=self._hub,
+            registry=self._registry,
+            insight=OperationsInsight(
+                feed_rows=self._board.rows,
+                feeds_live=lambda: self._board.live,
+                instruments=lambda: len(self._registry),
+                latency=self._latency.snapshot,
+                failures=self.failures,
+                clock=now_ns,
+            ),
+            clock=now_ns,
+            wake=lambda: self._fanout.flush(),
+        )
+        self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._gateway.deliver, measure=self._latency.record)
+
+    async def start(self) -> str:
+        """Start from the end of the flow to its beginning; returns the gateway's address."""
+        await self._gateway.start()
+        await self._latest.start()
+        await self.bus.start()
+        await self._bus_server.start()
+        return self._gateway.address
+
+    async def stop(self) -> None:
+        """Stop from the beginning of the flow to its end."""
+        await self._bus_server.stop()
+        await self._latest.stop()
+        await self.bus.stop()
+        self._fanout.stop()
+        await self._gateway.stop()
+
+    def failures(self) -> Sequence[str]:
+        """What broke inside."""
+        return [f"latest: {self._latest.failure}"] if self._latest.failure is not None else []
+
+    def _applied(self, batch: TickBatch) -> None:
+        hops, records = batch.hops, batch.records
+        if hops.bus_out and len(records):
+            measure = self._latency.record
+            live = records[
+                (records["kind"] == Kind.TRADE)
+                & ((records["flags"] & _NO_LATENCY) == 0)
+                & (records["ts_recv"] - records["ts_event"] < _REPLAY_NS)
+            ]
+            if len(live):
+                measure("exchange_to_socket", np.maximum(live["ts_recv"] - live["ts_event"], 0))
+            measure("decode_normalise", hops.decoded - hops.received)
+            measure("bus_write", hops.bus_in - hops.decoded)
+            measure("bus_read", hops.bus_out - hops.bus_in)
+        self._fanout.applied(batch)
+
+
+async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Run the core until ``stop`` is set; ``ready`` gets the gateway's address."""
+    core = Core(config, data)
+    ready(await core.start())
+    try:
+        await stop.wait()
+    finally:
+        await core.stop()
+
+
+def processes(config: Config, path: Path, data: DataDir, *, sim: Path | None = None) -> list[ProcessSpec]:
+    """What an instance consists of: the core, one process per feed, and the simulated exchanges if asked for."""
+    python = (sys.executable, "-m", "tickcast")
+    common = ("--config", str(path), "--data", str(data.root))
+    specs = []
+    if sim is not None:
+        specs.append(ProcessSpec(name="sim", role="sim", argv=(*python, "sim", "--config", str(sim))))
+    specs.append(ProcessSpec(name="core", role="core", argv=(*python, "run", "core", *common)))
+    specs.extend(
+        ProcessSpec(name=name, role="feed", venue=feed.venue, argv=(*python, "run", "feed", name, *common))
+        for name, feed in config.feeds.items()
+    )
+    return specs

@@ -1,0 +1,154 @@
+"""The two config files of ``tickcast demo``: the simulated exchanges and the instance that reads them."""
+
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from tickcast.model.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What the user may choose."""
+
+    folder: Path
+    """Where the files go."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    rate: float = 50_000
+    """Order events a second over all exchanges."""
+    symbols: int = 500
+    seed: int = 1
+    recorded: Path | None = None
+    """Play back captures of this folder instead of the simulated market."""
+    speed: float = 1.0
+    """Times the recorded speed; 0 = as fast as it is taken."""
+    loop: bool = True
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """Paths of the files written."""
+
+    sim: Path
+    instance: Path
+
+
+def write(options: DemoOptions) -> DemoFiles:
+    """Write both files, with free ports that stay the same when the exchanges are restarted.
+
+    Raises:
+        UsageError: the folder cannot be written, or there is nothing to play back.
+    """
+    recorded = options.recorded
+    if recorded is not None and not recorded.exists():
+        raise UsageError(f"--recorded: expected a folder of captures, found nothing at {recorded}")
+    folder = options.folder.resolve()
+    files = DemoFiles(folder / "sim.toml", folder / "tickcast.toml")
+    ports = free_ports(5)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files.sim.write_text(_sim(options, folder, ports), encoding="utf-8")
+        files.instance.write_text(_instance(options, folder, ports), encoding="utf-8")
+    except OSError as wrong:
+        raise UsageError(f"cannot write the demo's files to {folder}: {wrong.strerror or wrong}") from wrong
+    return files
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nothing listened on just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _text(value: object) -> str:
+    """A TOML basic string; JSON's escapes are a subset of TOML's."""
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _sim(options: DemoOptions, folder: Path, ports: list[int]) -> str:
+    xnas, binance, binance_rest, xsim, admin = ports
+    lines = [
+        "# Written by `tickcast demo`; the ports stay the same when the exchanges are restarted.",
+        f"seed = {options.seed}",
+        f"rate = {float(options.rate)}",
+        f"symbols = {options.symbols}",
+        f'admin = "127.0.0.1:{admin}"',
+    ]
+    if options.recorded is None:
+        lines.append(f"previous_close = {_text(folder / 'previous_close.csv')}")
+    else:
+        lines += [
+            "",
+            "[recorded]",
+            f"path = {_text(options.recorded.resolve())}",
+            f"speed = {float(options.speed)}",
+            f"loop = {str(options.loop).lower()}",
+        ]
+    lines += ["", "[venues.XNAS]", 'dialect = "soup_itch"', f'address = "127.0.0.1:{xnas}"']
+    lines += ["", "[venues.BINANCE]", 'dialect = "binance"', f'address = "127.0.0.1:{binance}"']
+    lines.append(f'rest_address = "127.0.0.1:{binance_rest}"')
+    if options.recorded is None:
+        lines += ["", "[venues.XSIM]", 'dialect = "xsim"', f'address = "127.0.0.1:{xsim}"']
+    return "\n".join(lines) + "\n"
+
+
+def _instance(options: DemoOptions, folder: Path, ports: list[int]) -> str:
+    xnas, binance, binance_rest, xsim, _ = ports
+    close = "" if options.recorded else f"previous_close = {_text(folder / 'previous_close.csv')}\n"
+    text = f"""# Written by `tickcast demo`.
+[gateway]
+host = {_text(options.host)}
+port = {options.port}
+
+[feeds.xnas]
+venue = "XNAS"
+address = "127.0.0.1:{xnas}"
+{close}{_recorded_itch(options)}
+[feeds.binance]
+venue = "BINANCE"
+url = "ws://127.0.0.1:{binance}"
+rest_url = "http://127.0.0.1:{binance_rest}"
+{close}{_recorded_binance(options)}"""
+    if options.recorded is not None:
+        return text
+    return (
+        text
+        + f"""
+[feeds.xsim]
+venue = "XSIM"
+rest_url = "http://127.0.0.1:{xsim}"
+interval_ms = 200
+{close}
+[securities]
+{_securities(options)}"""
+    )
+
+
+def _recorded_itch(options: DemoOptions) -> str:
+    if options.recorded is None:
+        return ""
+    from tickcast.sim.recorded.itch import recorded_day  # noqa: PLC0415  only for playback
+
+    return f'date = "{recorded_day(options.recorded)}"\n'
+
+
+def _recorded_binance(options: DemoOptions) -> str:
+    return "" if options.recorded is None else 'streams = ["aggTrade", "bookTicker", "depth"]\n'
+
+
+def _securities(options: DemoOptions) -> str:
+    """Tokenised stocks are spelt with their currency; they belong to the stock's security."""
+    from tickcast.sim import config, universe  # noqa: PLC0415  only for the simulated market
+
+    settings = config.Config(symbols=options.symbols)
+    stocks = int(options.symbols * settings.market.stock_share)
+    named = [symbol for symbol, _ in universe.listed_stocks(stocks)][: settings.market.tokenised]
+    return "".join(
+        f"{_text(symbol)} = [{_text('XNAS:' + symbol)}, {_text('XSIM:' + symbol)}, {_text(f'BINANCE:{symbol}-USD')}]\n"
+        for symbol in named
+    )

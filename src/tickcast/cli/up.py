@@ -1,0 +1,123 @@
+"""``tickcast up``, ``demo`` and ``run``: instances and the processes they consist of."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), help="Data folder; else TICKCAST_DATA, else ./.tickcast."
+)
+CONFIG = click.option(
+    "--config", "path", type=click.Path(path_type=Path), default="tickcast.toml", show_default=True, help="TOML file."
+)
+
+
+@click.command()
+@CONFIG
+@DATA
+@click.option("--port", type=int, help="Listen on this port instead of the config's.")
+def up(path: Path, data: Path | None, port: int | None) -> None:
+    """One machine: supervisor, one process per feed, one core process."""
+    _supervise(path, data, port=port, sim=None)
+
+
+@click.command()
+@click.option("--rate", type=float, default=50_000, show_default=True, help="Order events a second, all exchanges.")
+@click.option("--port", type=int, default=8000, show_default=True, help="Port of the page, the stream and REST.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--symbols", type=int, default=500, show_default=True, help="Stocks and crypto pairs together.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same market.")
+@click.option("--recorded", type=click.Path(path_type=Path), help="Play back the captures in this folder instead.")
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Times recorded speed; 0 = unpaced.")
+@click.option("--once", is_flag=True, help="Play back once instead of for ever.")
+@DATA
+def demo(data: Path | None, once: bool, **given: Any) -> None:  # noqa: FBT001  click passes flags by name
+    """Simulated exchanges and an instance that reads them; open the printed address."""
+    from tickcast.cli.demo import DemoOptions, write  # noqa: PLC0415  keeps --help quick
+    from tickcast.ops.datadir import DataDir  # noqa: PLC0415
+
+    folder = DataDir.resolve(data)
+    folder.create()
+    files = write(DemoOptions(folder=folder.root / "demo", loop=not once, **given))
+    _supervise(files.instance, folder.root, port=None, sim=files.sim)
+
+
+def _supervise(path: Path, data: Path | None, *, port: int | None, sim: Path | None) -> None:
+    from tickcast import app, config  # noqa: PLC0415  keeps --help quick
+    from tickcast.ops.datadir import DataDir  # noqa: PLC0415
+    from tickcast.ops.supervisor import Supervisor  # noqa: PLC0415
+    from tickcast.runtime import log  # noqa: PLC0415
+
+    settings = config.load(path)
+    folder = DataDir.resolve(data)
+    log.configure(level=settings.logging.level, log_format=settings.logging.format, process="supervisor")
+    specs = app.processes(settings, path.resolve(), folder, sim=sim, port=port)
+    supervisor = Supervisor(folder, specs, settings.supervisor)
+    raise SystemExit(asyncio.run(supervisor.run()))
+
+
+@click.group()
+def run() -> None:
+    """One role as a process of its own: what the supervisor (or a container) runs."""
+
+
+@run.command()
+@CONFIG
+@DATA
+@click.option("--port", type=int, help="Listen on this port instead of the config's.")
+def core(path: Path, data: Path | None, port: int | None) -> None:
+    """Bus, newest state, fan-out and gateway."""
+    from tickcast import app, config  # noqa: PLC0415  keeps --help quick
+
+    settings = config.load(path)
+    if port is not None:
+        gateway = msgspec.structs.replace(settings.gateway, port=port)
+        settings = msgspec.structs.replace(settings, gateway=gateway)
+    folder = _role(settings, data, "core")
+    _until_signalled(lambda stop: app.run_core(settings, folder, stop=stop, ready=lambda address: _ready(http=address)))
+
+
+@run.command()
+@click.argument("name")
+@CONFIG
+@DATA
+def feed(name: str, path: Path, data: Path | None) -> None:
+    """One feed: connect, decode, normalise, publish."""
+    from tickcast import app, config  # noqa: PLC0415  keeps --help quick
+
+    settings = config.load(path)
+    folder = _role(settings, data, name)
+    _until_signalled(lambda stop: app.run_feed(name, settings, folder, stop=stop, ready=_ready))
+
+
+def _role(settings: Any, data: Path | None, process: str) -> Any:
+    from tickcast.ops.datadir import DataDir  # noqa: PLC0415  keeps --help quick
+    from tickcast.runtime import lifeline, log  # noqa: PLC0415
+
+    log.configure(level=settings.logging.level, log_format=settings.logging.format, process=process)
+    lifeline.bind_to_parent()
+    folder = DataDir.resolve(data)
+    folder.create()
+    return folder
+
+
+def _ready(**info: str) -> None:
+    """Tell the supervisor, which reads the first line of stdout."""
+    click.echo(msgspec.json.encode({"ready": True, **info}).decode())
+
+
+def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    import uvloop  # noqa: PLC0415  keeps --help quick
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await work(stop)
+
+    uvloop.run(main())
