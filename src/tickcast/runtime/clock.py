@@ -11,3 +11,8 @@ def now_ns() -> int:
 def monotonic_ns() -> int:
     """Monotonic clock, ns since an arbitrary point: for time-outs and intervals."""
     return time.monotonic_ns()
+
+
+def pause(seconds: float) -> None:
+    """Block this thread: for tools and test kits, never on an event loop."""
+    time.sleep(seconds)

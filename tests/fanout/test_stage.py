@@ -1,0 +1,109 @@
+"""The fan-out's shell: flushes at once, later when told to, and never spins."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tickcast.fanout.stage import FanoutStage
+from tickcast.model.batch import Hops, TickBatch
+from tickcast.ports import Flush
+
+
+@dataclass
+class Done:
+    next_ns: int = 0
+    writes: int = 0
+    frames: int = 0
+    updates: int = 0
+    bytes: int = 0
+    unsent: list[tuple[int, bytes]] = field(default_factory=list)
+    slow: list[int] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
+
+
+class Hub:
+    """Says what it is told to say, and when it was asked."""
+
+    def __init__(self, *answers: Done) -> None:
+        self.answers = list(answers)
+        self.asked: list[int] = []
+
+    def flush(self, now_ns: int, only: int = -1) -> Done:
+        assert only == -1
+        self.asked.append(now_ns)
+        return self.answers.pop(0) if self.answers else Done()
+
+    def memory(self) -> Mapping[str, int]:
+        return {"clients": 0}
+
+
+class Loop:
+    """A clock that follows the event loop's, so that timers and stamps agree."""
+
+    def __call__(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1e9)
+
+
+def stage(hub: Hub) -> tuple[FanoutStage, list[Flush], list[tuple[str, int]]]:
+    delivered: list[Flush] = []
+    measured: list[tuple[str, int]] = []
+    built = FanoutStage(hub, clock=Loop(), deliver=delivered.append, measure=lambda hop, ns: measured.append((hop, ns)))
+    return built, delivered, measured
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_flushes_with_every_batch_and_delivers_what_is_left() -> None:
+    hub = Hub(Done(writes=1, unsent=[(1, b"x")]), Done(writes=1))
+    fanout, delivered, _ = stage(hub)
+    fanout.applied(TickBatch("f", 1))
+    fanout.applied(TickBatch("f", 1))
+    assert len(hub.asked) == 2
+    assert [flushed.unsent for flushed in delivered] == [[(1, b"x")]], "nothing left, nothing delivered"
+
+
+async def test_comes_back_when_the_hub_says_so_and_only_then() -> None:
+    clock = Loop()
+    due = clock() + 20_000_000
+    hub = Hub(Done(next_ns=due), Done())
+    fanout, _, _ = stage(hub)
+    fanout.applied(TickBatch("f", 1))
+    await until(lambda: len(hub.asked) == 2)
+    assert hub.asked[1] >= due - 2_000_000
+    await asyncio.sleep(0.03)
+    assert len(hub.asked) == 2, "no timer runs while nothing is due"
+
+
+async def test_an_earlier_time_moves_the_timer() -> None:
+    clock = Loop()
+    hub = Hub(Done(next_ns=clock() + 10_000_000_000), Done(next_ns=clock() + 1_000_000), Done())
+    fanout, _, _ = stage(hub)
+    fanout.applied(TickBatch("f", 1))
+    fanout.applied(TickBatch("f", 1))
+    await until(lambda: len(hub.asked) == 3)
+
+
+async def test_stop_ends_the_timer() -> None:
+    clock = Loop()
+    hub = Hub(Done(next_ns=clock() + 5_000_000))
+    fanout, _, _ = stage(hub)
+    fanout.applied(TickBatch("f", 1))
+    fanout.stop()
+    await asyncio.sleep(0.02)
+    assert len(hub.asked) == 1
+
+
+async def test_measures_what_was_written() -> None:
+    clock = Loop()
+    hub = Hub(Done(), Done(writes=1))
+    fanout, _, measured = stage(hub)
+    fanout.applied(TickBatch("f", 1, hops=Hops(received=clock(), bus_out=clock())))
+    assert measured == []
+    fanout.applied(TickBatch("f", 1, hops=Hops(received=clock(), bus_out=clock())))
+    assert {hop for hop, _ in measured} >= {"fanout_write"}
+    assert all(ns >= 0 for _, ns in measured)
