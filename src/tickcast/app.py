@@ -104,7 +104,7 @@ class Core:
                 clock=now_ns,
             ),
             clock=now_ns,
-            wake=lambda: self._fanout.flush(),
+            wake=self._wake,
         )
         self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._gateway.deliver, measure=self._latency.record)
 
@@ -127,6 +127,9 @@ class Core:
     def failures(self) -> Sequence[str]:
         """What broke inside."""
         return [f"latest: {self._latest.failure}"] if self._latest.failure is not None else []
+
+    def _wake(self) -> None:
+        self._fanout.flush()
 
     def _applied(self, batch: TickBatch) -> None:
         hops, records = batch.hops, batch.records
@@ -155,16 +158,24 @@ async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready:
         await core.stop()
 
 
-def processes(config: Config, path: Path, data: DataDir, *, sim: Path | None = None) -> list[ProcessSpec]:
+def processes(
+    config: Config, path: Path, data: DataDir, *, sim: Path | None = None, port: int | None = None
+) -> list[ProcessSpec]:
     """What an instance consists of: the core, one process per feed, and the simulated exchanges if asked for."""
     python = (sys.executable, "-m", "tickcast")
     common = ("--config", str(path), "--data", str(data.root))
-    specs = []
+    listen = () if port is None else ("--port", str(port))
+    specs = [ProcessSpec(name="core", role="core", argv=(*python, "run", "core", *common, *listen))]
     if sim is not None:
         specs.append(ProcessSpec(name="sim", role="sim", argv=(*python, "sim", "--config", str(sim))))
-    specs.append(ProcessSpec(name="core", role="core", argv=(*python, "run", "core", *common)))
     specs.extend(
-        ProcessSpec(name=name, role="feed", venue=feed.venue, argv=(*python, "run", "feed", name, *common))
+        ProcessSpec(
+            name=name,
+            role="feed",
+            venue=feed.venue,
+            argv=(*python, "run", "feed", name, *common),
+            after=("core",) if sim is None else ("core", "sim"),
+        )
         for name, feed in config.feeds.items()
     )
     return specs

@@ -1,6 +1,7 @@
 """The fan-out's shell: flushes at once, later when told to, and never spins."""
 
 import asyncio
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ class Done:
     frames: int = 0
     updates: int = 0
     bytes: int = 0
-    unsent: list[tuple[int, bytes]] = field(default_factory=list)
+    unsent: "list[tuple[int, builtins.bytes]]" = field(default_factory=list)
     slow: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
 

@@ -105,7 +105,7 @@ def test_links_in_the_documents_lead_somewhere() -> None:
 def test_the_door_to_rust_has_few_users() -> None:
     may = {"venues", "normalise", "fanout", "gateway", "app.py", "sim", "cli", "testing"}
     pattern = re.compile(
-        r"^\s*(from tickcast\._native import|from tickcast import .*\b_native\b|import tickcast\._native)", re.M
+        r"^\s*(from tickcast\._native import|from tickcast import .*\b_native\b|import tickcast\._native)", re.MULTILINE
     )
     users = {
         p.relative_to(ROOT / "src/tickcast").parts[0] for p in source() if pattern.search(p.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import msgspec
 import uvloop
 
 from tickcast.model.errors import UsageError
-from tickcast.runtime import log
+from tickcast.runtime import lifeline, log
 
 
 @click.command()
@@ -38,6 +38,7 @@ def sim(path: Path | None, recorded: Path | None, speed: str | None, loop: bool 
     config = _replace(config, given)
     settings.check(config, source="command line")
     log.configure(process="sim")
+    lifeline.bind_to_parent()
     uvloop.run(_serve(config))
 
 

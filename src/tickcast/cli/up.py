@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,15 @@ def _supervise(path: Path, data: Path | None, *, port: int | None, sim: Path | N
     folder = DataDir.resolve(data)
     log.configure(level=settings.logging.level, log_format=settings.logging.format, process="supervisor")
     specs = app.processes(settings, path.resolve(), folder, sim=sim, port=port)
-    supervisor = Supervisor(folder, specs, settings.supervisor)
-    raise SystemExit(asyncio.run(supervisor.run()))
+
+    def on_ready(name: str, info: Mapping[str, Any]) -> None:
+        if name == "core":
+            click.echo(f"tickcast listens on {info['http']}  (page, /stream, /prices, /docs, /metrics); stop with Ctrl-C")
+
+    supervisor = Supervisor(folder, specs, settings.supervisor, on_ready=on_ready)
+    status = asyncio.run(supervisor.run())
+    if status:
+        raise SystemExit(status)
 
 
 @click.group()
