@@ -63,7 +63,7 @@ class Core:
     """Everything of the core process, in flow order."""
 
     def __init__(self, config: Config, data: DataDir) -> None:
-        self._latency = LatencyBook(config.latency)
+        self._latency = LatencyBook(config.latency.budgets(), window_s=config.latency.window_s)
         self.bus = MemoryBus(config.bus, clock=now_ns)
         self._bus_server = BusServer(self.bus, data.socket("bus"))
         self._hub = _native.Hub(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tickcast.bus.config import Config
 from tickcast.bus.memory import MemoryBus
@@ -59,6 +60,14 @@ class SocketHarness(MemoryHarness):
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_in_process(check: Check, shards: int) -> None:
     await check(MemoryHarness(shards))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_over_the_socket_on_uvloop(check: Check, tmp_path: Path) -> None:
+    async def run() -> None:
+        await check(SocketHarness(1, tmp_path))
+
+    uvloop.run(run())
 
 
 @pytest.mark.parametrize("shards", [1, 3])

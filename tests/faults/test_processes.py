@@ -76,7 +76,7 @@ def test_a_killed_feed_is_back_and_touches_no_other(instance: DemoInstance) -> N
 
     def kill() -> None:
         killed = instance.kill("xnas", signal.SIGKILL)
-        stale.append(eventually(lambda: state(instance, "XNAS:AAPL") != "live" and state(instance, "XNAS:AAPL")))
+        stale.append(eventually(lambda: found if (found := state(instance, "XNAS:AAPL")) != "live" else ""))
         eventually(lambda: instance.pid("xnas") != killed, deadline_s=5)
         eventually(lambda: all_live(instance))
 

@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from tickcast.bus import wire
 from tickcast.bus.config import Config
@@ -175,10 +175,9 @@ class _PublisherLink(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("expected a stream transport")
-        transport.set_write_buffer_limits(high=_WRITE_HIGH)
-        self._transport = transport
+        # uvloop's transports are no asyncio.Transport by type, only by what they can do
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH)
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from tickcast.bus import wire
 from tickcast.bus.memory import MemoryBus
@@ -54,9 +54,8 @@ class _Link(asyncio.Protocol):
         self._ack_due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("expected a stream transport")
-        self._transport = transport
+        # uvloop's transports are no asyncio.Transport by type, only by what they can do
+        self._transport = cast("asyncio.Transport", transport)
         self._server.links.add(self)
 
     def data_received(self, data: bytes) -> None:

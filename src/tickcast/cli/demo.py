@@ -1,6 +1,7 @@
 """The two config files of ``tickcast demo``: the simulated exchanges and the instance that reads them."""
 
 import json
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,13 +133,29 @@ interval_ms = 200
 def _recorded_itch(options: DemoOptions) -> str:
     if options.recorded is None:
         return ""
-    from tickcast.sim.recorded.itch import recorded_day  # noqa: PLC0415  only for playback
+    from tickcast.sim.recorded.files import ITCH_PREFERRED  # noqa: PLC0415  only for playback
 
-    return f'date = "{recorded_day(options.recorded)}"\n'
+    day = _recorded_day(options.recorded, ITCH_PREFERRED)
+    return f'date = "{day}"\ncalendar = "24/7@{day}"\n' if day else ""
 
 
 def _recorded_binance(options: DemoOptions) -> str:
-    return "" if options.recorded is None else 'streams = ["aggTrade", "bookTicker", "depth"]\n'
+    if options.recorded is None:
+        return ""
+    from tickcast.sim.recorded.files import BINANCE_PREFERRED  # noqa: PLC0415  only for playback
+
+    day = _recorded_day(options.recorded, BINANCE_PREFERRED)
+    calendar = f'calendar = "24/7@{day}"\n' if day else ""
+    return f'streams = ["aggTrade", "bookTicker", "depth"]\n{calendar}'
+
+
+def _recorded_day(folder: Path, patterns: tuple[str, ...]) -> str:
+    """Day of a capture, ``2020-01-30``, from the digits in its name; empty if there are none."""
+    from tickcast.sim.recorded.files import find  # noqa: PLC0415  only for playback
+
+    capture = find(folder, patterns)
+    digits = re.search(r"(20\d\d)([01]\d)([0-3]\d)", capture.name) if capture else None
+    return "-".join(digits.groups()) if digits else ""
 
 
 def _securities(options: DemoOptions) -> str:

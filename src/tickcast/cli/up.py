@@ -60,7 +60,9 @@ def _supervise(path: Path, data: Path | None, *, port: int | None, sim: Path | N
 
     def on_ready(name: str, info: Mapping[str, Any]) -> None:
         if name == "core":
-            click.echo(f"tickcast listens on {info['http']}  (page, /stream, /prices, /docs, /metrics); stop with Ctrl-C")
+            click.echo(
+                f"tickcast listens on {info['http']}  (page, /stream, /prices, /docs, /metrics); stop with Ctrl-C"
+            )
 
     supervisor = Supervisor(folder, specs, settings.supervisor, on_ready=on_ready)
     status = asyncio.run(supervisor.run())

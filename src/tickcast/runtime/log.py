@@ -42,6 +42,8 @@ def configure(*, level: str = "INFO", log_format: LogFormat = "auto", **context:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for chatty in ("picows", "aiohttp", "uvicorn", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**context)
 

@@ -135,7 +135,7 @@ class DemoInstance:
         """Address of the simulated exchanges' control endpoint."""
         for line in (self.data / "demo" / "sim.toml").read_text().splitlines():
             if line.startswith("admin = "):
-                return "http://" + json.loads(line.removeprefix("admin = "))
+                return "http://" + str(json.loads(line.removeprefix("admin = ")))
         raise KeyError("admin")
 
     def truth(self, venue: str) -> dict[str, Any]:
