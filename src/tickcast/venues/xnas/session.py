@@ -12,11 +12,12 @@ from datetime import date
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tickcast import _native
 from tickcast.model.errors import UsageError
 from tickcast.model.instrument import Definition
-from tickcast.model.record import Flag, Kind, Records, State, record_bytes, records_from
+from tickcast.model.record import Flag, Kind, State, record_bytes, records_from
 from tickcast.venues import rows
 from tickcast.venues.base import Answer, Link, Request, Step, VenueConfig
 from tickcast.venues.naming import Naming, SymbolError
@@ -24,6 +25,8 @@ from tickcast.venues.xnas import soup
 from tickcast.venues.xnas.day import TradingDay, new_york_day
 
 LINK: Final = "tape"
+TOLD: Final = ["instrument", "id", "size", "kind"]
+"""What is kept of a trade until the session's volumes can be said."""
 BACKFILL_NS: Final = 1_000_000_000
 """What happened so long before the login is told again, not news: flagged ``backfilled``."""
 
@@ -63,7 +66,8 @@ class XnasSession:
         self._login_ns = 0
         self._last_event_ns = 0
         self._catching_up = False
-        self._volumes: dict[int, int] = {}
+        self._told: list[npt.NDArray[np.void]] = []
+        """Trades and busts that were told again."""
         self._day = TradingDay(self._date or date(1970, 1, 2), fixed=self._date is not None)
         self._decoder = self._new_decoder()
         self._directory: dict[str, bytes] = {}
@@ -144,6 +148,7 @@ class XnasSession:
                 self._decode(step, frames, ts_recv)
             if ended:
                 self._session = ""
+                self._next = 1
                 step.drop[link] = "the venue ended the session"
                 break
         return step
@@ -202,7 +207,7 @@ class XnasSession:
         self._day = TradingDay(self._date or new_york_day(ts_recv), fixed=self._date is not None)
         self._decoder = self._new_decoder()
         self._directory.clear()
-        self._volumes.clear()
+        self._told.clear()
         self._empty_books(step, State.SYNCING, ts_recv)
 
     def _empty_books(self, step: Step, state: State, ts_recv: int) -> None:
@@ -263,30 +268,25 @@ class XnasSession:
             old = records["ts_event"] < self._login_ns - BACKFILL_NS
             records["flags"][old] |= np.uint16(Flag.BACKFILLED)
             self._last_event_ns = int(records["ts_event"][-1])
-            self._count_volume(records)
+            self._told.append(records[np.isin(records["kind"], (Kind.TRADE, Kind.BUST))][TOLD].copy())
         if self._doubt is not None:
             live = (records["kind"] == Kind.STATUS) & (records["detail"] == State.LIVE)
             records["detail"][live] = self._doubt
         return bytes(record_bytes(records))
-
-    def _count_volume(self, records: Records) -> None:
-        trades = records[records["kind"] == Kind.TRADE]
-        if len(trades):
-            instruments, place = np.unique(trades["instrument"], return_inverse=True)
-            sizes = np.bincount(place, weights=trades["size"]).astype(np.int64)
-            for instrument, size in zip(instruments.tolist(), sizes.tolist(), strict=True):
-                self._volumes[instrument] = self._volumes.get(instrument, 0) + size
 
     def _end_catching_up(self, step: Step, ts_recv: int) -> None:
         """Once we are at the login's time: say the session's volumes, whoever counted the told-again trades before."""
         if self._last_event_ns < self._login_ns - BACKFILL_NS:
             return
         self._catching_up = False
-        step.records.extend(
-            rows.volume(instrument, size, ts_event=self._last_event_ns, ts_recv=ts_recv)
-            for instrument, size in self._volumes.items()
-        )
-        self._volumes.clear()
+        told, self._told = np.concatenate(self._told), []
+        trades = told[told["kind"] == Kind.TRADE]
+        trades = trades[~np.isin(trades["id"], told["id"][told["kind"] == Kind.BUST])]
+        instruments, place = np.unique(trades["instrument"], return_inverse=True)
+        volumes = np.zeros(len(instruments), np.int64)
+        np.add.at(volumes, place, trades["size"])
+        for instrument, size in zip(instruments.tolist(), volumes.tolist(), strict=True):
+            step.records.append(rows.volume(instrument, size, ts_event=self._last_event_ns, ts_recv=ts_recv))
 
     def _define(self, step: Step, stock: Mapping[str, object], ts_recv: int) -> None:
         symbol = str(stock["stock"]).strip()
