@@ -220,10 +220,12 @@ class OrderFlow:
     def step(self, *, start_ns: int, end_ns: int, elapsed_ns: int, events: float) -> Slice:
         """Let time pass to ``end_ns`` (``elapsed_ns`` after the start): about ``events`` order events."""
         self.fair.advance(elapsed_ns)
-        notices = self._phase(end_ns, elapsed_ns)
+        # events fall into the last quarter of the slice: they are sent at its end, and should not look late
+        length = max((end_ns - start_ns) // 4, 1)
+        notices = self._phase(end_ns - length, elapsed_ns)
         if self.phase != "open":
             return Slice(notices, _join([]))
-        notices += self._halts(end_ns)
+        notices += self._halts(end_ns - length)
         self._owed += events if self.trading.any() else 0.0
         parts: list[Events] = []
         drift = self._follow(int(self._owed))
@@ -238,8 +240,6 @@ class OrderFlow:
         self._owed = min(self._owed, 1e6)
         joined = _join(parts)
         count = len(joined)
-        # events fall into the last quarter of the slice: they are sent at its end, and should not look late
-        length = max((end_ns - start_ns) // 4, 1)
         joined.ts = end_ns - length + (np.arange(count) * length) // max(count, 1)
         self._count(joined)
         return Slice(notices, joined)

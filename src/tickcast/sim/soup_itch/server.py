@@ -175,8 +175,12 @@ class SoupServer:
         """Add packets to the stream and send them."""
         self._stream.append(block, count)
         for client in list(self._clients):
-            if client.session is not None and not client.paused:
+            if client.session is None:
+                continue
+            if not client.paused:
                 self.pump(client)
+            elif client.position < self._stream.oldest:
+                self._drop_slow(client)
 
     def end_session(self) -> None:
         """Tell every client that its session is over, and forget all sessions."""

@@ -77,15 +77,15 @@ class ItchVenue:
 
     def slice(self, part: Slice, ts: int) -> tuple[bytes, int]:
         """Encode what happened in a slice of time; also says how many packets it is."""
-        pieces = [self._notice(notice) for notice in part.notices]
+        head = b"".join(self._notice(notice) for notice in part.notices)
+        tail = b""
         if self._rare_every_ns and self.flow.phase == "open" and not self.flow.closed:
             self._rare_next_ns = self._rare_next_ns or ts + min(self._rare_every_ns, 1_000_000_000)
             if ts >= self._rare_next_ns:
                 self._rare_next_ns += self._rare_every_ns
-                pieces.append(self._rare(ts))
-        head = b"".join(pieces)
+                tail = self._rare(ts)
         events = self.encoder.events(part.events, midnight_ns=self.midnight_ns)
-        return head + events, count_packets(head) + len(part.events)
+        return head + events + tail, count_packets(head) + len(part.events) + count_packets(tail)
 
     def _notice(self, notice: Notice) -> bytes:
         at, index = notice.ts - self.midnight_ns, notice.index
