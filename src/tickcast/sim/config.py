@@ -188,10 +188,18 @@ def from_mapping(raw: dict[str, Any], *, source: str = "config") -> Config:
     Raises:
         UsageError: names the key and what is allowed.
     """
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{source}: {_explain(raw, str(error))}; nothing started") from error
+    plain = {name: value for name, value in raw.items() if name not in {"market", "recorded", "venues"}}
+    config: Config = _convert(plain, Config, source=source, place="")
+    sections: dict[str, Any] = {}
+    for name, struct in (("market", MarketConfig), ("recorded", RecordedConfig)):
+        if name in raw:
+            sections[name] = _convert(raw[name], struct, source=source, place=f"{name}.")
+    if "venues" in raw:
+        venues = _convert(raw["venues"], dict[str, dict[str, Any]], source=source, place="venues.")
+        sections["venues"] = {
+            name: _convert(venue, VenueConfig, source=source, place=f"venues.{name}.") for name, venue in venues.items()
+        }
+    config = msgspec.structs.replace(config, **sections)
     check(config, source=source)
     return config
 
@@ -237,26 +245,15 @@ def split_address(address: str, *, source: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _explain(raw: dict[str, Any], text: str) -> str:
-    """Add the allowed keys to what msgspec says of an unknown one."""
-    if "unknown field" not in text:
-        return text
-    place = text.rpartition("`")[0].rpartition("`")[2] if " - at `" in text else "$"
-    path = [part for part in place.replace("$", "").split(".") if part]
-    struct: Any = Config
-    node: Any = raw
-    for part in path:
-        if part == "[...]":
-            # msgspec does not name the key of a dict: find the venue with the unknown field
-            unknown = text.partition("unknown field `")[2].partition("`")[0]
-            part = next((name for name, value in node.items() if unknown in value), "?")  # noqa: PLW2901
-            place = place.replace("[...]", part)
-        node = node.get(part, {}) if isinstance(node, dict) else {}
-        if path[0] == "venues" and part != "venues":
-            tag = node.get("dialect") if isinstance(node, dict) else None
-            struct = next((one for one in VenueConfig.__args__ if one.__struct_config__.tag == tag), SoupItchConfig)
-        elif part != "venues":
-            struct = {"market": MarketConfig, "recorded": RecordedConfig}.get(part, Config)
-    field = text.partition("unknown field `")[2].partition("`")[0]
-    where = ".".join(part for part in (place.lstrip("$.").rstrip("."), field) if part)
-    return f"unknown key {where}; allowed here: {', '.join(struct.__struct_fields__)}"
+def _convert(raw: Any, struct: Any, *, source: str, place: str) -> Any:
+    """Check one table; an unknown key is named with those that are allowed."""
+    try:
+        return msgspec.convert(raw, struct)
+    except msgspec.ValidationError as error:
+        text = f"{place.rstrip('.') or 'top level'}: {error}"
+        unknown = str(error).partition("unknown field `")[2].partition("`")[0]
+        if unknown:
+            known = {one.__struct_config__.tag: one for one in VenueConfig.__args__}
+            found = known[raw["dialect"]] if struct is VenueConfig else struct
+            text = f"unknown key {place}{unknown}; allowed here: {', '.join(found.__struct_fields__)}"
+        raise UsageError(f"{source}: {text}; nothing started") from error

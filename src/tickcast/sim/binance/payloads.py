@@ -73,6 +73,8 @@ class Symbol:
         "aggregates",
         "best",
         "depth_id",
+        "exposed",
+        "exposed_slow",
         "index",
         "levels",
         "lower",
@@ -90,6 +92,8 @@ class Symbol:
         self.update_id = self.depth_id = self.slow_id = self.trade_id = self.aggregate_id = base
         self.levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.slow_levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.exposed: tuple[set[int], set[int]] = (set(), set())
+        self.exposed_slow: tuple[set[int], set[int]] = (set(), set())
         self.best: tuple[int, int, int, int] = (0, 0, 0, 0)
         self.aggregates: deque[Aggregate] = deque(maxlen=AGGREGATES_KEPT)
         self.stats = Stats(base + 1)
@@ -226,7 +230,8 @@ class Payloads:
             symbol = self.symbols[row]
             now = self.book(symbol)
             before, first = (symbol.slow_levels, symbol.slow_id) if slow else (symbol.levels, symbol.depth_id)
-            sides = [self._differences(symbol, before[side], now[side]) for side in (BID, ASK)]
+            shown = symbol.exposed_slow if slow else symbol.exposed
+            sides = [self._differences(symbol, before[side], now[side], shown[side]) for side in (BID, ASK)]
             if not any(sides):
                 continue
             if slow:
@@ -248,9 +253,11 @@ class Payloads:
                     send(stream, self.snapshot(symbol, levels).encode())
         touched.clear()
 
-    def _differences(self, symbol: Symbol, before: dict[int, int], now: dict[int, int]) -> str:
+    def _differences(self, symbol: Symbol, before: dict[int, int], now: dict[int, int], shown: set[int]) -> str:
         changed = {price: size for price, size in now.items() if before.get(price) != size}
         changed.update((price, 0) for price in before if price not in now)
+        changed.update((price, now.get(price, 0)) for price in shown)
+        shown.clear()
         return self._levels(symbol, sorted(changed.items()))
 
     def _levels(self, symbol: Symbol, levels: list[tuple[int, int]]) -> str:
@@ -289,12 +296,23 @@ class Payloads:
     def snapshot(self, symbol: Symbol, limit: int) -> str:
         """``/api/v3/depth``: the book as of now."""
         bids, asks = self.book(symbol)
+        self._expose(symbol, (bids, asks))
         best_bids = sorted(bids.items(), reverse=True)[:limit]
         best_asks = sorted(asks.items())[:limit]
         return (
             f'{{"lastUpdateId":{symbol.update_id},"bids":[{self._levels(symbol, best_bids)}],'
             f'"asks":[{self._levels(symbol, best_asks)}]}}'
         )
+
+    def _expose(self, symbol: Symbol, now: tuple[dict[int, int], dict[int, int]]) -> None:
+        """Remember levels that a snapshot showed between two updates.
+
+        Such a level may be as before at the next update; the update has to say so, or the snapshot's holder errs.
+        """
+        for before, exposed in ((symbol.levels, symbol.exposed), (symbol.slow_levels, symbol.exposed_slow)):
+            for side in (BID, ASK):
+                prices = before[side].keys() | now[side].keys()
+                exposed[side].update(price for price in prices if before[side].get(price) != now[side].get(price))
 
     def aggregates(self, symbol: Symbol, *, from_id: int | None, limit: int) -> str:
         """``/api/v3/aggTrades``: the newest, or those from an id on."""

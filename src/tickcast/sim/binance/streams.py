@@ -41,6 +41,7 @@ class StreamClient(picows.WSListener):
         self.pending: list[bytes] = []
         self._window_ns = 0
         self._window_count = 0
+        self._closing = False
 
     def on_ws_connected(self, transport: Any) -> None:
         """Join; too many connections or streams end it."""
@@ -59,6 +60,8 @@ class StreamClient(picows.WSListener):
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
             return
+        if self._closing:
+            return
         now = self._server.now_ns()
         if now - self._window_ns >= _SECOND_NS:
             self._window_ns, self._window_count = now, 0
@@ -73,6 +76,7 @@ class StreamClient(picows.WSListener):
 
     def close(self, code: int, reason: str) -> None:
         """Close with a code."""
+        self._closing = True
         if self.transport is not None:
             self.transport.send_close(picows.WSCloseCode(code), reason.encode())
             self.transport.disconnect()
