@@ -327,9 +327,11 @@ class Hub:
         undrained_max_ns: int = ...,
         field_sets_max: int = 16,
         exclude_conditions: int = 3,
+        trade_memory: int = 64,
     ) -> None:
         """``epoch``: the first to give out; it and all above must never have been used. ``exclude_conditions``: trades with one of these
-        conditions set no price (they count in volume and seq)."""
+        conditions set no price (they count in volume and seq). ``trade_memory``: trades remembered for each instrument, so that busts
+        and corrections can be applied."""
 
     # what is known of the world
     def define(self, definitions: Sequence[object], now_ns: int) -> int:

@@ -12,5 +12,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     exclude_conditions: tuple[ExcludedCondition, ...] = ("odd_lot", "out_of_sequence")
     """Trades with one of these conditions set no last price; they count in volume and seq."""
+    trade_memory: int = 64
+    """Trades remembered for each instrument, about 64 bytes each: older ones cannot be busted or corrected."""
     feed_silent_s: float = 5.0
     """Nothing heard of a feed process for so long (not even its health): its instruments are stale."""

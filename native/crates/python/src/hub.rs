@@ -75,6 +75,7 @@ impl Hub {
     #[pyo3(signature = (
         *, epoch, history_count = 256, history_ns = 300_000_000_000, quantum_max_ns = 10_000_000, buffer_max = 262_144,
         unsent_max = 1_048_576, undrained_max_ns = 30_000_000_000, field_sets_max = 16, exclude_conditions = 3,
+        trade_memory = 64,
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -87,6 +88,7 @@ impl Hub {
         undrained_max_ns: i64,
         field_sets_max: usize,
         exclude_conditions: u16,
+        trade_memory: usize,
     ) -> Self {
         let settings = hub::Settings {
             epoch,
@@ -102,6 +104,7 @@ impl Hub {
             settings,
             latest::Settings {
                 exclude_conditions,
+                memory_max: trade_memory,
                 ..latest::Settings::default()
             },
         ))

@@ -23,6 +23,7 @@ impl Latest {
             }
             return false;
         }
+        let known = self.topics.len();
         let leg = index(self.legs.len());
         let name = format!("{}:{}", definition.venue, definition.symbol);
         let topic = self.add_topic(&name, Of::Leg(leg));
@@ -34,7 +35,7 @@ impl Latest {
             reason: String::new(),
         });
         self.attach(leg, now_ns);
-        self.publish_security(leg, Cause::Other, sink);
+        self.publish_known(leg, known, sink);
         true
     }
 
@@ -45,6 +46,7 @@ impl Latest {
         now_ns: i64,
         sink: &mut impl FnMut(&Self, Change),
     ) {
+        let known = self.topics.len();
         let old_feed = self.legs[leg as usize].feed as usize;
         self.feeds[old_feed].legs.retain(|other| *other != leg);
         let old_security = self.legs[leg as usize].security;
@@ -77,7 +79,19 @@ impl Latest {
             ..definition.clone()
         };
         self.attach(leg, now_ns);
-        self.publish(leg, Cause::Other, sink);
+        self.publish_leg(leg, Cause::Other, sink);
+        self.publish_known(leg, known, sink);
+    }
+
+    /// Tells what changed of a leg's security, unless the security is new: nobody can watch it yet.
+    fn publish_known(&mut self, leg: u32, known: usize, sink: &mut impl FnMut(&Self, Change)) {
+        let security = self.legs[leg as usize].security;
+        if let Some(security) = self.securities.get_mut(security as usize)
+            && security.topic as usize >= known
+        {
+            security.changed = 0;
+        }
+        self.publish_security(leg, Cause::Other, sink);
     }
 
     /// Joins a leg to its feed, calendar and security, as its definition says.

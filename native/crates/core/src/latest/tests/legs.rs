@@ -8,8 +8,17 @@ const T: i64 = MIDNIGHT + 3600 * SECOND;
 
 #[test]
 fn a_new_instrument_is_empty_and_all_null() {
-    let world = World::new(&[A]);
+    let mut world = World::new(&[]);
+    world.define(&definition(A));
+    assert_eq!(
+        world.take_told(),
+        Vec::<String>::new(),
+        "nobody can watch a topic that is new"
+    );
     assert_eq!(world.latest.topics(), 2);
+    world.define(&definition("XSIM:AAPL"));
+    assert_eq!(world.take_told(), ["AAPL other legs"]);
+    let world = World::new(&[A]);
     assert_eq!(
         world.see(
             A,
