@@ -17,7 +17,7 @@ def test_symbols_are_unique_and_fit_their_protocols(symbols: int) -> None:
     stocks = universe.symbols[: universe.stock_count]
     assert all(re.fullmatch(r"[A-Z]{1,8}", name) for name in stocks)
     assert len(stocks) < 65_536, "locate codes are 16 bits"
-    assert all(split_name(f"X:{name}") for name in universe.symbols)
+    assert all(split_name(f"SIM:{name}") for name in universe.symbols)
     price = universe.start * universe.tick // 10_000
     assert (price[: universe.stock_count] * 2 < 2**32).all()
     assert (price[: universe.stock_count] > 0).all()
