@@ -75,12 +75,13 @@ impl Fanout {
         let fields = self.field_sets.mask(self.subs[index as usize].set);
         let key = (stamp.topic, fields, stamp.strings);
         let frame = match self.snapshots.get(&key) {
-            Some((seq, frame)) if *seq == stamp.seq => *frame,
+            Some((at, frame)) if *at == (stamp.epoch, stamp.seq) => *frame,
             _ => {
                 let frame = self
                     .arena
                     .text(|out| source.write_snapshot(out, stamp, fields));
-                self.snapshots.insert(key, (stamp.seq, frame));
+                self.snapshots
+                    .insert(key, ((stamp.epoch, stamp.seq), frame));
                 frame
             }
         };

@@ -37,6 +37,11 @@ mod subscribe;
 mod topics;
 mod wheel;
 
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod peer;
+
 use std::collections::HashMap;
 
 pub use clients::ClientId;
@@ -261,8 +266,8 @@ pub struct Fanout {
     /// Clients with a subscription that waits for something.
     attention: Vec<ClientId>,
     blocked: Vec<ClientId>,
-    /// Snapshots in the arena, with the seq they show.
-    snapshots: HashMap<(Topic, u32, bool), (u64, FrameRef)>,
+    /// Snapshots in the arena by topic, fields and spelling, with the epoch and seq they show.
+    snapshots: HashMap<(Topic, u32, bool), ((u64, u64), FrameRef)>,
     quantum: Quantum,
     last_flush_ns: i64,
     /// When the limits of blocked clients are looked at again.

@@ -139,6 +139,10 @@ impl Fanout {
             let sub = &mut self.subs[index as usize];
             (sub.class, sub.mode, sub.set) = (class, mode, set);
             sub.waits = sub.waits & !waits::BEHIND | waits::SNAPSHOT;
+            if mode == MODE_MERGE {
+                // What mode `all` dropped is merged into the snapshot.
+                sub.waits &= !waits::LOSS;
+            }
             self.join(index);
         }
         self.field_sets.release(old_set);
