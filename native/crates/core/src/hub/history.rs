@@ -81,7 +81,10 @@ impl PriceHistory {
         let wanted = timestamp_ns.div_euclid(precision_ns);
         let part = |stretch: &Stretch| stretch.timestamp_ns.div_euclid(precision_ns);
         let (Some(first), Some(newest)) = (
-            self.stretches.front(),
+            // 0 is before the first trade.
+            self.stretches
+                .iter()
+                .find(|stretch| stretch.timestamp_ns != 0),
             self.stretches.iter().map(part).max(),
         ) else {
             return Found::Unknown;
@@ -89,7 +92,7 @@ impl PriceHistory {
         if wanted > newest {
             return Found::Ahead;
         }
-        // The oldest stretch may have begun before what is kept, or in an epoch of the past.
+        // The oldest may have begun before what is kept, or be the trade with which an epoch of the past ended.
         if wanted <= part(first) {
             return Found::TooOld;
         }
@@ -202,5 +205,107 @@ impl TradeHistory {
 
     pub fn clear(&mut self) {
         self.trades = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::peer::trade;
+
+    const AGE: i64 = 1_000_000;
+
+    fn prices(timestamps: &[i64]) -> PriceHistory {
+        let mut history = PriceHistory::default();
+        for (seq, timestamp) in (1..).zip(timestamps) {
+            history.push(seq, *timestamp, 0, 4, AGE);
+        }
+        history
+    }
+
+    #[test]
+    fn prices_are_found_by_time_where_it_is_certain() {
+        let history = prices(&[0, 10, 20, 20, 30]);
+        let find = |timestamp| history.find(timestamp, 1, 5);
+        assert_eq!(find(9), Found::TooOld);
+        assert_eq!(
+            find(10),
+            Found::TooOld,
+            "the first trade of an epoch may be the last of another"
+        );
+        assert_eq!(find(20), Found::Tie);
+        assert_eq!(find(25), Found::Unknown);
+        assert_eq!(find(30), Found::At(5));
+        assert_eq!(find(31), Found::Ahead);
+        assert_eq!(
+            history.find(39, 10, 5),
+            Found::At(5),
+            "at the precision sent"
+        );
+        assert_eq!(
+            history.find(30, 20, 5),
+            Found::Tie,
+            "20 and 30 are the same then"
+        );
+        assert_eq!(PriceHistory::default().find(1, 1, 0), Found::Unknown);
+    }
+
+    #[test]
+    fn prices_are_bounded_by_count_and_age() {
+        assert_eq!(
+            prices(&[1, 2, 3]).oldest(3),
+            0,
+            "everything since the epoch began"
+        );
+        let mut history = prices(&[1, 2, 3, 4, 5, 6]);
+        assert_eq!((history.len(), history.oldest(6)), (4, 3));
+        history.push(7, 7, AGE, 4, AGE);
+        history.push(8, 8, 2 * AGE + 1, 4, AGE);
+        assert_eq!(
+            history.oldest(8),
+            7,
+            "6 was newest until 7 came, more than the age ago"
+        );
+        for seq in 9..200 {
+            history.push(seq, 8, 3 * AGE + seq as i64 * AGE / 50, 1000, AGE);
+        }
+        assert!(
+            history.len() < 70 && history.oldest(199) > 100,
+            "one timestamp for long is cut by age"
+        );
+    }
+
+    #[test]
+    fn trades_are_found_and_repeated() {
+        let mut history = TradeHistory::default();
+        for (id, timestamp) in [(1, 10), (2, 20), (3, 20), (4, 30), (5, 40)] {
+            history.push(trade(id, timestamp), None, 0, 4, AGE);
+        }
+        let find = |timestamp| history.find(timestamp, 1, 5);
+        assert_eq!([find(10), find(20)], [Found::TooOld; 2]);
+        assert_eq!(
+            [find(30), find(35), find(41)],
+            [Found::At(4), Found::Unknown, Found::Ahead]
+        );
+        assert_eq!(history.oldest(5), 1);
+        let after: Vec<(u64, u64)> = history
+            .after(3, 5)
+            .map(|(seq, kept)| (seq, kept.row.id))
+            .collect();
+        assert_eq!(after, [(4, 4), (5, 5)]);
+        assert_eq!(history.after(9, 5).count(), 0);
+        history.push(trade(6, 50), Some("six"), AGE + 1, 4, AGE);
+        assert_eq!(
+            (history.len(), history.oldest(6)),
+            (1, 5),
+            "the others are too old"
+        );
+        assert_eq!(
+            history
+                .after(5, 6)
+                .next()
+                .and_then(|(_, kept)| kept.text.as_deref()),
+            Some("six")
+        );
     }
 }

@@ -238,6 +238,9 @@ impl FieldSets {
     }
 }
 
+/// Topic, fields, numbers as strings.
+type SnapshotKey = (Topic, u32, bool);
+
 /// The hub without its state: counters, subscriptions, conflation, gathering. The state is passed in by the caller.
 #[derive(Debug)]
 pub struct Fanout {
@@ -267,7 +270,7 @@ pub struct Fanout {
     attention: Vec<ClientId>,
     blocked: Vec<ClientId>,
     /// Snapshots in the arena by topic, fields and spelling, with the epoch and seq they show.
-    snapshots: HashMap<(Topic, u32, bool), ((u64, u64), FrameRef)>,
+    snapshots: HashMap<SnapshotKey, ((u64, u64), FrameRef)>,
     quantum: Quantum,
     last_flush_ns: i64,
     /// When the limits of blocked clients are looked at again.

@@ -226,7 +226,7 @@ impl Run {
         } else {
             Cause::Other
         };
-        let text = (self.value % 2 == 0).then_some("text");
+        let text = self.value.is_multiple_of(2).then_some("text");
         self.fanout.change(
             &self.world,
             Change {
