@@ -1,5 +1,7 @@
 """The reader of clients' frames through its Python door, against frames written by another library."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def test_reads_what_another_library_writes(messages: list[tuple[Opcode, bytes]],
     stream = b"".join(masked(opcode, payload) for opcode, payload in messages)
     reader = FrameReader(65536)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    found = [item for start, end in zip(places, places[1:], strict=False) for item in reader.feed(stream[start:end])]
+    found = [item for start, end in pairwise(places) for item in reader.feed(stream[start:end])]
     assert found == [(int(opcode), payload) for opcode, payload in messages]
     assert reader.pending == 0
     assert reader.error is None
