@@ -3,7 +3,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickcast.runtime.toml_lines import key_lines
@@ -84,6 +84,7 @@ def write_value(value: Any, chance: random.Random) -> str:
     return "{" + ", ".join(f"{write_key(key)} = {write_value(item, chance)}" for key, item in value.items()) + "}"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.dictionaries(NAMES, VALUES, max_size=4), max_size=4), st.integers(0, 2**32))
 def test_every_key_of_any_document_is_found_where_it_stands(tables: dict[str, dict[str, Any]], seed: int) -> None:
     chance = random.Random(seed)

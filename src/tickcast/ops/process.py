@@ -145,17 +145,18 @@ class Child:
 
     def terminate(self) -> None:
         """Ask the child to end; one that is stopped is continued, so that it can."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-            self._process.send_signal(signal.SIGCONT)
+        self._signal(os.kill, signal.SIGTERM)
+        self._signal(os.kill, signal.SIGCONT)
 
     def kill(self) -> None:
         """End the child and all in its process group, whatever state they are in."""
-        if self._process.returncode is None:
+        self._signal(os.killpg, signal.SIGKILL)
+
+    def _signal(self, send: Callable[[int, int], None], number: signal.Signals) -> None:
+        # not Process.send_signal: that polls first, and may so take the exit status from who waits for it
+        if not self.exited.done():
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                send(self._process.pid, number)
 
     def _said(self, line: bytes) -> None:
         if not self.ready.done() and line.startswith(b"{"):

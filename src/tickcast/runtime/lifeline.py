@@ -41,6 +41,8 @@ def bind_to_parent() -> bool:
 
 
 def _end_with_stdin() -> None:
+    # signals are for the main thread: one delivered here would not wake it
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         while os.read(0, 4096):
             pass
