@@ -42,7 +42,7 @@ impl Calendar {
     pub fn bounds(&self, ts: i64) -> (i64, i64) {
         let after = self.starts.partition_point(|start| *start <= ts);
         let endless = self.name == UTC_DAYS;
-        let day = ts.div_euclid(DAY_NS) * DAY_NS;
+        let day = ts.saturating_sub(ts.rem_euclid(DAY_NS));
         let start = match after.checked_sub(1) {
             Some(index) if endless && after == self.starts.len() => day.max(self.starts[index]),
             Some(index) => self.starts[index],

@@ -1,6 +1,7 @@
 //! Scenarios of the latest state, told in rows and in what clients see.
 
 mod consolidation;
+mod fuzz;
 mod legs;
 mod sessions;
 
