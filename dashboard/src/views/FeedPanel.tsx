@@ -10,14 +10,14 @@ export function FeedPanel() {
     <section className="panel" aria-labelledby="feeds-title">
       <div className="panel-head">
         <h2 id="feeds-title">Feeds</h2>
-        {error && <span className="panel-error">no answer</span>}
+        {error ? <span className="panel-error">no answer</span> : <span className="muted">lag in ms</span>}
       </div>
       {answer === null ? (
         <p className="empty">{error ?? "Asking…"}</p>
       ) : answer.length === 0 ? (
         <p className="empty">No feed is configured.</p>
       ) : (
-        <table className="small" data-old={error !== null} aria-labelledby="feeds-title">
+        <table className="small feeds" data-old={error !== null} aria-labelledby="feeds-title">
           <thead>
             <tr>
               <th scope="col">Feed</th>
@@ -27,9 +27,11 @@ export function FeedPanel() {
                 Msg/s
               </th>
               <th scope="col" title="Reconnects and restarts so far">
-                Reconn.
+                Retries
               </th>
-              <th scope="col">Lag ms</th>
+              <th scope="col" title="Milliseconds">
+                Lag
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -51,7 +53,8 @@ function FeedRow({ feed }: { readonly feed: FeedStatus }) {
     <>
       <tr data-feed={feed.name}>
         <th scope="row">
-          {feed.name} <span className="muted">{feed.venue === feed.name ? "" : feed.venue}</span>
+          {feed.name}
+          {feed.venue.toLowerCase() !== feed.name.toLowerCase() && <span className="muted"> {feed.venue}</span>}
         </th>
         <td>
           <span className="badge" data-badge={feed.state}>

@@ -6,8 +6,14 @@ import { useServices, useTape } from "./services.ts";
 
 const TRADES_SHOWN = 10;
 
+interface RowDetailsProps {
+  readonly symbol: string;
+  readonly row: Row;
+  readonly columns: number;
+}
+
 /** Below an opened row: the session, what narrow screens leave out, and the last trades. */
-export function RowDetails({ symbol, row }: { readonly symbol: string; readonly row: Row }) {
+export function RowDetails({ symbol, row, columns }: RowDetailsProps) {
   const { watchTrades } = useServices();
   useEffect(() => watchTrades(symbol), [symbol, watchTrades]);
   const { fields } = row;
@@ -25,7 +31,7 @@ export function RowDetails({ symbol, row }: { readonly symbol: string; readonly 
   ];
   return (
     <tr className="details">
-      <td colSpan={13}>
+      <td colSpan={columns}>
         <div className="details-body">
           <section aria-label={`Session of ${symbol}`}>
             {row.reason && <p className="details-reason">{row.reason}</p>}

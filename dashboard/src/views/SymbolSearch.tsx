@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useId, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 
 import { normaliseSymbol } from "../store/index.ts";
 import type { SymbolInfo } from "../wire/index.ts";
@@ -133,7 +133,7 @@ function useSearch(text: string): readonly SymbolInfo[] {
 }
 
 /** `/` goes to the box from anywhere but another box. */
-function useSlashKey(input: React.RefObject<HTMLInputElement | null>): void {
+function useSlashKey(input: RefObject<HTMLInputElement | null>): void {
   useEffect(() => {
     const onKey = (event: globalThis.KeyboardEvent): void => {
       if (event.key !== "/" || event.target instanceof HTMLInputElement) return;

@@ -1,7 +1,8 @@
-import { memo, useCallback } from "react";
+import { memo, useCallback, useState } from "react";
 
-import { type Row, type ShownState, signOf } from "../store/index.ts";
+import { roundDecimal, type Row, type ShownState, signOf } from "../store/index.ts";
 import { formatAge, formatCount, formatPercent, formatQuantity, formatSigned, UNKNOWN } from "./format.ts";
+import type { Observe } from "./WatchTable.tsx";
 import { RowDetails } from "./RowDetails.tsx";
 import { useRow, useServices, useSignal } from "./services.ts";
 
@@ -9,18 +10,23 @@ interface WatchRowProps {
   readonly symbol: string;
   readonly isCurrent: boolean;
   readonly isOpen: boolean;
+  /** Columns shown at this width, for what spans them all. */
+  readonly columns: number;
   readonly onToggle: (symbol: string) => void;
   readonly onRemove: (symbol: string) => void;
   readonly onFocus: (symbol: string) => void;
-  readonly observe: (element: HTMLElement) => () => void;
+  readonly observe: Observe;
 }
 
+/** Out of view a row is its name and an empty cell: the browser lays out and paints every cell that there is. */
 export const WatchRow = memo(function WatchRow(props: WatchRowProps) {
   const { symbol, isCurrent, isOpen, observe } = props;
   const row = useRow(symbol);
-  const { fields } = row;
-  const tone = toneOf(fields.change);
-  const ref = useCallback((element: HTMLTableRowElement | null) => (element ? observe(element) : undefined), [observe]);
+  const [inView, setInView] = useState(false);
+  const ref = useCallback(
+    (element: HTMLTableRowElement | null) => (element ? observe(element, setInView) : undefined),
+    [observe],
+  );
   return (
     <>
       <tr ref={ref} data-symbol={symbol} data-state={row.state} onFocus={() => props.onFocus(symbol)}>
@@ -35,53 +41,74 @@ export const WatchRow = memo(function WatchRow(props: WatchRowProps) {
             <SymbolName symbol={symbol} />
           </button>
         </th>
-        <td className="c-price">
-          <span
-            className="price"
-            data-flash={row.moves > 0 ? `${row.direction}-${row.moves % 2}` : undefined}
-            data-testid="price"
-          >
-            {fields.price ?? UNKNOWN}
-          </span>
-        </td>
-        <td className="c-change" data-tone={tone}>
-          {formatSigned(fields.change)}
-        </td>
-        <td className="c-percent" data-tone={tone}>
-          {formatPercent(fields.change_pct)}
-        </td>
-        <QuoteCell side="bid" price={fields.bid} size={fields.bid_size} />
-        <QuoteCell side="ask" price={fields.ask} size={fields.ask_size} />
-        <td className="c-size">{formatQuantity(fields.size)}</td>
-        <td className="c-volume" title={fields.volume ?? undefined}>
-          {formatQuantity(fields.volume)}
-        </td>
-        <td className="c-state">
-          <StateBadge row={row} />
-        </td>
-        <td className="c-venue">{fields.venue ?? UNKNOWN}</td>
-        <AgeCell receivedAtMs={row.receivedAtMs} />
-        <td className="c-merged" title={mergedTitle(row)}>
-          {formatCount(row.merged)}
-        </td>
-        <td className="c-remove">
-          <button
-            type="button"
-            className="remove"
-            tabIndex={isCurrent ? 0 : -1}
-            aria-label={`Remove ${symbol}`}
-            onClick={() => props.onRemove(symbol)}
-          >
-            <svg viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">
-              <path d="M2 2l8 8M10 2l-8 8" />
-            </svg>
-          </button>
-        </td>
+        {inView ? <Cells row={row} isCurrent={isCurrent} onRemove={props.onRemove} /> : <td colSpan={props.columns - 1} />}
       </tr>
-      {isOpen && <RowDetails symbol={symbol} row={row} />}
+      {isOpen && <RowDetails symbol={symbol} row={row} columns={props.columns} />}
     </>
   );
 });
+
+interface CellsProps {
+  readonly row: Row;
+  readonly isCurrent: boolean;
+  readonly onRemove: (symbol: string) => void;
+}
+
+function Cells({ row, isCurrent, onRemove }: CellsProps) {
+  const { fields } = row;
+  const percent = formatPercent(fields.change_pct);
+  const tone = toneOf(roundDecimal(fields.change_pct ?? "", 2));
+  return (
+    <>
+      <td className="c-price">
+        <span
+          className="price"
+          data-flash={row.moves > 0 ? `${row.direction}-${row.moves % 2}` : undefined}
+          data-testid="price"
+        >
+          <Price text={fields.price} />
+        </span>
+        {/* Where the column of its own has no room. */}
+        <span className="price-percent" data-tone={tone}>
+          {percent}
+        </span>
+      </td>
+      <td className="c-change" data-tone={toneOf(fields.change)}>
+        {formatSigned(fields.change)}
+      </td>
+      <td className="c-percent" data-tone={tone}>
+        {percent}
+      </td>
+      <QuoteCell side="bid" price={fields.bid} size={fields.bid_size} />
+      <QuoteCell side="ask" price={fields.ask} size={fields.ask_size} />
+      <td className="c-size">{formatQuantity(fields.size)}</td>
+      <td className="c-volume" title={fields.volume ?? undefined}>
+        {formatQuantity(fields.volume)}
+      </td>
+      <td className="c-state">
+        <StateBadge row={row} />
+      </td>
+      <td className="c-venue">{fields.venue ?? UNKNOWN}</td>
+      <AgeCell receivedAtMs={row.receivedAtMs} />
+      <td className="c-merged" title={mergedTitle(row)}>
+        {formatCount(row.merged)}
+      </td>
+      <td className="c-remove">
+        <button
+          type="button"
+          className="remove"
+          tabIndex={isCurrent ? 0 : -1}
+          aria-label={`Remove ${row.symbol}`}
+          onClick={() => onRemove(row.symbol)}
+        >
+          <svg viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">
+            <path d="M2 2l8 8M10 2l-8 8" />
+          </svg>
+        </button>
+      </td>
+    </>
+  );
+}
 
 /** `XNAS:AAPL` with its venue set back; a bare name is the security over all venues. */
 function SymbolName({ symbol }: { readonly symbol: string }) {
@@ -90,8 +117,20 @@ function SymbolName({ symbol }: { readonly symbol: string }) {
   return (
     <>
       <span className="symbol-venue">{symbol.slice(0, colon + 1)}</span>
-      <wbr />
       <span className="symbol-name">{symbol.slice(colon + 1)}</span>
+    </>
+  );
+}
+
+/** The venue's digits, all of them; a long tail of zeros is set back so that the eye finds the rest. */
+function Price({ text }: { readonly text: string | null | undefined }) {
+  if (!text) return UNKNOWN;
+  const tail = /^(-?\d+\.\d{2,}?)(0{3,})$/.exec(text);
+  if (!tail) return text;
+  return (
+    <>
+      {tail[1]}
+      <span className="zeros">{tail[2]}</span>
     </>
   );
 }
@@ -107,7 +146,7 @@ const QuoteCell = memo(function QuoteCell({ side, price, size }: QuoteCellProps)
     <td className={`c-${side}`}>
       {price ? (
         <>
-          {price} <span className="quote-size">× {formatQuantity(size)}</span>
+          <Price text={price} /> <span className="quote-size">× {formatQuantity(size)}</span>
         </>
       ) : (
         UNKNOWN
@@ -138,7 +177,7 @@ function StateBadge({ row }: { readonly row: Row }) {
           </span>
         </span>
       )}
-      {crossed && (
+      {crossed && state !== "offline" && (
         <span className="badge" data-badge="crossed" title="Best bid above best ask, over venues">
           crossed
         </span>

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useCallback, useEffect, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 
 import { useServices, useSignal } from "./services.ts";
 import { SymbolSearch } from "./SymbolSearch.tsx";
@@ -28,6 +28,8 @@ export function WatchTable() {
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
   const body = useRef<HTMLTableSectionElement>(null);
   const observe = useInView();
+  const head = useRef<HTMLTableRowElement>(null);
+  const columns = useShownColumns(head);
   const current = active !== null && symbols.includes(active) ? active : symbols[0];
 
   const focusRow = useCallback((symbol: string | undefined) => {
@@ -90,7 +92,7 @@ export function WatchTable() {
             <col className="c-remove" />
           </colgroup>
           <thead>
-            <tr>
+            <tr ref={head}>
               {COLUMNS.map((column) => (
                 <th key={column.key} scope="col" className={`c-${column.key}`} title={column.hint}>
                   {column.title}
@@ -107,6 +109,7 @@ export function WatchTable() {
                 key={symbol}
                 symbol={symbol}
                 isCurrent={symbol === current}
+                columns={columns}
                 isOpen={opened.has(symbol)}
                 onToggle={toggle}
                 onRemove={remove}
@@ -129,25 +132,49 @@ export function WatchTable() {
   );
 }
 
-/** Tells the store which rows are in view, a screen's edge around it included. */
-function useInView(): (element: HTMLElement) => () => void {
+export type Observe = (element: HTMLElement, onChange: (inView: boolean) => void) => () => void;
+
+/** Tells rows and store what is in view, some rows beyond the screen's edge included. */
+function useInView(): Observe {
   const { market } = useServices();
   const observer = useRef<IntersectionObserver | null>(null);
+  const listeners = useRef(new Map<Element, (inView: boolean) => void>());
   useEffect(() => () => observer.current?.disconnect(), []);
-  return useCallback(
-    (element) => {
+  return useCallback<Observe>(
+    (element, onChange) => {
       observer.current ??= new IntersectionObserver(
         (entries) => {
           for (const entry of entries) {
             const symbol = (entry.target as HTMLElement).dataset["symbol"];
             if (symbol !== undefined) market.setInView(symbol, entry.isIntersecting);
+            listeners.current.get(entry.target)?.(entry.isIntersecting);
           }
         },
-        { rootMargin: "160px 0px" },
+        { rootMargin: "400px 0px" },
       );
+      const held = listeners.current;
+      held.set(element, onChange);
       observer.current.observe(element);
-      return () => observer.current?.unobserve(element);
+      return () => {
+        held.delete(element);
+        observer.current?.unobserve(element);
+      };
     },
     [market],
   );
+}
+
+/** How many columns the style sheet shows at the present width: a cell that spans more would make columns of its own. */
+function useShownColumns(head: RefObject<HTMLTableRowElement | null>): number {
+  const [shown, setShown] = useState(COLUMNS.length + 1);
+  useEffect(() => {
+    const row = head.current;
+    if (!row) return;
+    const observer = new ResizeObserver(() => {
+      setShown([...row.cells].filter((cell) => cell.offsetWidth > 0).length);
+    });
+    observer.observe(row);
+    return () => observer.disconnect();
+  }, [head]);
+  return shown;
 }

@@ -22,10 +22,11 @@ export function formatAge(receivedAtMs: number, nowMs: number): string {
   return age < 1000 ? "< 1 s" : formatDuration(age);
 }
 
-/** A change with its sign, digits untouched. */
+/** A change with its sign; zeros at the end beyond two decimals say nothing and are left out. */
 export function formatSigned(text: string | null | undefined): string {
   if (!text) return UNKNOWN;
-  return signOf(text) > 0 ? `+${text.replace(/^\+/, "")}` : text.replace(/^-/, MINUS);
+  const short = text.replace(/(\.\d\d\d*?)0+$/, "$1");
+  return signOf(short) > 0 ? `+${short.replace(/^\+/, "")}` : short.replace(/^-/, MINUS);
 }
 
 export function formatPercent(text: string | null | undefined): string {

@@ -1,0 +1,213 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { type ClientOptions, type Connection, TickcastClient } from "./client.ts";
+import { FakeServer } from "./fakeServer.ts";
+import type { ErrorMessage } from "./protocol.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function connected(options: Partial<ClientOptions> = {}) {
+  const server = new FakeServer();
+  server.instruments.set("AAPL", { epoch: 7, seq: 912, price: "185.40" });
+  server.instruments.set("MSFT", { epoch: 7, seq: 100, price: "421.07" });
+  const connections: Connection[] = [];
+  const errors: ErrorMessage[] = [];
+  const client = new TickcastClient(
+    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1, ...options },
+    { onApplied: () => undefined, onConnection: (one) => connections.push(one), onError: (one) => errors.push(one) },
+  );
+  client.watch(["AAPL", "MSFT"]);
+  client.start();
+  server.last.accept();
+  const phases = () => connections.map((one) => one.phase);
+  return { server, client, connections, errors, phases };
+}
+
+test("asks for strings and batches with the first version of the protocol", () => {
+  const { server, client, phases } = connected();
+  expect(server.last.url).toBe("ws://test/stream?numbers=string&batch=1");
+  expect(server.last.subprotocol).toBe("tickcast.json");
+  expect(server.requests("subscribe")).toMatchObject([{ symbols: ["AAPL", "MSFT"], channel: "price", rate: 20 }]);
+  expect(client.quote("AAPL")?.fields.price).toBe("185.40");
+  expect(phases()).toEqual(["connecting", "live"]);
+});
+
+test("resumes with epoch and seq after a loss", async () => {
+  const { server, client, phases } = connected();
+  server.last.say({ type: "update", symbol: "AAPL", price: "185.43", seq: 915 });
+  server.last.end(1006);
+  expect(client.connection).toMatchObject({ phase: "offline", attempt: 1, retryAtMs: 1_000_250 });
+  await vi.advanceTimersByTimeAsync(250);
+  server.last.accept();
+  expect(server.sockets).toHaveLength(2);
+  expect(server.requests("subscribe")).toMatchObject([
+    { resume: { AAPL: { epoch: 7, seq: 915 }, MSFT: { epoch: 7, seq: 100 } } },
+  ]);
+  expect(phases()).toEqual(["connecting", "live", "offline", "offline", "resuming", "live"]);
+});
+
+test("after a recovered resume nothing is lost and the counters go on", async () => {
+  const { server, client } = connected();
+  server.last.end(1006);
+  server.instruments.set("AAPL", { epoch: 7, seq: 922, price: "186.00" });
+  await vi.advanceTimersByTimeAsync(250);
+  server.last.accept();
+  expect(client.quote("AAPL")).toMatchObject({ complete: true, received: 1, merged: 9, resets: 0, fields: { price: "186.00" } });
+});
+
+test("fails closed when the epoch changed while away", async () => {
+  const { server, client } = connected();
+  server.last.end(4702, "drain");
+  server.instruments.set("AAPL", { epoch: 8, seq: 1, price: "200.00" });
+  await vi.advanceTimersByTimeAsync(250);
+  server.answers = false;
+  server.last.accept();
+  const id = server.last.requests[0]?.id ?? 0;
+  server.last.say({ type: "subscribed", id, channel: "price", symbols: { AAPL: { state: "live", epoch: 8, seq: 1 } } });
+  server.last.say({ type: "update", symbol: "AAPL", price: "0.01", seq: 913 });
+  expect(client.quote("AAPL")).toMatchObject({ complete: false, resets: 1, fields: { price: "185.40" } });
+  server.last.say({ type: "resumed", id, symbols: { AAPL: { recovered: false, reason: "epoch_changed" } } });
+  expect(client.quote("AAPL")).toMatchObject({ complete: false });
+  server.last.say(server.snapshot("AAPL"));
+  expect(client.quote("AAPL")).toMatchObject({ complete: true, epoch: 8, merged: 0, fields: { price: "200.00" } });
+});
+
+test("is live again only when the server has answered every subscription", async () => {
+  const { server, client } = connected();
+  server.last.end(1006);
+  await vi.advanceTimersByTimeAsync(250);
+  server.answers = false;
+  server.last.accept();
+  const id = server.last.requests[0]?.id ?? 0;
+  server.last.say({ type: "subscribed", id, channel: "price", symbols: {} });
+  expect(client.connection.phase).toBe("resuming");
+  server.last.say({ type: "resumed", id, symbols: {} });
+  expect(client.connection.phase).toBe("live");
+});
+
+test("waits longer from attempt to attempt, and short again after a stable connection", async () => {
+  const { server, client } = connected({ backoff: { baseMs: 100, capMs: 400 } });
+  const waits: number[] = [];
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    server.last.end(1006);
+    const connection = client.connection;
+    if (connection.phase !== "offline" || connection.retryAtMs === null) throw new Error(connection.phase);
+    waits.push(connection.retryAtMs - Date.now());
+    await vi.advanceTimersByTimeAsync(waits.at(-1) ?? 0);
+  }
+  expect(waits).toEqual([100, 200, 400, 400]);
+  server.last.accept();
+  await vi.advanceTimersByTimeAsync(6_000);
+  server.last.end(1006);
+  expect(client.connection).toMatchObject({ phase: "offline", attempt: 1, retryAtMs: Date.now() + 100 });
+});
+
+test("47xx comes back, 48xx does not until asked", async () => {
+  const { server, client } = connected();
+  server.last.end(4701, "slow");
+  expect(client.connection).toMatchObject({ phase: "offline", reason: "slow (4701)" });
+  await vi.advanceTimersByTimeAsync(250);
+  server.last.accept();
+  server.last.end(4801, "token expired");
+  expect(client.connection).toEqual({ phase: "stopped", code: 4801, reason: "token expired" });
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(server.sockets).toHaveLength(2);
+  client.retryNow();
+  expect(server.sockets).toHaveLength(3);
+});
+
+test("silence beyond the heartbeat is a loss, a heartbeat is not silence", async () => {
+  const { server, client } = connected({ silenceMs: 25_000 });
+  await vi.advanceTimersByTimeAsync(20_000);
+  server.last.say({ type: "hb" });
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(client.connection.phase).toBe("live");
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(client.connection).toMatchObject({ phase: "offline", reason: "nothing heard for 25 s" });
+  expect(server.last.closedByClient?.code).toBe(4001);
+});
+
+test("a server that never answers the handshake is given up", async () => {
+  const server = new FakeServer();
+  const client = new TickcastClient(
+    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1, connectTimeoutMs: 10_000 },
+    { onApplied: () => undefined, onConnection: () => undefined },
+  );
+  client.start();
+  await vi.advanceTimersByTimeAsync(10_250);
+  expect(server.sockets).toHaveLength(2);
+  client.stop();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("what cannot be read ends the connection rather than the truth", () => {
+  for (const text of ["{", "[1]", '{"no":"type"}', new ArrayBuffer(1)]) {
+    const { server, client } = connected();
+    server.last.sayText(text);
+    expect(client.connection).toMatchObject({ phase: "offline" });
+    expect(server.last.closedByClient?.code).toBe(4000);
+  }
+});
+
+test("a hidden page asks for one update a second, also on a new connection", async () => {
+  const { server, client } = connected();
+  client.setHidden(true);
+  expect(server.requests("set")).toMatchObject([{ rate: 1 }]);
+  server.last.end(1006);
+  await vi.advanceTimersByTimeAsync(250);
+  server.last.accept();
+  expect(server.requests("subscribe")).toMatchObject([{ rate: 1 }]);
+  client.setHidden(false);
+  expect(server.requests("set")).toMatchObject([{ rate: 20 }]);
+});
+
+test("additions of one moment go out in one request, removals are forgotten", async () => {
+  const { server, client } = connected();
+  server.instruments.set("NVDA", { epoch: 7, seq: 1, price: "9" });
+  client.watch(["NVDA"]);
+  client.watch(["XXXX", "NVDA"]);
+  client.unwatch(["MSFT"]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(server.requests("subscribe").slice(1)).toMatchObject([{ symbols: ["NVDA", "XXXX"] }]);
+  expect(server.requests("unsubscribe")).toMatchObject([{ symbols: ["MSFT"], channel: "price" }]);
+  expect(client.quote("MSFT")).toBeUndefined();
+  expect(client.quote("XXXX")).toMatchObject({ state: "no_such_symbol", complete: false });
+});
+
+test("long lists are asked for in parts", () => {
+  const { server, client } = connected();
+  client.watch(Array.from({ length: 450 }, (_, index) => `S${index}`));
+  server.last.end(1006);
+  client.retryNow();
+  server.last.accept();
+  expect(server.requests("subscribe").map((one) => (one["symbols"] as string[]).length)).toEqual([200, 200, 52]);
+});
+
+test("a refused subscription is said in its rows; the server's own trouble is tried again", async () => {
+  const { server, client, errors } = connected();
+  server.refuse = (request) => ({ type: "error", id: request.id, code: 4102, reason: "too many symbols" });
+  client.watch(["NVDA"]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(client.quote("NVDA")).toMatchObject({ reason: "4102: too many symbols", complete: false });
+  server.instruments.set("TSLA", { epoch: 7, seq: 1, price: "9" });
+  server.refuse = (request) => ({ type: "error", id: request.id, code: 4500, reason: "busy" });
+  client.watch(["TSLA"]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(errors.map((one) => one.code)).toEqual([4102, 4500]);
+  server.refuse = null;
+  await vi.advanceTimersByTimeAsync(250);
+  expect(client.quote("TSLA")).toMatchObject({ complete: true });
+});
+
+test("an update of a foreign epoch makes the client ask for a snapshot", () => {
+  const { server, client } = connected();
+  server.instruments.set("AAPL", { epoch: 8, seq: 4, price: "3.00" });
+  server.last.say({ type: "update", symbol: "AAPL", price: "2.00", seq: 4, epoch: 8 });
+  expect(client.quote("AAPL")).toMatchObject({ complete: true, epoch: 8, fields: { price: "3.00" } });
+});

@@ -1,0 +1,313 @@
+"""A small gateway on loopback that the tests steer: the stream's protocol, the REST answers, and faults on demand."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+CONTENT_POLICY = "default-src 'self'"
+HISTORY = 10_000
+
+
+def timestamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Instrument:
+    """Newest state of one name; ``seq`` counts its changes."""
+
+    symbol: str
+    price: Decimal
+    tick: Decimal = Decimal("0.01")
+    venue: str = "XNAS"
+    state: str = "live"
+    legs: tuple[int, int] | None = None
+    crossed: bool = False
+    epoch: int = 7
+    seq: int = 100
+    trade_seq: int = 10
+    volume: int = 1_250_000
+    prev_close: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        self.prev_close = self.price
+
+    def fields(self) -> dict[str, Any]:
+        change = self.price - self.prev_close
+        fields: dict[str, Any] = {
+            "price": str(self.price),
+            "size": "100",
+            "side": "buy",
+            "bid": str(self.price - self.tick),
+            "bid_size": "300",
+            "ask": str(self.price + self.tick),
+            "ask_size": "1200",
+            "timestamp": timestamp(),
+            "venue": self.venue,
+            "state": self.state,
+            "open": str(self.prev_close),
+            "high": str(self.price + 5 * self.tick),
+            "low": str(self.price - 5 * self.tick),
+            "prev_close": str(self.prev_close),
+            "volume": str(self.volume),
+            "change": str(change),
+            "change_pct": str(round(100 * change / self.prev_close, 4)),
+        }
+        if self.legs is not None:
+            fields |= {"legs": {"live": self.legs[0], "of": self.legs[1]}, "crossed": self.crossed}
+        return fields
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"type": "snapshot", "symbol": self.symbol, **self.fields(), "epoch": self.epoch, "seq": self.seq}
+
+    def move(self, steps: int, *, merged: int = 0) -> dict[str, Any]:
+        """The price moves by so many ticks; ``merged`` events went before and were never sent."""
+        before = self.fields()
+        self.price += steps * self.tick
+        self.volume += 100
+        self.seq += 1 + merged
+        changed = {key: value for key, value in self.fields().items() if before[key] != value}
+        return {"type": "update", "symbol": self.symbol, **changed, "seq": self.seq}
+
+    def trade(self) -> dict[str, Any]:
+        self.trade_seq += 1
+        trade = {"type": "trade", "symbol": self.symbol, "channel": "trades", "seq": self.trade_seq}
+        return trade | {
+            "id": f"T{self.trade_seq}",
+            "price": str(self.price),
+            "size": "100",
+            "side": "buy" if self.trade_seq % 2 else "sell",
+            "timestamp": timestamp(),
+            "conditions": [],
+        }
+
+
+@dataclass
+class Client:
+    """One connection: what it asked for, in order."""
+
+    socket: web.WebSocketResponse
+    query: dict[str, str]
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    symbols: set[str] = field(default_factory=set)
+    trades: set[str] = field(default_factory=set)
+
+
+@dataclass
+class FakeGateway:
+    """Serves the built page, the stream and the REST answers on one port of 127.0.0.1."""
+
+    page: Path
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    feeds: list[dict[str, Any]] = field(default_factory=list)
+    hops: list[dict[str, Any]] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+    past: list[Client] = field(default_factory=list)
+    sent: int = 0
+    port: int = 0
+    _runner: web.AppRunner | None = None
+
+    def add(self, symbol: str, price: str, **settings: Any) -> Instrument:
+        instrument = Instrument(symbol=symbol, price=Decimal(price), **settings)
+        self.instruments[symbol] = instrument
+        return instrument
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def requests(self, action: str) -> list[dict[str, Any]]:
+        """Every request of that kind, over all connections, oldest first."""
+        clients = itertools.chain(self.past, self.clients)
+        return [request for client in clients for request in client.requests if request["action"] == action]
+
+    async def start(self) -> None:
+        application = web.Application()
+        application.router.add_get("/stream", self._stream)
+        application.router.add_get("/feeds", self._feeds)
+        application.router.add_get("/latency", self._latency)
+        application.router.add_get("/symbols", self._symbols)
+        application.router.add_get("/", self._index)
+        application.router.add_static("/", self.page)
+        application.on_response_prepare.append(self._policy)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        if not self.port:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self.close_streams(WSCloseCode.GOING_AWAY, "stopped")
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def close_streams(self, code: int, reason: str) -> None:
+        for client in list(self.clients):
+            await client.socket.close(code=code, message=reason.encode())
+
+    async def publish(self, *messages: dict[str, Any]) -> None:
+        """To everyone who watches: one message, an array, as a client gets it that asked for ``batch=1``."""
+        for client in list(self.clients):
+            wanted = [
+                message
+                for message in messages
+                if message["symbol"] in (client.trades if message["type"] == "trade" else client.symbols)
+            ]
+            if wanted:
+                self.sent += len(wanted)
+                with contextlib.suppress(ConnectionError):
+                    await client.socket.send_str(json.dumps(wanted))
+
+    async def set_state(self, symbol: str, state: str, reason: str) -> None:
+        instrument = self.instruments[symbol]
+        instrument.state = state
+        status = {"type": "status", "symbol": symbol, "state": state, "since": timestamp(), "reason": reason}
+        await self.publish(status)
+
+    async def churn(self, *, rate: float, seconds: float, symbols: list[str], seed: int = 1) -> None:
+        """Every symbol moves ``rate`` times a second, spread over 20 ms steps."""
+        chance = random.Random(seed)
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        position, done = itertools.cycle(symbols), 0
+        while (passed := loop.time() - begin) < seconds:
+            due = int(passed * rate * len(symbols)) - done
+            done += due
+            names = itertools.islice(position, due)
+            moves = [
+                self.instruments[name].move(chance.choice((-2, -1, 1, 2)), merged=chance.randrange(3)) for name in names
+            ]
+            await self.publish(*moves)
+            await asyncio.sleep(0.02)
+
+    # ------------------------------------------------------------------ HTTP
+
+    async def _policy(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = CONTENT_POLICY
+
+    async def _index(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(self.page / "index.html")
+
+    async def _feeds(self, request: web.Request) -> web.Response:
+        return web.json_response({"feeds": self.feeds})
+
+    async def _latency(self, request: web.Request) -> web.Response:
+        return web.json_response({"hops": self.hops, "window_s": 60})
+
+    async def _symbols(self, request: web.Request) -> web.Response:
+        query = request.query.get("q", "").upper()
+        limit = int(request.query.get("limit", "100"))
+        found = [
+            {"symbol": name, "venue": instrument.venue, "class": "equity", "currency": "USD", "tick_size": "0.01"}
+            for name, instrument in self.instruments.items()
+            if query in name
+        ]
+        return web.json_response({"symbols": found[:limit], "next": None})
+
+    # ------------------------------------------------------------------ the stream
+
+    async def _stream(self, request: web.Request) -> web.WebSocketResponse:
+        stream = web.WebSocketResponse(protocols=("tickcast.json",), autoping=True)
+        await stream.prepare(request)
+        client = Client(stream, dict(request.query))
+        self.clients.append(client)
+        try:
+            async for message in stream:
+                if message.type is WSMsgType.TEXT:
+                    asked = json.loads(message.data)
+                    client.requests.append(asked)
+                    await stream.send_str(json.dumps(self._answer(client, asked)))
+        finally:
+            self.clients.remove(client)
+            self.past.append(client)
+        return stream
+
+    def _answer(self, client: Client, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        action, reply_to = asked["action"], {"id": asked["id"]}
+        if action == "set":
+            return [{"type": "ok", **reply_to, "action": "set", "rate": asked["rate"]}]
+        channel = asked.get("channel", "price")
+        watched = client.trades if channel == "trades" else client.symbols
+        if action == "unsubscribe":
+            watched.difference_update(asked["symbols"])
+            return [{"type": "unsubscribed", **reply_to, "channel": channel, "symbols": asked["symbols"]}]
+        watched.update(name for name in asked["symbols"] if name in self.instruments)
+        answers = [{"type": "subscribed", **reply_to, "channel": channel, "symbols": self._acks(asked, channel)}]
+        resume = asked.get("resume", {})
+        outcomes = {name: self._outcome(name, place, channel) for name, place in resume.items()}
+        if resume:
+            answers.append({"type": "resumed", **reply_to, "symbols": outcomes})
+        for name in asked["symbols"]:
+            instrument = self.instruments.get(name)
+            unchanged = outcomes.get(name, {}).get("recovered") and instrument and resume[name]["seq"] == instrument.seq
+            if instrument and channel == "price" and not unchanged:
+                answers.append(instrument.snapshot())
+        return answers
+
+    def _acks(self, asked: dict[str, Any], channel: str) -> dict[str, dict[str, Any]]:
+        acks: dict[str, dict[str, Any]] = {}
+        for name in asked["symbols"]:
+            instrument = self.instruments.get(name)
+            if instrument is None:
+                acks[name] = {"state": "no_such_symbol"}
+                continue
+            seq = instrument.trade_seq if channel == "trades" else instrument.seq
+            acks[name] = {"state": instrument.state, "epoch": instrument.epoch, "seq": seq}
+        return acks
+
+    def _outcome(self, name: str, place: dict[str, int], channel: str) -> dict[str, Any]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return {"recovered": False, "reason": "unknown"}
+        if place["epoch"] != instrument.epoch:
+            return {"recovered": False, "reason": "epoch_changed"}
+        seq = instrument.trade_seq if channel == "trades" else instrument.seq
+        if place["seq"] > seq:
+            return {"recovered": False, "reason": "ahead"}
+        return {"recovered": seq - place["seq"] <= HISTORY}
+
+
+def demo_world(gateway: FakeGateway) -> None:
+    """The names of the page's default list, three feeds, and the budget's hops."""
+    gateway.add("AAPL", "185.42", legs=(3, 3))
+    gateway.add("XNAS:AAPL", "185.42")
+    gateway.add("XSIM:AAPL", "185.40", venue="XSIM")
+    gateway.add("BINANCE:AAPL-USD", "185.47", venue="BINANCE")
+    gateway.add("MSFT", "421.07", legs=(1, 2), crossed=True)
+    gateway.add("NVDA", "912.350", venue="XSIM", legs=(2, 2), tick=Decimal("0.005"))
+    gateway.add("BTC-USDT", "67123.45000000", venue="BINANCE", legs=(2, 2))
+    gateway.add("BINANCE:BTC-USDT", "67123.45000000", venue="BINANCE")
+    gateway.add("ETH-USDT", "3512.10", venue="BINANCE", legs=(1, 1))
+    gateway.add("SOL-USDT", "148.221", venue="BINANCE", legs=(1, 1), tick=Decimal("0.001"))
+    for name, venue, rate in (("xnas", "XNAS", 38_211.0), ("binance", "BINANCE", 9_876.5), ("xsim", "XSIM", 512.0)):
+        gateway.feeds.append(
+            {"name": name, "venue": venue, "state": "connected", "since": timestamp(), "pid": 4711, "restarts": 0}
+            | {"connections": 1, "reconnects": 0, "messages": 123_456, "rate": rate, "lag_ms": 0.84, "last_error": None}
+        )
+    for hop, p50, budget in HOPS:
+        gateway.hops.append(
+            {"hop": hop, "count": 40_000, "p50_ms": p50, "p95_ms": 2.1 * p50, "p99_ms": 3.7 * p50}
+            | {"budget_ms": budget, "ok": 3.7 * p50 <= budget[2]}
+        )
+
+
+HOPS: tuple[tuple[str, float, list[float]], ...] = (
+    ("exchange_to_socket", 0.31, [8, 15, 32]),
+    ("decode_normalise", 0.12, [0.4, 1.2, 3]),
+    ("bus_write", 0.22, [1.5, 4, 9]),
+    ("bus_read", 0.18, [0.8, 2, 5]),
+    ("fanout_write", 1.4, [2, 8, 15]),
+)
