@@ -113,14 +113,15 @@ class Clients:
 
     def deliver(self, flushed: Flush) -> None:
         """Do what a flush left to do: write, close the slow, cut the broken."""
+        drained = False
         for client, data in flushed.unsent:
             stream = self.streams.get(client)
             if stream is None:
                 continue
             stream.write(data)
-            if not stream.blocked and not stream.closing:
+            if not stream.blocked:
                 self.hub.drained(client)
-                self._wake()
+                drained = True
         for client in flushed.broken:
             stream = self.streams.get(client)
             if stream is not None:
@@ -129,6 +130,8 @@ class Clients:
             stream = self.streams.get(client)
             if stream is not None:
                 stream.close(CloseCode.SLOW, CloseCode.SLOW.meaning)
+        if drained:
+            self._wake()
 
     def drained(self, client: int) -> None:
         """Go on with a client whose socket took everything."""

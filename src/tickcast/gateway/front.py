@@ -121,6 +121,8 @@ class FrontConnection(HttpToolsProtocol):
             return
         clients = self._clients
         outcome = negotiate(self.scope["method"].encode(), self.url, self.headers, clients.config)
+        if self.scope["http_version"] != "1.1":
+            outcome = Rejected(400, "expected HTTP/1.1 for an upgrade")
         if not isinstance(outcome, Rejected) and clients.full:
             outcome = Rejected(503, "this gateway has no room for another client", ((b"retry-after", b"5"),))
         if isinstance(outcome, Rejected):

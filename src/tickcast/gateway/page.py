@@ -19,7 +19,7 @@ _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}"
     "code{font-family:ui-monospace,monospace}dt{margin-top:1rem}"
 )
-_NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tickcast</title>
+_NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tickcast</title><link rel="icon" href="data:,">
 <style>{style}</style>
 <h1>tickcast is running</h1>
 <p>The page is not built: <code>make page</code> in the repository builds it (Node 20 or newer), then restart.
@@ -27,7 +27,7 @@ Everything else works:</p>
 <ul><li><a href="/docs">REST reference</a></li><li><a href="/prices?symbols=AAPL">/prices?symbols=AAPL</a></li>
 <li><a href="/symbols">/symbols</a></li><li>WebSocket at <code>/stream</code></li></ul></html>"""
 _SWAGGER: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tickcast REST</title>
-<link rel="stylesheet" href="/docs/swagger-ui.css"><div id="docs"></div>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/docs/swagger-ui.css"><div id="docs"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></html>"""
 _SWAGGER_START: Final = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", validatorUrl: null});\n'
 
@@ -61,7 +61,7 @@ def add_page(app: FastAPI, folder: Path = FOLDER) -> None:
     if (folder / "assets").is_dir():
         app.mount("/assets", _Hashed(directory=folder / "assets"), name="assets")
     for path in sorted(folder.iterdir()):
-        if path.is_file():
+        if path.is_file() and not path.name.startswith("."):
             _add_file(app, "/" if path == index else f"/{path.name}", path)
 
 
@@ -106,7 +106,8 @@ def _listing(schema: dict[str, Any]) -> str:
             )
     title = html.escape(schema["info"]["title"])
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<link rel="icon" href="data:,"><style>{_STYLE}</style>'
         f'<h1>{title}</h1><p>The whole description: <a href="/openapi.json">openapi.json</a>.</p>'
         f"<dl>{''.join(entries)}</dl></html>"
     )
