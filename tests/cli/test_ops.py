@@ -48,7 +48,7 @@ from tickcast.runtime.lifeline import bind_to_parent
 bind_to_parent()
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-print(json.dumps({"ready": True, "gateway": sys.argv[1]}), flush=True)
+print(json.dumps({"ready": True, "http": sys.argv[1]}), flush=True)
 print("a line", flush=True)
 stop.wait()
 """

@@ -43,9 +43,9 @@ def gateway_address(data: DataDir) -> str:
     Raises:
         StateError: no instance runs there, or its core is not ready yet.
     """
-    for info in ask(data, {"do": "info"})["processes"].values():
-        if "gateway" in info:
-            return str(info["gateway"])
+    core = ask(data, {"do": "info"})["processes"].get("core", {})
+    if "http" in core:
+        return str(core["http"])
     raise StateError(f"the gateway of the instance in {data} is not ready yet; see: tickcast ps --data {data}")
 
 
