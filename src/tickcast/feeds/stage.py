@@ -153,8 +153,7 @@ class Feed:
         steps, self._pending = self._pending, []
         self._schedule_wake()
         if steps:
-            newest = max((a.times[-1] for a in arrivals if isinstance(a, Received)), default=self._clock())
-            await self._publish(steps, newest)
+            await self._publish(steps, _newest(arrivals) or self._clock())
         self._inbox.done(arrivals)
 
     def _dispatch(self, arrival: Arrival) -> Step:
@@ -409,6 +408,13 @@ class Feed:
                 dropped=self._publisher.conflated,
             )
         )
+
+
+def _newest(arrivals: list[Arrival]) -> int:
+    """Time of the read that brought the newest bytes; 0 = there was none."""
+    times = [arrival.times[-1] for arrival in arrivals if isinstance(arrival, Received)]
+    times += [arrival.answer.received_ns for arrival in arrivals if isinstance(arrival, Answered)]
+    return max(times, default=0)
 
 
 async def run_feed(  # noqa: PLR0917  the order in which the composition root has them

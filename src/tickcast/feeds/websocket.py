@@ -5,6 +5,7 @@ is the last of a read.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import picows
@@ -132,7 +133,7 @@ async def open_websocket(
                 max_frame_size=message_max,
                 enable_auto_pong=True,
                 read_buffer_init_size=262_144,
-                logger_name="feeds",
+                logger_name=logging.getLogger("tickcast.feeds.websocket"),
             )
     except TimeoutError as wrong:
         raise FeedError(f"cannot connect to {shown}: no answer within {timeout_s:g} s") from wrong
