@@ -94,7 +94,8 @@ class ItchDecoder:
       qualifier; ``J`` reference price, extension number as size, upper << 32 | lower collar as ``id``; ``O`` near execution price,
       near execution time as size, eligibility as ``id``.
 
-    ``S`` with O starts a day: books and states are empty again. ``ts_event`` = midnight + the message's nanoseconds, ``seq`` of
+    ``S`` with O starts a day: books and states are empty again. A locate that comes with another stock's name stands for that
+    stock from then on, with an empty book. ``ts_event`` = midnight + the message's nanoseconds, ``seq`` of
     a record is the sequence number of its message, prices have scale 4 as on the wire.
     """
 

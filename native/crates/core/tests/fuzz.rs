@@ -1,0 +1,111 @@
+//! Deterministic, time-bounded fuzzing on stable: damaged valid streams and pure noise into everything that reads bytes.
+//!
+//! `TICKCAST_FUZZ_SECONDS` sets the length (2 by default), `TICKCAST_FUZZ_SEED` the seed; the seed is printed.
+
+mod itch_stream;
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use itch_stream::{Random, stream};
+use tickcast_core::decimal::Decimal;
+use tickcast_core::itch::{self, ItchDecoder};
+use tickcast_core::record::{Record, flag};
+use tickcast_core::{dedup::Dedup, last::LastRecords, soup};
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Overwrites, cuts out or inserts a few bytes.
+fn damage(random: &mut Random, block: &mut Vec<u8>) -> usize {
+    let mut first = block.len();
+    for _ in 0..1 + random.below(4) {
+        let at = random.below(block.len() + 1);
+        first = first.min(at);
+        match random.below(3) {
+            0 => block.insert(at, random.next() as u8),
+            _ if at == block.len() => {}
+            1 => drop(block.remove(at)),
+            _ => block[at] ^= 1 << random.below(8),
+        }
+    }
+    first
+}
+
+/// Rows of whole messages before `end`, decoded from the undamaged block.
+fn rows_before(block: &[u8], end: usize) -> Vec<Record> {
+    let whole = itch::messages(block)
+        .filter_map(Result::ok)
+        .map(|(start, message)| start + 2 + message.len());
+    let cut = whole.take_while(|&stop| stop <= end).last().unwrap_or(0);
+    ItchDecoder::new("XNAS", 0, None, 3)
+        .decode(&block[..cut], 1, 0)
+        .records
+}
+
+fn decode(block: &[u8], depth: usize) -> itch::Decoded {
+    let mut decoder = ItchDecoder::new("XNAS", 0, None, depth);
+    let decoded = decoder.decode(block, 1, 0);
+    assert_eq!(
+        decoded.messages + decoded.dead_count,
+        itch::messages(block).count()
+    );
+    assert!(
+        decoded
+            .records
+            .last()
+            .is_none_or(|row| row.flags & flag::LAST_OF_EVENT != 0)
+    );
+    drop(decoder.snapshot(0));
+    decoded
+}
+
+#[test]
+fn damaged_streams_and_noise() {
+    let seed = number("TICKCAST_FUZZ_SEED", 0x5eed_cafe);
+    let until = Instant::now() + Duration::from_secs(number("TICKCAST_FUZZ_SECONDS", 2));
+    println!("seed {seed}");
+    let mut random = Random(seed | 1);
+    let mut rounds = 0_u64;
+    while rounds < 10 || Instant::now() < until {
+        rounds += 1;
+        let good = stream(&mut random, 60, 3);
+        assert_eq!(decode(&good, 3).dead_count, 0, "seed {seed} round {rounds}");
+        let mut block = good.clone();
+        let first = damage(&mut random, &mut block);
+        let decoded = decode(&block, 3);
+        let kept = rows_before(&good, first);
+        assert_eq!(
+            decoded.records[..kept.len()],
+            kept,
+            "seed {seed} round {rounds}: what came before is kept"
+        );
+        Dedup::new(1 + random.below(100)).filter(&decoded.records);
+        LastRecords::default().update(&decoded.records);
+
+        let noise: Vec<u8> = (0..random.below(200))
+            .map(|_| random.next() as u8)
+            .collect();
+        decode(&noise, 0);
+        if let Ok(frames) = soup::split(&noise) {
+            assert!(frames.consumed <= noise.len());
+            decode(&frames.messages, 0);
+        }
+        let _ = Decimal::parse_rounded(&noise); // only that it returns
+    }
+    println!("{rounds} rounds");
+}
+
+#[test]
+fn a_long_stream_leaves_no_order_unknown() {
+    let block = stream(&mut Random(99), 20_000, 50);
+    let decoded = ItchDecoder::new("XNAS", 0, None, 0).decode(&block, 1, 0);
+    assert_eq!(
+        (decoded.messages, decoded.dead_count, decoded.unpriced),
+        (20_000, 0, 0)
+    );
+}
