@@ -28,11 +28,11 @@ dashboard/node_modules/.installed: dashboard/package.json dashboard/package-lock
 	$(NPM) ci --silent
 	touch $@
 
-$(PAGE)/.built: dashboard/node_modules/.installed $(PAGE_SOURCES)
+$(PAGE)/index.html: dashboard/node_modules/.installed $(PAGE_SOURCES)
 	$(NPM) run --silent build -- --logLevel warn
 	touch $@
 
-page: $(PAGE)/.built ## build the page into the package
+page: $(PAGE)/index.html ## build the page into the package
 
 setup: $(VENV)/.built page ## install what is needed into .venv, build the core and the page
 

@@ -37,7 +37,7 @@ async def test_200_rows_at_20_updates_a_second(gateway: FakeGateway, browser: Br
     await expect(page.locator("tr[data-symbol]")).to_have_count(ROWS)
     await expect(page.get_by_test_id("connection")).to_have_text("Live")
     session = await context.new_cdp_session(page)
-    await session.send("Performance.enable")
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})  # CPU time, whoever else is busy
 
     async def busy_s() -> float:
         metrics = (await session.send("Performance.getMetrics"))["metrics"]
@@ -65,7 +65,7 @@ async def test_200_rows_at_20_updates_a_second(gateway: FakeGateway, browser: Br
         "frame max ms": frames[-1],
         "tasks over 50 ms": len(long_tasks),
         "longest task ms": max(long_tasks, default=0),
-        "main thread busy": round(busy / SECONDS, 2),
+        "main thread CPU": round(busy / SECONDS, 2),
     }
     sys.stdout.write(f"\n{figures}\n")
     await context.close()
