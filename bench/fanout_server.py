@@ -1,0 +1,216 @@
+"""The servers that `fanout.py` compares: tickcast's hub, and a hub written by hand on picows. Not to be run by itself.
+
+All publish the same ticks round the symbols from inside: 250 a turn, while fewer than WINDOW deliveries are under way.
+Environment: MODE (each, array: picows; hub, hold: tickcast), PORT, CREDIT (file of 8 bytes, updates received so far).
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import picows
+import uvloop
+
+from tickcast._native import CHANNEL_PRICE, MODE_ALL, MODE_MERGE, Flushed, FrameReader, Hub, instrument_id
+from tickcast.model.instrument import Definition
+from tickcast.model.record import Flag, Kind, empty_records, record_bytes
+
+SYMBOLS, CLIENTS, EACH, BURST, WINDOW = 500, 500, 20, 250, 100_000
+FAN = CLIENTS * EACH // SYMBOLS
+NAMES = [f"S{number:04d}" for number in range(SYMBOLS)]
+HOLD_NS = 10_000_000
+TEXT = picows.WSMsgType.TEXT
+
+
+class Pace:
+    """How many ticks may be published now."""
+
+    def __init__(self, credit: IO[bytes]) -> None:
+        self.credit = credit
+        self.ticks = 0
+        self.subscribed = 0
+
+    def due(self) -> int:
+        if self.subscribed < CLIENTS * EACH:
+            return 0
+        received = int.from_bytes(os.pread(self.credit.fileno(), 8, 0), "little")
+        on_way = self.ticks * FAN - received
+        return max(0, min(BURST, (WINDOW - on_way) // FAN))
+
+
+# ------------------------------------------------------------------ tickcast
+
+
+class TickcastServer:
+    """The hub, its market, and what carries what a socket did not take."""
+
+    def __init__(self, pace: Pace, *, is_held: bool) -> None:
+        self.pace = pace
+        self.hub = Hub(epoch=1, quantum_max_ns=HOLD_NS if is_held else 0, history_count=1)
+        self.mode = MODE_ALL if is_held else MODE_MERGE
+        self.transports: dict[int, asyncio.Transport] = {}
+        self.template = empty_records(SYMBOLS)
+        self.hub.define([definition(name) for name in NAMES], time.time_ns())
+        self.template["instrument"] = [instrument_id(f"XNAS:{name}") for name in NAMES]
+        self.template["size"] = 100
+        self.template["price_scale"] = 2
+        self.template["kind"] = Kind.TRADE
+        self.template["flags"] = Flag.LAST_OF_EVENT
+
+    def publish(self, first: int, count: int) -> None:
+        now = time.time_ns()
+        ids = np.arange(first, first + count)
+        records = self.template[ids % SYMBOLS]
+        records["id"] = ids
+        records["price"] = 10_000 + ids * 7 % 10_000
+        records["ts_event"] = records["ts_recv"] = now
+        self.hub.apply(record_bytes(records), now)
+
+    def flush(self) -> None:
+        self.carry(self.hub.flush(time.time_ns()))
+
+    def carry(self, flushed: Flushed) -> None:
+        for client, data in flushed.unsent:
+            transport = self.transports[client]
+            transport.write(data)
+            if not transport.get_write_buffer_size():
+                self.hub.drained(client)
+        for client in flushed.slow + flushed.broken:
+            self.transports[client].abort()
+
+
+def definition(name: str) -> Definition:
+    return Definition(
+        instrument=instrument_id(f"XNAS:{name}"), venue="XNAS", symbol=name, feed="xnas", security=name,
+        asset_class="equity", currency="USD", primary=True,
+    )  # fmt: skip
+
+
+class TickcastClient(asyncio.Protocol):
+    """A handshake, then frames."""
+
+    def __init__(self, server: TickcastServer) -> None:
+        self.server = server
+        self.reader: FrameReader | None = None
+        self.head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport.set_write_buffer_limits(0)
+        self.client = self.server.hub.open(transport.get_extra_info("socket").fileno())
+        self.server.transports[self.client] = self.transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.reader is None:
+            self.head += data
+            head, end, data = self.head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+            digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
+            answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            self.transport.write(answer + b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n")
+            self.reader = FrameReader(65536)
+        for _, payload in self.reader.feed(data):
+            for symbol in json.loads(payload)["symbols"]:
+                server, now = self.server, time.time_ns()
+                server.hub.subscribe(self.client, CHANNEL_PRICE, symbol, 0, 0, server.mode, now)
+                server.pace.subscribed += 1
+
+    def resume_writing(self) -> None:
+        self.server.hub.drained(self.client)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.server.hub.close(self.client)
+        del self.server.transports[self.client]
+
+
+async def serve_tickcast(port: int, pace: Pace, *, is_held: bool) -> None:
+    server = TickcastServer(pace, is_held=is_held)
+    await asyncio.get_running_loop().create_server(lambda: TickcastClient(server), "127.0.0.1", port, backlog=1024)
+    print("listening", flush=True)
+    while True:
+        count = pace.due()
+        if count:
+            server.publish(pace.ticks, count)
+            pace.ticks += count
+        server.flush()
+        await asyncio.sleep(0 if count else 0.0005)
+
+
+# ------------------------------------------------------------------ picows
+
+
+class PicowsClient(picows.WSListener):
+    """Subscribes, and gathers what a turn brings."""
+
+    def __init__(self, hub: dict[str, list["PicowsClient"]], pace: Pace) -> None:
+        self.hub = hub
+        self.pace = pace
+        self.gathered: list[bytes] = []
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        if frame.msg_type == TEXT:
+            for symbol in json.loads(frame.get_payload_as_bytes())["symbols"]:
+                self.hub[symbol].append(self)
+                self.pace.subscribed += 1
+
+
+def tick_text(number: int) -> tuple[str, bytes]:
+    """About the length of tickcast's own update."""
+    name, cents = NAMES[number % SYMBOLS], 10_000 + number * 7 % 10_000
+    return name, (
+        f'{{"type":"update","symbol":"{name}","price":{cents // 100}.{cents % 100:02d},'
+        f'"timestamp":"2026-03-29T14:30:01.{number % 10**9:09d}Z","high":199.99,"low":100.00,'
+        f'"volume":{number},"seq":{number}}}'
+    ).encode()
+
+
+async def serve_picows(port: int, pace: Pace, *, is_array: bool) -> None:
+    hub: dict[str, list[PicowsClient]] = defaultdict(list)
+    await picows.ws_create_server(lambda _: PicowsClient(hub, pace), "127.0.0.1", port, backlog=1024)
+    print("listening", flush=True)
+    while True:
+        count = pace.due()
+        touched: list[PicowsClient] = []
+        for number in range(pace.ticks, pace.ticks + count):
+            name, text = tick_text(number)
+            for client in hub[name]:
+                if not is_array:
+                    client.transport.send(TEXT, text)
+                    continue
+                if not client.gathered:
+                    touched.append(client)
+                client.gathered.append(text)
+        for client in touched:
+            client.transport.send(TEXT, b"[" + b",".join(client.gathered) + b"]")
+            client.gathered.clear()
+        pace.ticks += count
+        await asyncio.sleep(0 if count else 0.0005)
+
+
+async def main() -> None:
+    mode, port = os.environ["MODE"], int(os.environ["PORT"])
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os._exit(0))
+    with Path(os.environ["CREDIT"]).open("rb") as credit:  # noqa: ASYNC230  before anything waits
+        pace = Pace(credit)
+        if mode in {"each", "array"}:
+            await serve_picows(port, pace, is_array=mode == "array")
+        else:
+            await serve_tickcast(port, pace, is_held=mode == "hold")
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
