@@ -94,7 +94,7 @@ def test_every_order_named_exists_and_books_end_as_the_flow_says() -> None:
         best[key] = max(best.get(key, 0), price) if side == BID else min(best.get(key, 1 << 60), price)
     for index in range(flow.universe.stock_count):
         if (index, BID) in best and (index, ASK) in best:
-            assert best[index, BID] < best[index, ASK]
+            assert best[index, ASK] - best[index, BID] > flow.universe.spacing[index]
 
 
 def test_times_never_go_back_and_stay_in_their_slice() -> None:
@@ -109,3 +109,21 @@ def test_venues_agree_on_the_fair_price_and_differ_a_little() -> None:
     assert np.array_equal(here.fair.price, there.fair.price)
     assert not np.array_equal(here.anchor, there.anchor)
     assert (np.abs(here.anchor - there.anchor) <= 12 * here.spacing).all()
+
+
+def test_venues_cross_each_other_for_moments_only() -> None:
+    here, there = flow_of(), flow_of(venue="XSIM")
+    crossed = seen = 0
+    for number in range(1, 301):
+        end = START + number * 10_000_000
+        bests = []
+        for flow in (here, there):
+            if number == 1:
+                flow.begin(START)
+            flow.step(start_ns=end - 10_000_000, end_ns=end, elapsed_ns=number * 10_000_000, events=200.0)
+            bests.append(flow.best())
+        (bid, _, ask, _), (other_bid, _, other_ask, _) = bests
+        both = (ask > 0) & (other_ask > 0)
+        seen += int(both.sum())
+        crossed += int((both & ((bid >= other_ask) | (other_bid >= ask))).sum())
+    assert crossed < seen / 20

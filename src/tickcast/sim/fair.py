@@ -77,9 +77,9 @@ class FairPrices:
 
 
 def venue_offsets(universe: Universe, indices: Sequence[int], *, seed: int, venue: str) -> I64:
-    """Return by how many ticks a venue's idea of each price differs from the fair one."""
+    """Return by how many ticks a venue's idea of each price is above the fair one, at most a step."""
     number = int.from_bytes(venue.encode()[:8].ljust(8, b"\0"), "big")
     random = np.random.default_rng((seed, 3, number))
     spacing = universe.spacing[np.asarray(indices, dtype=np.int64)]
-    offsets: I64 = random.integers(-1, 2, len(indices)) * spacing
+    offsets: I64 = random.integers(0, spacing + 1)
     return offsets

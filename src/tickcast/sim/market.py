@@ -4,8 +4,9 @@ A book is a fixed number of *slots* a side; a slot holds one order or nothing. A
 and lets each do one thing: an empty slot gets a new order, a full one is executed, reduced, replaced or deleted. Since
 no slot is drawn twice in a slice, the whole slice is a few numpy operations, and every order that is named exists.
 
-Books never cross: bids stay at or below the *anchor* of their symbol, asks above it, and when the anchor moves, the
-orders in its way are executed first (which is how trades move prices). The anchor follows the fair price.
+Books never cross: bids stay at or below the *anchor* of their symbol, asks more than a step above it, and when the
+anchor moves, the orders in its way are executed first (which is how trades move prices). The anchor follows the fair
+price, and is less than a step away from it, so that venues do not cross each other but for moments.
 """
 
 from collections import deque
@@ -319,7 +320,7 @@ class OrderFlow:
         new = self.anchor[moved] + np.clip(target[moved] - self.anchor[moved], -step, step)
         alive = self.size[moved] > 0
         hit_bid = alive[:, BID] & (self.price[moved, BID] > new[:, None])
-        hit_ask = alive[:, ASK] & (self.price[moved, ASK] <= new[:, None])
+        hit_ask = alive[:, ASK] & (self.price[moved, ASK] <= (new + self.spacing[moved])[:, None])
         place, slot = np.nonzero(hit_bid | hit_ask)
         row = moved[place]
         side = np.where(hit_bid[place, slot], BID, ASK)
@@ -422,7 +423,9 @@ class OrderFlow:
         spacing = self.spacing[row]
         jitter = self._random.integers(0, spacing)
         away = level * spacing + jitter
-        price: I64 = np.maximum(np.where(side == BID, self.anchor[row] - away, self.anchor[row] + 1 + away), 1)
+        price: I64 = np.maximum(
+            np.where(side == BID, self.anchor[row] - away, self.anchor[row] + spacing + 1 + away), 1
+        )
         return price
 
     def _order_size(self, row: I64) -> I64:
