@@ -26,6 +26,11 @@ def execute(ref: int, shares: int, match: int, *, locate: int = 1, when: int = 0
     return head("E", locate, when) + body
 
 
+def cross(shares: int, price: int, match: int, kind: str = "O", *, when: int = 0, stock: str = "AAPL") -> bytes:
+    body = shares.to_bytes(8, "big") + stock.encode().ljust(8) + price.to_bytes(4, "big") + match.to_bytes(8, "big")
+    return head("Q", 1, when) + body + kind.encode()
+
+
 def bust(match: int, *, locate: int = 1, when: int = 0) -> bytes:
     return head("B", locate, when) + match.to_bytes(8, "big")
 

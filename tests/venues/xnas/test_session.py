@@ -213,15 +213,24 @@ def test_what_happened_before_the_login_is_backfilled_and_the_volume_is_said() -
     session = make()
     login(session)
     old = TEN - 60 * itch.SECOND
-    told = [*opening(old), itch.execute(2, 40, 77, when=old), itch.execute(2, 9, 78, when=old), itch.bust(78, when=old)]
-    step = take(session, *told)
+    told = [itch.execute(2, 40, 77, when=old), itch.execute(2, 9, 78, when=old), itch.bust(78, when=old)]
+    step = take(session, *opening(old), itch.cross(500, 1_850_100, 70, when=old), *told)
     assert all(record["flags"] & Flag.BACKFILLED for part in step.records for record in records_from(part))
     step = take(session, itch.execute(2, 10, 79, when=TEN))
     fresh = records_from(b"".join(step.records))
     assert not fresh["flags"][0] & Flag.BACKFILLED
     volume = rows(step.records)[-1]
-    assert (volume.kind, volume.size, volume.instrument) == (Kind.VOLUME, Decimal(50), AAPL)
+    assert (volume.kind, volume.size, volume.instrument) == (Kind.VOLUME, Decimal(550), AAPL)
     assert Kind.VOLUME not in {row.kind for row in rows(take(session, itch.execute(2, 1, 80, when=TEN)).records)}
+
+
+def test_a_session_that_began_after_the_opening_says_no_volume() -> None:
+    session = make()
+    login(session)
+    old = TEN - 60 * itch.SECOND
+    take(session, *opening(old), itch.execute(2, 40, 77, when=old))
+    step = take(session, itch.execute(2, 10, 79, when=TEN))
+    assert Kind.VOLUME not in {row.kind for row in rows(step.records)}
 
 
 def test_a_fixed_date_is_a_recording() -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tickcast import _native
 from tickcast.model.errors import UsageError
 from tickcast.model.instrument import Definition
-from tickcast.model.record import Flag, Kind, State, record_bytes, records_from
+from tickcast.model.record import Condition, Flag, Kind, State, record_bytes, records_from
 from tickcast.venues import rows
 from tickcast.venues.base import Answer, Link, Request, Step, VenueConfig
 from tickcast.venues.naming import Naming, SymbolError
@@ -25,7 +25,7 @@ from tickcast.venues.xnas import soup
 from tickcast.venues.xnas.day import TradingDay, new_york_day
 
 LINK: Final = "tape"
-TOLD: Final = ["instrument", "id", "size", "kind"]
+TOLD: Final = ["instrument", "id", "size", "kind", "detail"]
 """What is kept of a trade until the session's volumes can be said."""
 BACKFILL_NS: Final = 1_000_000_000
 """What happened so long before the login is told again, not news: flagged ``backfilled``."""
@@ -275,13 +275,18 @@ class XnasSession:
         return bytes(record_bytes(records))
 
     def _end_catching_up(self, step: Step, ts_recv: int) -> None:
-        """Once we are at the login's time: say the session's volumes, whoever counted the told-again trades before."""
+        """Once we are at the login's time: say the session's volumes, whoever counted the told-again trades before.
+
+        Only where the opening cross was told: a session that began in the middle of the day does not know the volume.
+        """
         if self._last_event_ns < self._login_ns - BACKFILL_NS:
             return
         self._catching_up = False
         told, self._told = np.concatenate(self._told), []
         trades = told[told["kind"] == Kind.TRADE]
-        trades = trades[~np.isin(trades["id"], told["id"][told["kind"] == Kind.BUST])]
+        opened = trades["instrument"][(trades["detail"] & np.uint16(Condition.OPENING)) != 0]
+        busted = told["id"][told["kind"] == Kind.BUST]
+        trades = trades[np.isin(trades["instrument"], opened) & ~np.isin(trades["id"], busted)]
         instruments, place = np.unique(trades["instrument"], return_inverse=True)
         volumes = np.zeros(len(instruments), np.int64)
         np.add.at(volumes, place, trades["size"])
