@@ -274,6 +274,19 @@ async def test_a_client_that_stops_reading_is_conflated_and_then_closed() -> Non
         await gone(gateway)
 
 
+async def test_a_stalled_client_is_closed_even_if_the_market_is_quiet() -> None:
+    names = ["XNAS:AAPL", *(f"XNAS:S{number}" for number in range(400))]
+    config = Config(port=0, send_buffer=4096, close_timeout_s=0.2)
+    async with (
+        watched(config, names=names, undrained_max_ns=300_000_000) as (gateway, _witness),
+        await RudeClient.connect(gateway.url, receive_buffer=4096) as client,
+    ):
+        client.pause_reading()
+        client.text(json.dumps({"action": "subscribe", "symbols": names}))
+        await until(lambda: len(gateway.stage.clients.streams) == 2)
+        await gone(gateway)
+
+
 async def test_a_client_that_reads_again_gets_the_newest_state() -> None:
     async with (
         watched(Config(port=0, send_buffer=4096)) as (gateway, witness),

@@ -56,6 +56,8 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     change_pct: Decimal | None = None
     crossed: bool | None = None
     """Of a consolidated symbol: its best bid is above its best ask."""
+    legs: dict[str, int] | None = None
+    """Of a consolidated symbol: how many of its venues are live, ``{"live": 2, "of": 3}``."""
     reason: str | None = None
     """Why the state is what it is, where the gateway says so."""
 
@@ -70,7 +72,7 @@ DECIMALS = frozenset(
      "change_pct")
 )  # fmt: skip
 """Fields that are exact numbers."""
-TEXTS = frozenset(("side", "venue", "timestamp", "server_timestamp", "crossed"))
+TEXTS = frozenset(("side", "venue", "timestamp", "server_timestamp", "crossed", "legs"))
 """Fields that are taken as they come."""
 
 

@@ -20,6 +20,11 @@ _closed: Final = metrics.counter("gateway_closed", "Connections closed with a cl
 _refused: Final = metrics.counter("gateway_refused", "Handshakes that were refused, so far.", ("status",))
 
 
+AT_ONCE_MIN: Final = 256
+SHARES: Final = 16
+"""A sweep writes to one of so many shares of all clients; with four sweeps a second all get their turn within 4 s."""
+
+
 class Reader(Protocol):
     """Reads frames: ``tickcast._native.FrameReader``."""
 
@@ -57,6 +62,7 @@ class Clients:
         self.reader = reader
         self.protocol_error = protocol_error
         self._wake = wake
+        self._is_draining = False
         self.streams: dict[int, StreamProtocol] = {}
         """By the hub's number, in the order of their last ping."""
         self.unfinished: dict[StreamProtocol, int] = {}
@@ -71,8 +77,8 @@ class Clients:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for another client."""
-        return len(self.streams) + len(self.closing) >= self.config.connections_max
+        """Whether there is no room for another client, or no time."""
+        return self._is_draining or len(self.streams) + len(self.closing) >= self.config.connections_max
 
     def add(self, stream: StreamProtocol) -> None:
         """Take in a client after its handshake."""
@@ -113,7 +119,6 @@ class Clients:
 
     def deliver(self, flushed: Flush) -> None:
         """Do what a flush left to do: write, close the slow, cut the broken."""
-        drained = False
         for client, data in flushed.unsent:
             stream = self.streams.get(client)
             if stream is None:
@@ -121,7 +126,6 @@ class Clients:
             stream.write(data)
             if not stream.blocked:
                 self.hub.drained(client)
-                drained = True
         for client in flushed.broken:
             stream = self.streams.get(client)
             if stream is not None:
@@ -130,7 +134,8 @@ class Clients:
             stream = self.streams.get(client)
             if stream is not None:
                 stream.close(CloseCode.SLOW, CloseCode.SLOW.meaning)
-        if drained:
+        if flushed.unsent:
+            # Whoever drained can take more; whoever did not must be looked at again, even if the market is quiet.
             self._wake()
 
     def drained(self, client: int) -> None:
@@ -140,7 +145,8 @@ class Clients:
         self._wake()
 
     def close_all(self, code: CloseCode) -> None:
-        """Begin to close every client."""
+        """Begin to close every client; new ones are refused."""
+        self._is_draining = True
         for stream in list(self.streams.values()):
             stream.close(code, code.meaning)
 
@@ -167,7 +173,7 @@ class Clients:
         before_ns = now_ns - _ns(self.config.ping_interval_s)
         due: list[StreamProtocol] = []
         for stream in self.streams.values():
-            if stream.pinged_ns > before_ns:
+            if stream.pinged_ns > before_ns or len(due) == self._most_at_once:
                 break
             due.append(stream)
         pinged: set[int] = set()
@@ -188,7 +194,14 @@ class Clients:
             if stream is not None and not stream.blocked:
                 stream.heartbeat(now_ns)
                 quiet.add(client)
+            if len(quiet) == self._most_at_once:
+                break
         return quiet
+
+    @property
+    def _most_at_once(self) -> int:
+        """Clients that one sweep writes to: a quiet market would else make all heartbeats fall on one moment."""
+        return max(AT_ONCE_MIN, len(self.streams) // SHARES)
 
 
 def _due(table: dict[StreamProtocol, int], before_ns: int) -> list[StreamProtocol]:

@@ -19,8 +19,8 @@ _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}"
     "code{font-family:ui-monospace,monospace}dt{margin-top:1rem}"
 )
-_NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tickcast</title><link rel="icon" href="data:,">
-<style>{style}</style>
+_NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tickcast</title>
+<link rel="icon" href="data:,"><style>{style}</style>
 <h1>tickcast is running</h1>
 <p>The page is not built: <code>make page</code> in the repository builds it (Node 20 or newer), then restart.
 Everything else works:</p>

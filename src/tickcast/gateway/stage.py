@@ -24,7 +24,7 @@ from tickcast.runtime.tasks import TaskGroupOwner
 log = get_logger("gateway")
 
 BACKLOG = 2048
-SWEEP_S = 1.0
+SWEEP_S = 0.25
 POLL_S = 0.02
 
 
