@@ -426,6 +426,15 @@ class Hub:
     def control(self, client: int, opcode: int, payload: Buffer = b"") -> None:
         """Queue a control frame: 8 close, 9 ping, 10 pong."""
 
+    def encode(self, now_ns: int) -> int:
+        """First half of a flush: encode what is due and hand out references, unless the quantum holds it.
+
+        Returns 0 (go on with ``send``), or when to come back.
+        """
+
+    def send(self, now_ns: int) -> Flushed:
+        """Second half, right behind ``encode``: gather and send, one call for each client that has something."""
+
     def flush(self, now_ns: int, only: int = -1) -> Flushed:
         """Encode what is due, gather each client's frames and send them with one call each.
 

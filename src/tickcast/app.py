@@ -83,6 +83,8 @@ class Core:
             silent_ns=int(config.latest.feed_silent_s * 1e9),
             now_ns=now_ns(),
         )
+        # what is asked for every so often is as old as its interval: that is no latency of ours
+        self._polled = {name for name, feed in config.feeds.items() if feed.url is None and feed.address is None}
         self._latest = LatestStage(
             bus=self.bus,
             state=self._hub,
@@ -132,7 +134,7 @@ class Core:
         self._fanout.flush()
 
     def _applied(self, batch: TickBatch) -> None:
-        hops, records = batch.hops, batch.records
+        hops, records, event = batch.hops, batch.records, 0
         if hops.bus_out and len(records):
             measure = self._latency.record
             live = records[
@@ -140,12 +142,13 @@ class Core:
                 & ((records["flags"] & _NO_LATENCY) == 0)
                 & (records["ts_recv"] - records["ts_event"] < _REPLAY_NS)
             ]
-            if len(live):
+            if len(live) and batch.feed not in self._polled:
                 measure("exchange_to_socket", np.maximum(live["ts_recv"] - live["ts_event"], 0))
+                event = int(live["ts_event"][-1])
             measure("decode_normalise", hops.decoded - hops.received)
             measure("bus_write", hops.bus_in - hops.decoded)
             measure("bus_read", hops.bus_out - hops.bus_in)
-        self._fanout.applied(batch)
+        self._fanout.applied(batch, event)
 
 
 async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:

@@ -40,7 +40,8 @@ class HubFlush(Flush, Protocol):
 class Flusher(Protocol):
     """The hub as this stage sees it; ``tickcast._native.Hub`` is one."""
 
-    def flush(self, now_ns: int, only: int = -1) -> HubFlush: ...
+    def encode(self, now_ns: int) -> int: ...
+    def send(self, now_ns: int) -> HubFlush: ...
     def memory(self) -> Mapping[str, int]: ...
 
 
@@ -66,19 +67,26 @@ class FanoutStage:
         for what in hub.memory():
             _sizes.labels(what).set_function(lambda what=what: hub.memory()[what])  # type: ignore[misc]  # lambda default
 
-    def applied(self, batch: TickBatch) -> None:
-        """State changed: flush what is due."""
+    def applied(self, batch: TickBatch, event_ns: int = 0) -> None:
+        """State changed: flush what is due. ``event_ns``: exchange's time of the batch's newest event, 0 = unknown."""
         if batch.hops.bus_out:
-            self._held.append((batch.hops.bus_out, batch.hops.received))
+            self._held.append((batch.hops.bus_out, event_ns))
         self.flush()
 
     def flush(self) -> None:
         """Flush, deliver, and set the timer for what is held back."""
-        flushed = self._hub.flush(self._clock())
+        held_until = self._hub.encode(self._clock())
+        if held_until:
+            self._schedule(held_until)
+            return
+        encoded = self._clock()
+        flushed = self._hub.send(encoded)
         if flushed.unsent or flushed.slow or flushed.broken:
             self._deliver(flushed)
-        if flushed.writes:
-            self._account(flushed)
+        if flushed.updates:
+            self._account(flushed, encoded)
+        # what this flush did not send is conflated: it waits for its interval, not for us
+        self._held.clear()
         self._schedule(flushed.next_ns)
 
     def stop(self) -> None:
@@ -87,21 +95,21 @@ class FanoutStage:
             self._timer.cancel()
             self._timer = None
 
-    def _account(self, flushed: HubFlush) -> None:
+    def _account(self, flushed: HubFlush, encoded: int) -> None:
         _frames.inc(flushed.frames)
         _updates.inc(flushed.updates)
         _bytes.inc(flushed.bytes)
         _writes.inc(flushed.writes)
-        now = self._clock()
-        for bus_out, received in self._held:
-            self._measure("fanout_write", now - bus_out)
-            if received:
-                self._measure("end_to_end", now - received)
-        self._held.clear()
+        written = self._clock()
+        for bus_out, event in self._held:
+            self._measure("fanout_encode", encoded - bus_out)
+            self._measure("fanout_write", written - bus_out)
+            if event:
+                self._measure("end_to_end", max(0, written - event))
 
     def _schedule(self, next_ns: int) -> None:
         if self._timer is not None:
-            if next_ns and self._timer_ns <= next_ns and not self._timer.cancelled() and self._timer_ns > self._clock():
+            if self._timer_ns == next_ns:
                 return
             self._timer.cancel()
             self._timer = None

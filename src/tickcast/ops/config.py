@@ -55,6 +55,8 @@ class LatencyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """From normalised records until the bus has them."""
     bus_read: Budget = (0.8, 2.0, 5.0)
     """From the bus to its consumer."""
+    fanout_encode: Budget = (1.0, 4.0, 8.0)
+    """From the consumer to encoded frames: the first part of ``fanout_write``."""
     fanout_write: Budget = (2.0, 8.0, 15.0)
     """From the consumer to the sockets of the clients."""
     end_to_end: Budget = (18.0, 38.0, 70.0)

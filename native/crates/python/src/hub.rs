@@ -63,6 +63,24 @@ struct Flushed {
     writes: u64,
 }
 
+impl Flushed {
+    fn new(py: Python<'_>, flushed: hub::Flushed) -> Self {
+        let unsent = flushed.unsent.into_iter();
+        Self {
+            unsent: unsent
+                .map(|(client, bytes)| (client, PyBytes::new(py, &bytes).unbind()))
+                .collect(),
+            slow: flushed.slow,
+            broken: flushed.broken,
+            next_ns: flushed.next_ns,
+            frames: flushed.frames,
+            updates: flushed.updates,
+            bytes: flushed.bytes,
+            writes: flushed.writes,
+        }
+    }
+}
+
 #[pyclass(module = "tickcast._native")]
 struct Hub(hub::Hub);
 
@@ -333,22 +351,19 @@ impl Hub {
         Ok(())
     }
 
+    fn encode(&mut self, py: Python<'_>, now_ns: i64) -> i64 {
+        py.detach(|| self.0.encode(now_ns))
+    }
+
+    fn send(&mut self, py: Python<'_>, now_ns: i64) -> Flushed {
+        let flushed = py.detach(|| self.0.send(now_ns));
+        Flushed::new(py, flushed)
+    }
+
     #[pyo3(signature = (now_ns, only = -1))]
     fn flush(&mut self, py: Python<'_>, now_ns: i64, only: i64) -> Flushed {
         let flushed = py.detach(|| self.0.flush(now_ns, ClientId::try_from(only).ok()));
-        let unsent = flushed.unsent.into_iter();
-        Flushed {
-            unsent: unsent
-                .map(|(client, bytes)| (client, PyBytes::new(py, &bytes).unbind()))
-                .collect(),
-            slow: flushed.slow,
-            broken: flushed.broken,
-            next_ns: flushed.next_ns,
-            frames: flushed.frames,
-            updates: flushed.updates,
-            bytes: flushed.bytes,
-            writes: flushed.writes,
-        }
+        Flushed::new(py, flushed)
     }
 
     fn drained(&mut self, client: ClientId) {

@@ -38,27 +38,50 @@ impl Fanout {
                 self.attention.pop_if(|last| *last == id);
                 self.dirty.pop_if(|last| *last == id);
             }
-        } else if !self.is_held(now) {
-            self.quantum.look(now);
-            self.last_flush_ns = now;
-            self.attend_all(source);
-            self.send_groups(source, now);
-            let dirty = core::mem::take(&mut self.dirty);
-            for id in &dirty {
-                if let Some(index) = self.index_of(*id) {
-                    self.send_to(index, now, &mut flushed);
-                }
-            }
-            self.dirty = dirty;
-            self.dirty.clear();
-            self.check_blocked(now, &mut flushed);
+        } else if self.encode(source, now) == 0 {
+            return self.send_all(now);
         }
+        self.finish(now, &mut flushed);
+        flushed
+    }
+
+    /// First half of a flush: encodes what is due and hands out references, unless the quantum holds it. Returns 0, or
+    /// when to come back.
+    pub fn encode(&mut self, source: &impl Source, now_ns: i64) -> i64 {
+        let now = self.advance(now_ns);
+        if self.is_held(now) {
+            return self.next_ns(now);
+        }
+        self.quantum.look(now);
+        self.last_flush_ns = now;
+        self.attend_all(source);
+        self.send_groups(source, now);
+        0
+    }
+
+    /// Second half of a flush, right behind `encode`: one send for each client that has something.
+    pub fn send_all(&mut self, now_ns: i64) -> Flushed {
+        let now = self.advance(now_ns);
+        let mut flushed = Flushed::default();
+        let dirty = core::mem::take(&mut self.dirty);
+        for id in &dirty {
+            if let Some(index) = self.index_of(*id) {
+                self.send_to(index, now, &mut flushed);
+            }
+        }
+        self.dirty = dirty;
+        self.dirty.clear();
+        self.check_blocked(now, &mut flushed);
+        self.finish(now, &mut flushed);
+        flushed
+    }
+
+    fn finish(&mut self, now: i64, flushed: &mut Flushed) {
         self.clear_arena_if_unused();
         flushed.updates = core::mem::take(&mut self.updates);
         flushed.frames = self.arena.frames - self.frames_before;
         self.frames_before = self.arena.frames;
         flushed.next_ns = self.next_ns(now);
-        flushed
     }
 
     fn is_held(&self, now_ns: i64) -> bool {

@@ -218,6 +218,16 @@ impl Hub {
         self.fanout.sync(&self.latest, client, now_ns)
     }
 
+    /// First half of a flush: 0 = encoded, go on with `send`; else when to come back.
+    pub fn encode(&mut self, now_ns: i64) -> i64 {
+        self.fanout.encode(&self.latest, now_ns)
+    }
+
+    /// Second half of a flush.
+    pub fn send(&mut self, now_ns: i64) -> Flushed {
+        self.fanout.send_all(now_ns)
+    }
+
     pub fn flush(&mut self, now_ns: i64, only: Option<ClientId>) -> Flushed {
         self.fanout.flush(&self.latest, now_ns, only)
     }
