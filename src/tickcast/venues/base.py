@@ -147,8 +147,8 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     streams_max: int = 1024
     """Streams of one connection; more symbols take further connections."""
     depth_limit: int = 100
-    """Levels a side of a depth snapshot: 100 weigh 5 of the 6,000 a minute that the real exchange grants, 1000 weigh 50;
-    more are wanted where the book itself gives the best bid and offer, or its levels are published."""
+    """Levels a side of a depth snapshot; the real exchange weighs 100 as 5 of 6,000 a minute, 1000 as 50. More are
+    wanted where the book itself gives the best bid and offer, or its levels are published."""
     snapshot_interval_ms: int = 20
     """Least time between two depth snapshot requests; the real exchange's request weight wants 50 at 100 levels."""
     # XSIM

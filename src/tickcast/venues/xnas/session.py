@@ -241,6 +241,9 @@ class XnasSession:
         decoded = self._decoder.decode(block, self._next, ts_recv)
         self._next += count
         step.unpriced += decoded.unpriced
+        if decoded.unpriced and self._doubt is None and self._date is None:
+            # a whole session knows every order: the venue or our books are wrong, and it has to be seen
+            step.bury(f"{decoded.unpriced} messages of orders that were never added", b"")
         for _, reason, raw in decoded.dead:
             step.bury(reason, raw)
         step.dead_count += decoded.dead_count - len(decoded.dead)
