@@ -95,7 +95,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let quote_flags =
         prop_oneof![8 => Just(0), 1 => Just(flag::SNAPSHOT), 1 => Just(flag::INVALID_BOOK)];
-    let ago = prop_oneof![3 => 0..SECOND / 2, 2 => 0..3 * SECOND, 1 => 0..30 * SECOND];
+    let ago = prop_oneof![
+        2 => Just(0),3 => 0..SECOND / 2, 2 => 0..3 * SECOND, 1 => 0..30 * SECOND];
     let step = prop_oneof![
         6 => (leg.clone(), side(), side(), quote_flags)
             .prop_map(|(leg, bid, ask, flags)| Step::Quote { leg, bid, ask, flags }),
