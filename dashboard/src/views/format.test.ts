@@ -20,8 +20,8 @@ test("a percentage has two digits and no negative zero", () => {
 });
 
 test("quantities are grouped, long decimals cut where the whole part is long", () => {
-  const texts = ["1250000", "0.00012345", "1234567.891", "12.34567", null];
-  expect(texts.map(formatQuantity)).toEqual(["1,250,000", "0.00012345", "1,234,568", "12.346", "–"]);
+  const texts = ["1250000", "0.00012345", "1234567.891", "12.34567", "50.00000000", "0.500", "100", null];
+  expect(texts.map(formatQuantity)).toEqual(["1,250,000", "0.00012345", "1,234,568", "12.346", "50", "0.5", "100", "–"]);
 });
 
 test("milliseconds keep about three digits", () => {

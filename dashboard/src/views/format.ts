@@ -38,7 +38,7 @@ export function formatQuantity(text: string | null | undefined): string {
   if (!text) return UNKNOWN;
   const whole = text.replace(/^[+-]/, "").split(".")[0] ?? "";
   const rounded = whole === "0" || whole === "" ? text : roundDecimal(text, Math.max(0, 5 - whole.length));
-  return groupDecimal(rounded);
+  return groupDecimal(rounded.includes(".") ? rounded.replace(/\.?0+$/, "") : rounded);
 }
 
 /** A figure of our own making (a rate, a count); never a price. */
