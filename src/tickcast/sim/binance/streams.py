@@ -41,7 +41,7 @@ class StreamClient(picows.WSListener):
         self.pending: list[bytes] = []
         self._window_ns = 0
         self._window_count = 0
-        self._closing = False
+        self.closing = False
 
     def on_ws_connected(self, transport: Any) -> None:
         """Join; too many connections or streams end it."""
@@ -60,7 +60,7 @@ class StreamClient(picows.WSListener):
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
             return
-        if self._closing:
+        if self.closing:
             return
         now = self._server.now_ns()
         if now - self._window_ns >= _SECOND_NS:
@@ -76,7 +76,7 @@ class StreamClient(picows.WSListener):
 
     def close(self, code: int, reason: str) -> None:
         """Close with a code."""
-        self._closing = True
+        self.closing = True
         if self.transport is not None:
             self.transport.send_close(picows.WSCloseCode(code), reason.encode())
             self.transport.disconnect()
@@ -239,6 +239,8 @@ class StreamServer:
             return
         raw = combined = b""
         for client in members:
+            if client.closing:
+                continue
             if client.combined:
                 combined = combined or text_frame(verbatim or _combine(stream, payload))
             else:
@@ -257,12 +259,13 @@ class StreamServer:
         """Write what is queued for one client; close it if it is too slow."""
         data = b"".join(client.pending)
         client.pending.clear()
-        if client.transport is None or client.transport.is_disconnected:
+        if client.transport is None or client.closing:
             return
         transport = client.transport.underlying_transport
         transport.write(data)
         if transport.get_write_buffer_size() > self.config.unsent_bytes_max:
             self.counters["slow"] += 1
+            client.closing = True
             log.warning("client too slow; closed", venue=self.venue)
             transport.abort()
 
