@@ -3,11 +3,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from click.testing import CliRunner
 
+from tickcast.cli import watch
 from tickcast.testing.gateway import running_gateway
 
 
@@ -35,9 +38,9 @@ def url() -> Iterator[str]:
     thread.join()
 
 
-def tickcast(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def tickcast(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tickcast", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=folder)
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_get_shows_the_price_or_the_answer_unchanged(url: str) -> None:
@@ -49,11 +52,19 @@ def test_get_shows_the_price_or_the_answer_unchanged(url: str) -> None:
     assert json.loads(answer.stdout)["symbol"] == "XNAS:AAPL"
 
 
-def test_get_finds_the_instance_through_its_folder(url: str, tmp_path: Path) -> None:
-    (tmp_path / ".tickcast").mkdir()
-    (tmp_path / ".tickcast" / "instance.json").write_text(json.dumps({"http": url}))
-    assert "185.40" in tickcast("get", "AAPL", folder=tmp_path).stdout
-    assert "185.40" in tickcast("get", "AAPL", "--data", str(tmp_path / ".tickcast")).stdout
+def test_without_an_address_the_instance_of_the_data_folder_is_asked(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def gateway_address(data: object) -> str:
+        asked.append(str(data))
+        return url
+
+    monkeypatch.setattr(watch, "gateway_address", gateway_address)
+    done = CliRunner().invoke(watch.get, ["AAPL", "--data", str(tmp_path)])
+    assert "185.40" in done.output
+    assert asked == [str(tmp_path)]
 
 
 def test_watch_prints_json_lines(url: str) -> None:
@@ -78,7 +89,7 @@ def test_watch_draws_a_table(url: str) -> None:
         (("get", "NOPE"), 1, "no symbol NOPE"),
         (("get", "AAPL", "--url", "ftp://x"), 2, "--url: expected an address"),
         (("get", "AAPL", "--url", "http://127.0.0.1:9"), 1, "expected a gateway at"),
-        (("get", "AAPL", "--data", "/nonexistent"), 1, "expected a running instance"),
+        (("get", "AAPL", "--data", "/nonexistent"), 1, "/nonexistent"),
         (("watch",), 2, "SYMBOLS"),
     ],
 )
@@ -89,3 +100,12 @@ def test_what_goes_wrong_is_said(url: str, arguments: tuple[str, ...], status: i
     assert done.returncode == status
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "shown"),
+    [("185.40000000", 2, "185.40"), ("0.00012300", 2, "0.000123"), ("100", 0, "100"), ("100", 2, "100.00"),
+     ("1E+3", 0, "1000"), ("0.50000", 0, "0.5"), ("1200.00", 0, "1200")],
+)  # fmt: skip
+def test_the_table_leaves_out_filling_zeros(text: str, least: int, shown: str) -> None:
+    assert watch._number(Decimal(text), least=least) == shown

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from decimal import Decimal
-from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import urlopen
@@ -18,34 +16,31 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from tickcast.cli.instance import data_option, gateway_address
 from tickcast.client import Tick, stream
 from tickcast.client.tick import timestamp_ns
-from tickcast.model.errors import StateError, TickcastError, UsageError
+from tickcast.model.errors import TickcastError, UsageError
+from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import now_ns
 
 REFRESH_PER_SECOND = 8
 TIMEOUT_S = 10
 _STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
 _address = click.option("--url", help="Address of the gateway, such as http://127.0.0.1:8000.")
-_data = click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Data folder of the instance (else $TICKCAST_DATA, else ./.tickcast).",
-)
 
 
 @click.command()
 @click.argument("symbols", nargs=-1, required=True)
 @_address
-@_data
+@data_option
 @click.option("--rate", type=float, default=5, show_default=True, help="Most updates a second of each symbol.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each update.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many updates.")
 def watch(
-    *, symbols: tuple[str, ...], url: str | None, data: Path | None, rate: float, as_json: bool, count: int | None
+    *, symbols: tuple[str, ...], url: str | None, data: DataDir, rate: float, as_json: bool, count: int | None
 ) -> None:
     """Show live prices of SYMBOLS: AAPL over all venues, XNAS:AAPL at one."""
-    parts = urlsplit(gateway_address(url, data))
+    parts = urlsplit(_gateway(url, data))
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     address = urlunsplit(parts._replace(scheme=scheme, path=parts.path.rstrip("/").removesuffix("/stream") + "/stream"))
     ticks = stream(address, *symbols, rate=rate)
@@ -58,11 +53,11 @@ def watch(
 @click.command()
 @click.argument("symbol")
 @_address
-@_data
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="The gateway's answer, unchanged.")
-def get(*, symbol: str, url: str | None, data: Path | None, as_json: bool) -> None:
+def get(*, symbol: str, url: str | None, data: DataDir, as_json: bool) -> None:
     """Show the newest price of SYMBOL once."""
-    base = gateway_address(url, data).rstrip("/")
+    base = _gateway(url, data).rstrip("/")
     numbers = "number" if as_json else "string"
     body = _fetch(f"{base}/prices/{quote(symbol, safe=':')}?numbers={numbers}")
     if as_json:
@@ -74,25 +69,13 @@ def get(*, symbol: str, url: str | None, data: Path | None, as_json: bool) -> No
     Console().print(table)
 
 
-def gateway_address(url: str | None, data: Path | None) -> str:
-    """Return the gateway's address: ``url``, else that of the instance in the data folder.
-
-    Raises:
-        UsageError: ``url`` is no address of a gateway.
-        StateError: no instance runs in the data folder.
-    """
-    if url is not None:
-        if urlsplit(url).scheme not in {"http", "https", "ws", "wss"} or not urlsplit(url).netloc:
-            raise UsageError(f"--url: expected an address such as http://127.0.0.1:8000, found {url!r}")
-        return url
-    folder = data or Path(os.environ.get("TICKCAST_DATA") or ".tickcast")
-    try:
-        return str(msgspec.json.decode((folder / "instance.json").read_bytes())["http"])
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        raise StateError(
-            f"expected a running instance in {folder}, found none; start one (tickcast up, tickcast demo), "
-            "name its folder with --data, or name a gateway with --url"
-        ) from None
+def _gateway(url: str | None, data: DataDir) -> str:
+    """Return the gateway's address: ``url``, else that of the instance in the data folder."""
+    if url is None:
+        return gateway_address(data)
+    if urlsplit(url).scheme not in {"http", "https", "ws", "wss"} or not urlsplit(url).netloc:
+        raise UsageError(f"--url: expected an address such as http://127.0.0.1:8000, found {url!r}")
+    return url
 
 
 def _fetch(address: str) -> bytes:
@@ -147,7 +130,7 @@ def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("symbol", no_wrap=True)
     for heading in ("price", "change", "%", "bid", "ask", "size", "volume", "age", "merged"):
-        table.add_column(heading, justify="right", no_wrap=heading in {"price", "bid", "ask"})
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     now = now_ns()
     for symbol in dict.fromkeys(symbols):
@@ -159,11 +142,11 @@ def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, 
         style = _STYLES.get(tick.state, "yellow")
         table.add_row(
             symbol,
-            _number(tick.price),
-            f"[{colour}]{_number(tick.change)}[/]" if colour else _number(tick.change),
-            _number(tick.change_pct),
-            _number(tick.bid),
-            _number(tick.ask),
+            _number(tick.price, least=2),
+            f"[{colour}]{_number(tick.change, least=2)}[/]" if colour else _number(tick.change, least=2),
+            _number(tick.change_pct and round(tick.change_pct, 2), least=2),
+            _number(tick.bid, least=2),
+            _number(tick.ask, least=2),
             _number(tick.size),
             _number(tick.volume),
             _age(tick, now),
@@ -173,12 +156,17 @@ def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, 
     return table
 
 
-def _number(value: Decimal | None) -> str:
-    return "-" if value is None else f"{value:f}"
+def _number(value: Decimal | None, *, least: int = 0) -> str:
+    """Digits for eyes: without the zeros that a venue fills up with, but at least so many decimals."""
+    if value is None:
+        return "-"
+    whole, _, fraction = f"{value:f}".partition(".")
+    fraction = fraction.rstrip("0").ljust(least, "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def _age(tick: Tick, now: int) -> str:
     if tick.timestamp is None:
         return "-"
     age_s = max(0.0, (now - timestamp_ns(tick.timestamp)) / 1e9)
-    return f"{age_s:.1f} s" if age_s < 60 else f"{age_s / 60:.0f} min" if age_s < 3600 else f"{age_s / 3600:.0f} h"
+    return f"{age_s:.1f}s" if age_s < 60 else f"{age_s / 60:.0f}m" if age_s < 3600 else f"{age_s / 3600:.0f}h"
