@@ -41,6 +41,8 @@ mod wheel;
 mod model_tests;
 #[cfg(test)]
 mod peer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

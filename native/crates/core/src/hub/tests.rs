@@ -1,0 +1,147 @@
+//! Single facts about the hub that need its inside.
+
+use super::peer::{FIELDS, Peer, World};
+use super::*;
+use crate::latest::{Cause, Change, field};
+
+fn world() -> World {
+    World {
+        values: vec![[0; FIELDS.len()]; 2],
+    }
+}
+
+fn wish(rate: u8, fields: u32) -> Wish {
+    Wish {
+        channel: CHANNEL_PRICE,
+        topic: 0,
+        rate,
+        fields,
+        mode: MODE_MERGE,
+    }
+}
+
+fn quote() -> Change {
+    Change {
+        topic: 0,
+        fields: field::BID,
+        cause: Cause::Quote,
+    }
+}
+
+/// Idle connections are many: what each costs is written down in `docs/concepts/hub.md`.
+#[test]
+fn a_client_and_a_subscription_are_small() {
+    assert!(size_of::<Client>() <= 144, "{}", size_of::<Client>());
+    assert!(size_of::<Sub>() <= 56, "{}", size_of::<Sub>());
+    assert!(size_of::<Group>() <= 56, "{}", size_of::<Group>());
+    assert!(
+        size_of::<TopicState>() <= 216,
+        "{}",
+        size_of::<TopicState>()
+    );
+}
+
+#[test]
+fn clients_of_one_field_set_share_one_frame() {
+    let (world, peers) = (world(), [Peer::new(), Peer::new(), Peer::new()]);
+    let mut fanout = Fanout::new(Settings::default());
+    for (peer, fields) in peers.iter().zip([0, 0, field::BID]) {
+        let client = fanout.open(peer.fd());
+        fanout.subscribe(client, wish(20, fields));
+    }
+    let flushed = fanout.flush(&world, 1_000_000_000, None);
+    assert_eq!(
+        (flushed.frames, flushed.writes, flushed.updates),
+        (2, 3, 0),
+        "two snapshots for three clients"
+    );
+    fanout.change(&world, quote(), None, 1_000_000_001);
+    let flushed = fanout.flush(&world, 1_000_000_001, None);
+    assert_eq!((flushed.frames, flushed.writes, flushed.updates), (2, 3, 3));
+}
+
+#[test]
+fn nothing_is_due_where_no_asked_field_changed() {
+    let (world, peer) = (world(), Peer::new());
+    let mut fanout = Fanout::new(Settings::default());
+    let client = fanout.open(peer.fd());
+    fanout.subscribe(client, wish(20, field::PRICE));
+    fanout.flush(&world, 1_000_000_000, None);
+    fanout.change(&world, quote(), None, 1_000_000_001);
+    let flushed = fanout.flush(&world, 1_000_000_001, None);
+    assert_eq!((flushed.writes, flushed.next_ns), (0, 0));
+    let counters = fanout.sync(&world, client, 1_000_000_002);
+    assert_eq!(
+        (
+            counters[0].published,
+            counters[0].delivered,
+            counters[0].merged
+        ),
+        (1, 1, 0),
+        "a barrier brings it"
+    );
+}
+
+#[test]
+fn a_reply_before_a_flush_of_one_client_leaves_the_others_alone() {
+    let (world, mut first, mut second) = (world(), Peer::new(), Peer::new());
+    let mut fanout = Fanout::new(Settings::default());
+    let ids = [fanout.open(first.fd()), fanout.open(second.fd())];
+    for id in ids {
+        fanout.subscribe(id, wish(0, 0));
+        fanout.reply(id, b"ack");
+    }
+    fanout.flush(&world, 1, Some(ids[0]));
+    let got: Vec<String> = first.read().into_iter().map(|message| message.1).collect();
+    assert_eq!(got[0], "ack");
+    assert!(got[1].starts_with("snapshot") && got.len() == 2);
+    assert!(second.read().is_empty());
+    assert_eq!(fanout.flush(&world, 1, None).writes, 1);
+    assert_eq!(second.read().len(), 2);
+}
+
+#[test]
+fn a_closed_client_is_nowhere() {
+    let (world, peer) = (world(), Peer::new());
+    let mut fanout = Fanout::new(Settings::default());
+    let gone = fanout.open(peer.fd());
+    fanout.subscribe(gone, wish(0, field::BID));
+    fanout.change(&world, quote(), None, 1);
+    fanout.reply(gone, b"unread");
+    fanout.close(gone);
+    let next = fanout.open(peer.fd());
+    assert_ne!(gone, next);
+    assert!(!fanout.unsubscribe(gone, CHANNEL_PRICE, 0));
+    fanout.reply(gone, b"unread");
+    let flushed = fanout.flush(&world, 2, None);
+    assert_eq!(
+        (flushed.bytes, flushed.next_ns, fanout.memory().field_sets),
+        (0, 0, 1)
+    );
+}
+
+#[test]
+fn limits_of_a_blocked_client() {
+    let world = world();
+    let settings = Settings {
+        unsent_max: 100,
+        undrained_max_ns: 1_000_000_000,
+        ..Settings::default()
+    };
+    let mut fanout = Fanout::new(settings);
+    let [big, late] = [fanout.open(-1), fanout.open(-1)];
+    fanout.reply(big, &[b'x'; 200]);
+    fanout.reply(late, b"x");
+    let first = fanout.flush(&world, 1, None);
+    assert_eq!((first.unsent.len(), first.slow), (2, vec![big]));
+    let second = fanout.flush(&world, 200_000_001, None);
+    assert!(
+        second.slow.is_empty() && second.next_ns > 200_000_001,
+        "the other is looked at again"
+    );
+    assert_eq!(fanout.flush(&world, 1_200_000_001, None).slow, [late]);
+    assert!(
+        fanout.flush(&world, 2_200_000_001, None).slow.is_empty(),
+        "each is named once"
+    );
+}
