@@ -75,6 +75,7 @@ class Core:
             unsent_max=config.fanout.unsent_max,
             undrained_max_ns=int(config.fanout.undrained_max_s * 1e9),
             field_sets_max=config.fanout.field_sets_max,
+            trade_memory=config.latest.trade_memory,
             exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
         )
         self._registry = InstrumentRegistry()
