@@ -8,11 +8,16 @@ help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "tickcast needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>/dev/null || echo none)." \
+		"Get it from https://www.python.org or your package manager, then: make PYTHON=python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(CORE_SOURCES)
+	@command -v cargo >/dev/null || { echo "The core needs Rust 1.88 or newer, found no cargo. Get it from https://rustup.rs" \
+		"(curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh), then open a new shell." >&2; exit 1; }
 	$(BIN)/maturin develop --release --quiet
 	touch $@
 
@@ -36,6 +41,9 @@ page: $(PAGE)/index.html ## build the page into the package
 
 setup: $(VENV)/.built page ## install what is needed into .venv, build the core and the page
 
+run: setup ## simulated exchanges, the whole pipeline and the page, on port 8000
+	$(BIN)/tickcast demo
+
 lint: setup ## every static check
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
@@ -50,6 +58,12 @@ test: setup ## everything that needs no network
 	$(NPM) test --silent
 	$(BIN)/pytest
 
+faults: setup ## processes killed, stopped and starved; clients that are rude: with the whole instance running
+	$(BIN)/pytest tests/faults tests/gateway
+
+bench: setup ## every figure of the README, beside its peer or limit; some minutes
+	$(BIN)/python bench/run.py
+
 wheel: setup ## the wheel, with core and page inside, in dist/
 	rm -rf dist && $(BIN)/maturin build --release --quiet --out dist
 
@@ -58,6 +72,6 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	grep -v '^tickcast' requirements-dev.lock > build/requirements.lock
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build/requirements.lock
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
-	cd build && env PATH=$(CURDIR)/build/wheel/bin:/usr/bin:/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
+	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page lint test wheel wheel-check
+.PHONY: help setup page run lint test faults bench wheel wheel-check

@@ -38,7 +38,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]
         yield started
 
 
-def count_itch(data: bytes) -> dict[str, Any]:
+def count_itch(data: bytes) -> dict[str, Any]:  # noqa: C901, PLR0912  the message types of the format
     """Orders, trades and the best prices of a file with one stock."""
     orders: dict[int, tuple[bool, int, int]] = {}
     volume = trades = messages = 0
