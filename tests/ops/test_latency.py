@@ -104,5 +104,6 @@ def test_metrics_follow_the_book() -> None:
 
 def test_the_default_hops_in_the_order_of_the_way() -> None:
     assert list(LatencyConfig().budgets()) == [
-        "exchange_to_socket", "decode_normalise", "bus_write", "bus_read", "fanout_write", "end_to_end",
+        "exchange_to_socket", "decode_normalise", "bus_write", "bus_read", "fanout_encode", "fanout_write",
+        "end_to_end",
     ]  # fmt: skip

@@ -125,7 +125,8 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rest_url: str | None = None
     """REST address without a path, such as ``https://api.binance.com`` (BINANCE, XSIM)."""
     calendar: str = "24/7"
-    """Session calendar of the instruments: ``24/7`` (UTC days) or one of exchange_calendars', such as ``XNYS``."""
+    """Session calendar of the instruments: ``24/7`` (UTC days) or one of exchange_calendars', such as ``XNYS``.
+    For a replay ``NAME@2020-01-30``: the sessions around that day, which roll by event time only."""
     symbols: tuple[str, ...] = ()
     """Only these, in the house symbology (``AAPL``, ``BTC-USDT``); empty = all."""
     depth: int = 0
