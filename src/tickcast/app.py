@@ -39,8 +39,8 @@ from tickcast.ops.latency import LatencyBook
 from tickcast.ops.process import ProcessSpec
 from tickcast.runtime.clock import now_ns
 
-_REPLAY_NS: Final = 3_600_000_000_000
-"""An event an hour older than its arrival is a replay or a backfill: it says nothing about latency."""
+_SESSION_NS: Final = 1_000_000
+"""Feed sessions are numbered by the ms of their begin: an older event is a replay and says nothing about latency."""
 _NO_LATENCY: Final = int(Flag.SNAPSHOT | Flag.HISTORY | Flag.BACKFILLED | Flag.CLOCK_SKEW)
 
 
@@ -141,7 +141,7 @@ class Core:
             live = records[
                 (records["kind"] == Kind.TRADE)
                 & ((records["flags"] & _NO_LATENCY) == 0)
-                & (records["ts_recv"] - records["ts_event"] < _REPLAY_NS)
+                & (records["ts_event"] >= batch.session * _SESSION_NS)
             ]
             if len(live) and batch.feed not in self._polled:
                 measure("exchange_to_socket", np.maximum(live["ts_recv"] - live["ts_event"], 0))
