@@ -26,6 +26,7 @@ from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.gateway.stage import GatewayStage
 from tickcast.latest.board import FeedBoard
+from tickcast.latest.calendar import session_starts
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.stage import LatestStage
 from tickcast.model.batch import TickBatch
@@ -63,6 +64,11 @@ class Core:
     """Everything of the core process, in flow order."""
 
     def __init__(self, config: Config, data: DataDir) -> None:
+        for name, feed in config.feeds.items():
+            try:
+                session_starts(feed.calendar, now_ns())
+            except UsageError as wrong:
+                raise UsageError(f"feeds.{name}.calendar: {wrong}") from wrong
         self._latency = LatencyBook(config.latency.budgets(), window_s=config.latency.window_s)
         self.bus = MemoryBus(config.bus, clock=now_ns)
         self._bus_server = BusServer(self.bus, data.socket("bus"))

@@ -78,7 +78,7 @@ def count_itch(data: bytes) -> dict[str, Any]:  # noqa: C901, PLR0912  the messa
     assert last is not None
     found: dict[str, Any] = {"messages": messages, "trades": trades, "volume": volume, "last": last}
     for buy, best in ((True, max), (False, min)):
-        prices = defaultdict(int)
+        prices: dict[int, int] = defaultdict(int)
         for is_buy, shares, price in orders.values():
             if is_buy == buy:
                 prices[price] += shares

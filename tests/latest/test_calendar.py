@@ -26,6 +26,12 @@ def test_market_days_leave_out_weekends_and_holidays_and_follow_summer_time() ->
     assert list(starts) == sorted(starts)
 
 
+def test_a_replay_has_the_sessions_of_its_day() -> None:
+    assert ns("2020-01-30T14:30:00") in session_starts("XNYS@2020-01-30", ns("2026-03-09T12:00:00"))
+    with pytest.raises(UsageError, match="found '30.1.2020'"):
+        session_starts("24/7@30.1.2020", 0)
+
+
 def test_an_unknown_calendar_is_the_users_error() -> None:
     with pytest.raises(UsageError, match="found 'MOON'"):
         session_starts("MOON", ns("2026-03-29T14:30:00"))

@@ -28,15 +28,27 @@ def _market_opens(name: str, first_day: str, last_day: str) -> tuple[int, ...]:
     return tuple(int(open_ns) for open_ns in calendar.opens.astype("datetime64[ns, UTC]").astype("int64"))
 
 
-def session_starts(name: str, around_ns: int) -> tuple[int, ...]:
-    """Starts of the sessions from ten days before ``around_ns`` to ten days after, ns since 1970 UTC, ascending.
+def session_starts(name: str, now_ns: int) -> tuple[int, ...]:
+    """Starts of the sessions from ten days before now to ten days after, ns since 1970 UTC, ascending.
+
+    ``NAME@YYYY-MM-DD`` is the calendar around that day instead, for replays.
 
     Raises:
-        UsageError: there is no such calendar.
+        UsageError: there is no such calendar or day.
     """
+    name, at, date = name.partition("@")
+    around_ns = _day_ns(date) if at else now_ns
     if name == UTC_DAYS:
         today = around_ns // _DAY_NS
         return tuple(day * _DAY_NS for day in range(today - _DAYS, today + _DAYS + 1))
     around = datetime.fromtimestamp(around_ns / 1e9, UTC)
     first, last = around - timedelta(days=_DAYS), around + timedelta(days=_DAYS)
     return _market_opens(name, first.date().isoformat(), last.date().isoformat())
+
+
+def _day_ns(date: str) -> int:
+    try:
+        day = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as wrong:
+        raise UsageError(f"expected a day such as 2020-01-30 behind the @ of a calendar, found {date!r}") from wrong
+    return int(day.timestamp()) * 1_000_000_000

@@ -11,6 +11,7 @@ from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.batch import TickBatch
+from tickcast.model.errors import TickcastError
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import Definition
 from tickcast.model.record import record_bytes
@@ -102,8 +103,8 @@ class LatestStage:
         for delivery in deliveries:
             try:
                 self.apply(delivery.batch)
-            except ValueError as wrong:
-                log.exception("batch rejected", feed=delivery.batch.feed, error=str(wrong))
+            except (ValueError, TickcastError) as wrong:
+                log.error("batch rejected", feed=delivery.batch.feed, error=str(wrong))
                 delivery.reject(str(wrong))
             else:
                 delivery.ack()
@@ -136,14 +137,12 @@ class LatestStage:
         self._state.define(news, now)
 
     def _learn_calendar(self, name: str, now: int) -> None:
-        """``NAME@YYYY-MM-DD`` is the calendar around a day of the past, for replays: it rolls by event time only."""
+        """A calendar around a fixed day, for replays, rolls by event time only."""
         day = now // 86_400_000_000_000
         if self._calendars.get(name) == day:
             return
         self._calendars[name] = day
-        calendar, at, date = name.partition("@")
-        around = _day_ns(date) if at else now
-        self._state.set_calendar(name, session_starts(calendar, around), not at)
+        self._state.set_calendar(name, session_starts(name, now), "@" not in name)
 
     async def _watch_the_clock(self) -> None:
         while True:
@@ -163,9 +162,3 @@ class LatestStage:
             changed = True
         if changed:
             self._applied(TickBatch("", 0))
-
-
-def _day_ns(date: str) -> int:
-    from datetime import UTC, datetime  # noqa: PLC0415  only for replays
-
-    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 1_000_000_000

@@ -1,0 +1,54 @@
+"""The files of the demo load, name the same ports, and keep them."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tickcast import config
+from tickcast.cli.demo import DemoOptions, free_ports, write
+from tickcast.model.errors import UsageError
+from tickcast.sim import config as sim_config
+
+
+def test_both_files_load_and_agree_on_the_addresses(tmp_path: Path) -> None:
+    files = write(DemoOptions(folder=tmp_path / 'odd "name"', port=0, rate=1234, symbols=50, seed=7))
+    instance, sim = config.load(files.instance), sim_config.load(files.sim)
+    assert (sim.rate, sim.symbols, sim.seed) == (1234.0, 50, 7)
+    xnas, binance, xsim = sim.venues["XNAS"], sim.venues["BINANCE"], sim.venues["XSIM"]
+    assert isinstance(binance, sim_config.BinanceConfig)
+    assert instance.feeds["xnas"].address == xnas.address
+    assert instance.feeds["binance"].url == f"ws://{binance.address}"
+    assert instance.feeds["binance"].rest_url == f"http://{binance.rest_address}"
+    assert instance.feeds["xsim"].rest_url == f"http://{xsim.address}"
+    assert instance.securities["AAPL"] == ("XNAS:AAPL", "XSIM:AAPL", "BINANCE:AAPL-USD")
+    assert sim.previous_close == instance.feeds["xnas"].previous_close
+
+
+def test_a_recording_brings_its_day_and_its_streams(tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    (captures / "itch").mkdir(parents=True)
+    (captures / "itch" / "any_20200130.itch50.gz").write_bytes(gzip.compress(b""))
+    files = write(DemoOptions(folder=tmp_path / "demo", recorded=captures, speed=20, loop=False))
+    instance, sim = config.load(files.instance), sim_config.load(files.sim)
+    assert (sim.recorded.path, sim.recorded.speed, sim.recorded.loop) == (str(captures), 20.0, False)
+    assert "XSIM" not in sim.venues
+    assert instance.feeds["xnas"].date == "2020-01-30"
+    assert instance.feeds["xnas"].calendar == "24/7@2020-01-30"
+    assert instance.feeds["binance"].streams == ("aggTrade", "bookTicker", "depth")
+    assert instance.feeds["binance"].calendar == "24/7", "no capture, no day"
+
+
+def test_nothing_to_play_back_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--recorded: expected a folder of captures"):
+        write(DemoOptions(folder=tmp_path, recorded=tmp_path / "missing"))
+
+
+def test_an_unwritable_folder_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write the demo's files"):
+        write(DemoOptions(folder=tmp_path / "file" / "demo"))
+
+
+def test_free_ports_differ() -> None:
+    assert len(set(free_ports(20))) == 20

@@ -1,0 +1,83 @@
+"""The composition root: what an instance consists of, and which events say something about latency."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tickcast import app
+from tickcast.config import Config
+from tickcast.feeds.config import FeedConfig
+from tickcast.gateway.config import Config as GatewayConfig
+from tickcast.model.batch import Hops, TickBatch
+from tickcast.model.errors import UsageError
+from tickcast.model.instrument import Definition
+from tickcast.model.record import Flag, Kind, empty_records
+from tickcast.ops.datadir import DataDir
+from tickcast.runtime.clock import now_ns
+
+CONFIG = Config(
+    feeds={
+        "xnas": FeedConfig(venue="XNAS", address="127.0.0.1:1"),
+        "xsim": FeedConfig(venue="XSIM", rest_url="http://127.0.0.1:1"),
+    },
+    gateway=GatewayConfig(port=0),
+)
+
+
+def test_an_instance_is_a_core_and_a_process_for_each_feed(tmp_path: Path) -> None:
+    specs = app.processes(CONFIG, tmp_path / "c.toml", DataDir(tmp_path), port=9)
+    assert [(spec.name, spec.role, spec.after) for spec in specs] == [
+        ("core", "core", ()),
+        ("xnas", "feed", ("core",)),
+        ("xsim", "feed", ("core",)),
+    ]
+    assert "--port" in specs[0].argv  # type: ignore[operator]  # the argv of a spec may be a callable; not here
+    demo = app.processes(CONFIG, tmp_path / "c.toml", DataDir(tmp_path), sim=tmp_path / "sim.toml")
+    assert [spec.name for spec in demo] == ["core", "sim", "xnas", "xsim"]
+    assert demo[2].after == ("core", "sim")
+
+
+async def test_a_feed_that_is_not_in_the_config_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected one of the feeds xnas, xsim, found 'moon'"):
+        await app.run_feed("moon", CONFIG, DataDir(tmp_path), stop=asyncio.Event(), ready=lambda: None)
+
+
+def test_a_calendar_that_does_not_exist_is_the_users_error(tmp_path: Path) -> None:
+    config = Config(feeds={"xnas": FeedConfig(venue="XNAS", address="127.0.0.1:1", calendar="MOON")})
+    with pytest.raises(UsageError, match="feeds.xnas.calendar: expected a session calendar"):
+        app.Core(config, DataDir(tmp_path))
+
+
+def trade(*, feed: str, age_ns: int, session_ms: int, flags: int = 0) -> TickBatch:
+    now = now_ns()
+    records = empty_records(1)
+    records["kind"], records["instrument"], records["price"], records["size"] = Kind.TRADE, 1, 5, 1
+    records["ts_event"], records["ts_recv"] = now - age_ns, now
+    records["flags"] = Flag.LAST_OF_EVENT | flags
+    definition = Definition(
+        instrument=1, venue="XNAS", symbol="A", feed=feed, security="A", asset_class="equity", currency="USD"
+    )
+    hops = Hops(received=now, decoded=now, bus_in=now, bus_out=now)
+    return TickBatch(feed, session_ms, records, (definition,), hops=hops)
+
+
+async def test_replays_and_polled_venues_are_left_out_of_the_latency(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.create()
+    core = app.Core(CONFIG, data)
+    await core.start()
+
+    def counted() -> int:
+        rows = core._latency.snapshot()["hops"]
+        return int(next(row["count"] for row in rows if row["hop"] == "exchange_to_socket"))
+
+    minute_ago_ms = now_ns() // 1_000_000 - 60_000
+    core._latest.apply(trade(feed="xnas", age_ns=1_000_000, session_ms=minute_ago_ms))
+    assert counted() == 1
+    core._latest.apply(trade(feed="xnas", age_ns=120_000_000_000, session_ms=minute_ago_ms))
+    core._latest.apply(trade(feed="xnas", age_ns=1_000_000, session_ms=minute_ago_ms, flags=Flag.BACKFILLED))
+    core._latest.apply(trade(feed="xsim", age_ns=1_000_000, session_ms=minute_ago_ms))
+    assert counted() == 1, "older than the feed session, backfilled, polled"
+    assert core.failures() == []
+    await core.stop()
