@@ -45,7 +45,7 @@ async def test_a_feed_that_is_not_in_the_config_is_the_users_error(tmp_path: Pat
 
 def test_a_calendar_that_does_not_exist_is_the_users_error(tmp_path: Path) -> None:
     config = Config(feeds={"xnas": FeedConfig(venue="XNAS", address="127.0.0.1:1", calendar="MOON")})
-    with pytest.raises(UsageError, match="feeds.xnas.calendar: expected a session calendar"):
+    with pytest.raises(UsageError, match=r"feeds\.xnas\.calendar: expected a session calendar"):
         app.Core(config, DataDir(tmp_path))
 
 

@@ -28,7 +28,7 @@ def test_market_days_leave_out_weekends_and_holidays_and_follow_summer_time() ->
 
 def test_a_replay_has_the_sessions_of_its_day() -> None:
     assert ns("2020-01-30T14:30:00") in session_starts("XNYS@2020-01-30", ns("2026-03-09T12:00:00"))
-    with pytest.raises(UsageError, match="found '30.1.2020'"):
+    with pytest.raises(UsageError, match=r"found '30\.1\.2020'"):
         session_starts("24/7@30.1.2020", 0)
 
 

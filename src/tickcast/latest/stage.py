@@ -104,7 +104,7 @@ class LatestStage:
             try:
                 self.apply(delivery.batch)
             except (ValueError, TickcastError) as wrong:
-                log.error("batch rejected", feed=delivery.batch.feed, error=str(wrong))
+                log.warning("batch rejected", feed=delivery.batch.feed, error=str(wrong))
                 delivery.reject(str(wrong))
             else:
                 delivery.ack()
