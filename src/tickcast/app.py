@@ -70,6 +70,7 @@ class Core:
             except UsageError as wrong:
                 raise UsageError(f"feeds.{name}.calendar: {wrong}") from wrong
         self._latency = LatencyBook(config.latency.budgets(), window_s=config.latency.window_s)
+        self._latency.export()
         self.bus = MemoryBus(config.bus, clock=now_ns)
         self._bus_server = BusServer(self.bus, data.socket("bus"))
         self._hub = _native.Hub(
