@@ -55,7 +55,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     change: Decimal | None = None
     change_pct: Decimal | None = None
     crossed: bool | None = None
-    """Of a consolidated symbol: its best bid is above its best ask."""
+    """Of a consolidated symbol: its best bid is at or above its best ask."""
     legs: dict[str, int] | None = None
     """Of a consolidated symbol: how many of its venues are live, ``{"live": 2, "of": 3}``."""
     reason: str | None = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +29,29 @@ NS_PER_MS: Final = 1_000_000
 
 _quantile_ms = gauge("latency_ms", "Time that a hop took over the last minute, in ms.", ("hop", "quantile"))
 _samples = gauge("latency_samples", "Times measured of a hop over the last minute.", ("hop",))
+
+
+class HopTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One hop in ``/latency``; times in ms, null where nothing was measured in the window."""
+
+    hop: str
+    count: int
+    """Times measured in the window."""
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    budget_ms: Budget
+    """What p50, p95 and p99 may be."""
+    ok: bool
+    """Whether all three are within the budget; true where nothing was measured."""
+
+
+class LatencyReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``/latency``: the hops in the order of the way."""
+
+    hops: tuple[HopTimes, ...]
+    window_s: float
+    """The quantiles are those of about the last so many seconds."""
 
 
 def bucket(ns: int) -> int:
@@ -106,22 +130,22 @@ class LatencyBook:
 
         A hop that was not measured has nulls and is ``ok``.
         """
-        hops = []
-        for hop, budget in self._budgets.items():
-            found = self.quantiles(hop)
-            p50, p95, p99 = (round(value, 4) for value in found) if found else (None, None, None)
-            hops.append(
-                {
-                    "hop": hop,
-                    "count": self.count(hop),
-                    "p50_ms": p50,
-                    "p95_ms": p95,
-                    "p99_ms": p99,
-                    "budget_ms": list(budget),
-                    "ok": found is None or all(value <= limit for value, limit in zip(found, budget, strict=True)),
-                }
-            )
-        return {"hops": hops, "window_s": self._window_s}
+        hops = tuple(self._times(hop, budget) for hop, budget in self._budgets.items())
+        report: dict[str, Any] = msgspec.to_builtins(LatencyReport(hops=hops, window_s=self._window_s))
+        return report
+
+    def _times(self, hop: str, budget: Budget) -> HopTimes:
+        found = self.quantiles(hop)
+        p50, p95, p99 = (round(value, 4) for value in found) if found else (None, None, None)
+        return HopTimes(
+            hop=hop,
+            count=self.count(hop),
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+            budget_ms=budget,
+            ok=found is None or all(value <= limit for value, limit in zip(found, budget, strict=True)),
+        )
 
     def export(self) -> None:
         """Publish quantiles and counts as metrics, worked out at each scrape."""

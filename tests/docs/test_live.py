@@ -1,0 +1,68 @@
+"""What the reference says of a running instance, held against one."""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tickcast.ops.latency import LatencyReport
+from tickcast.testing.instance import DemoInstance, eventually
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
+    with DemoInstance(tmp_path_factory.mktemp("instance"), rate=300, symbols=10) as started:
+        started.wait_ready()
+        yield started
+
+
+def exposition(instance: DemoInstance) -> str:
+    with urllib.request.urlopen(f"{instance.url}/metrics", timeout=5) as answer:  # noqa: S310  our own loopback address
+        return str(answer.read().decode())
+
+
+def described(pattern: str) -> set[str]:
+    return set(re.findall(pattern, (REFERENCE / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_every_metric_is_described_and_every_description_is_of_a_metric(instance: DemoInstance) -> None:
+    text = exposition(instance)
+    families = {
+        f"{name}{'_total' if kind == 'counter' and not name.endswith('_total') else ''}"
+        for name, kind in re.findall(r"^# TYPE (\S+) (\w+)$", text, re.MULTILINE)
+        if not name.endswith("_created")
+    }
+    assert families == described(r"^\| `(tickcast_\w+)`")
+    sizes = set(re.findall(r'^tickcast_fanout_size\{what="(\w+)"\}', text, re.MULTILINE))
+    assert sizes == described(r"^\| `(?!tickcast_)(\w+)`")
+
+
+def test_the_latency_is_in_the_metrics(instance: DemoInstance) -> None:
+    def measured() -> bool:
+        found = re.search(r'tickcast_latency_ms\{hop="bus_read",quantile="0.5"\} (\S+)\n', exposition(instance))
+        return found is not None and float(found[1]) > 0
+
+    eventually(measured, what="a quantile of bus_read in /metrics")
+
+
+def test_the_latency_fits_its_schema(instance: DemoInstance) -> None:
+    report = msgspec.convert(instance.get("/latency"), LatencyReport)
+    assert len({hop.hop for hop in report.hops}) == len(report.hops) == 7
+
+
+def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None:
+    text = (REFERENCE / "data-folder.md").read_text(encoding="utf-8")
+    for name in ("lock", "instance.json", "control.sock", "bus.sock", "epoch"):
+        assert f"| `{name}` |" in text
+    # a test's folder may be so deep that its sockets lie elsewhere
+    found = {path.name for path in instance.data.iterdir()} - {"control.sock", "bus.sock"}
+    assert found == {"lock", "instance.json", "epoch", "logs", "demo"}
+    names = {"supervisor", "core", "sim", "xnas", "binance", "xsim"}
+    assert {"supervisor", "xnas"} <= {path.stem for path in (instance.data / "logs").glob("*.log")} <= names
