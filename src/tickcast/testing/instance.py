@@ -10,16 +10,17 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from tickcast.cli.demo import free_ports
+from tickcast.cli.demo import DemoFiles, DemoOptions, free_ports, write
 from tickcast.runtime.clock import monotonic_ns, pause
 
 DEADLINE_S: Final = 30.0
@@ -92,6 +93,12 @@ class DemoInstance:
         with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310  our own loopback address
             return json.load(answer)
 
+    def metric(self, name: str) -> float:
+        """Value of a sample of ``/metrics``, labels and all; 0 if it is not there yet."""
+        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as answer:  # noqa: S310  our own loopback address
+            found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
     def wait_ready(self) -> None:
         """Wait until every feed is live and prices are served."""
 
@@ -143,3 +150,46 @@ class DemoInstance:
         with urllib.request.urlopen(f"{self.sim_admin()}/truth/{venue}", timeout=5) as answer:  # noqa: S310  loopback
             found: dict[str, Any] = json.load(answer)
         return found
+
+
+class ConfiguredInstance(DemoInstance):
+    """``tickcast sim`` and ``tickcast up`` as a user starts them, with settings of the test's own.
+
+    ``tables`` is TOML by table, such as ``{"gateway": "frame_max = 1000"}``.
+    """
+
+    def __init__(
+        self, folder: Path, tables: Mapping[str, str] | None = None, *, rate: float = 500, symbols: int = 20
+    ) -> None:
+        super().__init__(folder, rate=rate, symbols=symbols)
+        self._tables = dict(tables or {})
+        self._market = DemoOptions(folder=self.data / "demo", port=self.port, rate=rate, symbols=symbols)
+        self._exchanges: subprocess.Popen[bytes] | None = None
+
+    def configure(self) -> DemoFiles:
+        """Write ``sim.toml`` and ``tickcast.toml``."""
+        files = write(self._market)
+        text = files.instance.read_text()
+        for table, settings in self._tables.items():
+            head = f"[{table}]\n"
+            text = text.replace(head, f"{head}{settings}\n") if head in text else f"{text}\n{head}{settings}\n"
+        files.instance.write_text(text)
+        return files
+
+    def __enter__(self) -> Self:
+        """Start both."""
+        files = self.configure()
+        self._exchanges = self._spawn("sim", "--config", str(files.sim))
+        self.process = self._spawn("up", "--config", str(files.instance), "--data", str(self.data))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop both."""
+        super().__exit__()
+        if self._exchanges is not None:
+            self._exchanges.terminate()
+            self._exchanges.wait(15)
+
+    def _spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "output.txt").open("ab") as output:
+            return subprocess.Popen((sys.executable, "-m", "tickcast", *arguments), stdout=output, stderr=output)  # noqa: S603
