@@ -121,6 +121,20 @@ async def test_framing_faults_close_with_their_code(sent: bytes, code: int) -> N
         await gone(gateway)
 
 
+@pytest.mark.parametrize(
+    ("end", "code"), [(frame(b"{}", mask=None), 1002), (frame((1000).to_bytes(2, "big"), opcode=8), 1000)]
+)
+async def test_requests_in_front_of_the_end_are_answered_before_it(end: bytes, code: int) -> None:
+    async with watched() as (gateway, _witness):
+        async with await RudeClient.connect(gateway.url) as client:
+            client.send(frame(b'{"action":"ping","id":1}') + frame(b'{"action":"sync","id":2}') + end)
+            assert json.loads((await client.frame()).payload)["id"] == 1
+            assert json.loads((await client.frame()).payload)["id"] == 2
+            received = await client.frame()
+            assert (received.opcode, received.code) == (8, code)
+        await gone(gateway)
+
+
 async def test_random_bytes_in_place_of_frames_do_no_harm() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201  shown when the test fails

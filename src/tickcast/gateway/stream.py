@@ -94,6 +94,8 @@ class StreamProtocol(asyncio.Protocol):
             if self.closing:
                 self.abort()
             else:
+                # Requests in front of the broken frame were served; their replies go out before the close.
+                self._clients.flush(self.client, self.heard_ns)
                 self.close(code, reason)
             return []
 
@@ -144,6 +146,8 @@ class StreamProtocol(asyncio.Protocol):
     def _closed_by_peer(self, payload: bytes) -> None:
         if self._transport is None:
             return
+        if not self.closing:
+            self._clients.flush(self.client, self.heard_ns)
         if not self.closing:
             self._forget()
             self._send_close(payload[:2])
