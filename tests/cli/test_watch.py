@@ -1,4 +1,5 @@
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from threading import Event, Thread
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from tickcast.cli import watch
+from tickcast.client import Tick
 from tickcast.testing.gateway import running_gateway
 
 
@@ -109,3 +112,21 @@ def test_what_goes_wrong_is_said(url: str, arguments: tuple[str, ...], status: i
 )  # fmt: skip
 def test_the_table_leaves_out_filling_zeros(text: str, least: int, shown: str) -> None:
     assert watch._number(Decimal(text), least=least) == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "without"), [(80, {"change", "size", "volume"}), (95, {"size", "volume"}), (120, set())]
+)
+def test_a_narrow_table_leaves_columns_out_and_cuts_none_short(width: int, without: set[str]) -> None:
+    value = Decimal("65640.22")
+    tick = Tick(
+        symbol="BTC-USDT", state="live", change=Decimal("-1043.60"), change_pct=Decimal("-1.56"),
+        price=value, bid=value, ask=value, size=value, volume=value,
+    )  # fmt: skip
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(watch._table(("BTC-USDT",), {"BTC-USDT": tick}, {"BTC-USDT": 13}, width=width))
+    text = console.export_text()
+    headings = {"symbol", "price", "change", "%", "bid", "ask", "size", "volume", "age", "merged", "state"}
+    assert set(text.split()) & headings == headings - without
+    assert "…" not in text
+    assert text.count("65640.22") == (3 if "volume" in without else 5)

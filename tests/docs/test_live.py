@@ -66,3 +66,12 @@ def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None
     assert found == {"lock", "instance.json", "epoch", "logs", "demo"}
     names = {"supervisor", "core", "sim", "xnas", "binance", "xsim"}
     assert {"supervisor", "xnas"} <= {path.stem for path in (instance.data / "logs").glob("*.log")} <= names
+
+
+def test_the_fields_of_a_feed_are_described(instance: DemoInstance) -> None:
+    section = (REFERENCE / "rest.md").read_text(encoding="utf-8").partition("\n## A feed\n")[2].partition("\n## ")[0]
+    table = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    described_fields = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
+    assert described_fields == set(instance.get("/feeds")["feeds"][0])
+    example = msgspec.json.decode(re.findall(r"```json\n(.*?)\n```", section, re.DOTALL)[0])
+    assert set(example) == described_fields

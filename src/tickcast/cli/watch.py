@@ -26,6 +26,11 @@ from tickcast.runtime.clock import now_ns
 REFRESH_PER_SECOND = 8
 TIMEOUT_S = 10
 _STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
+_COLUMNS = {
+    "symbol": 0, "price": 0, "change": 90, "%": 78, "bid": 0, "ask": 0, "size": 108, "volume": 108, "age": 0,
+    "merged": 0, "state": 0,
+}  # fmt: skip
+"""Columns of ``watch``, and how wide a terminal must be to show them."""
 _address = click.option("--url", help="Address of the gateway, such as http://127.0.0.1:8000.")
 
 
@@ -115,7 +120,9 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
     shown = 0
     console = Console()
     with Live(
-        get_renderable=lambda: _table(symbols, newest, merged), console=console, refresh_per_second=REFRESH_PER_SECOND
+        get_renderable=lambda: _table(symbols, newest, merged, width=console.width),
+        console=console,
+        refresh_per_second=REFRESH_PER_SECOND,
     ):
         async with aclosing(ticks):
             async for tick in ticks:
@@ -126,34 +133,36 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
                     return
 
 
-def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, int]) -> Table:
+def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, int], *, width: int = 120) -> Table:
+    """One row a symbol; what a terminal of ``width`` columns has no room for is left out, rather than cut short."""
+    shown = [name for name, least in _COLUMNS.items() if width >= least]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("symbol", no_wrap=True)
-    for heading in ("price", "change", "%", "bid", "ask", "size", "volume", "age", "merged"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    for name in shown:
+        table.add_column(name, justify="left" if name in {"symbol", "state"} else "right", no_wrap=True)
     now = now_ns()
     for symbol in dict.fromkeys(symbols):
         tick = newest.get(symbol)
-        if tick is None:
-            table.add_row(symbol, *[""] * 9, "waiting")
-            continue
-        colour = "" if not tick.change else "green" if tick.change > 0 else "red"
-        style = _STYLES.get(tick.state, "yellow")
-        table.add_row(
-            symbol,
-            _number(tick.price, least=2),
-            f"[{colour}]{_number(tick.change, least=2)}[/]" if colour else _number(tick.change, least=2),
-            _number(tick.change_pct and round(tick.change_pct, 2), least=2),
-            _number(tick.bid, least=2),
-            _number(tick.ask, least=2),
-            _number(tick.size),
-            _number(tick.volume),
-            _age(tick, now),
-            str(merged[symbol]),
-            f"[{style}]{tick.state}[/]",
-        )
+        cells = {"symbol": symbol, "state": "waiting"} if tick is None else _cells(tick, merged[symbol], now)
+        table.add_row(*(cells.get(name, "") for name in shown))
     return table
+
+
+def _cells(tick: Tick, merged: int, now: int) -> dict[str, str]:
+    colour = "" if not tick.change else "green" if tick.change > 0 else "red"
+    change = _number(tick.change, least=2)
+    return {
+        "symbol": tick.symbol,
+        "price": _number(tick.price, least=2),
+        "change": f"[{colour}]{change}[/]" if colour else change,
+        "%": _number(tick.change_pct and round(tick.change_pct, 2), least=2),
+        "bid": _number(tick.bid, least=2),
+        "ask": _number(tick.ask, least=2),
+        "size": _number(tick.size),
+        "volume": _number(tick.volume),
+        "age": _age(tick, now),
+        "merged": str(merged),
+        "state": f"[{_STYLES.get(tick.state, 'yellow')}]{tick.state}[/]",
+    }
 
 
 def _number(value: Decimal | None, *, least: int = 0) -> str:

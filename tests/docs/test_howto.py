@@ -1,0 +1,47 @@
+"""The programs in the how-to guides work."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickcast.testing.instance import DemoInstance
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
+
+GUIDES = Path(__file__).parents[2] / "docs" / "how-to"
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
+    with DemoInstance(tmp_path_factory.mktemp("demo"), rate=500, symbols=20) as started:
+        started.wait_ready()
+        yield started
+
+
+def program(guide: str, **replaced: str) -> dict[str, Any]:
+    """Names that the first Python block of a guide defines."""
+    text = re.findall(
+        r"^```python\n(.*?)^```$", (GUIDES / guide).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )[0]
+    for old, new in replaced.items():
+        text = text.replace({"address": "ws://127.0.0.1:8000/stream", "start": "\nasyncio.run(main())\n"}[old], new)
+    names: dict[str, Any] = {}
+    exec(compile(text, guide, "exec"), names)  # noqa: S102  our own page
+    return names
+
+
+def test_the_test_of_an_instance(tmp_path: Path) -> None:
+    program("test-against-simulated-exchanges.md")["test_my_program"](tmp_path)
+
+
+async def test_the_least_client(instance: DemoInstance, capsys: pytest.CaptureFixture[str]) -> None:
+    client = program("write-a-client.md", address=instance.stream_url, start="")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client["main"](), 5)
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == {"AAPL", "XNAS:MSFT"}
+    assert lines[-1].endswith(" live")
