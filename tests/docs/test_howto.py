@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from tickcast.testing.instance import DemoInstance
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 GUIDES = Path(__file__).parents[2] / "docs" / "how-to"
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
-    with DemoInstance(tmp_path_factory.mktemp("demo"), rate=500, symbols=20) as started:
-        started.wait_ready()
-        yield started
 
 
 def program(guide: str, **replaced: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import re
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,13 +13,6 @@ from tickcast.testing.instance import DemoInstance, eventually
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
-    with DemoInstance(tmp_path_factory.mktemp("instance"), rate=300, symbols=10) as started:
-        started.wait_ready()
-        yield started
 
 
 def exposition(instance: DemoInstance) -> str:

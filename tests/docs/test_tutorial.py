@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "first-ten-minutes.md"
 BLOCK = re.compile(r"^```(sh|python) run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
-    with DemoInstance(tmp_path_factory.mktemp("demo"), rate=500, symbols=20) as started:
-        started.wait_ready()
-        yield started
 
 
 class Reader:
