@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=2000, help="messages a call")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--file", type=Path, help="a recorded file instead, plain or .gz")
     options = parser.parse_args()
     if options.file:
@@ -117,7 +118,10 @@ def main() -> None:
         "chunk_messages": options.chunk,
         **measure(chunks(block, options.chunk), options.repeats),
     }
-    print(json.dumps(result))
+    if options.json:
+        options.json.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    else:
+        print(json.dumps(result))
     for key in ("messages", "records", "orders_open", "cpu_seconds", "messages_per_cpu_second"):
         print(f"{key:<26}{result[key]:>16,}")
 

@@ -1,7 +1,9 @@
 """The servers that `fanout.py` compares: tickcast's hub, and a hub written by hand on picows. Not to be run by itself.
 
 All publish the same ticks round the symbols from inside: 250 a turn, while fewer than WINDOW deliveries are under way.
-Environment: MODE (each, array: picows; hub, hold: tickcast), PORT, CREDIT (file of 8 bytes, updates received so far).
+The conflated row gets CONFLATED_PER_S ticks a second instead, most of which are merged, and pays for them too.
+Environment: MODE (each, array: picows; hub, hold, conflated: tickcast), PORT, CREDIT (file of 8 bytes, updates received
+so far).
 """
 
 import asyncio
@@ -27,20 +29,27 @@ SYMBOLS, CLIENTS, EACH, BURST, WINDOW = 500, 500, 20, 250, 100_000
 FAN = CLIENTS * EACH // SYMBOLS
 NAMES = [f"S{number:04d}" for number in range(SYMBOLS)]
 HOLD_NS = 10_000_000
+CONFLATED_PER_S = 50_000
 TEXT = picows.WSMsgType.TEXT
 
 
 class Pace:
     """How many ticks may be published now."""
 
-    def __init__(self, credit: IO[bytes]) -> None:
+    def __init__(self, credit: IO[bytes], per_s: int = 0) -> None:
+        """``per_s``: so many ticks a second, where what is delivered says nothing of what was published."""
         self.credit = credit
+        self.per_s = per_s
+        self.begin_s = 0.0
         self.ticks = 0
         self.subscribed = 0
 
     def due(self) -> int:
         if self.subscribed < CLIENTS * EACH:
             return 0
+        if self.per_s:
+            self.begin_s = self.begin_s or time.monotonic()
+            return min(BURST, int((time.monotonic() - self.begin_s) * self.per_s) - self.ticks)
         received = int.from_bytes(os.pread(self.credit.fileno(), 8, 0), "little")
         on_way = self.ticks * FAN - received
         return max(0, min(BURST, (WINDOW - on_way) // FAN))
@@ -52,10 +61,12 @@ class Pace:
 class TickcastServer:
     """The hub, its market, and what carries what a socket did not take."""
 
-    def __init__(self, pace: Pace, *, is_held: bool) -> None:
+    def __init__(self, pace: Pace, mode: str) -> None:
+        is_held = mode != "hub"
         self.pace = pace
         self.hub = Hub(epoch=1, quantum_max_ns=HOLD_NS if is_held else 0, history_count=1)
-        self.mode = MODE_ALL if is_held else MODE_MERGE
+        self.mode = MODE_ALL if mode == "hold" else MODE_MERGE
+        self.rate = 20 if mode == "conflated" else 0
         self.transports: dict[int, asyncio.Transport] = {}
         self.template = empty_records(SYMBOLS)
         self.hub.define([definition(name) for name in NAMES], time.time_ns())
@@ -122,7 +133,7 @@ class TickcastClient(asyncio.Protocol):
         for _, payload in self.reader.feed(data):
             for symbol in json.loads(payload)["symbols"]:
                 server, now = self.server, time.time_ns()
-                server.hub.subscribe(self.client, CHANNEL_PRICE, symbol, 0, 0, server.mode, now)
+                server.hub.subscribe(self.client, CHANNEL_PRICE, symbol, server.rate, 0, server.mode, now)
                 server.pace.subscribed += 1
 
     def resume_writing(self) -> None:
@@ -133,8 +144,8 @@ class TickcastClient(asyncio.Protocol):
         del self.server.transports[self.client]
 
 
-async def serve_tickcast(port: int, pace: Pace, *, is_held: bool) -> None:
-    server = TickcastServer(pace, is_held=is_held)
+async def serve_tickcast(port: int, pace: Pace, mode: str) -> None:
+    server = TickcastServer(pace, mode)
     await asyncio.get_running_loop().create_server(lambda: TickcastClient(server), "127.0.0.1", port, backlog=1024)
     print("listening", flush=True)
     while True:
@@ -143,7 +154,7 @@ async def serve_tickcast(port: int, pace: Pace, *, is_held: bool) -> None:
             server.publish(pace.ticks, count)
             pace.ticks += count
         server.flush()
-        await asyncio.sleep(0 if count else 0.0005)
+        await asyncio.sleep(0 if count and not pace.per_s else 0.0005)
 
 
 # ------------------------------------------------------------------ picows
@@ -204,11 +215,11 @@ async def main() -> None:
     mode, port = os.environ["MODE"], int(os.environ["PORT"])
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os._exit(0))
     with Path(os.environ["CREDIT"]).open("rb") as credit:  # noqa: ASYNC230  before anything waits
-        pace = Pace(credit)
+        pace = Pace(credit, CONFLATED_PER_S if mode == "conflated" else 0)
         if mode in {"each", "array"}:
             await serve_picows(port, pace, is_array=mode == "array")
         else:
-            await serve_tickcast(port, pace, is_held=mode == "hold")
+            await serve_tickcast(port, pace, mode)
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="measured time of a run")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--probed", type=int, default=20, help="symbols that the probe watches")
-    parser.add_argument("--slice-ms", type=float, default=1.0)
+    parser.add_argument("--slice-ms", type=float, default=2.0)
     parser.add_argument("--nice", type=int, default=0, help="below 0: put the measured processes above all others")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()

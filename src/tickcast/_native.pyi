@@ -299,6 +299,8 @@ class Flushed:
     """Clients whose socket failed."""
     next_ns: int
     """When the next flush has something to do; 0 = not before the next ``apply``."""
+    is_partial: bool
+    """Only what is unfiltered went out: what is conflated is still held by its own quantum."""
     frames: int
     """Frames encoded."""
     updates: int

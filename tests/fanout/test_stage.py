@@ -13,6 +13,7 @@ from tickcast.ports import Flush
 @dataclass
 class Done:
     next_ns: int = 0
+    is_partial: bool = False
     writes: int = 0
     frames: int = 0
     updates: int = 0
@@ -138,3 +139,16 @@ async def test_a_hold_by_the_quantum_counts() -> None:
     hub.held_until = 0
     await until(lambda: measured)
     assert dict(measured)["fanout_write"] >= 4_000_000
+
+
+async def test_a_partial_flush_measures_what_went_out_and_keeps_the_rest() -> None:
+    clock = Loop()
+    hub = Hub(Done(updates=1, is_partial=True), Done(is_partial=True), Done(updates=2), Done(updates=1))
+    fanout, _, measured = stage(hub)
+
+    def written() -> int:
+        return sum(hop == "fanout_write" for hop, _ in measured)
+
+    for expected in (1, 1, 4, 5):
+        fanout.applied(TickBatch("f", 1, hops=Hops(bus_out=clock())))
+        assert written() == expected, "the full flush carries the conflated part of all three"

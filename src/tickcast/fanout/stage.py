@@ -28,6 +28,8 @@ class HubFlush(Flush, Protocol):
     @property
     def next_ns(self) -> int: ...
     @property
+    def is_partial(self) -> bool: ...
+    @property
     def frames(self) -> int: ...
     @property
     def updates(self) -> int: ...
@@ -64,6 +66,7 @@ class FanoutStage:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._held: deque[tuple[int, int]] = deque(maxlen=_HELD_MAX)
+        self._sent_in_part: deque[tuple[int, int]] = deque(maxlen=_HELD_MAX)
         for what in hub.memory():
             _sizes.labels(what).set_function(lambda what=what: hub.memory()[what])  # type: ignore[misc]  # lambda default
 
@@ -85,6 +88,11 @@ class FanoutStage:
             self._deliver(flushed)
         if flushed.updates:
             self._account(flushed, encoded)
+        if flushed.is_partial:
+            # the conflated part of these is held by a quantum of its own, and that is latency
+            self._sent_in_part.extend(self._held)
+        else:
+            self._sent_in_part.clear()
         # what this flush did not send is conflated: it waits for its interval, not for us
         self._held.clear()
         self._schedule(flushed.next_ns)
@@ -101,7 +109,8 @@ class FanoutStage:
         _bytes.inc(flushed.bytes)
         _writes.inc(flushed.writes)
         written = self._clock()
-        for bus_out, event in self._held:
+        batches = self._held if flushed.is_partial else (*self._sent_in_part, *self._held)
+        for bus_out, event in batches:
             self._measure("fanout_encode", encoded - bus_out)
             self._measure("fanout_write", written - bus_out)
             if event:

@@ -25,8 +25,8 @@ pub(super) struct Client {
     pub needs_attention: bool,
     /// Stands in the list of blocked clients, maybe from an earlier time.
     pub is_listed: bool,
-    /// The look of the quantum in which it was last sent something.
-    pub look: u32,
+    /// The looks of the quanta in which it was last given something: conflated, unfiltered.
+    pub looks: [u32; 2],
     pub references: Vec<FrameRef>,
     /// Whole frames to send before the references.
     pub pending: Vec<u8>,
@@ -93,7 +93,7 @@ impl Fanout {
             is_dirty: false,
             needs_attention: false,
             is_listed: false,
-            look: 0,
+            looks: [0; 2],
             references: Vec::new(),
             pending: Vec::new(),
             subs: Vec::new(),

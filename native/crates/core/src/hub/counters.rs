@@ -78,7 +78,7 @@ impl Fanout {
             unsent_bytes: open().map(|client| client.unsent).sum(),
             price_history: self.topics.iter().map(|topic| topic.prices.len()).sum(),
             trade_history: self.topics.iter().map(|topic| topic.trades.len()).sum(),
-            quantum_ns: self.quantum.current_ns(),
+            quantum_ns: self.quantum.current_ns().max(self.unfiltered.current_ns()),
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Flushed {
     pub broken: Vec<ClientId>,
     /// When there is something to do again; 0 = not before news.
     pub next_ns: i64,
+    /// Only what is unfiltered went out: what is conflated is still held.
+    pub is_partial: bool,
     pub frames: u64,
     pub updates: u64,
     pub bytes: u64,
@@ -45,17 +47,26 @@ impl Fanout {
         flushed
     }
 
-    /// First half of a flush: encodes what is due and hands out references, unless the quantum holds it. Returns 0, or
-    /// when to come back.
+    /// First half of a flush: encodes what is due and hands out references, unless a quantum holds it. The
+    /// quantum of the unfiltered holds all; that of the conflated holds only the conflated. Returns 0, or when to come
+    /// back.
     pub fn encode(&mut self, source: &impl Source, now_ns: i64) -> i64 {
         let now = self.advance(now_ns);
-        if self.is_held(now) {
+        let is_held = self.is_held(now);
+        if self.is_urgent_held(now) || is_held && self.is_idle() {
             return self.next_ns(now);
         }
-        self.quantum.look(now);
-        self.last_flush_ns = now;
         self.attend_all(source);
-        self.send_groups(source, now);
+        self.unfiltered.look(now);
+        self.last_urgent_ns = now;
+        let mut due = core::mem::take(&mut self.urgent);
+        if !is_held {
+            self.quantum.look(now);
+            self.last_flush_ns = now;
+            due.append(&mut self.ready);
+            self.wheel.take_due(now, &mut due);
+        }
+        self.send_groups(source, due, now);
         0
     }
 
@@ -81,7 +92,18 @@ impl Fanout {
         flushed.updates = core::mem::take(&mut self.updates);
         flushed.frames = self.arena.frames - self.frames_before;
         self.frames_before = self.arena.frames;
+        flushed.is_partial = self.last_flush_ns < self.last_urgent_ns;
         flushed.next_ns = self.next_ns(now);
+    }
+
+    /// Nothing unfiltered, no reply and no snapshot waits.
+    fn is_idle(&self) -> bool {
+        self.urgent.is_empty() && self.dirty.is_empty() && self.attention.is_empty()
+    }
+
+    fn is_urgent_held(&self, now_ns: i64) -> bool {
+        now_ns - self.last_urgent_ns < self.unfiltered.current_ns()
+            && self.arena.len() < ARENA_FLUSH
     }
 
     fn is_held(&self, now_ns: i64) -> bool {
@@ -89,32 +111,34 @@ impl Fanout {
     }
 
     fn next_ns(&self, now_ns: i64) -> i64 {
-        let is_waiting =
-            !(self.ready.is_empty() && self.dirty.is_empty() && self.attention.is_empty());
+        let urgent_until = self
+            .last_urgent_ns
+            .saturating_add(self.unfiltered.current_ns())
+            .max(now_ns);
         let held_until = self
             .last_flush_ns
             .saturating_add(self.quantum.current_ns())
-            .max(now_ns);
-        let due = if is_waiting {
-            Some(held_until)
-        } else {
+            .max(urgent_until);
+        let urgent = (!self.is_idle()).then_some(urgent_until);
+        let due = if self.ready.is_empty() {
             self.wheel.next_ns().map(|at| at.max(held_until))
+        } else {
+            Some(held_until)
         };
         let check = (!self.blocked.is_empty()).then_some(self.check_ns.max(held_until));
-        due.into_iter().chain(check).min().unwrap_or(0)
+        let soonest = urgent.into_iter().chain(due).chain(check).min();
+        soonest.unwrap_or(0)
     }
 
     /// Every group that is due: encode once for each field set and spelling, hand out references.
-    fn send_groups(&mut self, source: &impl Source, now_ns: i64) {
-        let mut due = core::mem::take(&mut self.ready);
-        self.wheel.take_due(now_ns, &mut due);
+    fn send_groups(&mut self, source: &impl Source, mut due: Vec<u32>, now_ns: i64) {
         let mut variants = Variants::default();
         for group in &due {
             variants.clear();
             self.send_group(source, *group, now_ns, &mut variants);
         }
         due.clear();
-        self.ready = due;
+        self.urgent = due;
     }
 
     fn send_group(
@@ -169,6 +193,11 @@ impl Fanout {
             self.updates += u64::from(sub.deliver(stamp.seq));
             client.push(sub.client, frame, &mut self.dirty);
             self.references += 1;
+            if class == 0 {
+                self.unfiltered.give(&mut client.looks[1]);
+            } else {
+                self.quantum.give(&mut client.looks[0]);
+            }
             is_sent = true;
         }
         if is_sent {
@@ -185,8 +214,6 @@ impl Fanout {
         if client.is_blocked || (client.pending.is_empty() && client.references.is_empty()) {
             return;
         }
-        let first = core::mem::replace(&mut client.look, self.quantum.look) != self.quantum.look;
-        self.quantum.sent(client.references.len(), first);
         self.gathered.clear();
         self.gathered.extend_from_slice(&client.pending);
         self.arena

@@ -263,8 +263,9 @@ pub struct Fanout {
     arena: Arena,
     /// References held by all clients.
     references: usize,
-    /// Groups due at the next flush.
+    /// Groups due at the next flush: of conflated classes, and unfiltered.
     ready: Vec<u32>,
+    urgent: Vec<u32>,
     wheel: Wheel,
     /// Clients with something to send.
     dirty: Vec<ClientId>,
@@ -273,8 +274,13 @@ pub struct Fanout {
     blocked: Vec<ClientId>,
     /// Snapshots in the arena by topic, fields and spelling, with the epoch and seq they show.
     snapshots: HashMap<SnapshotKey, ((u64, u64), FrameRef)>,
+    /// Of what is conflated, and of what is unfiltered: a few unfiltered clients are not held for the sake of many
+    /// conflated ones.
     quantum: Quantum,
+    unfiltered: Quantum,
+    /// When all was flushed, and when the unfiltered was.
     last_flush_ns: i64,
+    last_urgent_ns: i64,
     /// When the limits of blocked clients are looked at again.
     check_ns: i64,
     /// Updates and trades handed over since the last flush.
@@ -304,13 +310,16 @@ impl Fanout {
             arena: Arena::default(),
             references: 0,
             ready: Vec::new(),
+            urgent: Vec::new(),
             wheel: Wheel::new(),
             dirty: Vec::new(),
             attention: Vec::new(),
             blocked: Vec::new(),
             snapshots: HashMap::new(),
             quantum: Quantum::new(settings.quantum_max_ns),
+            unfiltered: Quantum::new(settings.quantum_max_ns),
             last_flush_ns: i64::MIN / 2,
+            last_urgent_ns: i64::MIN / 2,
             check_ns: 0,
             updates: 0,
             frames_before: 0,

@@ -2,8 +2,8 @@
 //!
 //! A write costs the same whether it carries one update or ten, so gathering pays, but only where time brings a client
 //! more than one update. Every 20 ms the rule looks at the deliveries of a millisecond `D` and at the number `C` of
-//! different clients that got one. Held for `q` ms, a flush writes to at most `C` clients, so there are `C / q` writes
-//! a millisecond:
+//! different clients that got one, once for what is conflated and once for what is unfiltered. Held for `q` ms, a
+//! flush writes to at most `C` clients, so there are `C / q` writes a millisecond:
 //!
 //! - `D` of at most 20: no hold, each write goes out at once (under a tenth of a CPU).
 //! - else the smallest `q` with `C / q` of 20 or less, never above the maximum; and
@@ -25,7 +25,7 @@ pub(super) struct Quantum {
     deliveries: u64,
     clients: u32,
     /// Number of the look under way: a client stamped with it was counted.
-    pub look: u32,
+    look: u32,
 }
 
 impl Quantum {
@@ -44,10 +44,10 @@ impl Quantum {
         self.current_ns
     }
 
-    /// Counts what one client was just sent; `first` = its first within this look.
-    pub fn sent(&mut self, deliveries: usize, first: bool) {
-        self.deliveries += deliveries as u64;
-        self.clients += u32::from(first);
+    /// Counts one delivery to a client, which keeps the number of the look in which it last got one.
+    pub fn give(&mut self, look: &mut u32) {
+        self.deliveries += 1;
+        self.clients += u32::from(core::mem::replace(look, self.look) != self.look);
     }
 
     /// Ends the look if it is over.
@@ -92,9 +92,11 @@ mod tests {
     /// The quantum after half a second of so many deliveries a millisecond over so many clients.
     fn settled(quantum: &mut Quantum, per_ms: usize, clients: u32) -> i64 {
         for _ in 0..25 {
-            for client in 0..clients {
-                quantum.sent(per_ms * 20 / clients as usize, true);
-                let _ = client;
+            for _ in 0..clients {
+                let mut look = quantum.look - 1;
+                for _ in 0..per_ms * 20 / clients as usize {
+                    quantum.give(&mut look);
+                }
             }
             let now = quantum.began_ns + LOOK_NS;
             quantum.look(now);

@@ -145,3 +145,51 @@ fn limits_of_a_blocked_client() {
         "each is named once"
     );
 }
+
+#[test]
+fn one_unfiltered_client_is_not_held_for_many_conflated_ones() {
+    const MS: i64 = 1_000_000;
+    let topics = 100;
+    let world = World {
+        values: vec![[0; FIELDS.len()]; topics as usize],
+    };
+    let mut fanout = Fanout::new(Settings::default());
+    let mut peer = Peer::new();
+    let alone = fanout.open(peer.fd());
+    fanout.subscribe(alone, wish(0, 0));
+    for _ in 0..100 {
+        let id = fanout.open(-1);
+        for topic in 0..topics {
+            fanout.subscribe(
+                id,
+                Wish {
+                    topic,
+                    ..wish(20, 0)
+                },
+            );
+        }
+    }
+    let mut now = 1_000 * MS;
+    let (mut partial, mut longest_ns) = (0, 0);
+    for step in 0..1_000 {
+        now += MS;
+        for topic in 0..topics {
+            fanout.change(&world, Change { topic, ..quote() }, None, now);
+        }
+        let flushed = fanout.flush(&world, now, None);
+        assert!(
+            step == 0 || flushed.writes > 0,
+            "the unfiltered client gets every millisecond"
+        );
+        partial += u32::from(flushed.is_partial && flushed.unsent.is_empty());
+        longest_ns = longest_ns.max(fanout.memory().quantum_ns);
+        peer.read();
+        for (id, _) in flushed.unsent {
+            fanout.drained(id);
+        }
+    }
+    assert!(
+        longest_ns > MS && partial > 50,
+        "the conflated were held up to {longest_ns} ns, {partial} flushes went to one client alone"
+    );
+}

@@ -28,7 +28,7 @@ pub(super) struct TopicState {
 pub(super) struct Group {
     pub topic: Topic,
     pub class: u8,
-    /// Waits in `ready` or in the wheel.
+    /// Waits in `ready`, in `urgent` or in the wheel.
     pub is_scheduled: bool,
     /// Fields that changed since the last frame.
     pub changed: u32,
@@ -137,7 +137,9 @@ impl Fanout {
             return;
         }
         group.is_scheduled = true;
-        if now_ns - group.sent_ns >= interval_ns(group.class) {
+        if group.class == 0 {
+            self.urgent.push(index);
+        } else if now_ns - group.sent_ns >= interval_ns(group.class) {
             self.ready.push(index);
         } else {
             let due = trailing_edge_ns(group.topic, group.class, group.sent_ns);
@@ -235,6 +237,7 @@ impl Fanout {
             } else {
                 client.push(sub.client, frame, &mut self.dirty);
                 self.references += 1;
+                self.unfiltered.give(&mut client.looks[1]);
                 true
             };
             if is_taken {
