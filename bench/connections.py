@@ -65,6 +65,13 @@ def resident_kib(pid: int) -> int:
     return pages * resource.getpagesize() // 1024
 
 
+def kernel_kib() -> int:
+    """Slab memory of the whole machine and TCP's buffers: both ends of each connection, and all that others do."""
+    slab = next(line for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines() if "Slab:" in line)
+    sockets = Path("/proc/net/sockstat").read_text(encoding="ascii").partition("TCP: ")[2].split("\n", 1)[0].split()
+    return int(slab.split()[1]) + int(sockets[sockets.index("mem") + 1]) * resource.getpagesize() // 1024
+
+
 class Clients:
     """Bare sockets; what comes back is counted and thrown away."""
 
@@ -131,7 +138,7 @@ def measure(count: int) -> dict[str, object]:
         warm.subscribe(0, 50)
         warm.close()
         time.sleep(1.5)
-        before = resident_kib(process.pid)
+        before, kernel_before = resident_kib(process.pid), kernel_kib()
         clients = Clients(address)
         started = time.monotonic()
         for start in range(0, count, AT_ONCE):
@@ -141,7 +148,7 @@ def measure(count: int) -> dict[str, object]:
         for start in range(0, count, AT_ONCE):
             clients.subscribe(start, min(AT_ONCE, count - start))
         time.sleep(1.5)
-        subscribed = resident_kib(process.pid)
+        subscribed, kernel_after = resident_kib(process.pid), kernel_kib()
         clients.close()
         time.sleep(3)
         after = resident_kib(process.pid)
@@ -156,6 +163,7 @@ def measure(count: int) -> dict[str, object]:
         "after_kib": after,
         "kib_per_connection": round((connected - before) / count, 2),
         "kib_per_subscribed_connection": round((subscribed - before) / count, 2),
+        "kernel_kib_per_connection_both_ends": round((kernel_after - kernel_before) / count, 2),
         "handshakes_per_s": round(count / connected_s),
     }
 

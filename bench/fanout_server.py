@@ -154,7 +154,7 @@ async def serve_tickcast(port: int, pace: Pace, mode: str) -> None:
             server.publish(pace.ticks, count)
             pace.ticks += count
         server.flush()
-        await asyncio.sleep(0 if count and not pace.per_s else 0.0005)
+        await asyncio.sleep(0 if count and not pace.per_s else 0.001)
 
 
 # ------------------------------------------------------------------ picows
@@ -208,7 +208,7 @@ async def serve_picows(port: int, pace: Pace, *, is_array: bool) -> None:
             client.transport.send(TEXT, b"[" + b",".join(client.gathered) + b"]")
             client.gathered.clear()
         pace.ticks += count
-        await asyncio.sleep(0 if count else 0.0005)
+        await asyncio.sleep(0 if count else 0.001)
 
 
 async def main() -> None:

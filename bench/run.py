@@ -25,9 +25,9 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "decode": (["--messages", "500000"], ["--messages", "100000", "--repeats", "1"]),
     "venues": (["--seconds", "2"], ["--seconds", "0.5"]),
     "sim": (["--seconds", "1"], ["--seconds", "0.2"]),
-    "fanout": (["--seconds", "4", "--rounds", "3"], ["--seconds", "2"]),
+    "fanout": (["--seconds", "3", "--rounds", "3"], ["--seconds", "2"]),
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
-    "latency": (["--seconds", "15", "--rounds", "2"], ["--seconds", "6"]),
+    "latency": (["--seconds", "12", "--rounds", "2"], ["--seconds", "6"]),
 }
 """Options in full and in quick."""
 
