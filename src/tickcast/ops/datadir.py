@@ -83,11 +83,14 @@ class DataDir:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as wrong:
-            raise UsageError(
-                f"the data folder {self.root} cannot be written: {wrong.strerror or wrong}; "
-                f"choose another with --data or {VARIABLE}"
-            ) from wrong
+            raise self._unwritable(wrong) from wrong
         self._create_socket_folder()
+
+    def _unwritable(self, wrong: OSError) -> UsageError:
+        return UsageError(
+            f"the data folder {self.root} cannot be written: {wrong.strerror or wrong}; "
+            f"choose another with --data or {VARIABLE}"
+        )
 
     def _create_socket_folder(self) -> None:
         folder = self.control.parent
@@ -103,14 +106,25 @@ class DataDir:
 
         Raises:
             StateError: another instance has it; names its process.
+            UsageError: the folder cannot be written, for instance because the disk is full.
         """
-        return InstanceLock(self)
+        try:
+            return InstanceLock(self)
+        except OSError as wrong:
+            raise self._unwritable(wrong) from wrong
 
     def write_instance(self, instance: Instance) -> None:
-        """Publish who runs here."""
+        """Publish who runs here.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
         new = self.root / "instance.json.new"
-        new.write_bytes(msgspec.json.encode(instance) + b"\n")
-        new.replace(self.root / "instance.json")
+        try:
+            new.write_bytes(msgspec.json.encode(instance) + b"\n")
+            new.replace(self.root / "instance.json")
+        except OSError as wrong:
+            raise self._unwritable(wrong) from wrong
 
     def instance(self) -> Instance:
         """Who runs here.

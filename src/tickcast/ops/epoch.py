@@ -1,5 +1,6 @@
 """Epochs that are never used again, across restarts too."""
 
+import errno
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,15 @@ def next_epoch(path: Path, now_ns: int) -> int:
     first = max(now_ns // 1000, used + 1)
     new = path.with_suffix(".new")
     try:
-        new.write_text(str(first + RESERVED), encoding="ascii")
-        new.replace(path)
+        try:
+            new.write_text(str(first + RESERVED), encoding="ascii")
+            new.replace(path)
+        except OSError as full:
+            # On a full disk the space of the old number can still be written: the core must be able to start again.
+            if full.errno != errno.ENOSPC or not used:
+                raise
+            with path.open("r+", encoding="ascii") as file:
+                file.write(str(first + RESERVED))
     except OSError as wrong:
         raise UsageError(f"cannot write {path}: {wrong.strerror or wrong}; the data folder must be writable") from wrong
     return first
