@@ -201,6 +201,26 @@ def test_requests_beyond_the_rate_are_refused_and_a_flood_is_closed(bench: Any) 
     assert verdicts.index(CloseCode.FLOOD) >= limit * 5
 
 
+@pytest.mark.parametrize(
+    ("text", "request_id"),
+    [
+        (b'{"action":"ping","id":17}', 17),
+        (b'{"action":"subscribe","symbols":["AAPL"],"resume":{"id":3},"id":"mine"}', "mine"),
+        (b'{"action":"ping","id":true}', None),
+        (b'{"action":"ping","id":{"a":1}}', None),
+        (b'{"action":"ping"}', None),
+        (b"[" * 60_000, None),
+        (b"\xff", None),
+        (b"7", None),
+    ],
+)
+def test_a_request_beyond_the_rate_gets_its_id_back(bench: Any, text: bytes, request_id: object) -> None:
+    for _ in range(Config().requests_per_second):
+        bench.ask({"action": "ping"}, later_s=0)
+    (error,) = bench.ask(text, later_s=0)
+    assert (error["type"], error["code"], error.get("id")) == ("error", 4101, request_id)
+
+
 def test_a_failure_of_ours_is_said_and_survived(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("planted")

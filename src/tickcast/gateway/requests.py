@@ -28,6 +28,15 @@ _PATH_CODES: Final = {
     "$.last_seen": ErrorCode.INVALID_TIMESTAMP,
 }
 
+
+class _Identified(msgspec.Struct):
+    """The one key of a request that a refusal without reading needs."""
+
+    id: Any = None
+
+
+_IDENTIFIED: Final = msgspec.json.Decoder(_Identified)
+
 RequestType = TypeVar("RequestType", bound=messages.Request)
 
 
@@ -74,7 +83,22 @@ def decode(text: bytes) -> dict[str, Any]:
 
 
 def request_id_of(raw: dict[str, Any]) -> messages.RequestId | None:
-    request_id = raw.get("id")
+    return _known_id(raw.get("id"))
+
+
+def peek_id(text: bytes) -> messages.RequestId | None:
+    """``id`` of a request that is not served; None if it has none that we would repeat.
+
+    Everything else in the text is skipped without being made into objects. The text is bounded by ``frame_max``, and
+    how often this is called by the debt at which a flood is closed.
+    """
+    try:
+        return _known_id(_IDENTIFIED.decode(text).id)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _known_id(request_id: object) -> messages.RequestId | None:
     return request_id if isinstance(request_id, str | int) and not isinstance(request_id, bool) else None
 
 

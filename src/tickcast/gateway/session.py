@@ -32,6 +32,7 @@ from tickcast.gateway.requests import (
     decode,
     has_terms,
     marks_of,
+    peek_id,
     rate_class,
     request_id_of,
 )
@@ -103,7 +104,8 @@ class Session:
             if self._credit < -FLOOD_FACTOR * self._desk.config.requests_per_second:
                 return CloseCode.FLOOD
             limit = self._desk.config.requests_per_second
-            self._refuse(Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {limit} a second allowed"), None)
+            refused = Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {limit} a second allowed")
+            self._refuse(refused, peek_id(text))
             return None
         request_id: messages.RequestId | None = None
         try:
