@@ -8,7 +8,7 @@ S = 1_000_000_000
 
 
 def health(state: FeedCondition = "connected", *, pid: int = 1, error: str | None = None) -> FeedHealth:
-    return FeedHealth(name="xnas", venue="XNAS", state=state, since_ns=5 * S, pid=pid, last_error=error)
+    return FeedHealth(name="xnas", venue="XNAS", state=state, since_ns=5 * S, pid=pid, last_error=error, rate=90.0)
 
 
 def board() -> FeedBoard:
@@ -53,6 +53,32 @@ def test_a_lost_process_is_stale_at_once_and_counted_when_it_is_back() -> None:
     feeds.report(health(pid=11), 3 * S)
     assert told(feeds, 3 * S) == [("xnas", State.LIVE, "")]
     assert feeds.rows(3 * S)[0]["restarts"] == 1
+
+
+def test_a_stop_that_was_reported_stays_a_stop_when_the_link_ends_and_in_silence() -> None:
+    feeds = board()
+    feeds.report(health(), S)
+    assert feeds.rows(S)[0]["rate"] == 90.0
+    told(feeds, S)
+    feeds.report(health("stopped", error="connection reset"), 2 * S)
+    feeds.lost("xnas", "feed process is gone (link closed)", 2 * S)
+    assert told(feeds, 2 * S) == [("xnas", State.STALE, "feed stopped")]
+    assert told(feeds, 60 * S) == [], "the silence of a stopped feed is no news"
+    row = feeds.rows(60 * S)[0]
+    assert (row["state"], row["last_error"], row["rate"], row["since_ns"]) == ("stopped", "feed stopped", 0.0, 5 * S)
+    feeds.report(health(pid=2), 61 * S)
+    assert told(feeds, 61 * S) == [("xnas", State.LIVE, "")]
+    assert feeds.rows(61 * S)[0]["restarts"] == 1
+
+
+def test_a_feed_that_is_gone_or_silent_has_no_rate() -> None:
+    feeds = board()
+    feeds.report(health(), S)
+    assert feeds.rows(6 * S + 1)[0]["rate"] == 0.0
+    feeds.report(health(), 7 * S)
+    assert feeds.rows(7 * S)[0]["rate"] == 90.0
+    feeds.lost("xnas", "feed process is gone (link closed)", 8 * S)
+    assert (feeds.rows(8 * S)[0]["state"], feeds.rows(8 * S)[0]["rate"]) == ("failed", 0.0)
 
 
 def test_the_reason_of_a_failed_feed_is_its_error() -> None:

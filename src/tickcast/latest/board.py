@@ -8,6 +8,8 @@ from tickcast.model.health import FeedCondition, FeedHealth
 from tickcast.model.record import State
 
 _LIVE: Final[frozenset[FeedCondition]] = frozenset({"connected", "quiet"})
+_SILENT: Final = frozenset({"stopped", "failed", "stale"})
+"""States of which no rate is told: the last one reported says nothing of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,10 @@ class FeedBoard:
             feed.lag_ns = lag_ns
 
     def lost(self, name: str, reason: str, now_ns: int) -> None:
-        """The feed's link ended."""
+        """The feed's link ended; after a reported stop that is no news."""
         feed = self._feeds.setdefault(name, _Feed(""))
+        if feed.health is not None and feed.health.state == "stopped":
+            return
         feed.gone = reason
         feed.since_ns = now_ns
 
@@ -75,6 +79,8 @@ class FeedBoard:
             return State.STALE, feed.gone
         if feed.health is None:
             return State.STALE, "the feed has not reported yet"
+        if feed.health.state == "stopped":
+            return State.STALE, "feed stopped"
         if now_ns - feed.heard_ns > self._silent_ns:
             return State.STALE, f"nothing heard of the feed process for {self._silent_ns / 1e9:g} s"
         if feed.health.state in _LIVE:
@@ -94,6 +100,8 @@ class FeedBoard:
         error = None if health is None else health.last_error
         if feed.gone is not None:
             state, since, error = "failed", feed.since_ns, feed.gone
+        elif state == "stopped":
+            error = "feed stopped"
         elif health is not None and now_ns - feed.heard_ns > self._silent_ns:
             state, since = "stale", feed.heard_ns
             error = "nothing heard of the feed process"
@@ -111,7 +119,7 @@ class FeedBoard:
             "gaps": health.gaps if health else 0,
             "dead_letters": health.dead_letters if health else 0,
             "dropped": health.dropped if health else 0,
-            "rate": round(health.rate, 1) if health else 0.0,
+            "rate": round(health.rate, 1) if health and state not in _SILENT else 0.0,
             "lag_ms": round(feed.lag_ns / 1e6, 3),
             "last_message_ns": health.last_message_ns if health else 0,
             "last_error": error,
