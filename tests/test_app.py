@@ -9,6 +9,7 @@ from tickcast import app
 from tickcast.config import Config
 from tickcast.feeds.config import FeedConfig
 from tickcast.gateway.config import Config as GatewayConfig
+from tickcast.latest.config import Config as LatestConfig
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.model.errors import UsageError
 from tickcast.model.instrument import Definition
@@ -22,6 +23,7 @@ CONFIG = Config(
         "xsim": FeedConfig(venue="XSIM", rest_url="http://127.0.0.1:1"),
     },
     gateway=GatewayConfig(port=0),
+    latest=LatestConfig(start_wait_s=0.1),
 )
 
 
@@ -29,13 +31,13 @@ def test_an_instance_is_a_core_and_a_process_for_each_feed(tmp_path: Path) -> No
     specs = app.processes(CONFIG, tmp_path / "c.toml", DataDir(tmp_path), port=9)
     assert [(spec.name, spec.role, spec.after) for spec in specs] == [
         ("core", "core", ()),
-        ("xnas", "feed", ("core",)),
-        ("xsim", "feed", ("core",)),
+        ("xnas", "feed", ()),
+        ("xsim", "feed", ()),
     ]
     assert "--port" in specs[0].argv  # type: ignore[operator]  # the argv of a spec may be a callable; not here
     demo = app.processes(CONFIG, tmp_path / "c.toml", DataDir(tmp_path), sim=tmp_path / "sim.toml")
     assert [spec.name for spec in demo] == ["core", "sim", "xnas", "xsim"]
-    assert demo[2].after == ("core", "sim")
+    assert demo[2].after == ("sim",)
 
 
 async def test_a_feed_that_is_not_in_the_config_is_the_users_error(tmp_path: Path) -> None:

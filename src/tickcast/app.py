@@ -10,6 +10,7 @@ alive.
 """
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from tickcast.latest.calendar import session_starts
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.stage import LatestStage
 from tickcast.model.batch import TickBatch
-from tickcast.model.errors import UsageError
+from tickcast.model.errors import TickcastError, UsageError
 from tickcast.model.record import Condition, Flag, Kind
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.ops.datadir import DataDir
@@ -42,7 +43,9 @@ from tickcast.runtime.clock import now_ns
 
 _SESSION_NS: Final = 1_000_000
 """Feed sessions are numbered by the ms of their begin: an older event is a replay and says nothing about latency."""
-_NO_LATENCY: Final = int(Flag.SNAPSHOT | Flag.HISTORY | Flag.BACKFILLED | Flag.CLOCK_SKEW)
+_WATCH_S: Final = 0.5
+_POLL_S: Final = 0.02
+_NO_LATENCY: Final = int(Flag.SNAPSHOT | Flag.HISTORY | Flag.BACKFILLED | Flag.REPLAYED | Flag.CLOCK_SKEW)
 
 
 async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
@@ -64,6 +67,7 @@ class Core:
     """Everything of the core process, in flow order."""
 
     def __init__(self, config: Config, data: DataDir) -> None:
+        self._config = config
         for name, feed in config.feeds.items():
             try:
                 session_starts(feed.calendar, now_ns())
@@ -119,12 +123,21 @@ class Core:
         self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._gateway.deliver, measure=self._latency.record)
 
     async def start(self) -> str:
-        """Start from the end of the flow to its beginning; returns the gateway's address."""
-        await self._gateway.start()
+        """Start from the end of the flow to its beginning, the door last; returns the gateway's address."""
+        self._gateway.bind()
         await self._latest.start()
         await self.bus.start()
         await self._bus_server.start()
+        await self._wait_for_definitions()
+        await self._gateway.start()
         return self._gateway.address
+
+    async def _wait_for_definitions(self) -> None:
+        wanted = set(self._config.feeds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.latest.start_wait_s):
+                while not wanted <= self._registry.feeds | self._board.failing():  # noqa: ASYNC110  two things change it
+                    await asyncio.sleep(_POLL_S)
 
     async def stop(self) -> None:
         """Stop from the beginning of the flow to its end."""
@@ -164,7 +177,12 @@ async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready:
     core = Core(config, data)
     ready(await core.start())
     try:
-        await stop.wait()
+        while not stop.is_set():
+            if failures := core.failures():
+                # half a core is worse than none: the supervisor starts a whole one
+                raise TickcastError(f"the core broke and is started again: {'; '.join(failures)}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _WATCH_S)
     finally:
         await core.stop()
 
@@ -185,7 +203,7 @@ def processes(
             role="feed",
             venue=feed.venue,
             argv=(*python, "run", "feed", name, *common),
-            after=("core",) if sim is None else ("core", "sim"),
+            after=() if sim is None else ("sim",),
         )
         for name, feed in config.feeds.items()
     )

@@ -121,6 +121,7 @@ def test_a_killed_core_begins_a_new_epoch(instance: DemoInstance) -> None:
     eventually(lambda: all_live(instance))
     after = eventually(lambda: (found := instance.get("/prices/AAPL"))["price"] and found)
     assert after["epoch"] > before["epoch"]
+    assert (after["volume"], after["open"]) == (None, None), "unknown rather than wrong"
     assert {name: row["pid"] for name, row in instance.ps().items() if row["role"] == "feed"} == feeds
 
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import Sequence
 
+import numpy as np
+
 from tickcast import _native
 from tickcast.bus.config import Config as BusConfig
 from tickcast.bus.memory import MemoryBus
@@ -128,6 +130,45 @@ async def test_silence_of_a_feed_makes_its_instruments_stale_with_the_reason() -
     world.stage.feed_lost("f", "feed process is gone (link closed)")
     assert world.price()["state"] == "stale"
     await world.stage.stop()
+
+
+def flagged(batch: TickBatch, flags: Flag, seq: int = 0) -> TickBatch:
+    batch.records["flags"] |= np.uint16(flags)
+    batch.records["seq"] = seq
+    return batch
+
+
+async def test_a_session_told_again_counts_what_was_missed_and_nothing_twice() -> None:
+    world = World()
+    world.stage.apply(flagged(trade(185, START + 1, definitions=[definition()]), Flag(0), 7))
+    position = world.hub.position("XNAS:AAPL", _native.CHANNEL_TRADES)
+    assert position is not None
+    before = position.seq
+    for seq, at in ((5, START), (7, START + 1)):
+        world.stage.apply(flagged(trade(184, at), Flag.REPLAYED, seq))
+    assert (world.price()["volume"], world.price()["price"]) == (100, 185), "repeats"
+    world.stage.apply(flagged(trade(186, START + 1), Flag.REPLAYED, 8))
+    world.stage.apply(flagged(trade(187, START + 2), Flag.REPLAYED, 9))
+    assert (world.price()["volume"], world.price()["price"]) == (300, 187), "missed meanwhile"
+    after = world.hub.position("XNAS:AAPL", _native.CHANNEL_TRADES)
+    assert after is not None
+    assert after.seq == before + 2
+
+
+async def test_the_figures_of_a_session_joined_late_are_unknown_until_the_next() -> None:
+    world = World()
+    unknown = trade(0, START, definitions=[definition()])
+    unknown.records["kind"], unknown.records["size"] = Kind.VOLUME, 0
+    unknown.records["flags"] = Flag.LAST_OF_EVENT | Flag.NO_SIZE
+    world.stage.apply(unknown)
+    world.stage.apply(trade(185, START + S))
+    figures = ("open", "high", "low", "volume")
+    for symbol in ("XNAS:AAPL", "AAPL"):
+        assert [world.price(symbol)[name] for name in figures] == [None] * 4
+        assert world.price(symbol)["price"] == 185
+    world.stage.apply(trade(186, START + 86_400 * S))
+    for symbol in ("XNAS:AAPL", "AAPL"):
+        assert [world.price(symbol)[name] for name in figures] == [186, 186, 186, 100]
 
 
 async def test_the_clock_rolls_the_session() -> None:

@@ -151,8 +151,9 @@ def test_a_late_joiner_is_told_definitions_and_newest_state() -> None:
     told = pipeline.refresh()
     assert told is not None
     assert told.definitions == (definition(1),)
-    assert sorted(told.records["kind"].tolist()) == [Kind.TRADE, Kind.BID, Kind.ASK, Kind.STATUS]
-    assert all(flags & Flag.SNAPSHOT for flags in told.records["flags"].tolist())
+    assert sorted(told.records["kind"].tolist()) == [Kind.TRADE, Kind.BID, Kind.ASK, Kind.STATUS, Kind.VOLUME]
+    assert all(flags & Flag.SNAPSHOT for flags in told.records["flags"][:-1].tolist())
+    assert told.records["flags"][-1] == Flag.LAST_OF_EVENT | Flag.NO_SIZE, "what was traded before is not known"
     assert 2 in told.records["id"].tolist()
 
 

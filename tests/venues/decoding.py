@@ -17,6 +17,7 @@ class Row(NamedTuple):
     seq: int
     ident: int
     last: bool
+    flags: Flag
     detail: int
     ts_event: int
     ts_recv: int
@@ -40,6 +41,7 @@ def rows(parts: Iterable[bytes] | bytes) -> list[Row]:
                 seq=int(record["seq"]),
                 ident=int(record["id"]),
                 last=bool(flags & Flag.LAST_OF_EVENT),
+                flags=flags,
                 detail=int(record["detail"]),
                 ts_event=int(record["ts_event"]),
                 ts_recv=int(record["ts_recv"]),

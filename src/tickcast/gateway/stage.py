@@ -73,13 +73,23 @@ class GatewayStage:
         """Do what a flush of the fan-out stage left to do."""
         self.clients.deliver(flushed)
 
+    def bind(self) -> None:
+        """Take the address, before anything is started; clients are refused until :meth:`start`.
+
+        Raises:
+            UsageError: the address cannot be listened on.
+        """
+        self._socket = _listen(self._config)
+
     async def start(self) -> None:
         """Listen and serve; returns when requests are answered.
 
         Raises:
             UsageError: the address cannot be listened on.
         """
-        self._socket = _listen(self._config)
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None  # noqa: S101  bound just above
         host, port = self._socket.getsockname()[:2]
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         connection = functools.partial(FrontConnection, self.clients)

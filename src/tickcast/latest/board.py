@@ -125,6 +125,11 @@ class FeedBoard:
             "last_error": error,
         }
 
+    def failing(self) -> set[str]:
+        """Feeds that say themselves that they have nothing to tell."""
+        troubled = {"failed", "stale", "stopped"}
+        return {name for name, feed in self._feeds.items() if feed.health and feed.health.state in troubled}
+
     @property
     def live(self) -> int:
         """Feeds whose instruments may be live."""

@@ -16,6 +16,8 @@ class InstrumentRegistry:
         self._names: list[str] = []
         self._listings: dict[str, Listing] = {}
         self._stale: set[str] = set()
+        self.feeds: set[str] = set()
+        """Names of the feeds that defined something."""
 
     def __len__(self) -> int:
         return len(self._definitions)
@@ -32,6 +34,7 @@ class InstrumentRegistry:
                 self._legs[older.security].remove(older)
                 self._stale.add(older.security)
             self._definitions[definition.instrument] = definition
+            self.feeds.add(definition.feed)
             legs = self._legs.setdefault(definition.security, [])
             legs.append(definition)
             legs.sort(key=lambda leg: not leg.primary)

@@ -82,6 +82,7 @@ class Flag(IntFlag):
     NO_SIZE = 1 << 6
     INEXACT_SIZE = 1 << 7
     CLOCK_SKEW = 1 << 8
+    REPLAYED = 1 << 9
 
 
 class Condition(IntFlag):

@@ -129,10 +129,17 @@ class Pipeline:
         return self._cut(rows, column, news, received_ns, decoded_ns)
 
     def refresh(self) -> TickBatch | None:
-        """Definitions and newest state of every instrument, flagged SNAPSHOT."""
+        """Definitions and newest state of every instrument, flagged SNAPSHOT.
+
+        What was traded before is not in it: so a VOLUME row without a size says that of each instrument that traded.
+        """
         if not self._definitions:
             return None
         rows = records_from(self._last.snapshot())
+        unknown = rows[rows["kind"] == Kind.TRADE].copy()
+        unknown["kind"], unknown["price"], unknown["size"], unknown["detail"] = Kind.VOLUME, 0, 0, 0
+        unknown["flags"] = Flag.LAST_OF_EVENT | Flag.NO_SIZE
+        rows = np.concatenate([rows, unknown])
         return TickBatch(
             feed=self._feed, session=self._session, records=rows, definitions=tuple(self._definitions.values())
         )

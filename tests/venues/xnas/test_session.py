@@ -71,8 +71,9 @@ def test_definitions_quotes_and_trades() -> None:
     assert (definition.name, definition.security, definition.primary) == ("XNAS:AAPL", "AAPL", True)
     assert (definition.lot_size, definition.currency, definition.asset_class) == ("100", "USD", "equity")
     told = rows(step.records)
-    assert told[0].kind == Kind.PREV_CLOSE
-    assert told[0].ts_event == midnight_ns(DAY) + TEN
+    assert (told[0].kind, told[0].detail) == (Kind.STATUS, State.SYNCING), "until we are at the login's time"
+    assert told[1].kind == Kind.PREV_CLOSE
+    assert told[1].ts_event == midnight_ns(DAY) + TEN
     (trade,) = [row for row in told if row.kind == Kind.TRADE]
     assert (trade.price, trade.size, trade.side) == (Decimal("185.0200"), Decimal(40), int(Side.BUYER))
     assert (trade.seq, trade.ident, trade.instrument) == (4, 77, AAPL)
@@ -209,28 +210,50 @@ def test_a_message_that_is_not_understood_is_a_dead_letter_and_keeps_its_number(
     assert session.next_sequence == 5
 
 
-def test_what_happened_before_the_login_is_backfilled_and_the_volume_is_said() -> None:
+def test_of_what_happened_before_the_login_only_trades_are_told_as_repeats() -> None:
     session = make()
     login(session)
     old = TEN - 60 * itch.SECOND
     told = [itch.execute(2, 40, 77, when=old), itch.execute(2, 9, 78, when=old), itch.bust(78, when=old)]
     step = take(session, *opening(old), itch.cross(500, 1_850_100, 70, when=old), *told)
-    assert all(record["flags"] & Flag.BACKFILLED for part in step.records for record in records_from(part))
-    step = take(session, itch.execute(2, 10, 79, when=TEN))
-    fresh = records_from(b"".join(step.records))
-    assert not fresh["flags"][0] & Flag.BACKFILLED
-    volume = rows(step.records)[-1]
-    assert (volume.kind, volume.size, volume.instrument) == (Kind.VOLUME, Decimal(550), AAPL)
-    assert Kind.VOLUME not in {row.kind for row in rows(take(session, itch.execute(2, 1, 80, when=TEN)).records)}
+    past = [row for row in rows(step.records) if row.ts_event == midnight_ns(DAY) + old]
+    assert [row.kind for row in past] == [Kind.TRADE, Kind.TRADE, Kind.TRADE, Kind.BUST]
+    assert all(row.flags & Flag.REPLAYED and row.flags & Flag.LAST_OF_EVENT for row in past)
+    states = [row.detail for row in rows(step.records) if row.kind == Kind.STATUS]
+    assert states == [State.SYNCING]
 
 
-def test_a_session_that_began_after_the_opening_says_no_volume() -> None:
+def test_at_the_logins_time_best_prices_and_states_are_told() -> None:
     session = make()
     login(session)
-    old = TEN - 60 * itch.SECOND
-    take(session, *opening(old), itch.execute(2, 40, 77, when=old))
-    step = take(session, itch.execute(2, 10, 79, when=TEN))
-    assert Kind.VOLUME not in {row.kind for row in rows(step.records)}
+    take(session, *opening(TEN - 60 * itch.SECOND))
+    fresh = rows(take(session, itch.execute(2, 10, 79, when=TEN)).records)
+    assert not fresh[0].flags & Flag.REPLAYED
+    state, bid, ask = fresh[-3:]
+    assert (state.kind, state.detail) == (Kind.STATUS, State.LIVE)
+    assert (bid.kind, ask.kind) == (Kind.BID, Kind.ASK)
+    assert all(row.flags & Flag.SNAPSHOT and row.ts_event == NOW for row in (state, bid, ask))
+    again = rows(take(session, itch.execute(2, 1, 80, when=TEN)).records)
+    assert not any(row.flags & Flag.SNAPSHOT for row in again), "told once"
+
+
+def test_a_quiet_venue_ends_the_catching_up_with_its_heartbeat() -> None:
+    session = make()
+    login(session)
+    take(session, *opening(TEN - 60 * itch.SECOND))
+    told = rows(session.received("tape", [itch.packet("H")], [NOW]).records)
+    assert [row.kind for row in told] == [Kind.STATUS, Kind.BID, Kind.ASK]
+    assert session.received("tape", [itch.packet("H")], [NOW]).records == []
+
+
+def test_a_link_that_breaks_while_catching_up_goes_on_catching_up() -> None:
+    session = make()
+    login(session)
+    take(session, *opening(TEN - 60 * itch.SECOND))
+    session.closed("tape", NOW)
+    login(session, sequence=session.next_sequence)
+    told = rows(take(session, itch.execute(2, 10, 79, when=TEN)).records)
+    assert Kind.STATUS in {row.kind for row in told}
 
 
 def test_a_fixed_date_is_a_recording() -> None:
@@ -239,7 +262,7 @@ def test_a_fixed_date_is_a_recording() -> None:
     step = take(session, *opening(), itch.execute(2, 40, 77, when=TEN))
     records = records_from(b"".join(step.records))
     assert set(records["ts_event"].tolist()) == {midnight_ns(date(2019, 12, 30)) + TEN}
-    assert not (records["flags"] & Flag.BACKFILLED).any()
+    assert not (records["flags"] & Flag.REPLAYED).any()
 
 
 def test_only_the_symbols_of_the_config() -> None:

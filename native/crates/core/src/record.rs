@@ -65,7 +65,8 @@ pub mod kind {
     pub const IMBALANCE: u8 = 11;
     /// Previous session's close, from reference data or from the venue.
     pub const PREV_CLOSE: u8 = 12;
-    /// The venue's own session volume in `size`; it replaces what was counted.
+    /// The venue's own session volume in `size`; it replaces what was counted. With `no_size`: what was traded before
+    /// is not known, so open, high, low and volume of this session are unknown.
     pub const VOLUME: u8 = 13;
     /// A market-wide or administrative event without a price: `detail` is venue-specific.
     pub const NOTICE: u8 = 14;
@@ -97,6 +98,9 @@ pub mod flag {
     pub const INEXACT_SIZE: u16 = 1 << 7;
     /// Event time was more than a second ahead of the receive time; the receive time stands in.
     pub const CLOCK_SKEW: u16 = 1 << 8;
+    /// Told again from the beginning of the venue's session, in order: a trade that is not newer, by event time and
+    /// sequence, than the newest one counted is a repeat and counts in nothing. Never measured for latency.
+    pub const REPLAYED: u16 = 1 << 9;
 }
 
 /// Bits of a trade's `detail`.

@@ -69,7 +69,7 @@ fn kinds_flags_and_conditions() {
         VOLUME NOTICE MARK INDEX FUNDING OPEN_INTEREST IV DELTA GAMMA THETA VEGA RHO);
     assert_eq!(numbers("kinds"), kinds);
     let flags = names!(flag: LAST_OF_EVENT SNAPSHOT HISTORY BACKFILLED INVALID_BOOK NO_PRICE NO_SIZE INEXACT_SIZE
-        CLOCK_SKEW);
+        CLOCK_SKEW REPLAYED);
     assert_eq!(numbers("flags"), flags);
     assert_eq!(
         numbers("conditions"),

@@ -12,12 +12,11 @@ from datetime import date
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tickcast import _native
 from tickcast.model.errors import UsageError
 from tickcast.model.instrument import Definition
-from tickcast.model.record import Condition, Flag, Kind, State, record_bytes, records_from
+from tickcast.model.record import Flag, Kind, Records, State, record_bytes, records_from
 from tickcast.venues import rows
 from tickcast.venues.base import Answer, Link, Request, Step, VenueConfig
 from tickcast.venues.naming import Naming, SymbolError
@@ -25,7 +24,6 @@ from tickcast.venues.xnas import soup
 from tickcast.venues.xnas.day import TradingDay, new_york_day
 
 LINK: Final = "tape"
-TOLD: Final = ["instrument", "id", "size", "kind", "detail"]
 """What is kept of a trade until the session's volumes can be said."""
 BACKFILL_NS: Final = 1_000_000_000
 """What happened so long before the login is told again, not news: flagged ``backfilled``."""
@@ -66,8 +64,7 @@ class XnasSession:
         self._login_ns = 0
         self._last_event_ns = 0
         self._catching_up = False
-        self._told: list[npt.NDArray[np.void]] = []
-        """Trades and busts that were told again."""
+        """The session is told from its beginning: what happened before the login is not news."""
         self._day = TradingDay(self._date or date(1970, 1, 2), fixed=self._date is not None)
         self._decoder = self._new_decoder()
         self._directory: dict[str, bytes] = {}
@@ -164,6 +161,8 @@ class XnasSession:
                 step.drop[link] = str(wrong)
                 return
             self._enter(step, accepted, ts_recv)
+        elif kind == "H" and self._catching_up:
+            self._end_catching_up(step, ts_recv)  # the venue has nothing more to tell
         elif kind == "J":
             code = payload[:1].decode("ascii", "replace")
             reason = f"login rejected: {soup.REJECTED.get(code, f'code {code!r}')}"
@@ -181,7 +180,7 @@ class XnasSession:
         if not self._started or accepted.session != self._session:
             asked = 1
             self._reset(step, accepted.session, ts_recv)
-        self._catching_up = accepted.sequence == 1 and self._date is None
+        self._catching_up = self._date is None and (accepted.sequence == 1 or self._catching_up)
         self._skip = max(asked - accepted.sequence, 0)
         missing = accepted.sequence - asked
         if missing <= 0:
@@ -207,7 +206,6 @@ class XnasSession:
         self._day = TradingDay(self._date or new_york_day(ts_recv), fixed=self._date is not None)
         self._decoder = self._new_decoder()
         self._directory.clear()
-        self._told.clear()
         self._empty_books(step, State.SYNCING, ts_recv)
 
     def _empty_books(self, step: Step, state: State, ts_recv: int) -> None:
@@ -251,7 +249,7 @@ class XnasSession:
             self._define(step, stock, ts_recv)
         if decoded.records:
             step.records.append(self._stamp(decoded.records, ts_recv))
-            if self._catching_up:
+            if self._catching_up and self._last_event_ns >= self._login_ns - BACKFILL_NS:
                 self._end_catching_up(step, ts_recv)
 
     def _without_known(self, block: bytes, count: int) -> tuple[bytes, int]:
@@ -268,33 +266,32 @@ class XnasSession:
         records = records_from(bytearray(data))
         self._day.correct(records["ts_event"], ts_recv)
         if self._catching_up:
-            old = records["ts_event"] < self._login_ns - BACKFILL_NS
-            records["flags"][old] |= np.uint16(Flag.BACKFILLED)
             self._last_event_ns = int(records["ts_event"][-1])
-            self._told.append(records[np.isin(records["kind"], (Kind.TRADE, Kind.BUST))][TOLD].copy())
+            records = self._without_past(records)
+        return self._with_doubt(records)
+
+    def _without_past(self, records: Records) -> Records:
+        """Of what happened before the login only trades and busts are told, as repeats: old quotes are not live.
+
+        The books are kept all the same; their best prices follow at the end of the catching up.
+        """
+        old = records["ts_event"] < self._login_ns - BACKFILL_NS
+        told = np.isin(records["kind"], (Kind.TRADE, Kind.BUST))
+        records["flags"][old] |= np.uint16(Flag.REPLAYED | Flag.LAST_OF_EVENT)
+        return records[~old | told]
+
+    def _with_doubt(self, records: Records) -> bytes:
         if self._doubt is not None:
             live = (records["kind"] == Kind.STATUS) & (records["detail"] == State.LIVE)
             records["detail"][live] = self._doubt
         return bytes(record_bytes(records))
 
     def _end_catching_up(self, step: Step, ts_recv: int) -> None:
-        """Once we are at the login's time: say the session's volumes, whoever counted the told-again trades before.
-
-        Only where the opening cross was told: a session that began in the middle of the day does not know the volume.
-        """
-        if self._last_event_ns < self._login_ns - BACKFILL_NS:
-            return
+        """We are at the login's time: tell best prices and states as they are now."""
         self._catching_up = False
-        told, self._told = np.concatenate(self._told), []
-        trades = told[told["kind"] == Kind.TRADE]
-        opened = trades["instrument"][(trades["detail"] & np.uint16(Condition.OPENING)) != 0]
-        busted = told["id"][told["kind"] == Kind.BUST]
-        trades = trades[np.isin(trades["instrument"], opened) & ~np.isin(trades["id"], busted)]
-        instruments, place = np.unique(trades["instrument"], return_inverse=True)
-        volumes = np.zeros(len(instruments), np.int64)
-        np.add.at(volumes, place, trades["size"])
-        for instrument, size in zip(instruments.tolist(), volumes.tolist(), strict=True):
-            step.records.append(rows.volume(instrument, size, ts_event=self._last_event_ns, ts_recv=ts_recv))
+        records = records_from(bytearray(self._decoder.snapshot(ts_recv)))
+        records["ts_event"] = ts_recv
+        step.records.append(self._with_doubt(records))
 
     def _define(self, step: Step, stock: Mapping[str, object], ts_recv: int) -> None:
         symbol = str(stock["stock"]).strip()
@@ -310,8 +307,9 @@ class XnasSession:
             return
         self._defined[symbol] = definition
         step.definitions.append(definition)
-        if self._doubt is not None:
-            step.records.append(rows.status(definition.instrument, self._doubt, ts_event=ts_recv, ts_recv=ts_recv))
+        state = State.SYNCING if self._catching_up else self._doubt
+        if state is not None:
+            step.records.append(rows.status(definition.instrument, state, ts_event=ts_recv, ts_recv=ts_recv))
         close = self._previous_close.get(symbol)
         if close is not None:
             told_ns = self._day.midnight_ns + int(str(stock["timestamp"]))

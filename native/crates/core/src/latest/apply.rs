@@ -104,6 +104,9 @@ impl Latest {
             self.roll_to(leg, trade.ts_event, sink);
         }
         let entry = &mut self.legs[leg as usize];
+        if !entry.count(&trade, record.seq) {
+            return;
+        }
         let fate = entry.trade(
             &trade,
             self.settings.exclude_conditions,
@@ -220,7 +223,9 @@ impl Latest {
             let close = Price::new(record.price, record.price_scale);
             entry.set_prev_close((record.flags & flag::NO_PRICE == 0).then_some(close));
             entry.session.close_id = None;
-        } else if record.flags & flag::NO_SIZE == 0 {
+        } else if record.flags & flag::NO_SIZE != 0 {
+            entry.forget_session();
+        } else {
             let volume = Amount::new(record.size, record.size_scale);
             if entry.session.volume.is_none_or(|old| !old.same(volume)) {
                 entry.changed |= field::VOLUME;

@@ -163,13 +163,17 @@ impl Security {
             .min_by_key(|leg| rank(leg.effective))
     }
 
-    /// Adds the legs' volumes up.
+    /// Adds the legs' volumes up; unknown as long as one of them is.
     pub fn refresh_volume(&mut self, legs: &[Leg]) {
-        let volumes = self
-            .legs
-            .iter()
-            .filter_map(|leg| legs[*leg as usize].session.volume);
-        let volume = volumes.reduce(Amount::plus);
+        let mut sessions = self.legs.iter().map(|leg| &legs[*leg as usize].session);
+        let volume = if sessions.clone().all(super::session::Session::knows_volume) {
+            sessions
+                .by_ref()
+                .filter_map(|session| session.volume)
+                .reduce(Amount::plus)
+        } else {
+            None
+        };
         if !same_amount(self.volume, volume) {
             self.volume = volume;
             self.changed |= field::VOLUME;

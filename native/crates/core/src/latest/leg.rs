@@ -180,6 +180,8 @@ pub struct Leg {
     pub memory: Memory,
     /// When `effective` became what it is, ns of our clock.
     pub since: i64,
+    /// Event time and venue sequence of the newest trade that was counted.
+    counted: Option<(i64, u64)>,
 }
 
 impl Leg {
@@ -190,6 +192,27 @@ impl Leg {
             since: now_ns,
             ..Self::default()
         }
+    }
+
+    /// Notes that a trade is counted; false if it is told again and was counted before.
+    #[inline]
+    pub fn count(&mut self, row: &TradeRow, seq: u64) -> bool {
+        let place = Some((row.ts_event, seq));
+        if row.flags & flag::REPLAYED != 0 && place <= self.counted {
+            return false;
+        }
+        if row.flags & flag::SNAPSHOT == 0 {
+            self.counted = self.counted.max(place);
+        }
+        true
+    }
+
+    /// What was traded in this session before is not known: neither are its figures.
+    pub fn forget_session(&mut self) {
+        self.set_range(None);
+        self.changed |= field::VOLUME;
+        self.session.clear();
+        self.session.is_partial = true;
     }
 
     /// Puts a best bid or ask aside until the event ends.
@@ -287,10 +310,10 @@ impl Leg {
             done |= did::YIELD;
         }
         if !is_snapshot && row.ts_event >= self.session.start {
-            if has_size {
+            if has_size && self.session.knows_volume() {
                 done |= did::VOLUME;
             }
-            if done & did::PRICE != 0 {
+            if done & did::PRICE != 0 && !self.session.is_partial {
                 done |= did::RANGE;
             }
         }
@@ -365,7 +388,7 @@ impl Leg {
         if self.session.range.is_some() {
             self.changed |= field::OPEN | field::HIGH | field::LOW;
         }
-        if self.session.volume.is_some() {
+        if self.session.volume.is_some() || self.session.is_partial {
             self.changed |= field::VOLUME;
         }
         self.session.clear();

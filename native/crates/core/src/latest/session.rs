@@ -113,6 +113,8 @@ pub struct Session {
     pub forgotten: Option<Range>,
     pub volume: Option<Amount>,
     pub prev_close: Option<Price>,
+    /// What was traded before a moment of this session is not known.
+    pub is_partial: bool,
     /// The trade that a roll took `prev_close` from: a bust of it changes `prev_close`.
     pub close_id: Option<u64>,
 }
@@ -126,6 +128,7 @@ impl Default for Session {
             forgotten: None,
             volume: None,
             prev_close: None,
+            is_partial: false,
             close_id: None,
         }
     }
@@ -145,6 +148,12 @@ impl Session {
         self.range = None;
         self.forgotten = None;
         self.volume = None;
+        self.is_partial = false;
+    }
+
+    /// Whether trades add up to the session's volume: from its start on, or from a volume that the venue said.
+    pub fn knows_volume(&self) -> bool {
+        !self.is_partial || self.volume.is_some()
     }
 
     pub fn add_volume(&mut self, size: Amount) {
