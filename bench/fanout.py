@@ -26,6 +26,7 @@ ROOT = HERE.parent
 ROWS = {
     "picows each": "each",
     "picows array a turn": "array",
+    "tickcast each": "single",
     "tickcast no hold": "hub",
     "tickcast 10 ms hold": "hold",
     "tickcast conflated, 20 Hz": "conflated",

@@ -2,8 +2,8 @@
 
 All publish the same ticks round the symbols from inside: 250 a turn, while fewer than WINDOW deliveries are under way.
 The conflated row gets CONFLATED_PER_S ticks a second instead, most of which are merged, and pays for them too.
-Environment: MODE (each, array: picows; hub, hold, conflated: tickcast), PORT, CREDIT (file of 8 bytes, updates received
-so far).
+Environment: MODE (each, array: picows; single, hub, hold, conflated: tickcast), PORT, CREDIT (file of 8 bytes, updates
+received so far).
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class TickcastServer:
     """The hub, its market, and what carries what a socket did not take."""
 
     def __init__(self, pace: Pace, mode: str) -> None:
-        is_held = mode != "hub"
+        is_held = mode in {"hold", "conflated"}
         self.pace = pace
         self.hub = Hub(epoch=1, quantum_max_ns=HOLD_NS if is_held else 0, history_count=1)
         self.mode = MODE_ALL if mode == "hold" else MODE_MERGE
@@ -150,9 +150,11 @@ async def serve_tickcast(port: int, pace: Pace, mode: str) -> None:
     print("listening", flush=True)
     while True:
         count = pace.due()
-        if count:
-            server.publish(pace.ticks, count)
-            pace.ticks += count
+        step = 1 if mode == "single" else max(count, 1)
+        for _ in range(0, count, step):
+            server.publish(pace.ticks, step)
+            pace.ticks += step
+            server.flush()
         server.flush()
         await asyncio.sleep(0 if count and not pace.per_s else 0.001)
 

@@ -2,7 +2,7 @@
 
     python bench/run.py [--quick] [--only latency,fanout] [--nice -15] [--json FILE]
 
-About six minutes, or two with ``--quick`` (shorter, fewer rounds, 2,000 connections instead of 10,000: for a look, not
+About four minutes, or two with ``--quick`` (shorter, fewer rounds, 2,000 connections instead of 10,000: for a look, not
 for the record). The JSON has the machine's facts, the load average before each part, and each part's own result.
 Nothing here is a gate: on a shared machine trust ratios, medians and CPU seconds.
 """

@@ -150,7 +150,9 @@ fn frame(data: &[u8]) -> Option<(u8, usize, usize)> {
 
 impl Tally {
     fn take(&mut self, payload: &[u8], now: i64) {
-        if payload.starts_with(UPDATE) {
+        if !self.synced.is_empty() {
+            // Behind the barrier: in none of its counts.
+        } else if payload.starts_with(UPDATE) {
             self.updates_ever += 1;
             if self.is_on {
                 self.updates += 1;
