@@ -126,11 +126,40 @@ def test_set_changes_what_is_watched_and_says_what_is_in_force(bench: Any) -> No
     reply, *data = bench.ask({"action": "set", "rate": 2.5, "id": 1})
     assert reply == {
         "type": "ok", "id": 1, "action": "set", "channel": "price", "symbols": 2, "numbers": "number", "batch": False,
-        "rate": 2,
+        "rate": 2, "mode": "merge", "fields": ["bid"],
     }  # fmt: skip
     assert {frame["type"] for frame in data} == {"snapshot"}
     assert [terms[2] for terms in bench.hub.subscriptions(bench.client)] == [2, 2]
     assert bench.ask({"action": "set", "fields": None})[0]["fields"] is None
+
+
+def test_set_says_what_is_in_force_without_being_asked(bench: Any) -> None:
+    (nothing,) = bench.ask({"action": "set"})
+    assert (nothing["symbols"], nothing["rate"], nothing["mode"], nothing["fields"]) == (0, 20, "merge", None)
+    bench.ask({"action": "subscribe", "symbols": ["AAPL"], "rate": 5, "fields": ["bid", "ask"]})
+    (reply,) = bench.ask({"action": "set", "numbers": "string"})
+    assert (reply["rate"], reply["mode"], reply["fields"], reply["numbers"]) == (5, "merge", ["bid", "ask"], "string")
+    assert "terms" not in reply
+
+
+def test_mode_all_keeps_rate_0_and_set_says_so(bench: Any) -> None:
+    bench.ask({"action": "subscribe", "symbols": ["AAPL", "XNAS:S1"]})
+    bench.ask({"action": "subscribe", "symbols": ["XNAS:MSFT"], "mode": "all"})
+    reply = bench.ask({"action": "set", "rate": 2})[0]
+    assert (reply["symbols"], reply["rate"], reply["mode"]) == (3, 2, "merge")
+    assert reply["terms"] == [
+        {"symbols": 2, "rate": 2, "mode": "merge", "fields": None},
+        {"symbols": 1, "rate": 0, "mode": "all", "fields": None},
+    ]
+    rates = {symbol: rate for _, symbol, rate, *_ in bench.hub.subscriptions(bench.client)}
+    assert rates == {"AAPL": 2, "XNAS:S1": 2, "XNAS:MSFT": 0}
+    everything = bench.ask({"action": "set", "mode": "all"})[0]
+    assert (everything["rate"], everything["mode"]) == (0, "all")
+    assert "terms" not in everything
+    bench.ask({"action": "subscribe", "symbols": ["AAPL"], "channel": "trades"})
+    trades = bench.ask({"action": "set", "channel": "trades", "rate": 5})[0]
+    assert (trades["rate"], trades["mode"]) == (0, "all")
+    assert "fields" not in trades
 
 
 def test_numbers_and_batch_hold_from_the_reply_on(bench: Any) -> None:

@@ -19,7 +19,6 @@ PATH: Final = "/stream"
 SUBPROTOCOL: Final = "tickcast.json"
 _FAMILY: Final = "tickcast."
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TRUE: Final = {"1", "true"}
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -43,9 +42,10 @@ class Rejected(NamedTuple):
 def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) -> Accepted | Rejected:
     """Answer an upgrade request."""
     address = urlsplit(target.decode("latin-1"))
-    query = parse_qs(address.query)
+    query = parse_qs(address.query, keep_blank_values=True)
     numbers = query.get("numbers", ["number"])[-1]
-    refusal = _refuse_address(method, address.path, headers, config) or _refuse_opening(headers, numbers)
+    batch = query.get("batch", ["0"])[-1]
+    refusal = _refuse_address(method, address.path, headers, config) or _refuse_opening(headers, numbers, batch)
     if refusal is not None:
         return refusal
     key = _one(headers, b"sec-websocket-key")
@@ -57,9 +57,7 @@ def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) ->
     if SUBPROTOCOL in _tokens(headers, b"sec-websocket-protocol"):
         answer.append(b"sec-websocket-protocol: " + SUBPROTOCOL.encode() + b"\r\n")
     answer.append(b"\r\n")
-    return Accepted(
-        answer=b"".join(answer), strings=numbers == "string", batch=query.get("batch", ["0"])[-1].lower() in _TRUE
-    )
+    return Accepted(answer=b"".join(answer), strings=numbers == "string", batch=batch == "1")
 
 
 def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) -> Rejected | None:
@@ -76,7 +74,7 @@ def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) 
     return None
 
 
-def _refuse_opening(headers: Headers, numbers: str) -> Rejected | None:
+def _refuse_opening(headers: Headers, numbers: str, batch: str) -> Rejected | None:
     """Refuse what breaks RFC 6455 or asks for what we do not speak."""
     if _one(headers, b"sec-websocket-version") != b"13":
         return Rejected(426, "expected Sec-WebSocket-Version 13", ((b"sec-websocket-version", b"13"),))
@@ -87,6 +85,8 @@ def _refuse_opening(headers: Headers, numbers: str) -> Rejected | None:
         return Rejected(400, f"expected subprotocol {SUBPROTOCOL} or none, found {', '.join(offered)[:120]}")
     if numbers not in {"number", "string"}:
         return Rejected(400, f"numbers: expected number or string, found {numbers[:40]!r}")
+    if batch not in {"0", "1"}:
+        return Rejected(400, f"batch: expected 0 or 1, found {batch[:40]!r}")
     return None
 
 

@@ -146,8 +146,18 @@ class Resumed(Reply, frozen=True, kw_only=True, tag="resumed"):
     fields: list[str] | UnsetType | None = UNSET
 
 
+class TermsInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """Terms that some of the subscriptions of a channel share."""
+
+    symbols: int
+    """How many do."""
+    rate: int
+    mode: str
+    fields: list[str] | UnsetType | None = UNSET
+
+
 class Ok(Reply, frozen=True, kw_only=True, tag="ok"):
-    """Reply to ``set``: the values in force."""
+    """Reply to ``set``: the values in force; of the terms those of most subscriptions."""
 
     action: str
     channel: str
@@ -155,9 +165,11 @@ class Ok(Reply, frozen=True, kw_only=True, tag="ok"):
     """Subscriptions of the channel."""
     numbers: Numbers
     batch: bool
-    rate: int | UnsetType = UNSET
+    rate: int
+    mode: str
     fields: list[str] | UnsetType | None = UNSET
-    mode: str | UnsetType = UNSET
+    terms: list[TermsInForce] | UnsetType = UNSET
+    """Only where subscriptions differ: all terms there are."""
 
 
 class Pong(Reply, frozen=True, kw_only=True, tag="pong"):

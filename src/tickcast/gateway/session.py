@@ -10,6 +10,7 @@ Rules that hold everything together:
   sending far below zero is closed.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -244,16 +245,15 @@ class Session:
         watched = self._watched(channel)
         if has_terms(request):
             for symbol, now in watched.items():
-                self._desk.hub.subscribe(
-                    self._client,
-                    channel,
-                    symbol,
-                    now.rate if request.rate is UNSET else asked.rate,
-                    now.fields if request.fields is UNSET else asked.fields,
-                    now.mode if request.mode is UNSET else asked.mode,
-                    now_ns,
-                )
-        asked = self._in_force(channel, watched, asked)
+                mode = now.mode if request.mode is UNSET else asked.mode
+                rate = now.rate if request.rate is UNSET else asked.rate
+                fields = now.fields if request.fields is UNSET else asked.fields
+                if mode == MODES["all"]:
+                    rate = 0
+                self._desk.hub.subscribe(self._client, channel, symbol, rate, fields, mode, now_ns)
+        # What the hub says now, not what was asked; the most common terms first.
+        groups = Counter(self._watched(channel).values()).most_common()
+        most = groups[0][0] if groups else self._terms(messages.Set(channel=request.channel))
         self._reply(
             messages.Ok(
                 id=request.id,
@@ -262,10 +262,21 @@ class Session:
                 symbols=len(watched),
                 numbers="string" if self._strings else "number",
                 batch=self._batch,
-                rate=UNSET if request.rate is UNSET else asked.rate,
-                fields=UNSET if request.fields is UNSET else self._desk.names(asked.fields),
-                mode=UNSET if request.mode is UNSET else MODE_NAMES[asked.mode],
+                rate=most.rate,
+                mode=MODE_NAMES[most.mode],
+                fields=self._desk.names(most.fields) if request.channel == "price" else UNSET,
+                terms=[self._in_words(request.channel, terms, count) for terms, count in groups]
+                if len(groups) > 1
+                else UNSET,
             )
+        )
+
+    def _in_words(self, channel: str, terms: Terms, symbols: int) -> messages.TermsInForce:
+        return messages.TermsInForce(
+            symbols=symbols,
+            rate=terms.rate,
+            mode=MODE_NAMES[terms.mode],
+            fields=self._desk.names(terms.fields) if channel == "price" else UNSET,
         )
 
     def _sync(self, request: messages.Sync, now_ns: int) -> None:
