@@ -7,7 +7,7 @@ import pytest
 
 from tickcast.ops.config import SupervisorConfig
 from tickcast.ops.logfile import LogFile
-from tickcast.ops.process import Child, RestartPolicy, describe_exit
+from tickcast.ops.process import Child, RestartPolicy, describe_exit, last_complaint
 
 
 def test_delays_double_up_to_the_longest_and_start_anew_after_a_healthy_time() -> None:
@@ -72,7 +72,28 @@ async def test_the_message_is_what_is_addressed_to_the_user(tmp_path: Path) -> N
     assert child.message == "expected this\nand that"
     child = await spawn(tmp_path, "import sys; sys.exit('\\n'.join('1234567'))")
     await child.wait()
-    assert child.message == "3\n4\n5\n6\n7"
+    assert child.message == "7"
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ([], ""),
+        (['{"event":"link open","level":"info"}'], ""),
+        (['{"event":"slow","level":"warning"}', "\x1b[2m2026\x1b[0m [\x1b[32minfo     \x1b[0m] ready"], ""),
+        (["Traceback (most recent call last):", "  File x", "OSError: no", "", '{"level":"info"}'], "OSError: no"),
+        (["plain text", '{"event":"ready","level":"info"}'], "plain text"),
+        (['{"event":"failed","level":"error","error":"disk full"}'], "failed: disk full"),
+        (
+            ['{"event":"failed","level":"critical","exception":"Traceback\\n  x\\nKeyError: 1\\n"}'],
+            "failed: KeyError: 1",
+        ),
+        (['{"event":"failed","level":"error"}'], "failed"),
+        (["{broken"], "{broken"),
+    ],
+)
+def test_the_last_complaint_is_one_line_and_never_what_was_merely_logged(lines: list[str], complaint: str) -> None:
+    assert last_complaint(lines) == complaint
 
 
 async def test_a_child_is_in_a_session_of_its_own_and_can_be_killed_twice(tmp_path: Path) -> None:

@@ -178,7 +178,9 @@ class Keeper:
         if not self._wanted:
             self._log.info("ended", status=text)
             return None
-        self.last_error = f"{text}: {child.message}" if child.message else text
+        # who was killed did not say why: what it wrote before is not the reason
+        complaint = child.message.partition("\n")[0] if status >= 0 else ""
+        self.last_error = f"{text}: {complaint}" if complaint else text
         if status == USAGE_STATUS and not self.was_ready.is_set():
             self._wanted = False
             self._enter("failed")

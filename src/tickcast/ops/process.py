@@ -8,6 +8,7 @@ that nobody writes to: its end means that the parent is gone (:mod:`tickcast.run
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,9 @@ USAGE_STATUS: Final = 2
 LINE_MAX: Final = 65_536
 TAIL_LINES: Final = 20
 DRAIN_S: Final = 0.5
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_HARMLESS: Final = re.compile(r"\[(debug|info|warning) *\]")
+"""A log line in the pretty format, of a level that is no error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +90,34 @@ def describe_exit(status: int) -> str:
         return f"killed by signal {-status}"
 
 
+def last_complaint(lines: Sequence[str]) -> str:
+    """Return the last line that says what went wrong: the end of a traceback, other text, or a log line of an error.
+
+    What a process merely logs while it works says nothing about its end. Empty if there is no such line.
+    """
+    for line in reversed(lines):
+        text = _COLOUR.sub("", line).strip()
+        if text.startswith("{"):
+            text = _logged_error(text)
+        elif _HARMLESS.search(text):
+            continue
+        if text:
+            return text
+    return ""
+
+
+def _logged_error(line: str) -> str:
+    """What a JSON log line says, if it tells of an error."""
+    try:
+        entry = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return line
+    if entry.get("level") not in {"error", "critical"}:
+        return ""
+    reason = entry.get("error") or str(entry.get("exception", "")).strip().rpartition("\n")[2]
+    return f"{entry.get('event', '')}: {reason}" if reason else str(entry.get("event", ""))
+
+
 class Child:
     """A running child process; made by :meth:`spawn`."""
 
@@ -129,9 +161,9 @@ class Child:
 
     @property
     def message(self) -> str:
-        """What the child complained about last: the lines addressed to the user, else the last few of its log."""
+        """What the child complained about last: the lines addressed to the user, else the last one that complains."""
         addressed = [line.removeprefix("tickcast: ") for line in self._tail if line.startswith("tickcast: ")]
-        return "\n".join(addressed or list(self._tail)[-5:])
+        return "\n".join(addressed) or last_complaint(self._tail)
 
     async def wait(self) -> int:
         """Wait until the child is gone and what it said is written; returns its status (-n: killed by signal n)."""
