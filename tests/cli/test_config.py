@@ -3,10 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from tickcast.cli.config import config
 from tickcast.config import Config, load, reference
+from tickcast.model.errors import UsageError
 
 
 def run(*arguments: str) -> str:
@@ -43,3 +45,13 @@ def test_a_wrong_file_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith(f"tickcast: {file}:2: gateway.prot: unknown key, did you mean port?")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_without_any_file_says_where_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(config, ["check"])
+    assert isinstance(result.exception, UsageError)
+    assert "`tickcast config show > tickcast.toml`" in str(result.exception)
+    assert "`tickcast up --config`" in str(result.exception)
+    (tmp_path / "tickcast.toml").write_text("")
+    assert run("check") == "tickcast.toml: good (0 feeds, 0 declared securities)\n"

@@ -151,6 +151,18 @@ def test_logs(data: DataDir) -> None:
     assert "there are: core, supervisor, xnas" in str(wrong.exception)
 
 
+def test_logs_of_a_process_that_has_said_nothing(data: DataDir) -> None:
+    until_running(data)
+    path = data.log("xnas")
+    aside = path.with_name("aside")
+    path.rename(aside)
+    try:
+        found = run(data, "logs", "xnas")
+    finally:
+        aside.rename(path)
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "", "nothing logged yet\n")
+
+
 def test_latency(data: DataDir) -> None:
     assert json.loads(run(data, "latency", "--json").output) == SNAPSHOT
     table = run(data, "latency").output
@@ -223,6 +235,14 @@ def test_follow_goes_over_to_the_new_file(tmp_path: Path) -> None:
     reader.join(10)
     assert "old" not in "".join(texts)
     assert "".join(texts).endswith("second\nend\n")
+
+
+def test_follow_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    timer = threading.Timer(0.3, lambda: log.write_text("first\n"))
+    timer.start()
+    assert next(follow_file(log)) == "first\n"
+    timer.join()
 
 
 @pytest.mark.parametrize(

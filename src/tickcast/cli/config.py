@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 
 from tickcast import config as settings
+from tickcast.model.errors import UsageError
+
+DEFAULT: Final = Path("tickcast.toml")
 
 
 @click.group()
@@ -14,9 +18,16 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=click.Path(path_type=Path), default=Path("tickcast.toml"))
-def check(file: Path) -> None:
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+def check(file: Path | None) -> None:
     """Read FILE (default tickcast.toml) and say what is wrong with it; exit status 2 if anything is."""
+    if file is None:
+        file = DEFAULT
+        if not file.exists():
+            raise UsageError(
+                f"expected FILE or a {DEFAULT} in this folder, found neither; name the file that you give to"
+                f" `tickcast up --config`, or begin one with `tickcast config show > {DEFAULT}`"
+            )
     read = settings.load(file)
     click.echo(f"{file}: good ({len(read.feeds)} feeds, {len(read.securities)} declared securities)")
 

@@ -94,16 +94,25 @@ def logs(*, name: str, follow: bool, lines: int, data: DataDir) -> None:
     """Show the log of a process (NAME as in ps; supervisor for the supervisor's). Works for an ended instance too."""
     path = data.log(name)
     if not path.is_file():
-        known = sorted(found.stem for found in data.logs.glob("*.log"))
-        if not known:
-            data.instance()
-        raise UsageError(f"there is no log of {name!r} in {data}; there are: {', '.join(known) or 'none yet'}")
+        _require_known(data, name)
+        click.echo("nothing logged yet", err=True)
     for line in last_lines(path, lines):
         click.echo(line, nl=False)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
             for text in follow_file(path):
                 click.echo(text, nl=False)
+
+
+def _require_known(data: DataDir, name: str) -> None:
+    """Refuse a name that is no process of the running instance and has no log."""
+    known = {found.stem for found in data.logs.glob("*.log")}
+    if not known:
+        data.instance()
+    with contextlib.suppress(StateError):  # of an ended instance only the logs are known
+        known |= {row["name"] for row in ask(data, {"do": "ps"})}
+    if name not in known:
+        raise UsageError(f"there is no log of {name!r} in {data}; there are: {', '.join(sorted(known)) or 'none yet'}")
 
 
 def last_lines(path: Path, count: int) -> list[str]:
@@ -117,9 +126,16 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow_file(path: Path) -> Iterator[str]:
-    """What is appended from now on; goes over to the new file when the log is put aside."""
+    """What is appended from now on; goes over to the new file when the log is put aside.
+
+    Of a log that is not there yet, everything.
+    """
+    is_new = not path.is_file()
+    while not path.is_file():
+        pause(FOLLOW_S)
     file = path.open(encoding="utf-8", errors="replace")
-    file.seek(0, 2)
+    if not is_new:
+        file.seek(0, 2)
     try:
         while True:
             text = file.read()

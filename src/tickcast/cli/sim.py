@@ -11,6 +11,7 @@ import click
 import msgspec
 import uvloop
 
+from tickcast.cli.ranges import EVENT_RATE, SYMBOL_COUNT
 from tickcast.model.errors import UsageError
 from tickcast.runtime import lifeline, log
 
@@ -20,8 +21,8 @@ from tickcast.runtime import lifeline, log
     "--config", "path", type=click.Path(path_type=Path), help="TOML file; without it three venues on free ports."
 )
 @click.option("--seed", type=int, help="Same seed, same market, same bytes.")
-@click.option("--rate", type=float, help="Order events a second over all venues.")
-@click.option("--symbols", type=int, help="Stocks and crypto pairs together.")
+@click.option("--rate", type=EVENT_RATE, help="Order events a second over all venues.")
+@click.option("--symbols", type=SYMBOL_COUNT, help="Stocks and crypto pairs together.")
 @click.option("--recorded", type=click.Path(path_type=Path), help="Play the captures in this folder instead.")
 @click.option("--speed", help="Of playback: a factor, or max.")
 @click.option("--loop/--once", default=None, help="Play again and again, or once.")

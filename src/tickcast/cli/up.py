@@ -9,6 +9,8 @@ from typing import Any
 import click
 import msgspec
 
+from tickcast.cli.ranges import EVENT_RATE, PORT, SPEED, SYMBOL_COUNT
+
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder; else TICKCAST_DATA, else ./.tickcast."
 )
@@ -20,20 +22,22 @@ CONFIG = click.option(
 @click.command()
 @CONFIG
 @DATA
-@click.option("--port", type=int, help="Listen on this port instead of the config's.")
+@click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
 def up(path: Path, data: Path | None, port: int | None) -> None:
     """One machine: supervisor, one process per feed, one core process."""
     _supervise(path, data, port=port, sim=None)
 
 
 @click.command()
-@click.option("--rate", type=float, default=50_000, show_default=True, help="Order events a second, all exchanges.")
-@click.option("--port", type=int, default=8000, show_default=True, help="Port of the page, the stream and REST.")
+@click.option(
+    "--rate", type=EVENT_RATE, default=50_000, show_default=True, help="Order events a second, all exchanges."
+)
+@click.option("--port", type=PORT, default=8000, show_default=True, help="Port of the page, the stream and REST.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--symbols", type=int, default=500, show_default=True, help="Stocks and crypto pairs together.")
+@click.option("--symbols", type=SYMBOL_COUNT, default=500, show_default=True, help="Stocks and crypto pairs together.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same market.")
 @click.option("--recorded", type=click.Path(path_type=Path), help="Play back the captures in this folder instead.")
-@click.option("--speed", type=float, default=1.0, show_default=True, help="Times recorded speed; 0 = unpaced.")
+@click.option("--speed", type=SPEED, default=1.0, show_default=True, help="Times recorded speed; 0 = unpaced.")
 @click.option("--once", is_flag=True, help="Play back once instead of for ever.")
 @DATA
 def demo(data: Path | None, once: bool, **given: Any) -> None:  # noqa: FBT001  click passes flags by name
@@ -78,7 +82,7 @@ def run() -> None:
 @run.command()
 @CONFIG
 @DATA
-@click.option("--port", type=int, help="Listen on this port instead of the config's.")
+@click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
 def core(path: Path, data: Path | None, port: int | None) -> None:
     """Bus, newest state, fan-out and gateway."""
     from tickcast import app, config  # noqa: PLC0415  keeps --help quick
