@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 
 from tickcast.gateway import page
 from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
+from tickcast.ops.latency import LatencyReport
 from tickcast.testing.gateway import NoInsight, RunningGateway, running_gateway
 
 
@@ -87,7 +89,37 @@ async def test_every_error_is_a_problem(client: httpx.AsyncClient) -> None:
     assert is_problem(await client.get("/symbols?limit=0"), 422)
     assert is_problem(await client.get("/stream"), 426)
     assert is_problem(await client.get("/prices/AAPL", headers={"host": "evil.example"}), 421)
-    assert (await client.post("/prices/AAPL")).headers["allow"] == "GET"
+    assert (await client.post("/prices/AAPL")).headers["allow"] == "GET, HEAD"
+
+
+async def test_a_search_says_what_is_allowed(client: httpx.AsyncClient) -> None:
+    bogus = await client.get("/symbols?class=bogus")
+    assert is_problem(bogus, 422)
+    assert "equity" in bogus.json()["detail"]
+    assert "perpetual" in bogus.json()["detail"]
+    following = (await client.get("/symbols?limit=1")).json()["next"]
+    for cursor in ("bogus", "XNAS:AAPL", "\0", "a", "YWZ0ZXI6", following[:-2] + "!!"):
+        broken = await client.get("/symbols", params={"cursor": cursor})
+        assert is_problem(broken, 422), cursor
+        assert "next" in broken.json()["detail"]
+    assert (await client.get("/symbols?venue=NOWHERE")).json() == {"symbols": [], "next": None}
+    assert len((await client.get("/symbols?class=&cursor=")).json()["symbols"]) == 7
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/docs", "/openapi.json", "/prices/AAPL", "/prices?symbols=AAPL", "/symbols", "/feeds", "/health/live",
+        "/metrics", "/prices/NOPE", "/nowhere",
+    ],
+)  # fmt: skip
+async def test_head_answers_as_get_without_the_body(client: httpx.AsyncClient, path: str) -> None:
+    full, head = await client.get(path), await client.head(path)
+    assert head.status_code == full.status_code
+    assert head.headers["content-type"] == full.headers["content-type"]
+    assert int(head.headers["content-length"]) > 0
+    assert head.content == b""
+    assert (await client.get("/health/live")).json() == {"status": "live"}  # the connection goes on
 
 
 async def test_operations(client: httpx.AsyncClient) -> None:
@@ -117,6 +149,29 @@ async def test_docs_need_no_network(client: httpx.AsyncClient) -> None:
     assert {"/prices/{symbol}", "/prices", "/symbols", "/feeds", "/latency", "/metrics"} <= set(schema["paths"])
     price = schema["paths"]["/prices/{symbol}"]["get"]["responses"]
     assert "application/problem+json" in price["404"]["content"]
+
+
+async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+
+    def described(path: str) -> dict[str, Any]:
+        content = paths[path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert content["properties"]
+        return dict(content["properties"])
+
+    listing = described("/symbols")["symbols"]["items"]["properties"]
+    (found,) = (await client.get("/symbols?q=XNAS:AAPL")).json()["symbols"]
+    assert set(listing) == set(found)
+    assert set((await client.get("/prices/AAPL")).json()) == set(described("/prices/{symbol}"))
+    assert {"name", "state", "lag_ms", "last_error"} <= set(described("/feeds")["feeds"]["items"]["properties"])
+    real = msgspec.json.schema(LatencyReport)["$defs"]["HopTimes"]
+    hop = described("/latency")["hops"]["items"]
+    assert {name: one.get("type", one.get("anyOf")) for name, one in hop["properties"].items()} == {
+        name: one.get("type", one.get("anyOf")) for name, one in real["properties"].items()
+    }
+    assert set(described("/health/ready")) == {"status", "feeds_live", "feeds", "instruments", "failures"}
+    (asset_class,) = [one for one in paths["/symbols"]["get"]["parameters"] if one["name"] == "class"]
+    assert "equity" in str(asset_class["schema"])
 
 
 async def test_foreign_pages_may_read_only_where_the_config_says(client: httpx.AsyncClient) -> None:

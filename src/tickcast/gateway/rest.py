@@ -3,6 +3,7 @@
 Bodies of prices come out of the core as bytes and go out unchanged, so that every digit of the venue survives.
 """
 
+import base64
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -14,53 +15,22 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tickcast import __version__
-from tickcast.gateway import page, problem
+from tickcast.gateway import page, problem, schemas
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
+from tickcast.model.instrument import AssetClass
 from tickcast.ports import Fanout, Insight, Registry
 from tickcast.runtime import metrics
 
 JSON: Final = "application/json"
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
 SYMBOL_MAX: Final = 96
+CURSOR_MARK: Final = b"after:"
 
 Numbers = Annotated[
     Literal["number", "string"], Query(description="string: prices and sizes as JSON strings, for clients with floats.")
 ]
-_DECIMAL: Final = {"type": ["number", "string", "null"]}
-_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
-PRICE_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["symbol", "state"],
-    "properties": {
-        "symbol": {"type": "string"},
-        "state": {"type": "string"},
-        "currency": {"type": "string"},
-        "venue": {"type": ["string", "null"]},
-        "side": {"enum": ["buy", "sell", None]},
-        **dict.fromkeys(
-            (
-                "price", "size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "prev_close", "volume",
-                "change", "change_pct",
-            ),
-            _DECIMAL,
-        ),
-        "exchange_timestamp": _TIME,
-        "server_timestamp": _TIME,
-        "epoch": {"type": "integer"},
-        "seq": {"type": "integer"},
-    },
-}  # fmt: skip
-_PROBLEM_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-}
+ClassFilter = AssetClass | Literal[""]
 
 
 def create_app(*, hub: Fanout, registry: Registry, insight: Insight, config: Config, with_page: bool = True) -> ASGIApp:
@@ -86,7 +56,7 @@ def create_app(*, hub: Fanout, registry: Registry, insight: Insight, config: Con
 
 
 class _Guard:
-    """Refuses foreign Host names and adds the headers that keep a browser honest."""
+    """Refuses foreign Host names, answers HEAD, and adds the headers that keep a browser honest."""
 
     def __init__(self, app: ASGIApp, config: Config) -> None:
         self._app = app
@@ -97,7 +67,11 @@ class _Guard:
             await self._app(scope, receive, send)
             return
 
+        head_only = scope["method"] == "HEAD"
+
         async def send_guarded(message: Message) -> None:
+            if head_only and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers += [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -111,7 +85,8 @@ class _Guard:
         if not host_allowed(scope["headers"], self._config):
             await _problem(421, host_refusal(scope["headers"]))(scope, receive, send_guarded)
             return
-        await self._app(scope, receive, send_guarded)
+        # HEAD is GET without the body (RFC 9110 section 9.3.2), wherever there is a GET.
+        await self._app({**scope, "method": "GET"} if head_only else scope, receive, send_guarded)
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
@@ -124,11 +99,13 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         detail = error.detail
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == 404 and detail == "Not Found":
             detail = f"there is no {request.url.path[:120]}; /docs lists what there is"
         elif error.status_code == 405:
             detail = f"{request.method} is not possible at {request.url.path[:120]}"
-        return _problem(error.status_code, detail, dict(error.headers or {}))
+            headers["allow"] = "GET, HEAD"
+        return _problem(error.status_code, detail, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
@@ -144,7 +121,7 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _answers(schema: dict[str, Any], *problems: int) -> dict[int | str, dict[str, Any]]:
-    content = {problem.MEDIA_TYPE: {"schema": _PROBLEM_SCHEMA}}
+    content = {problem.MEDIA_TYPE: {"schema": schemas.PROBLEM}}
     described: dict[int | str, dict[str, Any]] = {
         status: {"description": "Problem (RFC 9457)", "content": content} for status in problems
     }
@@ -152,7 +129,7 @@ def _answers(schema: dict[str, Any], *problems: int) -> dict[int | str, dict[str
 
 
 def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
-    @app.get("/prices/{symbol}", tags=["prices"], response_class=Response, responses=_answers(PRICE_SCHEMA, 404, 422))
+    @app.get("/prices/{symbol}", tags=["prices"], response_class=Response, responses=_answers(schemas.PRICE, 404, 422))
     async def price(
         symbol: Annotated[
             str, Path(max_length=SYMBOL_MAX, description="AAPL is consolidated over venues, XNAS:AAPL one venue's.")
@@ -169,7 +146,7 @@ def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
         "/prices",
         tags=["prices"],
         response_class=Response,
-        responses=_answers({"type": "object", "properties": {"prices": {"type": "array", "items": PRICE_SCHEMA}}}, 422),
+        responses=_answers(schemas.PRICES, 422),
     )
     async def prices(
         symbols: Annotated[str, Query(min_length=1, description="Symbols, separated by commas.")],
@@ -192,48 +169,58 @@ def _add_symbols(app: FastAPI, registry: Registry) -> None:
         "/symbols",
         tags=["prices"],
         response_class=Response,
-        responses=_answers(
-            {
-                "type": "object",
-                "properties": {
-                    "symbols": {"type": "array", "items": {"type": "object"}},
-                    "next": {"type": ["string", "null"]},
-                },
-            },
-            422,
-        ),
+        responses=_answers(schemas.SYMBOLS, 422),
     )
     async def symbols(
         q: Annotated[str, Query(max_length=SYMBOL_MAX, description="Part of the symbol, in any case.")] = "",
         venue: Annotated[str, Query(max_length=20, description="One venue's instruments.")] = "",
-        asset_class: Annotated[str, Query(alias="class", max_length=20, description="equity, crypto, ...")] = "",
+        asset_class: Annotated[ClassFilter, Query(alias="class", description="One kind of instrument.")] = "",
         limit: Annotated[int, Query(ge=1, le=1000, description="Most symbols in the answer.")] = 100,
         cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
     ) -> Response:
         """Everything that can be asked for: instruments (`XNAS:AAPL`) and securities over their venues (`AAPL`)."""
-        found, following = registry.search(q, venue=venue, asset_class=asset_class, limit=limit, cursor=cursor)
+        after = _read_cursor(cursor)
+        if after is None:
+            return _problem(422, f"cursor: expected `next` of the page before, or none; found {cursor[:40]!r}")
+        found, following = registry.search(q, venue=venue, asset_class=asset_class, limit=limit, cursor=after)
+        following = None if following is None else _cursor(following)
         return Response(msgspec.json.encode({"symbols": found, "next": following}), media_type=JSON)
 
 
-def _add_operations(app: FastAPI, insight: Insight) -> None:
-    anything: dict[str, Any] = {"type": "object"}
+def _cursor(symbol: str) -> str:
+    """Write the cursor of the page after ``symbol``: opaque to clients, and known again as one of ours."""
+    return base64.urlsafe_b64encode(CURSOR_MARK + symbol.encode()).decode().rstrip("=")
 
-    @app.get("/feeds", tags=["operations"], response_class=Response, responses=_answers(anything))
+
+def _read_cursor(cursor: str) -> str | None:
+    """Symbol after which the page begins, empty for the first one; None if the cursor is not ours."""
+    if not cursor:
+        return ""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        symbol = raw.removeprefix(CURSOR_MARK).decode()
+    except ValueError:
+        return None
+    return symbol if raw.startswith(CURSOR_MARK) and symbol else None
+
+
+def _add_operations(app: FastAPI, insight: Insight) -> None:
+    @app.get("/feeds", tags=["operations"], response_class=Response, responses=_answers(schemas.FEEDS))
     async def feeds() -> Response:
         """Health of each feed; counters only grow while the feed lives."""
         return Response(msgspec.json.encode({"feeds": insight.feeds()}), media_type=JSON)
 
-    @app.get("/latency", tags=["operations"], response_class=Response, responses=_answers(anything))
+    @app.get("/latency", tags=["operations"], response_class=Response, responses=_answers(schemas.LATENCY))
     async def latency() -> Response:
         """Percentiles of each hop against its budget."""
         return Response(msgspec.json.encode(insight.latency()), media_type=JSON)
 
-    @app.get("/health/live", tags=["operations"], response_class=Response, responses=_answers(anything))
+    @app.get("/health/live", tags=["operations"], response_class=Response, responses=_answers(schemas.LIVE))
     async def live() -> Response:
         """The process answers."""
         return Response(b'{"status":"live"}', media_type=JSON)
 
-    @app.get("/health/ready", tags=["operations"], response_class=Response, responses=_answers(anything, 503))
+    @app.get("/health/ready", tags=["operations"], response_class=Response, responses=_answers(schemas.READY, 503))
     async def ready() -> Response:
         """Whether prices can be served."""
         is_ready, facts = insight.ready()

@@ -1,0 +1,152 @@
+"""What the answers of REST look like, as ``/openapi.json`` tells it.
+
+The bodies are made elsewhere (in the core, by the operations stage); the structs here only describe them, and tests
+hold them against what is really answered.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tickcast.model.health import FeedCondition
+from tickcast.ports import Listing
+
+Schema = dict[str, Any]
+
+
+class SymbolsPage(msgspec.Struct, kw_only=True):
+    """A page of listings, in the order of their symbols."""
+
+    symbols: list[Listing]
+    next: str | None
+    """Goes into ``cursor`` for the next page; null: this was the last."""
+
+
+class FeedRow(msgspec.Struct, kw_only=True):
+    """Health of one feed. Counters only grow while the feed's process lives, and begin anew with a new one."""
+
+    name: str
+    venue: str
+    state: FeedCondition
+    since: str
+    pid: int | None
+    restarts: int
+    connections: int
+    reconnects: int
+    messages: int
+    records: int
+    gaps: int
+    dead_letters: int
+    dropped: int
+    rate: float
+    lag_ms: float
+    last_message: str | None
+    last_error: str | None
+
+
+class Feeds(msgspec.Struct, kw_only=True):
+    """Health of each feed."""
+
+    feeds: list[FeedRow]
+
+
+class HopTimes(msgspec.Struct, kw_only=True):
+    """One hop; times in ms, null where nothing was measured in the window."""
+
+    hop: str
+    count: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    budget_ms: tuple[float, float, float]
+    ok: bool
+
+
+class Latency(msgspec.Struct, kw_only=True):
+    """The hops in the order of the way, over about the last ``window_s`` seconds."""
+
+    hops: list[HopTimes]
+    window_s: float
+
+
+class Live(msgspec.Struct, kw_only=True):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(msgspec.Struct, kw_only=True):
+    """Prices can be served."""
+
+    status: str
+    feeds_live: int
+    feeds: int
+    instruments: int
+    failures: list[str]
+
+
+def schema_of(wanted: type[msgspec.Struct]) -> Schema:
+    """JSON Schema of a struct, its parts in place of references, so that it can stand anywhere in OpenAPI."""
+    (schema,), parts = msgspec.json.schema_components([wanted], ref_template="{name}")
+    inlined: Schema = _inlined(schema, parts)
+    return inlined
+
+
+def _inlined(node: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inlined(item, parts) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inlined(parts[node["$ref"]], parts)
+    return {key: _inlined(value, parts) for key, value in node.items()}
+
+
+_DECIMAL: Final[Schema] = {"type": ["number", "string", "null"]}
+_TIME: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+_COUNT: Final[Schema] = {"type": "integer"}
+PRICE: Final[Schema] = {
+    "type": "object",
+    "required": ["symbol", "state"],
+    "properties": {
+        "symbol": {"type": "string"},
+        "state": {"type": "string"},
+        "currency": {"type": "string"},
+        "venue": {"type": ["string", "null"]},
+        "side": {"enum": ["buy", "sell", None]},
+        **dict.fromkeys(
+            (
+                "price", "size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "prev_close", "volume",
+                "change", "change_pct",
+            ),
+            _DECIMAL,
+        ),
+        "exchange_timestamp": _TIME,
+        "server_timestamp": _TIME,
+        "crossed": {"type": "boolean"},
+        "legs": {"type": "object", "properties": {"live": _COUNT, "of": _COUNT}},
+        "epoch": _COUNT,
+        "seq": _COUNT,
+    },
+}  # fmt: skip
+"""Of ``/prices/{symbol}``; the core writes it."""
+PRICES: Final[Schema] = {
+    "type": "object",
+    "required": ["prices"],
+    "properties": {"prices": {"type": "array", "items": PRICE}},
+}
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+SYMBOLS: Final = schema_of(SymbolsPage)
+FEEDS: Final = schema_of(Feeds)
+LATENCY: Final = schema_of(Latency)
+LIVE: Final = schema_of(Live)
+READY: Final = schema_of(Ready)
