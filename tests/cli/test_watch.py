@@ -94,10 +94,12 @@ def test_watch_draws_a_table(url: str) -> None:
         (("get", "AAPL", "--url", "http://127.0.0.1:9"), 1, "expected a gateway at"),
         (("get", "AAPL", "--data", "/nonexistent"), 1, "/nonexistent"),
         (("watch",), 2, "SYMBOLS"),
+        (("watch", "NOPE", "XNAS:NOPE"), 1, "found none of that name: NOPE, XNAS:NOPE"),
+        (("watch", "NOPE", "--json"), 1, "found none of that name: NOPE"),
     ],
 )
 def test_what_goes_wrong_is_said(url: str, arguments: tuple[str, ...], status: int, text: str) -> None:
-    if arguments == ("get", "NOPE"):
+    if "NOPE" in arguments:
         arguments = (*arguments, "--url", url)
     done = tickcast(*arguments)
     assert done.returncode == status
@@ -115,18 +117,27 @@ def test_the_table_leaves_out_filling_zeros(text: str, least: int, shown: str) -
 
 
 @pytest.mark.parametrize(
-    ("width", "without"), [(80, {"change", "size", "volume"}), (95, {"size", "volume"}), (120, set())]
+    ("width", "value", "without"),
+    [
+        (60, "65640.22", {"change", "%", "size", "volume", "age", "merged"}),
+        (80, "65640.22", {"size", "volume", "merged"}),
+        (80, "0.00001234", {"size", "volume", "merged", "age"}),
+        (95, "65640.22", {"size"}),
+        (120, "65640.22", set()),
+    ],
 )
-def test_a_narrow_table_leaves_columns_out_and_cuts_none_short(width: int, without: set[str]) -> None:
-    value = Decimal("65640.22")
+def test_a_narrow_table_leaves_columns_out_and_cuts_none_short(width: int, value: str, without: set[str]) -> None:
+    number = Decimal(value)
     tick = Tick(
-        symbol="BTC-USDT", state="live", change=Decimal("-1043.60"), change_pct=Decimal("-1.56"),
-        price=value, bid=value, ask=value, size=value, volume=value,
+        symbol="BTC-USDT", state="halted", change=Decimal("-1043.60"), change_pct=Decimal("-1.56"),
+        price=number, bid=number, ask=number, size=number, volume=number,
     )  # fmt: skip
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(watch._table(("BTC-USDT",), {"BTC-USDT": tick}, {"BTC-USDT": 13}, width=width))
+    symbols = ("BTC-USDT", "BINANCE:BTC-USDT")
+    console.print(watch._table(symbols, {"BTC-USDT": tick}, {"BTC-USDT": 13}, width=width))
     text = console.export_text()
     headings = {"symbol", "price", "change", "%", "bid", "ask", "size", "volume", "age", "merged", "state"}
     assert set(text.split()) & headings == headings - without
     assert "…" not in text
-    assert text.count("65640.22") == (3 if "volume" in without else 5)
+    assert {"halted", "waiting"} <= set(text.split())
+    assert text.count(value) == 5 - len({"size", "volume"} & without)

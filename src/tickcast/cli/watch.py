@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from tickcast.cli.instance import data_option, gateway_address
 from tickcast.client import Tick, stream
@@ -26,11 +27,10 @@ from tickcast.runtime.clock import now_ns
 REFRESH_PER_SECOND = 8
 TIMEOUT_S = 10
 _STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
-_COLUMNS = {
-    "symbol": 0, "price": 0, "change": 90, "%": 78, "bid": 0, "ask": 0, "size": 108, "volume": 108, "age": 0,
-    "merged": 0, "state": 0,
-}  # fmt: skip
-"""Columns of ``watch``, and how wide a terminal must be to show them."""
+_COLUMNS = ("symbol", "price", "change", "%", "bid", "ask", "size", "volume", "age", "merged", "state")
+_SACRIFICE = ("size", "volume", "merged", "age", "change", "%")
+"""Columns that are left out where a terminal is too narrow, in this order; the others always stay."""
+_GAP = 2
 _address = click.option("--url", help="Address of the gateway, such as http://127.0.0.1:8000.")
 
 
@@ -44,11 +44,14 @@ _address = click.option("--url", help="Address of the gateway, such as http://12
 def watch(
     *, symbols: tuple[str, ...], url: str | None, data: DataDir, rate: float, as_json: bool, count: int | None
 ) -> None:
-    """Show live prices of SYMBOLS: AAPL over all venues, XNAS:AAPL at one."""
+    """Show live prices of SYMBOLS: AAPL over all venues, XNAS:AAPL at one.
+
+    A symbol that does not exist yet is waited for, unless none of them exists.
+    """
     parts = urlsplit(_gateway(url, data))
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     address = urlunsplit(parts._replace(scheme=scheme, path=parts.path.rstrip("/").removesuffix("/stream") + "/stream"))
-    ticks = stream(address, *symbols, rate=rate)
+    ticks = _existing(stream(address, *symbols, rate=rate), symbols)
     try:
         asyncio.run(_print(ticks, count) if as_json else _show(ticks, symbols, count))
     except KeyboardInterrupt:
@@ -104,6 +107,25 @@ def _detail(body: bytes) -> str:
         return ""
 
 
+async def _existing(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...]) -> AsyncGenerator[Tick]:
+    """Pass ticks on.
+
+    Raises:
+        TickcastError: the gateway knows none of the symbols.
+    """
+    unseen = set(symbols)
+    async with aclosing(ticks):
+        async for tick in ticks:
+            if tick.state != "no_such_symbol":
+                unseen.clear()
+            elif unseen:
+                unseen.discard(tick.symbol)
+                if not unseen:
+                    names = ", ".join(dict.fromkeys(symbols))
+                    raise TickcastError(f"expected a symbol that the gateway knows, found none of that name: {names}")
+            yield tick
+
+
 async def _print(ticks: AsyncGenerator[Tick], count: int | None) -> None:
     async with aclosing(ticks):
         shown = 0
@@ -134,16 +156,24 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
 
 
 def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, int], *, width: int = 120) -> Table:
-    """One row a symbol; what a terminal of ``width`` columns has no room for is left out, rather than cut short."""
-    shown = [name for name, least in _COLUMNS.items() if width >= least]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for name in shown:
-        table.add_column(name, justify="left" if name in {"symbol", "state"} else "right", no_wrap=True)
+    """One row a symbol; columns that a terminal of ``width`` has no room for are left out, rather than cut short."""
     now = now_ns()
+    rows: list[dict[str, str]] = []
     for symbol in dict.fromkeys(symbols):
         tick = newest.get(symbol)
-        cells = {"symbol": symbol, "state": "waiting"} if tick is None else _cells(tick, merged[symbol], now)
-        table.add_row(*(cells.get(name, "") for name in shown))
+        rows.append({"symbol": symbol, "state": "waiting"} if tick is None else _cells(tick, merged[symbol], now))
+    widths = {
+        name: max(len(name), *(Text.from_markup(row.get(name, "")).cell_len for row in rows)) for name in _COLUMNS
+    }
+    for name in _SACRIFICE:
+        if sum(widths.values()) + _GAP * (len(widths) - 1) <= width:
+            break
+        del widths[name]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    for name in widths:
+        table.add_column(name, justify="left" if name in {"symbol", "state"} else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in widths))
     return table
 
 
