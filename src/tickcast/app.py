@@ -36,9 +36,11 @@ from tickcast.model.record import Condition, Flag, Kind
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.ops.datadir import DataDir
 from tickcast.ops.epoch import next_epoch
+from tickcast.ops.feed_metrics import FEEDS
 from tickcast.ops.insight import OperationsInsight
 from tickcast.ops.latency import LatencyBook
 from tickcast.ops.process import ProcessSpec
+from tickcast.runtime import metrics
 from tickcast.runtime.clock import now_ns
 
 _SESSION_NS: Final = 1_000_000
@@ -121,6 +123,9 @@ class Core:
             wake=self._wake,
         )
         self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._gateway.deliver, measure=self._latency.record)
+        self._fanout.watch(config.fanout)
+        metrics.QUEUES.elsewhere = self._board.queues
+        FEEDS.rows = lambda: self._board.rows(now_ns())
 
     async def start(self) -> str:
         """Start from the end of the flow to its beginning, the door last; returns the gateway's address."""

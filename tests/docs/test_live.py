@@ -36,6 +36,17 @@ def test_every_metric_is_described_and_every_description_is_of_a_metric(instance
     assert sizes == described(r"^\| `(?!tickcast_)(\w+)`")
 
 
+def test_every_queue_is_in_the_metrics_with_its_bound(instance: DemoInstance) -> None:
+    fed = {f"{stage}.{name}{rest}" for name in ("xnas", "binance", "xsim") for stage, rest in (("feeds", ".inbox"),
+           ("normalise", ".waiting"), ("bus.publisher", ""))}  # fmt: skip
+    wanted = fed | {"bus.shard.0", "fanout.client_buffers", "fanout.client_unsent", "fanout.price_history"}
+
+    def shown(what: str) -> set[str]:
+        return set(re.findall(rf'^tickcast_queue_{what}\{{queue="([\w.]+)"\}}', exposition(instance), re.MULTILINE))
+
+    eventually(lambda: all(wanted <= shown(what) for what in ("depth", "bound", "drops")), what="queues of the feeds")
+
+
 def test_the_latency_is_in_the_metrics(instance: DemoInstance) -> None:
     def measured() -> bool:
         found = re.search(r'tickcast_latency_ms\{hop="bus_read",quantile="0.5"\} (\S+)\n', exposition(instance))

@@ -5,13 +5,15 @@ holds back it names a time for, and that one timer is all there is.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from tickcast.fanout.config import Config
 from tickcast.model.batch import TickBatch
 from tickcast.ports import Clock, Flush
-from tickcast.runtime.metrics import counter, gauge
+from tickcast.runtime.metrics import counter, gauge, watch_queue
 
 _frames = counter("fanout_frames", "Frames encoded.")
 _updates = counter("fanout_updates", "Update frames handed to clients.")
@@ -69,6 +71,25 @@ class FanoutStage:
         self._sent_in_part: deque[tuple[int, int]] = deque(maxlen=_HELD_MAX)
         for what in hub.memory():
             _sizes.labels(what).set_function(lambda what=what: hub.memory()[what])  # type: ignore[misc]  # lambda default
+
+    def watch(self, config: Config) -> None:
+        """Publish the hub's queues with their bounds, which grow with the clients and topics there are.
+
+        What a bound costs is not counted by the hub: a client sees it by ``seq``, and history lets go of its oldest.
+        """
+        queues = {
+            "client_buffers": ("buffered_bytes", "clients", config.buffer_max),
+            "client_unsent": ("unsent_bytes", "clients", config.unsent_max),
+            "price_history": ("price_history", "topics", config.history_count),
+            "trade_history": ("trade_history", "topics", config.history_count),
+        }
+        for name, (what, each, most) in queues.items():
+            watch_queue(
+                f"fanout.{name}",
+                bound=lambda each=each, most=most: self._hub.memory()[each] * most,  # type: ignore[misc]  # as above
+                depth=lambda what=what: self._hub.memory()[what],  # type: ignore[misc]  # as above
+                drops=lambda: math.nan,
+            )
 
     def applied(self, batch: TickBatch, event_ns: int = 0) -> None:
         """State changed: flush what is due. ``event_ns``: exchange's time of the batch's newest event, 0 = unknown."""

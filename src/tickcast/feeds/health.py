@@ -11,9 +11,12 @@ without a byte for ``dead_after_s`` is dead, whatever TCP says.
 """
 
 from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from tickcast.model.health import FeedCondition, FeedHealth
+from tickcast.model.queues import QueueLevel
 
 RATE_WINDOW_NS: Final = 5_000_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -106,7 +109,14 @@ class HealthTracker:
             self._marks.popleft()
         return state != before
 
-    def report(self, *, gaps: int = 0, dead_letters: int = 0, dropped: int = 0) -> FeedHealth:
+    def report(
+        self,
+        *,
+        gaps: int = 0,
+        dead_letters: int = 0,
+        dropped: int = 0,
+        queues: Mapping[str, QueueLevel] = MappingProxyType({}),
+    ) -> FeedHealth:
         """Return what the world is told."""
         (first_ns, first), (last_ns, last) = self._marks[0], self._marks[-1]
         span_s = (last_ns - first_ns) / SECOND_NS
@@ -126,6 +136,7 @@ class HealthTracker:
             rate=round((last - first) / span_s, 1) if span_s > 0 else 0.0,
             last_message_ns=self._message_ns,
             last_error=self.last_error,
+            queues=dict(queues),
         )
 
     def _let_in(self, now_ns: int) -> bool:

@@ -406,6 +406,7 @@ class Feed:
                 gaps=self._normaliser.gaps,
                 dead_letters=self._normaliser.dead_letters,
                 dropped=self._publisher.conflated,
+                queues=metrics.queue_levels(),
             )
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tickcast.model.health import FeedCondition, FeedHealth
+from tickcast.model.queues import QueueLevel
 from tickcast.model.record import State
 
 _LIVE: Final[frozenset[FeedCondition]] = frozenset({"connected", "quiet"})
@@ -129,6 +130,15 @@ class FeedBoard:
         """Feeds that say themselves that they have nothing to tell."""
         troubled = {"failed", "stale", "stopped"}
         return {name for name, feed in self._feeds.items() if feed.health and feed.health.state in troubled}
+
+    def queues(self) -> dict[str, QueueLevel]:
+        """Levels of the queues in the feeds' processes, as last reported; without those of processes that ended."""
+        return {
+            name: level
+            for feed in self._feeds.values()
+            if feed.health is not None and feed.gone is None and feed.health.state != "stopped"
+            for name, level in feed.health.queues.items()
+        }
 
     @property
     def live(self) -> int:

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from tickcast.model.queues import QueueLevel
+
 FeedCondition = Literal["starting", "connected", "quiet", "stale", "failed", "stopped"]
 
 
@@ -30,3 +32,5 @@ class FeedHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Messages a second over the last few seconds."""
     last_message_ns: int = 0
     last_error: str | None = None
+    queues: dict[str, QueueLevel] = {}
+    """Levels of the queues in the feed's process, by name: the core shows them, since only it answers ``/metrics``."""

@@ -1,8 +1,12 @@
 """Prometheus metrics: one registry per process, names ``tickcast_<stage>_<what>[_unit|_total]``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tickcast.model.queues import QueueLevel
 
 REGISTRY = CollectorRegistry()
 
@@ -17,16 +21,45 @@ def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
     return Gauge(f"tickcast_{name}", text, labels, registry=REGISTRY)
 
 
-_queue_depth = gauge("queue_depth", "Entries waiting in a bounded queue.", ("queue",))
-_queue_bound = gauge("queue_bound", "Most entries a queue may hold.", ("queue",))
-_queue_drops = gauge("queue_drops", "Entries dropped or merged because the queue was full, so far.", ("queue",))
+_queues: dict[str, Callable[[], QueueLevel]] = {}
 
 
-def watch_queue(name: str, *, bound: float, depth: Callable[[], float], drops: Callable[[], float]) -> None:
-    """Publish depth, bound and drops of a queue, read at each scrape."""
-    _queue_bound.labels(name).set(bound)
-    _queue_depth.labels(name).set_function(depth)
-    _queue_drops.labels(name).set_function(drops)
+def watch_queue(
+    name: str, *, bound: float | Callable[[], float], depth: Callable[[], float], drops: Callable[[], float]
+) -> None:
+    """Publish depth, bound and drops of a queue, read at each scrape and by :func:`queue_levels`."""
+    _queues[name] = lambda: QueueLevel(depth(), bound() if callable(bound) else bound, drops())
+
+
+def queue_levels() -> dict[str, QueueLevel]:
+    """Return the levels of all queues of this process by name, now."""
+    return {name: level() for name, level in _queues.items()}
+
+
+class QueueExporter(Collector):
+    """The queues as metrics: those of this process, and what ``elsewhere`` tells of other processes."""
+
+    def __init__(self, elsewhere: Callable[[], Mapping[str, QueueLevel]] = dict) -> None:
+        self.elsewhere = elsewhere
+
+    def collect(self) -> Iterable[Metric]:
+        """Three gauges, labelled by queue."""
+        depth = GaugeMetricFamily("tickcast_queue_depth", "Entries waiting in a bounded queue.", labels=("queue",))
+        bound = GaugeMetricFamily("tickcast_queue_bound", "Most entries a queue may hold.", labels=("queue",))
+        drops = GaugeMetricFamily(
+            "tickcast_queue_drops",
+            "Entries dropped or merged because the queue was full, so far.",
+            labels=("queue",),
+        )
+        for name, level in {**self.elsewhere(), **queue_levels()}.items():
+            depth.add_metric((name,), level.depth)
+            bound.add_metric((name,), level.bound)
+            drops.add_metric((name,), level.drops)
+        return depth, bound, drops
+
+
+QUEUES = QueueExporter()
+REGISTRY.register(QUEUES)
 
 
 def render() -> bytes:

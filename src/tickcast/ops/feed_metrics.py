@@ -1,0 +1,59 @@
+"""The feeds as metrics of the core: what they report of themselves, as ``/feeds`` shows it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, get_args
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tickcast.model.health import FeedCondition
+from tickcast.runtime.metrics import REGISTRY
+
+LABELS: Final = ("feed", "venue")
+GAUGES: Final = {
+    "rate": "Messages a second over the last few seconds; 0 when the feed is gone.",
+    "lag_ms": "How long the newest batch was on the bus.",
+    "connections": "Connections to the venue, open now.",
+}
+COUNTERS: Final = {
+    "messages": "Messages of the venue since the feed's process started.",
+    "records": "Records published since the feed's process started.",
+    "reconnects": "Connections opened again since the feed's process started.",
+    "restarts": "Starts of the feed's process after the first.",
+    "gaps": "Gaps since the feed's process started.",
+    "dead_letters": "Messages and records that could not be used, since the feed's process started.",
+    "dropped": "Quotes conflated away because the bus was full, since the feed's process started.",
+}
+
+
+class FeedExporter(Collector):
+    """Rows of ``/feeds`` as metrics, read at each scrape; ``rows`` is set by who knows the feeds."""
+
+    def __init__(self, rows: Callable[[], Sequence[Mapping[str, Any]]] = list) -> None:
+        self.rows = rows
+
+    def collect(self) -> Iterable[Metric]:
+        """One family a figure, labelled by feed and venue."""
+        rows = self.rows()
+        state = GaugeMetricFamily("tickcast_feed_state", "1 for the state the feed is in.", labels=(*LABELS, "state"))
+        for row in rows:
+            for name in get_args(FeedCondition):
+                state.add_metric((row["name"], row["venue"], name), float(row["state"] == name))
+        yield state
+        for key, text in GAUGES.items():
+            yield _filled(GaugeMetricFamily(f"tickcast_feed_{key}", text, labels=LABELS), key, rows)
+        for key, text in COUNTERS.items():
+            yield _filled(CounterMetricFamily(f"tickcast_feed_{key}", text, labels=LABELS), key, rows)
+
+
+def _filled(
+    family: GaugeMetricFamily | CounterMetricFamily, key: str, rows: Sequence[Mapping[str, Any]]
+) -> GaugeMetricFamily | CounterMetricFamily:
+    for row in rows:
+        family.add_metric((row["name"], row["venue"]), row[key])
+    return family
+
+
+FEEDS: Final = FeedExporter()
+"""The one of this process."""
+REGISTRY.register(FEEDS)
