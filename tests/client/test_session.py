@@ -123,6 +123,24 @@ def test_unknown_symbols_are_told_once_and_asked_for_again() -> None:
     assert client.retry() == []
 
 
+def test_a_symbol_that_was_there_stays_stale_while_a_new_gateway_does_not_know_it() -> None:
+    client = session()
+    receive(client, snapshot(price="1"))
+    assert [tick.state for tick in client.disconnected()] == ["stale"]
+    client.connected()
+    ack = {"type": "subscribed", "symbols": {"AAPL": {"state": "no_such_symbol"}}}
+    resumed = {"type": "resumed", "symbols": {"AAPL": {"recovered": False, "reason": "unknown"}}}
+    assert receive(client, ack, resumed) == []
+    assert client.disconnected() == []
+    client.connected()
+    assert receive(client, ack) == []
+    assert [json.loads(request)["symbols"] for request in client.retry()] == [["AAPL"]]
+    live = {"type": "subscribed", "symbols": {"AAPL": {"state": "live", "epoch": 9, "seq": 1}}}
+    (tick,) = receive(client, live, snapshot(1, epoch=9, price="2"))
+    assert (tick.state, tick.epoch, tick.price) == ("live", 9, Decimal(2))
+    assert client.retry() == []
+
+
 @pytest.mark.parametrize(
     "message",
     [

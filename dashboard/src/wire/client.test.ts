@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { type ClientOptions, type Connection, TickcastClient } from "./client.ts";
 import { FakeServer } from "./fakeServer.ts";
-import type { ErrorMessage } from "./protocol.ts";
+import type { ErrorMessage, ServerMessage } from "./protocol.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });
@@ -210,4 +210,38 @@ test("an update of a foreign epoch makes the client ask for a snapshot", () => {
   server.instruments.set("AAPL", { epoch: 8, seq: 4, price: "3.00" });
   server.last.say({ type: "update", symbol: "AAPL", price: "2.00", seq: 4, epoch: 8 });
   expect(client.quote("AAPL")).toMatchObject({ complete: true, epoch: 8, fields: { price: "3.00" } });
+});
+
+test("asks again for an unknown symbol with growing waits for as long as it is wanted", async () => {
+  const { server, client } = connected();
+  client.watch(["LATE"]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(client.quote("LATE")?.state).toBe("no_such_symbol");
+  const asked = () => server.requests("subscribe").filter((one) => String(one["symbols"]) === "LATE").length;
+  expect(asked()).toBe(1);
+  for (const [index, wait] of [1, 2, 4, 8, 16, 30, 30].entries()) {
+    await vi.advanceTimersByTimeAsync(wait * 500);
+    server.last.say({ type: "hb" } as ServerMessage);
+    await vi.advanceTimersByTimeAsync(wait * 500 - 1);
+    expect(asked()).toBe(index + 1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(asked()).toBe(index + 2);
+  }
+  client.unwatch(["LATE"]);
+  await vi.advanceTimersByTimeAsync(20_000);
+  server.last.say({ type: "hb" } as ServerMessage);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(asked()).toBe(8);
+});
+
+test("a symbol that a restarted server learns of late is live again by itself", async () => {
+  const { server, client } = connected();
+  server.instruments.delete("AAPL");
+  server.last.end(1006);
+  await vi.advanceTimersByTimeAsync(250);
+  server.last.accept();
+  expect(client.quote("AAPL")).toMatchObject({ state: "no_such_symbol", complete: false, fields: {} });
+  server.instruments.set("AAPL", { epoch: 9, seq: 3, price: "190.00" });
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(client.quote("AAPL")).toMatchObject({ state: "live", complete: true, epoch: 9, fields: { price: "190.00" } });
 });

@@ -282,7 +282,8 @@ export class Ledger {
       }
       const quote = this.#quotes.get(symbol);
       if (!quote) continue;
-      this.#breakContinuity(quote, reason, applied);
+      // What the ack said a moment ago is the better answer: the server does not know the symbol.
+      if (quote.state !== "no_such_symbol") this.#breakContinuity(quote, reason, applied);
       quote.epoch = 0; // the snapshot starts the count anew, whatever its seq
     }
   }

@@ -30,6 +30,8 @@ class ClientSession:
         """Newest tick of each symbol; without an entry the next frame must be a snapshot."""
         self._unknown: set[str] = set()
         """Symbols the gateway does not know (yet)."""
+        self._seen: set[str] = set()
+        """Symbols that had a snapshot once."""
         self._wanted: list[str] = []
 
     def connected(self) -> str:
@@ -115,6 +117,7 @@ class ClientSession:
             **_values(frame),
         )
         self._unknown.discard(tick.symbol)
+        self._seen.add(tick.symbol)
         self._known[tick.symbol] = tick
         return tick
 
@@ -139,7 +142,9 @@ class ClientSession:
             elif symbol not in self._unknown:
                 self._unknown.add(symbol)
                 self._known.pop(symbol, None)
-                ticks.append(Tick(symbol=symbol, state=standing["state"]))
+                # A gateway that has just started may not have learnt of it: what was there stays stale until a retry.
+                if symbol not in self._seen:
+                    ticks.append(Tick(symbol=symbol, state=standing["state"]))
 
     def _resumed(self, frame: dict[str, Any], ticks: list[Tick]) -> None:
         for symbol, outcome in frame["symbols"].items():
