@@ -11,6 +11,7 @@ from tickcast.bus import wire
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.model.errors import BusError
 from tickcast.model.health import FeedHealth
+from tickcast.model.queues import QueueLevel
 from tickcast.testing.bus import trades
 
 
@@ -76,3 +77,11 @@ def test_a_cut_batch_is_refused() -> None:
     body = memoryview(b"".join(wire.batch(1, whole_batch(), 1)))[5:]
     with pytest.raises(BusError, match="expected a batch"):
         wire.read_batch(body[:-1], "feed")
+
+
+def test_the_queues_of_a_feed_come_with_its_health() -> None:
+    queues = {"feeds.f.inbox": QueueLevel(1, 2, 3)}
+    health = FeedHealth(name="f", venue="V", state="connected", since_ns=1, pid=2, queues=queues)
+    [(kind, body)] = wire.FrameReader().feed(b"".join(wire.health(health)))
+    assert kind is wire.FrameType.HEALTH
+    assert wire.read_health(body) == health

@@ -5,9 +5,11 @@ import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tickcast.fanout.config import Config
 from tickcast.fanout.stage import FanoutStage
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.ports import Flush
+from tickcast.runtime.metrics import queue_levels
 
 
 @dataclass
@@ -152,3 +154,16 @@ async def test_a_partial_flush_measures_what_went_out_and_keeps_the_rest() -> No
     for expected in (1, 1, 4, 5):
         fanout.applied(TickBatch("f", 1, hops=Hops(bus_out=clock())))
         assert written() == expected, "the full flush carries the conflated part of all three"
+
+
+def test_the_hubs_queues_have_bounds_that_grow_with_clients_and_topics() -> None:
+    hub = Hub()
+    sizes = {"clients": 3, "topics": 2, "buffered_bytes": 7, "unsent_bytes": 8, "price_history": 9, "trade_history": 1}
+    hub.memory = lambda: sizes  # type: ignore[method-assign]
+    stage = FanoutStage(hub, clock=lambda: 0, deliver=lambda _: None, measure=lambda *_: None)
+    stage.watch(Config(buffer_max=100, unsent_max=1000, history_count=10))
+    found = {name: level[:2] for name, level in queue_levels().items() if name.startswith("fanout.")}
+    assert found == {
+        "fanout.client_buffers": (7, 300), "fanout.client_unsent": (8, 3000),
+        "fanout.price_history": (9, 20), "fanout.trade_history": (1, 20),
+    }  # fmt: skip
