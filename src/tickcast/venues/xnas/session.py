@@ -277,7 +277,8 @@ class XnasSession:
         """
         old = records["ts_event"] < self._login_ns - BACKFILL_NS
         told = np.isin(records["kind"], (Kind.TRADE, Kind.BUST))
-        records["flags"][old] |= np.uint16(Flag.REPLAYED | Flag.LAST_OF_EVENT)
+        records["flags"][told] |= np.uint16(Flag.REPLAYED)  # also around the login: what is new counts all the same
+        records["flags"][old] |= np.uint16(Flag.LAST_OF_EVENT)
         return records[~old | told]
 
     def _with_doubt(self, records: Records) -> bytes:
