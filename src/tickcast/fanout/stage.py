@@ -22,6 +22,7 @@ _writes = counter("fanout_writes", "Writes to sockets and transports.")
 _sizes = gauge("fanout_size", "Sizes and bounds inside the hub.", ("what",))
 
 _HELD_MAX = 4096
+_MEMORY_NS = 250_000_000
 
 
 class HubFlush(Flush, Protocol):
@@ -69,8 +70,17 @@ class FanoutStage:
         self._timer_ns = 0
         self._held: deque[tuple[int, int]] = deque(maxlen=_HELD_MAX)
         self._sent_in_part: deque[tuple[int, int]] = deque(maxlen=_HELD_MAX)
-        for what in hub.memory():
-            _sizes.labels(what).set_function(lambda what=what: hub.memory()[what])  # type: ignore[misc]  # lambda default
+        self._memory = hub.memory()
+        self._memory_ns = clock()
+        for what in self._memory:
+            _sizes.labels(what).set_function(lambda what=what: self._size(what))  # type: ignore[misc]  # lambda default
+
+    def _size(self, what: str) -> int:
+        """A size of the hub, read once for all metrics of a scrape: the hub walks its clients for it."""
+        now = self._clock()
+        if abs(now - self._memory_ns) > _MEMORY_NS:
+            self._memory, self._memory_ns = self._hub.memory(), now
+        return self._memory[what]
 
     def watch(self, config: Config) -> None:
         """Publish the hub's queues with their bounds, which grow with the clients and topics there are.
@@ -86,8 +96,8 @@ class FanoutStage:
         for name, (what, each, most) in queues.items():
             watch_queue(
                 f"fanout.{name}",
-                bound=lambda each=each, most=most: self._hub.memory()[each] * most,  # type: ignore[misc]  # as above
-                depth=lambda what=what: self._hub.memory()[what],  # type: ignore[misc]  # as above
+                bound=lambda each=each, most=most: self._size(each) * most,  # type: ignore[misc]  # as above
+                depth=lambda what=what: self._size(what),  # type: ignore[misc]  # as above
                 drops=lambda: math.nan,
             )
 
