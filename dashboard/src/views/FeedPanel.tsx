@@ -67,7 +67,7 @@ function FeedRow({ feed }: { readonly feed: FeedStatus }) {
         <td>{formatMs(feed.lag_ms)}</td>
       </tr>
       {feed.last_error && (
-        <tr className="feed-error">
+        <tr className="feed-error" data-past={feed.state === "connected" || feed.state === "quiet" || undefined}>
           <td colSpan={6}>
             <span className="muted">last error:</span> {feed.last_error}
           </td>

@@ -20,6 +20,7 @@ import {
   verdictOfClose,
   verdictOfError,
 } from "./protocol.ts";
+import { UnknownSymbols } from "./unknown.ts";
 
 export type Connection =
   | { readonly phase: "idle" }
@@ -69,9 +70,6 @@ export interface ClientEvents {
 const CHUNK = 200;
 /** A connection must have lived this long before the wait begins small again. */
 const STABLE_MS = 5_000;
-/** Between two requests for a symbol that the server does not know (yet): 1, 2, 4 ... 30 s. */
-const UNKNOWN_FIRST_MS = 1_000;
-const UNKNOWN_CAP_MS = 30_000;
 const OPEN = 1;
 
 interface Pending {
@@ -105,8 +103,7 @@ export class TickcastClient {
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   readonly #againTimers = new Set<ReturnType<typeof setTimeout>>();
   #againAttempt = 0;
-  /** How often each symbol was unknown on this connection. A server that has just started may learn of it any moment. */
-  readonly #unknown: Record<Channel, Map<string, number>> = { price: new Map(), trades: new Map() };
+  readonly #unknown = new UnknownSymbols();
 
   constructor(options: ClientOptions, events: ClientEvents) {
     this.#options = {
@@ -174,7 +171,7 @@ export class TickcastClient {
     for (const symbol of symbols) {
       if (!this.#wanted[channel].delete(symbol)) continue;
       this.#ledger.forget(symbol, channel);
-      this.#unknown[channel].delete(symbol);
+      this.#unknown.forget(symbol, channel);
       // Even if the subscription is not out yet: a reply to it may be on its way, and unsubscribing does no harm.
       this.#outbox.subscribe[channel].delete(symbol);
       this.#outbox.unsubscribe[channel].add(symbol);
@@ -275,23 +272,13 @@ export class TickcastClient {
   }
 
   /** Ask again for what the server does not know, as long as it is wanted: those of one reply together. */
-  #noteUnknown({ channel, symbols }: SubscribedMessage): void {
-    const unknown = this.#unknown[channel];
-    const waits = new Map<number, string[]>();
-    for (const [symbol, ack] of Object.entries(symbols)) {
-      if (ack.state !== "no_such_symbol" || !this.#wanted[channel].has(symbol)) {
-        unknown.delete(symbol);
-        continue;
-      }
-      const attempt = unknown.get(symbol) ?? 0;
-      unknown.set(symbol, attempt + 1);
-      const wait = Math.min(UNKNOWN_CAP_MS, UNKNOWN_FIRST_MS * 2 ** Math.min(attempt, 10));
-      waits.set(wait, [...(waits.get(wait) ?? []), symbol]);
-    }
+  #noteUnknown(message: SubscribedMessage): void {
+    const { channel } = message;
+    const waits = this.#unknown.note(message, (symbol) => this.#wanted[channel].has(symbol));
     for (const [wait, missing] of waits) {
       const timer = setTimeout(() => {
         this.#againTimers.delete(timer);
-        const still = missing.filter((symbol) => unknown.has(symbol));
+        const still = this.#unknown.still(missing, channel);
         if (this.#socket?.readyState === OPEN) this.#subscribe(still, channel, false);
       }, wait);
       this.#againTimers.add(timer);
@@ -343,8 +330,7 @@ export class TickcastClient {
     clearTimeout(this.#watchdog);
     for (const timer of this.#againTimers) clearTimeout(timer);
     this.#againTimers.clear();
-    this.#unknown.price.clear();
-    this.#unknown.trades.clear();
+    this.#unknown.clear();
     this.#resuming.clear();
     this.#pending.clear();
     const socket = this.#socket;
