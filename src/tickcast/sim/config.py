@@ -47,8 +47,8 @@ class BinanceConfig(
     """Where the REST server listens; port 0 takes a free one."""
     rate: float | None = None
     """Order events a second; by default the venue's share of the market's rate."""
-    quantum_ms: float = 20.0
-    """The flow is made in slices of this length."""
+    quantum_ms: float = 5.0
+    """The flow is made in slices of this length; one is encoded in one go, and other venues wait for it."""
     ping_s: float = 20.0
     """The server pings this often; a client that has not answered when the next is due is closed."""
     weight_per_minute: int = 6000
