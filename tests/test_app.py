@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tickcast import app
@@ -11,7 +12,7 @@ from tickcast.feeds.config import FeedConfig
 from tickcast.gateway.config import Config as GatewayConfig
 from tickcast.latest.config import Config as LatestConfig
 from tickcast.model.batch import Hops, TickBatch
-from tickcast.model.errors import UsageError
+from tickcast.model.errors import TickcastError, UsageError
 from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, empty_records
 from tickcast.ops.datadir import DataDir
@@ -83,3 +84,29 @@ async def test_replays_and_polled_venues_are_left_out_of_the_latency(tmp_path: P
     assert counted() == 1, "older than the feed session, backfilled, polled"
     assert core.failures() == []
     await core.stop()
+
+
+async def test_the_door_opens_once_every_feed_has_defined_its_instruments(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.create()
+    core = app.Core(msgspec.structs.replace(CONFIG, latest=LatestConfig(start_wait_s=30)), data)
+    starting = asyncio.ensure_future(core.start())
+    for feed in CONFIG.feeds:
+        await asyncio.wait([starting], timeout=0.1)
+        assert not starting.done(), f"{feed} has not said what there is"
+        batch = trade(feed=feed, age_ns=0, session_ms=1)
+        (definition,) = batch.definitions
+        batch.definitions = (msgspec.structs.replace(definition, instrument=len(feed)),)
+        core._latest.apply(batch)
+    assert (await asyncio.wait_for(starting, 5)).startswith("http://127.0.0.1:")
+    await core.stop()
+
+
+async def test_a_core_that_broke_inside_ends_so_that_a_whole_one_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataDir(tmp_path)
+    data.create()
+    monkeypatch.setattr(app.Core, "failures", lambda _: ["latest: boom"])
+    with pytest.raises(TickcastError, match="latest: boom"):
+        await app.run_core(CONFIG, data, stop=asyncio.Event(), ready=lambda _: None)

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import websockets
 
+from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.instance import DemoInstance, eventually
 
+STOPPED_NS = 20_000_000_000
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 
@@ -95,8 +97,12 @@ def test_a_killed_feed_is_back_and_touches_no_other(instance: DemoInstance) -> N
 def test_a_stopped_feed_is_seen_and_said(instance: DemoInstance) -> None:
     def stop() -> None:
         pid = instance.kill("xnas", signal.SIGSTOP)
+        end_ns = monotonic_ns() + STOPPED_NS
         try:
             eventually(lambda: state(instance, "XNAS:AAPL") == "stale", deadline_s=15)
+            # longer than the exchange waits for a client: it hangs up meanwhile
+            eventually(lambda: monotonic_ns() > end_ns)
+            assert state(instance, "XNAS:AAPL") == "stale"
         finally:
             os.kill(pid, signal.SIGCONT)
         eventually(lambda: all_live(instance))
