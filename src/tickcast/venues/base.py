@@ -7,7 +7,7 @@ as one :class:`Step`: records and definitions for the pipeline, frames to send, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,7 +16,8 @@ from tickcast.model.instrument import Definition
 DEAD_LETTERS_KEPT: Final = 100
 """Dead letters of one step that are kept with their bytes; all are counted."""
 
-Transport = Literal["tcp", "websocket"]
+Transport = Literal["tcp", "websocket", "udp", "udp_line"]
+"""``udp`` sends datagrams to its target and takes the answers; ``udp_line`` listens at its target, a group is joined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,9 @@ class Link:
     name: str
     transport: Transport
     target: str
-    """``host:port`` for ``tcp``, the whole address for ``websocket``."""
+    """``host:port`` for ``tcp``, ``udp`` and ``udp_line``, the whole address for ``websocket``."""
+    interface: str = ""
+    """Address of the network interface on which a ``udp_line`` joins its multicast group; empty = the system's choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,8 @@ class Step:
     """What was not understood: reason and raw bytes; at most :data:`DEAD_LETTERS_KEPT`."""
     dead_count: int = 0
     unpriced: int = 0
+    keep: bytes | None = None
+    """State that must survive this process (see :class:`Persistent`); the newest replaces what was kept before."""
 
     def bury(self, reason: str, raw: bytes) -> None:
         """Count a dead letter and keep it if there is room."""
@@ -101,7 +106,7 @@ class Session(Protocol):
         """A link is open: its handshake is over."""
 
     def received(self, link: str, chunks: Sequence[bytes], times: Sequence[int]) -> Step:
-        """Bytes of a TCP read, or WebSocket messages, oldest first, each with the time of its read."""
+        """Bytes of a TCP read, WebSocket messages or datagrams, oldest first, each with the time of its read."""
 
     def closed(self, link: str, now_ns: int) -> Step:
         """A link is closed; the shell opens it again by itself."""
@@ -113,13 +118,26 @@ class Session(Protocol):
         """The time that ``wake_ns`` asked for has come."""
 
 
+@runtime_checkable
+class Persistent(Protocol):
+    """A session whose protocol outlives a process: what it asked to :attr:`Step.keep` is handed back."""
+
+    def restore(self, kept: bytes) -> None:
+        """Take what was kept last; called once, before :meth:`Session.start`. Damaged bytes are as good as none."""
+
+
 class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of a feed that its venue reads; ``feeds.config`` adds those of the shell."""
 
     venue: str
-    """Code of the venue: ``XNAS``, ``BINANCE`` or ``XSIM``."""
+    """Code of the venue: ``XNAS``, ``XBOS``, ``BATS``, ``XNYS``, ``BINANCE`` or ``XSIM``."""
     address: str | None = None
-    """``host:port`` of a TCP feed (XNAS)."""
+    """``host:port`` of a TCP feed: SoupBinTCP (XNAS, XBOS) or FIX (XNYS)."""
+    lines: tuple[str, ...] = ()
+    """``host:port`` of every UDP line, A and B and of all units: MoldUDP64 (XNAS, XBOS) or PITCH (BATS). A multicast
+    group is joined; any other address is listened at."""
+    interface: str = ""
+    """Address of the network interface on which multicast groups are joined; empty = the system's choice."""
     url: str | None = None
     """WebSocket address without a path, such as ``wss://stream.binance.com:9443`` (BINANCE)."""
     rest_url: str | None = None
@@ -131,15 +149,41 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Only these, in the house symbology (``AAPL``, ``BTC-USDT``); empty = all."""
     depth: int = 0
     """Book levels a side that are published as book rows; 0 = best bid and offer only."""
-    # XNAS
+    # logins
     username: str = ""
-    """SoupBinTCP user, up to 6 characters."""
+    """User: of SoupBinTCP up to 6 characters, of FIX (553), of the PITCH gap and spin servers up to 4."""
     password: str = ""
-    """SoupBinTCP password, up to 10 characters."""
+    """Password: of SoupBinTCP up to 10 characters, of FIX (554), of the PITCH gap and spin servers up to 10."""
     session: str = ""
     """SoupBinTCP session to ask for at the first login; empty = the current one."""
     date: str | None = None
     """Trading day of ITCH times, ``2020-01-30``; absent = the day of the login in New York."""
+    # UDP lines
+    rerequest: str | None = None
+    """``host:port`` (UDP) of the MoldUDP64 re-request server; absent = what is lost on every line stays lost."""
+    gap_address: str | None = None
+    """``host:port`` (TCP) of the PITCH gap request server."""
+    gap_lines: tuple[str, ...] = ()
+    """``host:port`` of the UDP lines that carry the PITCH gap server's retransmissions."""
+    spin_address: str | None = None
+    """``host:port`` (TCP) of the PITCH spin server; its image stands in for what no gap server brings."""
+    gap_wait_ms: int = 20
+    """A hole may wait so long for another line or a late packet before it is a gap."""
+    gap_timeout_ms: int = 500
+    """A request for missing messages is answered within this time or repeated."""
+    gap_attempts: int = 3
+    """Requests for the same missing messages before they are given up."""
+    gap_range_max: int = 10_000
+    """Missing messages that are asked for; more are not, an image or a loss takes their place."""
+    # FIX
+    sender_comp_id: str = "TICKCAST"
+    """SenderCompID (49) of what we send."""
+    target_comp_id: str = ""
+    """TargetCompID (56) of what we send; empty = the venue's code."""
+    heartbeat_s: int = 30
+    """HeartBtInt (108) asked for at logon."""
+    reset_on_logon: bool = False
+    """Both sides begin at sequence number 1 at every logon (ResetSeqNumFlag, 141=Y)."""
     # BINANCE
     streams: tuple[Literal["trade", "aggTrade", "bookTicker", "depth"], ...] = ("trade", "bookTicker", "depth")
     """Streams of each symbol. Captured sessions hold ``aggTrade`` in place of ``trade``."""
