@@ -60,7 +60,8 @@ async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Ev
     await publisher.start()
     ready()
     try:
-        await feed_until(name, config.feeds[name], config.securities, publisher, now_ns, stop, normaliser=pipeline)
+        feed = config.feeds[name]
+        await feed_until(name, feed, config.securities, publisher, now_ns, stop, normaliser=pipeline, folder=data.root)
     finally:
         await publisher.close()
 

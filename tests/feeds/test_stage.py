@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,6 +245,17 @@ async def test_requests_are_asked_again_until_their_answer_is_of_use() -> None:
             assert feed.health.dead_letters == 2
 
 
-async def test_a_wrong_config_is_said_before_anything_runs() -> None:
-    with pytest.raises(UsageError, match=r"feeds\.x\.venue: expected one of"):
-        await run_feed("x", FeedConfig(venue="NONE"), {}, Remembering(), now_ns, asyncio.Event(), normaliser=Through())
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (FeedConfig(venue="NONE"), r"feeds\.x\.venue: expected one of"),
+        (
+            FeedConfig(venue="XNAS", address="127.0.0.1:1", capture=True, capture_folder="/dev/null/x"),
+            r"x\.capture: cannot",
+        ),
+    ],
+)
+async def test_a_wrong_config_is_said_before_anything_runs(config: FeedConfig, expected: str, tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    with pytest.raises(UsageError, match=expected):
+        await run_feed("x", config, {}, Remembering(), now_ns, stop, normaliser=Through(), folder=tmp_path)

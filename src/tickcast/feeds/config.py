@@ -34,6 +34,14 @@ class FeedConfig(VenueConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Bytes that may wait for the pipeline; beyond it the links are not read until half of it is done."""
     message_max: int = 16_777_216
     """Largest WebSocket message or REST answer, in bytes."""
+    capture: bool = False
+    """Write what the feed receives and sends to disk; ``tickcast decode`` and ``tickcast sim --recorded`` read it."""
+    capture_folder: str | None = None
+    """Where; absent = ``capture/NAME`` in the data folder. Two feeds must not share one."""
+    capture_max: int = 10_737_418_240
+    """Bytes on disk; beyond it the oldest segments are deleted."""
+    capture_segment_max: int = 67_108_864
+    """Bytes after which a new segment begins."""
 
 
 Config = FeedConfig

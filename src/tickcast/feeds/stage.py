@@ -16,16 +16,18 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol, assert_never
 
 from tickcast.feeds.backoff import Backoff
+from tickcast.feeds.capture import Capture, open_capture
 from tickcast.feeds.config import FeedConfig, read_previous_close
 from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Received
 from tickcast.feeds.rest_poll import RestClient
 from tickcast.feeds.tcp import open_tcp
 from tickcast.feeds.websocket import open_websocket
-from tickcast.model.errors import FeedError
+from tickcast.model.errors import FeedError, UsageError
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
@@ -70,8 +72,10 @@ class Feed:
         publisher: Publisher,
         clock: Clock,
         jitter: Callable[[], float],
+        capture: Capture | None = None,
     ) -> None:
         self._config = config
+        self._capture = capture
         self._session = session
         self._normaliser = normaliser
         self._publisher = publisher
@@ -80,6 +84,8 @@ class Feed:
         self._log = log.bind(feed=name, venue=config.venue)
         self._tasks = TaskGroupOwner("feeds")
         self._connections: dict[str, Connection] = {}
+        self._texts: set[str] = set()
+        """Links whose messages are text."""
         self._refused: set[str] = set()
         self._dropped: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -115,12 +121,16 @@ class Feed:
             depth=lambda: self._inbox.size,
             drops=lambda: 0,
         )
+        if self._capture is not None:
+            self._capture.watch()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop``; then say so, and let go of everything."""
         self._publisher.on_refresh(self._normaliser.refresh)
         stopping = self._tasks.spawn(self._await_stop(stop), "stop")
         self._tasks.spawn(self._keep_health(), "health")
+        if self._capture is not None:
+            self._tasks.spawn(self._capture.run(), "capture")
         try:
             self._carry_out(self._session.start(self._clock()))
             while not stopping.done():
@@ -136,6 +146,8 @@ class Feed:
             await self._rest.stop()
             for connection in list(self._connections.values()):
                 connection.abort("the feed stops")
+            if self._capture is not None:
+                await self._capture.flush()
             self.health.stopped(self._clock())
             await self._report()
 
@@ -224,6 +236,8 @@ class Feed:
             connection = self._connections.get(link)
             if connection is not None:
                 connection.send(data)
+                if self._capture is not None:
+                    self._capture.sent(link, data, now_ns, text=link in self._texts)
         for new_link in step.links:
             self._tasks.spawn(self._keep_link(new_link), new_link.name)
         for request in step.requests:
@@ -311,14 +325,17 @@ class Feed:
         finally:
             self._connections.pop(name, None)
             connection.abort("the feed lets go")
-            self._inbox.put(Closed(name, self._clock()))
+            now_ns = self._clock()
+            self._inbox.put(Closed(name, now_ns))
+            if self._capture is not None:
+                self._capture.closed(name, now_ns, connection.closed.result() if connection.closed.done() else "")
             self._wakeup.set()
 
     async def _open(self, link: Link) -> Connection:
         """Connect; that it is open goes into the inbox before its first byte."""
         name = link.name
         timeout_s = self._config.connect_timeout_s
-        arrived = self._begin(name)
+        arrived = self._begin(link)
         if link.transport == "tcp":
             return await open_tcp(
                 link.target,
@@ -336,21 +353,31 @@ class Feed:
             message_max=self._config.message_max,
         )
 
-    def _begin(self, name: str) -> Callable[[Connection], None]:
+    def _begin(self, link: Link) -> Callable[[Connection], None]:
+        if link.transport == "websocket":
+            self._texts.add(link.name)
+
         def begin(connection: Connection) -> None:
-            self._connections[name] = connection
-            self._inbox.put(Opened(name, self._clock()))
+            now_ns = self._clock()
+            self._connections[link.name] = connection
+            self._inbox.put(Opened(link.name, now_ns))
+            if self._capture is not None:
+                self._capture.opened(link, now_ns)
             self._wakeup.set()
 
         return begin
 
     def _on_bytes(self, link: str, chunks: list[bytes], now_ns: int) -> None:
         self._inbox.put_bytes(link, chunks, now_ns)
+        if self._capture is not None:
+            self._capture.received(link, chunks, now_ns, text=link in self._texts)
         self._wakeup.set()
 
     def _on_answer(self, request: Request, answer: Answer) -> None:
         self.health.alive(answer.received_ns)
         self._inbox.put(Answered(request, answer))
+        if self._capture is not None:
+            self._capture.answered(request, answer)
         self._wakeup.set()
 
     def _on_trouble(self, reason: str) -> None:
@@ -427,6 +454,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
     stop: asyncio.Event,
     *,
     normaliser: Normaliser,
+    folder: Path,
 ) -> None:
     """Run one feed until ``stop`` is set: what the feed process does.
 
@@ -438,9 +466,10 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         clock: wall clock, ns.
         stop: ends the feed orderly.
         normaliser: the feed's pipeline.
+        folder: the data folder: captures go below it.
 
     Raises:
-        UsageError: the config does not fit the venue.
+        UsageError: the config does not fit the venue, or a capture cannot be written.
     """
     closes = read_previous_close(name, config.previous_close) if config.previous_close else {}
     session = open_session(name, config, securities, previous_close=closes)
@@ -452,6 +481,25 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         publisher=publisher,
         clock=clock,
         jitter=random.SystemRandom().random,
+        capture=_capture(name, config, folder, clock) if config.capture else None,
     )
     feed.watch()
     await feed.run(stop)
+
+
+def _capture(name: str, config: FeedConfig, folder: Path, clock: Clock) -> Capture:
+    place = Path(config.capture_folder) if config.capture_folder else folder / "capture" / name
+    try:
+        return open_capture(
+            name,
+            config.venue,
+            place,
+            segment_max=config.capture_segment_max,
+            disk_max=config.capture_max,
+            clock=clock,
+            secrets=(config.password,),
+        )
+    except OSError as wrong:
+        raise UsageError(
+            f"feeds.{name}.capture: cannot write to {place}: {wrong.strerror or wrong}; the feed does not start"
+        ) from wrong

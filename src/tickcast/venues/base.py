@@ -17,7 +17,7 @@ DEAD_LETTERS_KEPT: Final = 100
 """Dead letters of one step that are kept with their bytes; all are counted."""
 
 Transport = Literal["tcp", "websocket", "udp", "udp_line"]
-"""``udp`` sends datagrams to its target and takes the answers; ``udp_line`` listens at its target, a group is joined."""
+"""``udp`` sends datagrams to its target and takes the answers; ``udp_line`` listens at its target or joins it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Link:
     target: str
     """``host:port`` for ``tcp``, ``udp`` and ``udp_line``, the whole address for ``websocket``."""
     interface: str = ""
-    """Address of the network interface on which a ``udp_line`` joins its multicast group; empty = the system's choice."""
+    """Address of the network interface on which a ``udp_line`` joins its group; empty = the system's choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
