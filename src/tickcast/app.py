@@ -99,7 +99,7 @@ class Core:
             now_ns=now_ns(),
         )
         # what is asked for every so often is as old as its interval: that is no latency of ours
-        self._polled = {name for name, feed in config.feeds.items() if feed.url is None and feed.address is None}
+        self._polled = {name for name, feed in config.feeds.items() if not (feed.url or feed.address or feed.lines)}
         self._latest = LatestStage(
             bus=self.bus,
             state=self._hub,
