@@ -6,6 +6,7 @@ from typing import Any
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig
 from tickcast.sim.engine import BEHIND_MAX_NS, VenueEngine
+from tickcast.sim.faults import FaultGate
 from tickcast.sim.market import OrderFlow, Slice
 
 START = 1_774_879_200_000_000_000
@@ -18,6 +19,7 @@ class Recorder:
     def __init__(self) -> None:
         universe = listing.build(CONFIG)
         self.flow = OrderFlow(universe, range(universe.stock_count), CONFIG, venue="X", base=1)
+        self.faults = FaultGate()
         self.ends: list[int] = []
         self.events = 0
 

@@ -1,4 +1,4 @@
-"""The control endpoint: what is true at each venue, and a pause, so that a test can compare while nothing moves."""
+"""The control endpoint: what is true at each venue, a pause to compare while nothing moves, and faults on demand."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from tickcast.model.errors import UsageError
 from tickcast.sim.engine import VenueEngine
+from tickcast.sim.faults import VERBS, Fault, FaultGate
 from tickcast.sim.recorded.play import Playback
 from tickcast.sim.truth import venue_truth
 
@@ -27,6 +29,9 @@ class Admin:
         app.router.add_get("/state", self._state)
         app.router.add_post("/pause", self._pause)
         app.router.add_post("/resume", self._pause)
+        app.router.add_get("/faults", self._faults)
+        app.router.add_post("/faults/{venue}", self._arm)
+        app.router.add_delete("/faults/{venue}", self._clear)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -54,6 +59,36 @@ class Admin:
         }
         venues |= {name: dict(one.state()) for name, one in self._playbacks.items()}
         return _json({"venues": venues, "cpu_s": time.process_time()})
+
+    # ------------------------------------------------------------------ faults
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        del request
+        venues = {name: engine.dialect.faults.state() for name, engine in self._engines.items()}
+        return _json({"verbs": VERBS, "venues": venues})
+
+    async def _arm(self, request: web.Request) -> web.Response:
+        try:
+            gate = self._gate(request)
+            gate.arm(msgspec.json.decode(await request.read(), type=Fault))
+        except (UsageError, msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+            return _json({"error": str(wrong)}, status=400)
+        return _json(gate.state())
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        try:
+            gate = self._gate(request)
+        except UsageError as wrong:
+            return _json({"error": str(wrong)}, status=400)
+        gate.clear()
+        return _json(gate.state())
+
+    def _gate(self, request: web.Request) -> FaultGate:
+        name = request.match_info["venue"]
+        if name not in self._engines:
+            known = ", ".join(self._engines) or "none (recordings are played as they are)"
+            raise UsageError(f"expected a venue of {known}, found {name}; nothing armed")
+        return self._engines[name].dialect.faults
 
     async def _pause(self, request: web.Request) -> web.Response:
         paused = request.path == "/pause"

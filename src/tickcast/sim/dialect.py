@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, VenueConfig
+from tickcast.sim.faults import FaultGate
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
 
@@ -17,6 +18,8 @@ class Dialect(Protocol):
     """One venue in its protocol."""
 
     flow: OrderFlow
+    faults: FaultGate
+    """What it sends passes this gate."""
 
     async def start(self) -> Mapping[str, str]:
         """Listen; returns the addresses by their config names in a client (``address``, ``url``, ``rest_url``)."""

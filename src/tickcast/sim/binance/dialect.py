@@ -9,6 +9,7 @@ from tickcast.sim.binance.rest import RestServer
 from tickcast.sim.binance.streams import StreamServer
 from tickcast.sim.config import BinanceConfig, Config, split_address
 from tickcast.sim.dialect import base_number
+from tickcast.sim.faults import FaultGate
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
 
@@ -28,9 +29,11 @@ class BinanceDialect:
         *,
         now_ns: Clock,
         base: int,
+        seed: int = 0,
     ) -> None:
         """``names``: base and quote asset of each listed symbol."""
         self.flow = flow
+        self.faults = FaultGate(seed=f"{seed}:{name}", now_ns=now_ns)
         self.payloads = Payloads(flow, [one + quote for one, quote in names], base=base)
         self.streams = StreamServer(name, venue, now_ns=now_ns)
         self.rest = RestServer(venue, self, now_ns=now_ns)
@@ -145,4 +148,4 @@ def create(  # noqa: PLR0917  the order of dialect.Factory
         base, _, quote = universe.symbols[index].partition("-")
         names.append((base, quote))
     flow = OrderFlow(universe, stocks + pairs, config, venue=name, base=base_number(start_ns))
-    return BinanceDialect(name, venue, flow, names, now_ns=now_ns, base=start_ns // 1_000_000)
+    return BinanceDialect(name, venue, flow, names, now_ns=now_ns, base=start_ns // 1_000_000, seed=config.seed)

@@ -6,6 +6,7 @@ from typing import Any
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, SoupItchConfig, split_address
 from tickcast.sim.dialect import base_number
+from tickcast.sim.faults import FaultGate
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.soup_itch.server import SoupServer
 from tickcast.sim.soup_itch.venue import ItchVenue, count_packets, midnight_ns, next_midnight_ns
@@ -15,8 +16,11 @@ from tickcast.sim.universe import Universe
 class SoupItchDialect:
     """Lists all stocks."""
 
-    def __init__(self, name: str, venue: SoupItchConfig, flow: OrderFlow, *, start_ns: int, now_ns: Clock) -> None:
+    def __init__(
+        self, name: str, venue: SoupItchConfig, flow: OrderFlow, *, start_ns: int, now_ns: Clock, seed: int = 0
+    ) -> None:
         self.flow = flow
+        self.faults = FaultGate(seed=f"{seed}:{name}", now_ns=now_ns)
         self.server = SoupServer(name, venue, self, now_ns=now_ns)
         self.itch = ItchVenue(flow, rare_every_s=venue.rare_every_s)
         self._config = venue
@@ -87,4 +91,4 @@ def create(  # noqa: PLR0917  the order of dialect.Factory
     """Make the venue."""
     indices = list(range(universe.stock_count))
     flow = OrderFlow(universe, indices, config, venue=name, base=base_number(start_ns), auctions=True)
-    return SoupItchDialect(name, venue, flow, start_ns=start_ns, now_ns=now_ns)
+    return SoupItchDialect(name, venue, flow, start_ns=start_ns, now_ns=now_ns, seed=config.seed)

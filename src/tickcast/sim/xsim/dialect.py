@@ -9,6 +9,7 @@ from aiohttp import web
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, XsimConfig, split_address
 from tickcast.sim.dialect import base_number
+from tickcast.sim.faults import FaultGate
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
 from tickcast.sim.xsim.state import GoneError, XsimState, trade_id
@@ -42,8 +43,11 @@ class RequestLimit:
 class XsimDialect:
     """Lists some of the stocks and some of the pairs."""
 
-    def __init__(self, name: str, venue: XsimConfig, flow: OrderFlow, *, now_ns: Clock, base: int) -> None:
+    def __init__(
+        self, name: str, venue: XsimConfig, flow: OrderFlow, *, now_ns: Clock, base: int, seed: int = 0
+    ) -> None:
         self.flow = flow
+        self.faults = FaultGate(seed=f"{seed}:{name}", now_ns=now_ns)
         self.market = XsimState(flow, base=base, trades_max=venue.trades_max)
         self.counters = {"requests": 0, "limited": 0, "not_modified": 0, "gone": 0}
         self._config = venue
@@ -144,4 +148,4 @@ def create(  # noqa: PLR0917  the order of dialect.Factory
     pairs = range(universe.stock_count, min(universe.stock_count + venue.pairs, len(universe.symbols)))
     base = base_number(start_ns)
     flow = OrderFlow(universe, [*stocks, *pairs], config, venue=name, base=base)
-    return XsimDialect(name, venue, flow, now_ns=now_ns, base=base)
+    return XsimDialect(name, venue, flow, now_ns=now_ns, base=base, seed=config.seed)
