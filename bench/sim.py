@@ -18,9 +18,9 @@ from tickcast.sim import universe as listing
 from tickcast.sim.binance.payloads import Payloads
 from tickcast.sim.config import Config
 from tickcast.sim.dialect import base_number
+from tickcast.sim.itch.venue import ItchVenue, midnight_ns
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.soup_itch.session import History
-from tickcast.sim.soup_itch.venue import ItchVenue, midnight_ns
 from tickcast.sim.xsim.state import XsimState
 
 START = 1_774_879_200_000_000_000

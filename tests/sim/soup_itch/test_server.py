@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.sim.itch.reference import LENGTHS, ReferenceBook
 from tests.sim.soup_client import SoupClient
-from tests.sim.soup_itch.reference import LENGTHS, ReferenceBook
 
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig, SoupItchConfig

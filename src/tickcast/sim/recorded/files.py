@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from tickcast.model.errors import UsageError
-from tickcast.sim.soup_itch.venue import MESSAGE_LENGTHS
+from tickcast.sim.itch.venue import MESSAGE_LENGTHS
 
 ITCH_PREFERRED: Final = ("itch/nasdaq_20200130_AAPL*", "itch/*.itch50*", "*.itch50*")
 BINANCE_PREFERRED: Final = (

@@ -7,9 +7,9 @@ from tickcast.ports import Clock
 from tickcast.sim.config import Config, SoupItchConfig, split_address
 from tickcast.sim.dialect import base_number
 from tickcast.sim.faults import FaultGate
+from tickcast.sim.itch.venue import ItchVenue, count_packets, midnight_ns, next_midnight_ns, session_name
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.soup_itch.server import SoupServer
-from tickcast.sim.soup_itch.venue import ItchVenue, count_packets, midnight_ns, next_midnight_ns
 from tickcast.sim.universe import Universe
 
 
@@ -25,7 +25,7 @@ class SoupItchDialect:
         self.itch = ItchVenue(flow, rare_every_s=venue.rare_every_s)
         self._config = venue
         self._name = name
-        self._start_s = start_ns // 1_000_000_000
+        self._start_ns = start_ns
         self._now_ns = start_ns
         self._set_day(start_ns)
 
@@ -56,12 +56,8 @@ class SoupItchDialect:
             self.server.begin_session(*self.snapshot())
 
     def session_name(self, number: int) -> str:
-        """Start time in base 36 and number: unique over restarts, ten characters at most."""
-        digits, value = "", self._start_s
-        while value:
-            value, digit = divmod(value, 36)
-            digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
-        return f"{digits}{number % 10_000:04d}"[-10:]
+        """Name the n-th session: unique over restarts, ten characters at most."""
+        return session_name(self._start_ns, number)
 
     def snapshot(self) -> tuple[bytes, int]:
         """Prologue and resting orders as of now."""

@@ -1,13 +1,14 @@
-"""What a session of XNAS says: the order flow and everything around it, as sequenced packets."""
+"""What a session of a Nasdaq market says: the order flow and everything around it, as framed ITCH messages."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
+from tickcast.sim.itch.encode import LAYOUTS, Framing, ItchEncoder, framed, packets
 from tickcast.sim.market import Notice, NoticeKind, OrderFlow, Slice
-from tickcast.sim.soup_itch.encode import LAYOUTS, ItchEncoder, packets
 
 _RARE: Final = "IJNBYLKhOVW"
 _CROSSES: Final = {NoticeKind.CROSS_OPEN: b"O", NoticeKind.CROSS_CLOSE: b"C", NoticeKind.CROSS_HALT: b"H"}
@@ -30,12 +31,22 @@ def next_midnight_ns(now_ns: int, timezone: str) -> int:
     return int(day.timestamp()) * 1_000_000_000
 
 
+def session_name(start_ns: int, number: int) -> str:
+    """Name the n-th session of a start: seconds in base 36 and the number, ten characters at most, none comes twice."""
+    digits, value = "", start_ns // 1_000_000_000
+    while value:
+        value, digit = divmod(value, 36)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
+    return f"{digits}{number % 10_000:04d}"[-10:]
+
+
 class ItchVenue:
     """Turns slices of a flow into packets; counts messages. Synchronous, no clock."""
 
-    def __init__(self, flow: OrderFlow, *, rare_every_s: float) -> None:
+    def __init__(self, flow: OrderFlow, *, rare_every_s: float, framing: Framing = "soup") -> None:
         self.flow = flow
-        self.encoder = ItchEncoder(flow.universe)
+        self.encoder = ItchEncoder(flow.universe, framing=framing)
+        self._framing: Framing = framing
         self.midnight_ns = 0
         self._stocks = flow.indices
         self._rare_every_ns = int(rare_every_s * 1e9)
@@ -66,8 +77,8 @@ class ItchVenue:
         level = int(price.sum()) * 10_000 if count else 0
         levels = packets("V", 1, ts=at, level1=level // 100 * 93, level2=level // 100 * 87, level3=level // 100 * 80)
         events = [b"O", b"S", *([b"Q"] if started else []), *([b"M", b"E", b"C"] if self.flow.closed else [])]
-        system = [packets("S", 1, ts=at, event=event).tobytes() for event in events]
-        tables = b"".join(table.tobytes() for table in (directory, action, short, makers, levels))
+        system = [self._bytes(packets("S", 1, ts=at, event=event)) for event in events]
+        tables = b"".join(self._bytes(table) for table in (directory, action, short, makers, levels))
         return system[0] + tables + b"".join(system[1:])
 
     def snapshot(self, ts: int) -> bytes:
@@ -77,6 +88,11 @@ class ItchVenue:
 
     def slice(self, part: Slice, ts: int) -> tuple[bytes, int]:
         """Encode what happened in a slice of time; also says how many packets it is."""
+        head, events, tail = self.parts(part, ts)
+        return head + events + tail, count_packets(head) + len(part.events) + count_packets(tail)
+
+    def parts(self, part: Slice, ts: int) -> tuple[bytes, bytes, bytes]:
+        """Encode what happened in a slice of time: before the order events, the events themselves, and after them."""
         head = b"".join(self._notice(notice) for notice in part.notices)
         tail = b""
         if self._rare_every_ns and self.flow.phase == "open" and not self.flow.closed:
@@ -85,27 +101,30 @@ class ItchVenue:
                 self._rare_next_ns += self._rare_every_ns
                 tail = self._rare(ts)
         events = self.encoder.events(part.events, midnight_ns=self.midnight_ns)
-        return head + events + tail, count_packets(head) + len(part.events) + count_packets(tail)
+        return head, events, tail
+
+    def _bytes(self, rows: npt.NDArray[Any]) -> bytes:
+        return framed(rows, self._framing)
 
     def _notice(self, notice: Notice) -> bytes:
         at, index = notice.ts - self.midnight_ns, notice.index
         if notice.kind == NoticeKind.OPEN:
-            return self._imbalances(at, b"O") + packets("S", 1, ts=at, event=b"Q").tobytes()
+            return self._imbalances(at, b"O") + self._bytes(packets("S", 1, ts=at, event=b"Q"))
         if notice.kind == NoticeKind.CLOSE:
-            return b"".join(packets("S", 1, ts=at, event=event).tobytes() for event in (b"M", b"E", b"C"))
+            return b"".join(self._bytes(packets("S", 1, ts=at, event=event)) for event in (b"M", b"E", b"C"))
         if notice.kind == NoticeKind.BROKEN:
-            return packets("B", 1, ts=at, locate=index + 1, match=notice.match).tobytes()
+            return self._bytes(packets("B", 1, ts=at, locate=index + 1, match=notice.match))
         stock = self.encoder.stock[index]
         if notice.kind in _STATES:
             state, reason = _STATES[notice.kind]
             row = packets("H", 1, ts=at, locate=index + 1, stock=stock, state=state, reason=reason)
-            return row.tobytes()
+            return self._bytes(row)
         price = self.encoder.price(index, notice.price)
         cross = packets(
             "Q", 1, ts=at, locate=index + 1, stock=stock, price=price, shares=notice.size, match=notice.match,
             cross=_CROSSES[notice.kind],
         )  # fmt: skip
-        return cross.tobytes()
+        return self._bytes(cross)
 
     def _imbalances(self, at: int, cross: bytes) -> bytes:
         index = self._stocks
@@ -114,7 +133,7 @@ class ItchVenue:
             "I", len(index), ts=at, locate=index + 1, stock=self.encoder.stock[index], paired=10_000 + index,
             imbalance=100, direction=b"B", far=price, near=price, reference=price, cross=cross, variation=b" ",
         )  # fmt: skip
-        return rows.tobytes()
+        return self._bytes(rows)
 
     def _rare(self, ts: int) -> bytes:
         """One message of the next rare type, each consistent with what stands in the books."""
@@ -142,7 +161,7 @@ class ItchVenue:
             "W": {"level": b"1"},
         }  # fmt: skip
         named = {} if name in "VW" else {"locate": index + 1, "stock": stock}
-        return packets(name, 1, ts=at, **named, **columns[name]).tobytes()
+        return self._bytes(packets(name, 1, ts=at, **named, **columns[name]))
 
 
 def count_packets(block: bytes) -> int:

@@ -1,11 +1,12 @@
-"""Order events to Nasdaq TotalView-ITCH 5.0 messages inside SoupBinTCP sequenced packets, a slice at a time.
+"""Order events to Nasdaq TotalView-ITCH 5.0 messages as SoupBinTCP packets or MoldUDP64 blocks, a slice at a time.
 
-Each message type is a numpy record in the layout of the specification (section 1.1 to 1.7), preceded by the packet's
-length and type. A slice is laid out as one row per message in a table as wide as the widest, columns are written for
-all messages of a type at once, and the filled parts of the rows are then cut out in one operation.
+Each message type is a numpy record in the layout of the specification (section 1.1 to 1.7), preceded by the length and
+type of a SoupBinTCP sequenced packet. A MoldUDP64 message block is the same without the type and counts one byte less.
+A slice is laid out as one row per message in a table as wide as the widest, columns are written for all messages of a
+type at once, and the filled parts of the rows are then cut out in one operation.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +104,11 @@ _LENGTHS: Final = np.zeros(max(Kind) + 1, np.int64)
 for _kind, _name in _KIND_TYPES.items():
     _LENGTHS[_kind] = LAYOUTS[_name].itemsize
 _FILLED: Final = np.arange(_WIDTH)[None, :] < _LENGTHS[:, None]
+_TYPE_AT: Final = 2
+_FILLED_MOLD: Final = _FILLED & (np.arange(_WIDTH) != _TYPE_AT)[None, :]
+
+Framing = Literal["soup", "mold"]
+"""What stands before each message: length and packet type (SoupBinTCP), or its length alone (MoldUDP64)."""
 
 
 def packets(name: str, count: int, *, ts: int | npt.NDArray[np.int64], **columns: Any) -> npt.NDArray[Any]:
@@ -122,10 +128,21 @@ def packets(name: str, count: int, *, ts: int | npt.NDArray[np.int64], **columns
     return table
 
 
+def framed(rows: npt.NDArray[Any], framing: Framing) -> bytes:
+    """Return the rows of :func:`packets` as bytes of a transport; a row of MoldUDP64 loses its packet type."""
+    if framing == "soup":
+        return rows.tobytes()
+    rows["length"] -= 1
+    return np.delete(rows.view(np.uint8).reshape(len(rows), -1), _TYPE_AT, axis=1).tobytes()
+
+
 class ItchEncoder:
     """Encodes for one universe: stock names, locates and price units are looked up, not formatted."""
 
-    def __init__(self, universe: Universe) -> None:
+    def __init__(self, universe: Universe, *, framing: Framing = "soup") -> None:
+        self.framing: Framing = framing
+        self._extra = 0 if framing == "soup" else 1
+        self._filled = _FILLED if framing == "soup" else _FILLED_MOLD
         stocks = universe.symbols[: universe.stock_count]
         self.stock = np.array([name.encode().ljust(8) for name in stocks], "S8")
         self.price_unit = universe.tick[: universe.stock_count] // PRICE_UNIT
@@ -144,7 +161,12 @@ class ItchEncoder:
             if len(at):
                 rows = self._rows(kind, name, events, at, midnight_ns)
                 table[at, : rows.dtype.itemsize] = rows.view(np.uint8).reshape(len(at), -1)
-        return table[_FILLED[events.kind]].tobytes()
+        return table[self._filled[events.kind]].tobytes()
+
+    def lengths(self, events: Events) -> npt.NDArray[np.int64]:
+        """Bytes that each event takes in :meth:`events`."""
+        lengths: npt.NDArray[np.int64] = _LENGTHS[events.kind] - self._extra
+        return lengths
 
     def _rows(
         self, kind: Kind, name: str, events: Events, at: npt.NDArray[np.int64], midnight_ns: int
@@ -153,7 +175,7 @@ class ItchEncoder:
         rows = np.empty(len(at), layout)
         index = events.index[at]
         ts = events.ts[at] - midnight_ns
-        rows["length"] = layout.itemsize - 2
+        rows["length"] = layout.itemsize - 2 - self._extra
         rows["packet"] = b"S"
         rows["type"] = name.encode()
         rows["locate"] = index + 1
