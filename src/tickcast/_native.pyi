@@ -6,7 +6,7 @@ Every time is nanoseconds since 1970 UTC and is passed in by the caller.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, final
+from typing import Final, Literal, final
 
 from typing_extensions import Buffer
 
@@ -131,6 +131,86 @@ def itch_messages(block: Buffer) -> list[dict[str, object]]:
     Raises:
         ValueError: a message of unknown type or wrong length.
     """
+
+# ------------------------------------------------------------------ decode: redundant packet lines
+
+@final
+class LineBlock:
+    """Messages in order, each once; what is contiguous and of one time is one block."""
+
+    unit: int
+    """0 for MoldUDP64."""
+    session: str
+    """The ten characters of the MoldUDP64 session, padding included; "" for PITCH."""
+    epoch: int
+    """How often the unit had begun anew (another session, a reset, a rewind): another epoch needs empty books."""
+    first_seq: int
+    """Number of the first message; 0 = messages without numbers, handed on from every line as they came."""
+    count: int
+    messages: bytes
+    """In the protocol's own framing: ITCH with its u16 lengths, PITCH with its u8 lengths."""
+    ts_recv: int
+    """Of the packet that brought them, also if they had to wait for others since."""
+
+@final
+class LineArbiter:
+    """Redundant packet lines of one feed: first arrival wins, order is restored, holes are found.
+
+    A sequence for each unit (PITCH), or for the one session that is current (MoldUDP64). Lines may divide the messages into
+    packets differently. A packet that is not whole to the byte is not used at all. What contradicts all that is known (another
+    session, numbers far ahead or back) is kept until a second or third packet agrees: see ``native/crates/core/src/arbiter.rs``.
+    """
+
+    def __init__(
+        self, protocol: Literal["moldudp64", "pitch"], *, buffer_bytes: int = 33_554_432, from_start: bool = False
+    ) -> None:
+        """``buffer_bytes`` may wait behind the holes of each unit.
+
+        ``from_start``: every sequence begins at number 1, what was before the first packet is a hole; otherwise whatever comes
+        first is right.
+
+        Raises:
+            ValueError: another protocol.
+        """
+
+    def take(self, packets: Sequence[Buffer], times: Sequence[int], line: int = 0, *, repair: bool = False) -> list[LineBlock]:
+        """Take datagrams of one line (0 to 255), oldest first, each with its time; returns what is in order now.
+
+        ``repair``: they are retransmissions, which fill holes and do nothing else.
+        """
+
+    def holes(self) -> list[tuple[int, int, int, int]]:
+        """Unit, first and last missing number, and since when (ns); ascending in each unit."""
+
+    def skip(self, unit: int, last: int) -> list[LineBlock]:
+        """Give up all numbers up to ``last``, missing or waiting (an image holds them); returns what waits right behind."""
+
+    def rewind(self, unit: int, first: int, now_ns: int) -> None:
+        """Want a unit's messages again from ``first`` on: a new epoch, in which all that is known to exist is a hole."""
+
+    def notices(self) -> list[tuple[str, int, str]]:
+        """What happened since the last call: kind, unit, detail.
+
+        * ``session``: a MoldUDP64 session began (detail: its ten characters); ``end``: the venue ended it.
+        * ``reset``: the numbers of the unit began anew.
+        * ``too_old``: nothing more can wait behind the unit's first hole, which ends at ``detail``; packets are dropped (and
+          missing) until it is filled or skipped.
+        """
+
+    def damaged(self) -> list[tuple[int, str, bytes]]:
+        """Packets that could not be used since the last call: line, what is wrong, the bytes. At most 100; ``line`` counts all."""
+
+    def line(self, line: int) -> Mapping[str, int]:
+        """``packets``, ``won`` (brought something new), ``duplicates`` (nothing new), ``damaged``, ``disbelieved`` (of a session
+        that is over, or a claim with which no other packet agreed)."""
+
+    def unit(self, unit: int) -> Mapping[str, int]:
+        """``expected`` (next number), ``top`` (one past the highest known), ``waiting_bytes``; over all sessions: ``gaps`` (holes
+        seen), and in messages ``missing``, of these ``recovered`` and ``lost``, and ``overflowed`` (no room to wait)."""
+
+    @property
+    def units(self) -> list[int]:
+        """Units that were met."""
 
 @final
 class LevelBook:

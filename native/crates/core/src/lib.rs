@@ -1,5 +1,6 @@
 //! The synchronous core of tickcast: batch in, batch out; no clock, no threads, no I/O but the hub's one `send`.
 
+pub mod arbiter;
 pub mod decimal;
 pub mod dedup;
 pub mod encode;

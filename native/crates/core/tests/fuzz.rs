@@ -8,6 +8,7 @@ use std::env;
 use std::time::{Duration, Instant};
 
 use itch_stream::{Random, stream};
+use tickcast_core::arbiter::{LineArbiter, Protocol};
 use tickcast_core::decimal::Decimal;
 use tickcast_core::itch::{self, ItchDecoder};
 use tickcast_core::record::{Record, flag};
@@ -64,6 +65,56 @@ fn decode(block: &[u8], depth: usize) -> itch::Decoded {
     decoded
 }
 
+/// Datagrams of both protocols, some damaged, in a random order: no panic, the bound holds, every block is whole.
+fn arbitrate(random: &mut Random, noise: &[u8]) {
+    for protocol in [Protocol::MoldUdp64, Protocol::Pitch] {
+        let limit = random.below(3_000);
+        let mut arbiter = LineArbiter::new(protocol, limit, random.below(2) == 0);
+        for _ in 0..20 {
+            let first = match random.below(8) {
+                0 => random.next(),
+                _ => random.below(60) as u64,
+            };
+            let mut datagram = datagram(protocol, first, random.below(6) as u8);
+            match random.below(6) {
+                0 => drop(damage(random, &mut datagram)),
+                1 => datagram = noise.to_vec(),
+                _ => {}
+            }
+            let now = random.next() as i64 >> 32;
+            let packets = [(datagram.as_slice(), now)].into_iter();
+            let mut blocks = arbiter.take(packets, random.below(3), random.below(4) == 0);
+            if random.below(10) == 0 {
+                blocks.extend(arbiter.skip(random.next() as u8, random.below(80) as u64));
+                arbiter.rewind(random.below(2) as u8, random.below(9) as u64, now);
+            }
+            for block in blocks {
+                let whole = protocol.skip(&block.messages, block.count);
+                assert_eq!(whole, Some(block.messages.len()));
+            }
+            for unit in 0..=255 {
+                assert!(arbiter.unit_counts(unit).2 <= limit);
+            }
+        }
+    }
+}
+
+fn datagram(protocol: Protocol, first: u64, count: u8) -> Vec<u8> {
+    let count_bytes = u16::from(count).to_be_bytes();
+    match protocol {
+        Protocol::MoldUdp64 => {
+            let message = [0, 3, 1, 2, 3];
+            let header = [&[b'S'; 10][..], &first.to_be_bytes(), &count_bytes].concat();
+            [header, message.repeat(count.into())].concat()
+        }
+        Protocol::Pitch => {
+            let length = (8 + 4 * u16::from(count)).to_le_bytes();
+            let header = [&length[..], &[count, 1], &(first as u32).to_le_bytes()].concat();
+            [header, [4, 0x20, 1, 2].repeat(count.into())].concat()
+        }
+    }
+}
+
 #[test]
 fn damaged_streams_and_noise() {
     let seed = number("TICKCAST_FUZZ_SEED", 0x5eed_cafe);
@@ -95,6 +146,7 @@ fn damaged_streams_and_noise() {
             assert!(frames.consumed <= noise.len());
             decode(&frames.messages, 0);
         }
+        arbitrate(&mut random, &noise);
         let _ = Decimal::parse_rounded(&noise); // only that it returns
     }
     println!("{rounds} rounds");

@@ -1,5 +1,6 @@
 //! `tickcast._native`: the Python door of the core. Glue only: it converts, releases the GIL and maps errors.
 
+mod arbiter;
 mod bytes;
 mod decode;
 mod hub;
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    arbiter::register(module)?;
     decode::register(module)?;
     hub::register(module)?;
     ws::register(module)
