@@ -173,7 +173,9 @@ class LineArbiter:
             ValueError: another protocol.
         """
 
-    def take(self, packets: Sequence[Buffer], times: Sequence[int], line: int = 0, *, repair: bool = False) -> list[LineBlock]:
+    def take(
+        self, packets: Sequence[Buffer], times: Sequence[int], line: int = 0, *, repair: bool = False
+    ) -> list[LineBlock]:
         """Take datagrams of one line (0 to 255), oldest first, each with its time; returns what is in order now.
 
         ``repair``: they are retransmissions, which fill holes and do nothing else.

@@ -36,6 +36,38 @@ class SoupItchConfig(
     """One message of a rare type (imbalance, broken trade, LULD collar, ...) this often; 0 = never."""
 
 
+class MoldItchConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="mold_itch"
+):
+    """A market that speaks ITCH 5.0 over MoldUDP64 1.00: the same packets on every line, and a re-request server."""
+
+    lines: tuple[str, ...] = ("127.0.0.1:26411", "127.0.0.1:26412")
+    """Where the A line, the B line (and further ones) go: a host or a multicast group, and a port."""
+    rerequest: str = "127.0.0.1:0"
+    """Where the re-request server listens (UDP); port 0 takes a free one."""
+    interface: str = ""
+    """Address (IPv6: name) of the network interface multicast leaves by; empty = the system's choice."""
+    ttl: int = 1
+    """Routers that multicast packets may pass, plus one."""
+    lag_b_ms: float = 0.0
+    """The B line, and further ones, are so much later than the A line."""
+    packet_bytes_max: int = 1400
+    """Bytes of a packet at most; messages are not split."""
+    rate: float | None = None
+    """Messages a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 5.0
+    """The flow is made in slices of this length."""
+    timezone: str = "America/New_York"
+    """Midnight of this zone is where the ITCH timestamps count from."""
+    history_bytes_max: int = 64 * 1024 * 1024
+    """Bytes of packets kept for requests."""
+    roll_when_full: bool = True
+    """A new session begins before the history is full, so that every message of the present one can be had; else the
+    oldest are forgotten."""
+    rare_every_s: float = 7.0
+    """One message of a rare type (imbalance, broken trade, LULD collar, ...) this often; 0 = never."""
+
+
 class BinanceConfig(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="binance"
 ):
@@ -88,7 +120,7 @@ class XsimConfig(
     """How many of the first crypto pairs are listed here too."""
 
 
-VenueConfig = SoupItchConfig | BinanceConfig | XsimConfig
+VenueConfig = SoupItchConfig | MoldItchConfig | BinanceConfig | XsimConfig
 
 
 class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,11 +182,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recorded: RecordedConfig = RecordedConfig()
     """Playback in place of the market."""
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
-    """Venues by name; the key ``dialect`` picks ``soup_itch``, ``binance`` or ``xsim``."""
+    """Venues by name; the key ``dialect`` picks ``soup_itch``, ``mold_itch``, ``binance`` or ``xsim``."""
 
 
 SYMBOLS_MAX = 50_000
-RATE_SHARES = {"soup_itch": 0.85, "binance": 0.12, "xsim": 0.03}
+RATE_SHARES = {"soup_itch": 0.85, "mold_itch": 0.3, "binance": 0.12, "xsim": 0.03}
 
 
 def venue_rates(config: Config) -> dict[str, float]:
@@ -227,10 +259,30 @@ def check(config: Config, *, source: str = "config") -> None:
                 f"{source}: venues.{name}.quantum_ms must be between 0.1 and 10000, found {venue.quantum_ms};"
                 " nothing started"
             )
-        addresses = [venue.address, venue.rest_address] if isinstance(venue, BinanceConfig) else [venue.address]
-        for address in addresses:
+        for address in _addresses(venue):
             split_address(address, source=f"{source}: venues.{name}")
+        if isinstance(venue, MoldItchConfig):
+            _check_lines(name, venue, source=source)
     split_address(config.admin, source=f"{source}: admin")
+
+
+def _addresses(venue: VenueConfig) -> tuple[str, ...]:
+    if isinstance(venue, MoldItchConfig):
+        return (*venue.lines, venue.rerequest)
+    return (venue.address, venue.rest_address) if isinstance(venue, BinanceConfig) else (venue.address,)
+
+
+def _check_lines(name: str, venue: MoldItchConfig, *, source: str) -> None:
+    for key, value, low, high in (
+        ("packet_bytes_max", venue.packet_bytes_max, 100, 65_000),
+        ("ttl", venue.ttl, 0, 255),
+        ("lag_b_ms", venue.lag_b_ms, 0, 10_000),
+        ("lines", len(venue.lines), 0, 26),
+    ):
+        if not low <= value <= high:
+            raise UsageError(
+                f"{source}: venues.{name}.{key} must be between {low} and {high}, found {value}; nothing started"
+            )
 
 
 def split_address(address: str, *, source: str) -> tuple[str, int]:

@@ -21,8 +21,8 @@ class Dialect(Protocol):
     faults: FaultGate
     """What it sends passes this gate."""
 
-    async def start(self) -> Mapping[str, str]:
-        """Listen; returns the addresses by their config names in a client (``address``, ``url``, ``rest_url``)."""
+    async def start(self) -> Mapping[str, Any]:
+        """Listen; returns the addresses by their config names in a client (``address``, ``url``, ``lines``)."""
 
     def begin(self, part: Slice, ts: int) -> None:
         """Take the books of before the opening; called once, first."""
@@ -48,6 +48,7 @@ Factory = Callable[[str, Any, Config, Universe, int, Clock], Dialect]
 
 FACTORIES: Final = {
     "soup_itch": "tickcast.sim.soup_itch.dialect:create",
+    "mold_itch": "tickcast.sim.mold_itch.dialect:create",
     "binance": "tickcast.sim.binance.dialect:create",
     "xsim": "tickcast.sim.xsim.dialect:create",
 }

@@ -44,7 +44,7 @@ class Simulator:
         else:
             self._write_previous_close()
             self._make_market()
-        venues: dict[str, Mapping[str, str]] = {}
+        venues: dict[str, Mapping[str, Any]] = {}
         starters: dict[str, Any] = {name: engine.dialect.start for name, engine in self.engines.items()}
         starters |= {name: playback.start for name, playback in self.playbacks.items()}
         place = ""

@@ -1,0 +1,1 @@
+"""What simulated exchanges with datagram lines share: sending on redundant lines, and a history of packets."""
