@@ -17,14 +17,14 @@ from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.segments import SUFFIX
 from tickcast.feeds.stage import Feed
 from tickcast.model.capture import Line
+from tickcast.ports import Clock
 from tickcast.venues.base import Answer, Link, Request
 
 LINK = Link(name="tape", transport="tcp", target="127.0.0.1:9")
 
 
-def opened(folder: Path, **settings: object) -> Capture:
-    chosen = {"segment_max": 1 << 20, "disk_max": 1 << 30, "clock": now_ns, "secrets": (), **settings}
-    return open_capture("f", "V", folder, **chosen)  # type: ignore[arg-type]
+def opened(folder: Path, *, clock: Clock = now_ns, password: str = "") -> Capture:
+    return open_capture("f", FeedConfig(venue="V", symbols=("A",), password=password), folder, clock=clock)
 
 
 def written(folder: Path) -> list[Line]:
@@ -48,6 +48,8 @@ async def test_all_that_a_feed_sees_is_written_in_order(tmp_path: Path) -> None:
     await capture.flush()
     header, *rest = written(tmp_path)
     assert (header.t, header.exchange, header.feed) == ("header", "V", "f")
+    assert header.settings == {"venue": "V", "symbols": ["A"]}
+    assert header.recorded.scaleb(9) == 5
     assert [(line.t, line.conn, line.ts_ns, line.payload) for line in rest] == [
         ("connect", "f.tape.1", 5, b""),
         ("send", "f.tape.1", 6, b"hello"),
@@ -64,12 +66,13 @@ async def test_all_that_a_feed_sees_is_written_in_order(tmp_path: Path) -> None:
 
 
 async def test_secrets_are_not_written(tmp_path: Path) -> None:
-    capture = opened(tmp_path, secrets=("", "hunter2"))
+    capture = opened(tmp_path, password="hunter2")  # noqa: S106  that is what is tested
     capture.opened(Link(name="a", transport="websocket", target="ws://h/?key=hunter2"), 1)
     capture.sent("a", b"login hunter2 hunter2", 2, text=True)
     capture.answered(Request(purpose="p", url="http://h/?k=hunter2"), Answer(status=200, body=b"", received_ns=3))
     await capture.flush()
-    _, connect, sent, answered = written(tmp_path)
+    header, connect, sent, answered = written(tmp_path)
+    assert header.settings == {"venue": "V", "symbols": ["A"]}
     assert (connect.addr, sent.data, answered.url) == (
         "ws://h/?key=*******",
         "login ******* *******",

@@ -16,8 +16,8 @@ Folders = pytest.TempPathFactory
 START_NS = 1_790_000_000_000_000_001
 
 
-def writer(folder: Path, **bounds: int) -> SegmentWriter:
-    made = SegmentWriter(folder, feed="f", venue="V", **{"segment_max": 1 << 30, "disk_max": 1 << 40, **bounds})
+def writer(folder: Path, *, segment_max: int = 1 << 30, disk_max: int = 1 << 40) -> SegmentWriter:
+    made = SegmentWriter(folder, feed="f", venue="V", segment_max=segment_max, disk_max=disk_max)
     made.prepare()
     return made
 

@@ -47,14 +47,37 @@ def write(options: DemoOptions) -> DemoFiles:
         raise UsageError(f"--recorded: expected a folder of captures, found nothing at {recorded}")
     folder = options.folder.resolve()
     files = DemoFiles(folder / "sim.toml", folder / "tickcast.toml")
-    ports = free_ports(5)
+    sim, instance = _captured(options) or _texts(options, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.sim.write_text(_sim(options, folder, ports), encoding="utf-8")
-        files.instance.write_text(_instance(options, folder, ports), encoding="utf-8")
+        files.sim.write_text(sim, encoding="utf-8")
+        files.instance.write_text(instance, encoding="utf-8")
     except OSError as wrong:
         raise UsageError(f"cannot write the demo's files to {folder}: {wrong.strerror or wrong}") from wrong
     return files
+
+
+def _texts(options: DemoOptions, folder: Path) -> tuple[str, str]:
+    ports = free_ports(5)
+    return _sim(options, folder, ports), _instance(options, folder, ports)
+
+
+def _captured(options: DemoOptions) -> tuple[str, str] | None:
+    """Both texts for captures of our own feeds; None if there are none."""
+    if options.recorded is None:
+        return None
+    from tickcast.cli import demo_captured  # noqa: PLC0415  only for playback
+    from tickcast.sim.recorded.captures import find_captures  # noqa: PLC0415  only for playback
+
+    captured = find_captures(options.recorded)
+    if not captured:
+        return None
+    admin, *ports = free_ports(1 + demo_captured.targets(captured))
+    places = demo_captured.addresses(captured, ports)
+    return (
+        "\n".join(_sim_head(options, admin)) + "\n" + demo_captured.sim_tables(places),
+        _instance_head(options) + demo_captured.feed_tables(captured, places),
+    )
 
 
 def free_ports(count: int) -> list[int]:
@@ -73,23 +96,9 @@ def _text(value: object) -> str:
 
 def _sim(options: DemoOptions, folder: Path, ports: list[int]) -> str:
     xnas, binance, binance_rest, xsim, admin = ports
-    lines = [
-        "# Written by `tickcast demo`; the ports stay the same when the exchanges are restarted.",
-        f"seed = {options.seed}",
-        f"rate = {float(options.rate)}",
-        f"symbols = {options.symbols}",
-        f'admin = "127.0.0.1:{admin}"',
-    ]
+    lines = _sim_head(options, admin)
     if options.recorded is None:
         lines.append(f"previous_close = {_text(folder / 'previous_close.csv')}")
-    else:
-        lines += [
-            "",
-            "[recorded]",
-            f"path = {_text(options.recorded.resolve())}",
-            f"speed = {float(options.speed)}",
-            f"loop = {str(options.loop).lower()}",
-        ]
     lines += ["", "[venues.XNAS]", 'dialect = "soup_itch"', f'address = "127.0.0.1:{xnas}"']
     lines += ["", "[venues.BINANCE]", 'dialect = "binance"', f'address = "127.0.0.1:{binance}"']
     lines.append(f'rest_address = "127.0.0.1:{binance_rest}"')
@@ -98,14 +107,37 @@ def _sim(options: DemoOptions, folder: Path, ports: list[int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _instance(options: DemoOptions, folder: Path, ports: list[int]) -> str:
-    xnas, binance, binance_rest, xsim, _ = ports
-    close = "" if options.recorded else f"previous_close = {_text(folder / 'previous_close.csv')}\n"
-    text = f"""# Written by `tickcast demo`.
+def _sim_head(options: DemoOptions, admin: int) -> list[str]:
+    lines = [
+        "# Written by `tickcast demo`; the ports stay the same when the exchanges are restarted.",
+        f"seed = {options.seed}",
+        f"rate = {float(options.rate)}",
+        f"symbols = {options.symbols}",
+        f'admin = "127.0.0.1:{admin}"',
+    ]
+    if options.recorded is not None:
+        lines += [
+            "",
+            "[recorded]",
+            f"path = {_text(options.recorded.resolve())}",
+            f"speed = {float(options.speed)}",
+            f"loop = {str(options.loop).lower()}",
+        ]
+    return lines
+
+
+def _instance_head(options: DemoOptions) -> str:
+    return f"""# Written by `tickcast demo`.
 [gateway]
 host = {_text(options.host)}
 port = {options.port}
+"""
 
+
+def _instance(options: DemoOptions, folder: Path, ports: list[int]) -> str:
+    xnas, binance, binance_rest, xsim, _ = ports
+    close = "" if options.recorded else f"previous_close = {_text(folder / 'previous_close.csv')}\n"
+    text = f"""{_instance_head(options)}
 [feeds.xnas]
 venue = "XNAS"
 address = "127.0.0.1:{xnas}"

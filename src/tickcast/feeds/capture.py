@@ -12,11 +12,13 @@ from typing import Final
 
 import msgspec
 
+from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.segments import Item, SegmentWriter
+from tickcast.model.errors import UsageError
 from tickcast.ports import Clock
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
-from tickcast.venues.base import Answer, Link, Request
+from tickcast.venues.base import Answer, Link, Request, VenueConfig
 
 WRITE_EVERY_S: Final = 0.25
 WRITE_BYTES: Final = 1 << 20
@@ -153,17 +155,35 @@ class Capture:
         return data
 
 
-def open_capture(
-    feed: str, venue: str, folder: Path, *, segment_max: int, disk_max: int, clock: Clock, secrets: Iterable[str]
-) -> Capture:
-    """Make ready to capture a feed into ``folder``.
+def open_capture(feed: str, config: FeedConfig, folder: Path, *, clock: Clock) -> Capture:
+    """Make ready to capture a feed: into the folder of its config, else into ``folder``.
 
     Raises:
-        OSError: the folder cannot be made.
+        UsageError: nothing can be written there.
     """
-    writer = SegmentWriter(folder, feed=feed, venue=venue, segment_max=segment_max, disk_max=disk_max)
-    writer.prepare()
-    return Capture(writer, feed=feed, clock=clock, secrets=secrets)
+    place = Path(config.capture_folder) if config.capture_folder else folder
+    writer = SegmentWriter(
+        place,
+        feed=feed,
+        venue=config.venue,
+        segment_max=config.capture_segment_max,
+        disk_max=config.capture_max,
+        settings=told_settings(config),
+    )
+    try:
+        writer.prepare()
+    except OSError as wrong:
+        raise UsageError(
+            f"feeds.{feed}.capture: cannot write to {place}: {wrong.strerror or wrong}; the feed does not start"
+        ) from wrong
+    return Capture(writer, feed=feed, clock=clock, secrets=(config.password,))
+
+
+def told_settings(config: VenueConfig) -> dict[str, object]:
+    """What the venue's part of a feed's table says beyond the defaults; never the password."""
+    fields = msgspec.structs.fields(VenueConfig)
+    told = {each.name: getattr(config, each.name) for each in fields if each.name != "password"}
+    return {each.name: told[each.name] for each in fields if each.name in told and told[each.name] != each.default}
 
 
 def _head(**parts: object) -> str:

@@ -8,9 +8,10 @@ without reading all.
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from tickcast.model.capture import FORMAT, payload_field, seconds
 
 SUFFIX: Final = ".jsonl.zst"
 INDEX: Final = ".index.jsonl"
+HEADER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class IndexEntry(msgspec.Struct, kw_only=True):
@@ -52,9 +54,20 @@ Item = tuple[int, str, tuple[str, bytes, bool]]
 class SegmentWriter:
     """The blocking side: lines to segments on disk. Used by one thread at a time."""
 
-    def __init__(self, folder: Path, *, feed: str, venue: str, segment_max: int, disk_max: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        feed: str,
+        venue: str,
+        segment_max: int,
+        disk_max: int,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        """``settings`` of the feed go into the header of each segment."""
         self._folder = folder
         self._feed, self._venue = feed, venue
+        self._settings = dict(settings or {})
         self._disk_max = disk_max
         self._segment_max = max(min(segment_max, disk_max // 4), 1)
         self._segment: _Segment | None = None
@@ -110,9 +123,10 @@ class SegmentWriter:
             "format": FORMAT,
             "exchange": self._venue,
             "feed": self._feed,
-            "recorded": ts_ns / 1e9,
+            "recorded": Decimal(ts_ns).scaleb(-9),
+            "settings": self._settings,
         }
-        lines = [msgspec.json.encode(header) + b"\n", *self._links.values()]
+        lines = [HEADER.encode(header) + b"\n", *self._links.values()]
         self._append(lines, [ts_ns] * len(lines))
 
     def _path(self, ts_ns: int) -> Path:

@@ -27,7 +27,7 @@ from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Recei
 from tickcast.feeds.rest_poll import RestClient
 from tickcast.feeds.tcp import open_tcp
 from tickcast.feeds.websocket import open_websocket
-from tickcast.model.errors import FeedError, UsageError
+from tickcast.model.errors import FeedError
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
@@ -481,25 +481,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         publisher=publisher,
         clock=clock,
         jitter=random.SystemRandom().random,
-        capture=_capture(name, config, folder, clock) if config.capture else None,
+        capture=open_capture(name, config, folder / "capture" / name, clock=clock) if config.capture else None,
     )
     feed.watch()
     await feed.run(stop)
-
-
-def _capture(name: str, config: FeedConfig, folder: Path, clock: Clock) -> Capture:
-    place = Path(config.capture_folder) if config.capture_folder else folder / "capture" / name
-    try:
-        return open_capture(
-            name,
-            config.venue,
-            place,
-            segment_max=config.capture_segment_max,
-            disk_max=config.capture_max,
-            clock=clock,
-            secrets=(config.password,),
-        )
-    except OSError as wrong:
-        raise UsageError(
-            f"feeds.{name}.capture: cannot write to {place}: {wrong.strerror or wrong}; the feed does not start"
-        ) from wrong

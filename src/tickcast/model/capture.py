@@ -18,7 +18,7 @@ Files are compressed as a whole (``.xz``, ``.gz``) or, as ours, in a row of zstd
 
 import base64
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -48,6 +48,12 @@ class Line(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Of a header: the venue."""
     feed: str = ""
     """Of a header: the feed's name."""
+    config: dict[str, Any] = {}
+    """Of a header of others: channel to the instruments asked for."""
+    recorded: Decimal = Decimal()
+    """Of a header: when it began, Unix seconds."""
+    settings: dict[str, Any] = {}
+    """Of a header: what the feed's table in the config said, without its password."""
 
     @property
     def ts_ns(self) -> int:

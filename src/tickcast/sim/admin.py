@@ -10,14 +10,14 @@ from aiohttp import web
 from tickcast.model.errors import UsageError
 from tickcast.sim.engine import VenueEngine
 from tickcast.sim.faults import VERBS, Fault, FaultGate
-from tickcast.sim.recorded.play import Playback
+from tickcast.sim.recorded.play import Player
 from tickcast.sim.truth import venue_truth
 
 
 class Admin:
     """HTTP over the venues of one simulator."""
 
-    def __init__(self, engines: Mapping[str, VenueEngine], playbacks: Mapping[str, Playback]) -> None:
+    def __init__(self, engines: Mapping[str, VenueEngine], playbacks: Mapping[str, Player]) -> None:
         self._engines = engines
         self._playbacks = playbacks
         self._runner: web.AppRunner | None = None

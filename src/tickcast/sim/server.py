@@ -12,11 +12,11 @@ from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim import universe as listing
 from tickcast.sim.admin import Admin
-from tickcast.sim.config import BinanceConfig, Config, SoupItchConfig, split_address, venue_rates
+from tickcast.sim.config import Config, split_address, venue_rates
 from tickcast.sim.dialect import create
 from tickcast.sim.engine import VenueEngine
-from tickcast.sim.recorded.files import BINANCE_PREFERRED, ITCH_PREFERRED, find
-from tickcast.sim.recorded.play import BinancePlayback, ItchPlayback, Playback
+from tickcast.sim.recorded.load import load
+from tickcast.sim.recorded.play import Player
 
 log = get_logger("sim")
 
@@ -28,7 +28,7 @@ class Simulator:
         self.config = config
         self.universe = listing.build(config)
         self.engines: dict[str, VenueEngine] = {}
-        self.playbacks: dict[str, Playback] = {}
+        self.playbacks: dict[str, Player] = {}
         self._now_ns = now_ns
         self._admin = Admin(self.engines, self.playbacks)
         self._tasks = TaskGroupOwner("sim")
@@ -40,7 +40,7 @@ class Simulator:
             UsageError: an address that cannot be bound, a path that cannot be read or written.
         """
         if self.config.recorded.path:
-            self._load_recordings()
+            self.playbacks.update(load(self.config, self._now_ns))
         else:
             self._write_previous_close()
             self._make_market()
@@ -77,20 +77,6 @@ class Simulator:
         for name, venue in self.config.venues.items():
             dialect = create(name, venue, self.config, self.universe, start_ns, self._now_ns)
             self.engines[name] = VenueEngine(dialect, rate=rates[name], quantum_ms=venue.quantum_ms, start_ns=start_ns)
-
-    def _load_recordings(self) -> None:
-        recorded = self.config.recorded
-        root = Path(recorded.path)
-        if not root.exists():
-            raise UsageError(f"recorded.path: expected a folder or file, found no {root}; nothing started")
-        for name, venue in self.config.venues.items():
-            if isinstance(venue, SoupItchConfig) and (path := find(root, ITCH_PREFERRED)) is not None:
-                self.playbacks[name] = ItchPlayback(name, venue, recorded, path, now_ns=self._now_ns)
-            elif isinstance(venue, BinanceConfig) and (path := find(root, BINANCE_PREFERRED)) is not None:
-                self.playbacks[name] = BinancePlayback(name, venue, recorded, path, now_ns=self._now_ns)
-        if not self.playbacks:
-            wanted = ", ".join((*ITCH_PREFERRED, *BINANCE_PREFERRED))
-            raise UsageError(f"{root}: expected a recording ({wanted}), found none; nothing started")
 
     async def _run(self, engine: VenueEngine) -> None:
         while True:

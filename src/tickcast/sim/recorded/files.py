@@ -1,8 +1,7 @@
 """Find and read captures. Whatever is wrong with one is a UsageError that names file and position."""
 
 import gzip
-import lzma
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -10,7 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from tickcast.model.capture import Line
 from tickcast.model.errors import UsageError
+from tickcast.runtime.session_files import read_session
 from tickcast.sim.itch.venue import MESSAGE_LENGTHS
 
 ITCH_PREFERRED: Final = ("itch/nasdaq_20200130_AAPL*", "itch/*.itch50*", "*.itch50*")
@@ -123,42 +124,25 @@ class _Data(msgspec.Struct):
     stream: str
 
 
-class _Line(msgspec.Struct):
-    t: str
-    ts: float = 0.0
-    data: str | None = None
-    url: str = ""
-    config: dict[str, list[str]] = msgspec.field(default_factory=dict)
-
-
-def read_binance(path: Path) -> BinanceCapture:
-    """Read a capture (JSON lines, xz) of Binance's combined streams.
+def read_binance(paths: Iterable[Path]) -> BinanceCapture:
+    """Read a session of Binance's combined streams; several files are one.
 
     Raises:
         UsageError: unreadable, or a line that is no record; names the line.
     """
     capture = BinanceCapture()
-    line_decoder, stream_decoder = msgspec.json.Decoder(_Line), msgspec.json.Decoder(_Data)
-    number = 0
-    try:
-        with lzma.open(path, "rb") as file:
-            for number, text in enumerate(file, 1):
-                line = line_decoder.decode(text)
-                if number == 1 and line.t != "header":
-                    raise _wrong(path, number, expected="a header in the first line", found=line.t, unit="line")
-                if line.t == "recv" and line.data is not None:
-                    _take_frame(capture, line, stream_decoder)
-                elif line.t == "http" and line.data is not None:
-                    _take_answer(capture, line.url, line.data)
-                elif line.t == "header":
-                    pairs = {pair for listed in line.config.values() for pair in listed}
-                    capture.pairs = {pair.replace("-", ""): _split(pair) for pair in sorted(pairs)}
-    except (msgspec.MsgspecError, KeyError, TypeError) as error:
-        raise _wrong(path, number, expected="a record of a capture", found=str(error), unit="line") from error
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise _wrong(path, number, expected="a readable xz file", found=str(error), unit="line") from error
+    stream_decoder = msgspec.json.Decoder(_Data)
+    paths = list(paths)
+    for line in read_session(paths):
+        if line.t == "recv" and line.data is not None:
+            _take_frame(capture, line, stream_decoder)
+        elif line.t == "http" and line.data is not None:
+            _take_answer(capture, paths[0], line)
+        elif line.t == "header":
+            pairs = {str(pair) for listed in line.config.values() for pair in listed}
+            capture.pairs |= {pair.replace("-", ""): _split(pair) for pair in sorted(pairs)}
     if not capture.frames:
-        raise _wrong(path, number, expected="frames of combined streams", found="none", unit="line")
+        raise UsageError(f"{paths[0]}: expected frames of combined streams, found none; nothing is played from it")
     return capture
 
 
@@ -167,24 +151,65 @@ def _split(pair: str) -> tuple[str, str]:
     return base, quote
 
 
-def _take_frame(capture: BinanceCapture, line: _Line, decoder: "msgspec.json.Decoder[_Data]") -> None:
+def _take_frame(capture: BinanceCapture, line: Line, decoder: "msgspec.json.Decoder[_Data]") -> None:
     combined = (line.data or "").encode()
     try:
         stream = decoder.decode(combined).stream
     except msgspec.ValidationError:
         return  # an ack: belongs to the recorder's own requests
     raw = combined[combined.index(b'"data":') + 7 : combined.rindex(b"}")]
-    capture.frames.append(Frame(int(line.ts * 1e9), stream, combined, raw))
+    capture.frames.append(Frame(line.ts_ns, stream, combined, raw))
 
 
-def _take_answer(capture: BinanceCapture, url: str, data: str) -> None:
-    parts = urlsplit(url)
+def _take_answer(capture: BinanceCapture, path: Path, line: Line) -> None:
+    parts = urlsplit(line.url)
     if parts.path.endswith("/depth"):
         symbol = parse_qs(parts.query).get("symbol", [""])[0]
-        capture.snapshots.setdefault(symbol, []).append(data.encode())
+        capture.snapshots.setdefault(symbol, []).append(line.payload)
     elif parts.path.endswith("/exchangeInfo"):
-        capture.exchange_symbols = msgspec.json.decode(data)["symbols"]
+        try:
+            capture.exchange_symbols = msgspec.json.decode(line.payload)["symbols"]
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}: expected exchangeInfo with symbols, found {error!r}") from error
 
 
-def _wrong(path: Path, position: int, *, expected: str, found: str, unit: str = "byte") -> UsageError:
-    return UsageError(f"{path}, {unit} {position}: expected {expected}, found {found}; nothing is played from it")
+# ---------------------------------------------------------------------- captured SoupBinTCP
+
+
+def captured_itch(paths: Iterable[Path], target: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (time of the read in ns, message) of the sequenced packets that a captured feed got from ``target``.
+
+    A link that broke and was taken up again gives each message once, by its sequence number.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    tails: dict[str, bytes] = {}
+    session, following, number = b"", 1, 1
+    for line in read_session(paths):
+        if line.t == "connect" and line.addr == target and not line.continued:
+            tails[line.conn] = b""
+        if line.t != "recv" or line.conn not in tails:
+            continue
+        data = tails[line.conn] + line.payload
+        offset = 0
+        while len(data) - offset >= 3:
+            end = offset + 2 + int.from_bytes(data[offset : offset + 2], "big")
+            if end > len(data):
+                break
+            kind, payload = data[offset + 2 : offset + 3], data[offset + 3 : end]
+            offset = end
+            if kind == b"A":
+                if payload[:10] != session:
+                    session, following = payload[:10], 1
+                number = int(payload[10:])
+            elif kind == b"S":
+                if number >= following:
+                    following = number + 1
+                    yield line.ts_ns, payload
+                number += 1
+        tails[line.conn] = data[offset:]
+
+
+def _wrong(path: Path, position: int, *, expected: str, found: str) -> UsageError:
+    return UsageError(f"{path}, byte {position}: expected {expected}, found {found}; nothing is played from it")

@@ -8,9 +8,9 @@ quiet: connections stay open with their heartbeats.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tickcast.model.errors import UsageError
 from tickcast.ports import Clock
@@ -19,7 +19,7 @@ from tickcast.sim.binance.rest import RestServer
 from tickcast.sim.binance.streams import StreamServer
 from tickcast.sim.config import BinanceConfig, RecordedConfig, SoupItchConfig, split_address
 from tickcast.sim.recorded.books import RecordedRest
-from tickcast.sim.recorded.files import Frame, check_itch, itch_messages, read_binance
+from tickcast.sim.recorded.files import Frame, read_binance
 from tickcast.sim.recorded.pacing import Pacing
 from tickcast.sim.soup_itch.server import SoupServer
 
@@ -31,9 +31,23 @@ _BACKLOG_MAX: Final = 20_000
 """At full speed: packets that the slowest client may be behind."""
 _UNSENT_MAX: Final = 1 << 20
 """At full speed: bytes that may wait for a WebSocket client."""
-_CHECKED: Final = 200_000
-"""Messages of an ITCH file that are checked before anything starts."""
 _WAIT_S: Final = 0.002
+
+
+class Player(Protocol):
+    """What the simulator needs of anything that is played."""
+
+    async def start(self) -> Mapping[str, str]:
+        """Listen; returns the addresses."""
+
+    async def run(self) -> None:
+        """Play."""
+
+    async def stop(self) -> None:
+        """Close everything."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Progress for the control endpoint."""
 
 
 class Playback(ABC):
@@ -130,17 +144,20 @@ class Playback(ABC):
 
 
 class ItchPlayback(Playback):
-    """An ITCH file over SoupBinTCP."""
+    """ITCH messages over SoupBinTCP."""
 
-    def __init__(self, name: str, venue: SoupItchConfig, config: RecordedConfig, path: Path, *, now_ns: Clock) -> None:
-        """Check the beginning of the file.
-
-        Raises:
-            UsageError: it cannot be read, or is no ITCH.
-        """
+    def __init__(
+        self,
+        name: str,
+        venue: SoupItchConfig,
+        config: RecordedConfig,
+        messages: Callable[[], Iterator[tuple[int, bytes]]],
+        *,
+        now_ns: Clock,
+    ) -> None:
+        """``messages`` yields (recorded ns, message) from the beginning each time it is called."""
         super().__init__(name, config, now_ns=now_ns)
-        check_itch(path, most=_CHECKED)
-        self._path = path
+        self._messages = messages
         self._venue = venue
         self._start_s = now_ns() // 1_000_000_000
         self.server = SoupServer(name, venue, self, now_ns=now_ns)
@@ -166,7 +183,7 @@ class ItchPlayback(Playback):
         self.server.on_first_client = self.begun
 
     async def _pass(self) -> None:
-        await self._paced(itch_messages(self._path))
+        await self._paced(self._messages())
 
     def _publish(self, block: list[bytes]) -> None:
         packets = b"".join((len(message) + 1).to_bytes(2, "big") + b"S" + message for message in block)
@@ -186,14 +203,16 @@ class ItchPlayback(Playback):
 class BinancePlayback(Playback):
     """A captured session over WebSocket and REST."""
 
-    def __init__(self, name: str, venue: BinanceConfig, config: RecordedConfig, path: Path, *, now_ns: Clock) -> None:
+    def __init__(
+        self, name: str, venue: BinanceConfig, config: RecordedConfig, paths: Iterable[Path], *, now_ns: Clock
+    ) -> None:
         """Read the capture.
 
         Raises:
             UsageError: it cannot be read, or is none.
         """
         super().__init__(name, config, now_ns=now_ns)
-        capture = read_binance(path)
+        capture = read_binance(paths)
         self._frames = capture.frames
         self._venue = venue
         self.source = RecordedRest(capture)
