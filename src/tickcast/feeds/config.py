@@ -34,6 +34,9 @@ class FeedConfig(VenueConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Bytes that may wait for the pipeline; beyond it the links are not read until half of it is done."""
     message_max: int = 16_777_216
     """Largest WebSocket message or REST answer, in bytes."""
+    udp_buffer: int = 8_388_608
+    """Bytes asked of the kernel for what waits to be read of each UDP line. Without the right to exceed it the system
+    grants no more than ``net.core.rmem_max``; what a full buffer dropped is in the queue ``feeds.NAME.LINK.socket``."""
     capture: bool = False
     """Write what the feed receives and sends to disk; ``tickcast decode`` and ``tickcast sim --recorded`` read it."""
     capture_folder: str | None = None

@@ -26,6 +26,7 @@ from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Received
 from tickcast.feeds.rest_poll import RestClient
 from tickcast.feeds.tcp import open_tcp
+from tickcast.feeds.udp import SocketQueue, open_udp, open_udp_line
 from tickcast.feeds.websocket import open_websocket
 from tickcast.model.errors import FeedError
 from tickcast.ports import Clock, Normaliser, Publisher
@@ -86,6 +87,9 @@ class Feed:
         self._connections: dict[str, Connection] = {}
         self._texts: set[str] = set()
         """Links whose messages are text."""
+        self._asked_only: set[str] = set()
+        """Links that bring nothing unless they are asked: their silence says nothing."""
+        self._queues: dict[str, SocketQueue] = {}
         self._refused: set[str] = set()
         self._dropped: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}
@@ -336,21 +340,56 @@ class Feed:
         name = link.name
         timeout_s = self._config.connect_timeout_s
         arrived = self._begin(link)
-        if link.transport == "tcp":
-            return await open_tcp(
+        match link.transport:
+            case "tcp":
+                return await open_tcp(
+                    link.target,
+                    on_open=arrived,
+                    on_data=lambda data, now_ns: self._on_bytes(name, [data], now_ns),
+                    clock=self._clock,
+                    timeout_s=timeout_s,
+                )
+            case "websocket":
+                return await open_websocket(
+                    link.target,
+                    on_open=arrived,
+                    on_messages=lambda messages, now_ns: self._on_bytes(name, messages, now_ns),
+                    clock=self._clock,
+                    timeout_s=timeout_s,
+                    message_max=self._config.message_max,
+                )
+            case "udp" | "udp_line":
+                return await self._open_udp(link, arrived)
+            case _:
+                assert_never(link.transport)
+
+    async def _open_udp(self, link: Link, arrived: Callable[[Connection], None]) -> Connection:
+        """Open a line or the way to a request server; its kernel buffer is a queue like any other."""
+        name = link.name
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = SocketQueue()
+            metrics.watch_queue(
+                f"feeds.{self.health.name}.{name}.socket", bound=queue.bound, depth=queue.depth, drops=queue.drops
+            )
+        if link.transport == "udp":
+            self._asked_only.add(name)
+            return await open_udp(
                 link.target,
                 on_open=arrived,
-                on_data=lambda data, now_ns: self._on_bytes(name, [data], now_ns),
+                on_data=lambda chunks, now_ns: self._on_bytes(name, chunks, now_ns),
                 clock=self._clock,
-                timeout_s=timeout_s,
+                buffer_bytes=self._config.udp_buffer,
+                queue=queue,
             )
-        return await open_websocket(
+        return await open_udp_line(
             link.target,
+            interface=link.interface,
             on_open=arrived,
-            on_messages=lambda messages, now_ns: self._on_bytes(name, messages, now_ns),
+            on_data=lambda chunks, now_ns: self._on_bytes(name, chunks, now_ns),
             clock=self._clock,
-            timeout_s=timeout_s,
-            message_max=self._config.message_max,
+            buffer_bytes=self._config.udp_buffer,
+            queue=queue,
         )
 
     def _begin(self, link: Link) -> Callable[[Connection], None]:
@@ -418,7 +457,9 @@ class Feed:
             self.health.alive(now_ns)
             return
         dead_ns = round(self._config.dead_after_s * SECOND_NS)
-        for connection in list(self._connections.values()):
+        for link, connection in list(self._connections.items()):
+            if link in self._asked_only:
+                continue
             self.health.alive(connection.heard_ns)
             silent_ns = now_ns - connection.heard_ns
             if silent_ns >= dead_ns:
