@@ -209,7 +209,7 @@ async def open_udp_line(
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
         if place.is_multicast:
-            member = socket.inet_aton(host) + socket.inet_aton(interface or "0.0.0.0")
+            member = socket.inet_aton(host) + (socket.inet_aton(interface) if interface else bytes(4))
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
     except OSError as wrong:
         sock.close()
