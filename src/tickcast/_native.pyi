@@ -215,6 +215,115 @@ class LineArbiter:
         """Units that were met."""
 
 @final
+class PitchDecoder:
+    """Cboe Multicast PITCH to records, with an order-by-order book for each symbol, for all units of one market.
+
+    A message is at most one event, built as ItchDecoder's. Only Unit Clear and End of Session are several events: a notice, then
+    one for each symbol concerned. All prices have scale 4, those of the short forms too; order and execution ids are numbers.
+
+    * trades: 0x23, 0x24 (``side`` is the aggressor's), 0x2A, 0x2B, 0x30 (HIDDEN; the buyer was the aggressor if they name a resting
+      sell, otherwise unknown, since ``B`` is written whatever the side). ``id`` is the execution id. Below the round lot: ODD_LOT.
+    * bust: 0x2C, of one of the unit's last 65,536 executions; of another one a notice of the market with the execution id.
+    * bid, ask: whenever price or shares of the best changed; ``detail`` is the number of orders. An empty side is NO_PRICE.
+    * status (0x31), when it changes: live (T, L, the first quote of a symbol without a word), halted (H, S), auction (A, Q, R), closed
+      (C, the end of the session). The four low bytes of ``id`` are status, Reg SHO action and the two reserved bytes, big-endian.
+    * imbalance: 0x95, 0xD1; price is the indicative one (NO_PRICE if 0), size the paired, ``id`` the surplus, ``side`` its direction,
+      ``detail`` the auction type's letter.
+    * notice: ``detail`` is the message's type. Of the market (instrument 0): 0x97 and 0x2D have the unit as ``id``, 0xAE and 0xAF auction
+      and execution id, 0x9D the lower strike as price, 0xD2 the multiplier as size. Of a symbol: 0x31 a new Reg SHO action, 0x96
+      auction type, price and shares, 0x98 its letter, 0xAD auction id, price and contracts.
+
+    0x2E and 0x9E give an option's symbol its OSI name: from then on it is an instrument in the house symbology with a round lot of 1.
+    Messages of the TCP servers (0x01 to 0x04, 0x80 to 0x86) and transaction brackets say nothing. ``ts_event`` = midnight + the
+    seconds of the unit's last Time message + offset; before the first one the receive time. Seconds that fall back by more than
+    half a day are the next day's. ``seq`` is the sequence number of the message in its unit.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        midnight_ns: int,
+        *,
+        symbols: Sequence[str] | None = None,
+        depth: int = 0,
+        round_lot: int = 100,
+    ) -> None:
+        """``symbols`` limits what is decoded; ``depth`` levels a side are published as book rows."""
+
+    def decode(self, messages: Buffer, unit: int, first_seq: int, ts_recv: int) -> Decoded:
+        """Decode messages of a unit, each beginning with its length (u8); ``first_seq`` 0 = they are not sequenced.
+
+        ``instruments`` has every symbol met for the first time or given another name: ``symbol``, ``feed_symbol``, ``unit``, ``round_lot``,
+        ``osi_symbol``. Dead letters, after which the next message is read: unknown type, too short for its type, side, size,
+        price, status or symbol that cannot be, an order id in use, more shares taken than there were (the order is removed, the
+        trade stands). A length that does not fit in the block ends it, as a dead letter. A message longer than known is read as
+        far as it is known. ``unpriced`` counts messages of an order that was never seen (never with ``symbols``).
+        """
+
+    def reset(self, unit: int) -> None:
+        """Forget orders and books of a unit without a word: an image takes their place. Symbols, states and clock stay."""
+
+    def clock(self, unit: int) -> int | None:
+        """Seconds of the unit's last Time message."""
+
+    def set_clock(self, unit: int, seconds: int | None) -> None:
+        """Set it, without the passing of a midnight: an image has times of its own."""
+
+    def instruments(self, unit: int) -> list[int]:
+        """Instruments of a unit that were met and asked for."""
+
+    def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
+        """Bids and asks of a symbol, best first: price text, shares, number of orders."""
+
+    def snapshot(self, ts_recv: int, unit: int | None = None) -> bytes:
+        """Status, best bid and best ask of every symbol (of one unit), flagged SNAPSHOT; an event each."""
+
+    @property
+    def orders(self) -> int:
+        """Orders in all books."""
+
+@final
+class PitchTextDecoder:
+    """PITCH as text (TCP PITCH) to records, as PitchDecoder: one message a line, ``S``, milliseconds, a letter, fields.
+
+    A, d, 1 add; E executed; X cancel; P, r, 2 trade; B trade break; s symbol clear; H trading status; I, 3 auction update; J, 4 auction
+    summary; R retail price improvement. ``detail`` of a notice is the letter. Ids are base 36 on the wire, numbers here. Prices
+    have scale 4; those of the extended forms 1 to 4 may have 6. The ``S`` may be missing; control packets of the transport are skipped.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        midnight_ns: int,
+        *,
+        symbols: Sequence[str] | None = None,
+        depth: int = 0,
+        round_lot: int = 100,
+    ) -> None: ...
+    def decode(self, lines: Buffer, first_seq: int, ts_recv: int) -> Decoded:
+        """Decode whole lines; the beginning of one waits for the next call. ``first_seq`` is the number of the first message in them.
+
+        Offsets of dead letters count from the beginning of ``lines`` (0 = or before it).
+        """
+
+    def finish(self, seq: int, ts_recv: int) -> Decoded:
+        """Decode a last line without an end, if there is one."""
+
+    def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]: ...
+    def snapshot(self, ts_recv: int) -> bytes: ...
+    @property
+    def orders(self) -> int: ...
+
+def pitch_messages(messages: Buffer) -> list[dict[str, object]]:
+    """Every binary message as a dict: ``type`` (number), ``name``, and the specification's fields in snake case, prices as text.
+
+    For tools and tests, and for what the TCP servers say; the live path of messages never builds these.
+
+    Raises:
+        ValueError: a message of unknown type, too short, or with a length that does not fit.
+    """
+
+@final
 class LevelBook:
     """A price-level book of one instrument: exact decimals in, best bid and offer and top levels out.
 

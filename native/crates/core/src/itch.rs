@@ -2,7 +2,6 @@
 
 pub mod decoder;
 pub mod message;
-mod stock;
 
 pub use decoder::{Dead, Decoded, ItchDecoder};
 pub use message::{Message, Value};

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Not;
 
 /// Side of a resting order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +18,19 @@ pub enum Side {
     Ask = 1,
 }
 
+/// A price as the venue writes it: a mantissa whose complement turns its order around.
+pub trait Price: Copy + Ord + Debug + Not<Output = Self> + Into<u64> {}
+
+impl Price for u32 {}
+impl Price for u64 {}
+
 /// A resting order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
-    pub price: u32,
+pub struct Order<P = u32> {
+    pub price: P,
     pub shares: u32,
     /// Which book it rests in (ITCH: stock locate).
-    pub book: u16,
+    pub book: u32,
     pub side: Side,
 }
 
@@ -49,9 +57,9 @@ impl Hasher for ReferenceHasher {
 
 /// What was taken off an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct Taken<P = u32> {
     /// The order as it was before.
-    pub order: Order,
+    pub order: Order<P>,
     /// Shares taken: at most what the order had.
     pub shares: u32,
     /// The order is no more.
@@ -59,14 +67,21 @@ pub struct Taken {
 }
 
 /// Every resting order of every book, by reference.
-#[derive(Default)]
-pub struct Orders {
-    orders: HashMap<u64, Order, BuildHasherDefault<ReferenceHasher>>,
+pub struct Orders<P = u32> {
+    orders: HashMap<u64, Order<P>, BuildHasherDefault<ReferenceHasher>>,
 }
 
-impl Orders {
+impl<P> Default for Orders<P> {
+    fn default() -> Self {
+        Self {
+            orders: HashMap::default(),
+        }
+    }
+}
+
+impl<P: Price> Orders<P> {
     /// Adds an order; false if the reference is taken (then nothing changes).
-    pub fn add(&mut self, reference: u64, order: Order) -> bool {
+    pub fn add(&mut self, reference: u64, order: Order<P>) -> bool {
         match self.orders.entry(reference) {
             Entry::Vacant(entry) => {
                 entry.insert(order);
@@ -77,7 +92,7 @@ impl Orders {
     }
 
     /// Takes shares off an order (all of it if it has no more than `shares`); `None` if there is no such order.
-    pub fn take(&mut self, reference: u64, shares: u32) -> Option<Taken> {
+    pub fn take(&mut self, reference: u64, shares: u32) -> Option<Taken<P>> {
         let Entry::Occupied(mut entry) = self.orders.entry(reference) else {
             return None;
         };
@@ -100,8 +115,13 @@ impl Orders {
     }
 
     #[must_use]
-    pub fn get(&self, reference: u64) -> Option<&Order> {
+    pub fn get(&self, reference: u64) -> Option<&Order<P>> {
         self.orders.get(&reference)
+    }
+
+    /// The order itself, to be changed in place; its book must follow.
+    pub fn get_mut(&mut self, reference: u64) -> Option<&mut Order<P>> {
+        self.orders.get_mut(&reference)
     }
 
     #[must_use]
@@ -120,7 +140,7 @@ impl Orders {
     }
 
     /// Forgets the orders of one book.
-    pub fn forget(&mut self, book: u16) {
+    pub fn forget(&mut self, book: u32) {
         self.orders.retain(|_, order| order.book != book);
     }
 
@@ -131,8 +151,8 @@ impl Orders {
 
 /// One aggregated level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    pub price: u32,
+pub struct Level<P = u32> {
+    pub price: P,
     pub orders: u32,
     pub shares: u64,
 }
@@ -146,16 +166,15 @@ pub enum Touch {
 }
 
 /// One side of a book.
-#[derive(Default)]
-struct Ladder {
+struct Ladder<P> {
     /// `price` holds the key; ascending, so the best is last.
-    levels: Vec<Level>,
+    levels: Vec<Level<P>>,
 }
 
-impl Ladder {
+impl<P: Price> Ladder<P> {
     /// Index of the key's level, or where it belongs.
     #[inline]
-    fn search(&self, key: u32) -> Result<usize, usize> {
+    fn search(&self, key: P) -> Result<usize, usize> {
         const STEPS: usize = 8;
         let mut index = self.levels.len();
         for level in self.levels.iter().rev().take(STEPS) {
@@ -172,24 +191,31 @@ impl Ladder {
 }
 
 /// The book of one stock.
-#[derive(Default)]
-pub struct Book {
-    ladders: [Ladder; 2],
+pub struct Book<P = u32> {
+    ladders: [Ladder<P>; 2],
+}
+
+impl<P> Default for Book<P> {
+    fn default() -> Self {
+        Self {
+            ladders: [(); 2].map(|()| Ladder { levels: Vec::new() }),
+        }
+    }
 }
 
 /// Price to key and back: grows towards the better price.
 #[inline]
-const fn key(side: Side, price: u32) -> u32 {
+fn key<P: Price>(side: Side, price: P) -> P {
     match side {
         Side::Bid => price,
         Side::Ask => !price,
     }
 }
 
-impl Book {
+impl<P: Price> Book<P> {
     /// A new order at a price.
     #[inline]
-    pub fn add(&mut self, side: Side, price: u32, shares: u32) -> Touch {
+    pub fn add(&mut self, side: Side, price: P, shares: u32) -> Touch {
         let ladder = &mut self.ladders[side as usize];
         let key = key(side, price);
         match ladder.search(key) {
@@ -215,7 +241,7 @@ impl Book {
 
     /// Shares taken off an order at a price; `None` if there is no such level (never, if orders and book go together).
     #[inline]
-    pub fn take(&mut self, taken: Taken) -> Option<Touch> {
+    pub fn take(&mut self, taken: Taken<P>) -> Option<Touch> {
         let Order { side, price, .. } = taken.order;
         let ladder = &mut self.ladders[side as usize];
         let index = ladder.search(key(side, price)).ok()?;
@@ -233,14 +259,14 @@ impl Book {
     /// The best level of a side.
     #[inline]
     #[must_use]
-    pub fn best(&self, side: Side) -> Option<Level> {
+    pub fn best(&self, side: Side) -> Option<Level<P>> {
         self.level(side, 0)
     }
 
     /// The level at a position, 0 = best.
     #[inline]
     #[must_use]
-    pub fn level(&self, side: Side, position: usize) -> Option<Level> {
+    pub fn level(&self, side: Side, position: usize) -> Option<Level<P>> {
         let levels = &self.ladders[side as usize].levels;
         let level = *levels.get(levels.len().checked_sub(position + 1)?)?;
         Some(Level {
@@ -250,7 +276,7 @@ impl Book {
     }
 
     /// The best `depth` levels of a side, best first.
-    pub fn top(&self, side: Side, depth: usize) -> impl Iterator<Item = Level> {
+    pub fn top(&self, side: Side, depth: usize) -> impl Iterator<Item = Level<P>> {
         let levels = &self.ladders[side as usize].levels;
         levels.iter().rev().take(depth).map(move |level| Level {
             price: key(side, level.price),
@@ -265,7 +291,7 @@ impl Book {
     }
 
     pub fn clear(&mut self) {
-        self.ladders = Default::default();
+        *self = Self::default();
     }
 }
 
@@ -325,7 +351,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_book_equals_one_counted_anew(steps in prop::collection::vec(step(), 1..200)) {
-            let (mut book, mut orders, mut naive) = (Book::default(), Orders::default(), BTreeMap::<u64, Order>::new());
+            let (mut book, mut orders, mut naive) = (Book::<u32>::default(), Orders::default(), BTreeMap::<u64, Order>::new());
             for (reference, step) in (0_u64..).zip(steps) {
                 match step {
                     Step::Add { side, price, shares } => {
@@ -362,7 +388,7 @@ mod tests {
 
     #[test]
     fn touches_say_where() {
-        let mut book = Book::default();
+        let mut book = Book::<u32>::default();
         assert_eq!(book.add(Side::Ask, 102, 10), Touch::Entered(0));
         assert_eq!(book.add(Side::Ask, 101, 10), Touch::Entered(0));
         assert_eq!(book.add(Side::Ask, 103, 10), Touch::Entered(2));

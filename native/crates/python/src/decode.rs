@@ -69,11 +69,22 @@ fn soup_split(py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<SoupFrames> {
     })
 }
 
-/// A message's fields by name.
-fn fields<'py>(py: Python<'py>, message: Message<'_>) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    let mut result = Ok(());
-    message.visit(&mut |name, value| {
+/// A message's fields by name, put into a dict as they are visited.
+pub struct Fields<'py> {
+    pub dict: Bound<'py, PyDict>,
+    pub result: PyResult<()>,
+}
+
+impl<'py> Fields<'py> {
+    pub fn new(py: Python<'py>) -> Self {
+        Self {
+            dict: PyDict::new(py),
+            result: Ok(()),
+        }
+    }
+
+    pub fn set(&mut self, name: &str, value: Value<'_>) {
+        let dict = &self.dict;
         let set = match value {
             Value::Number(number) => dict.set_item(name, number),
             Value::Letter(letter) => dict.set_item(name, char::from(letter)),
@@ -83,15 +94,24 @@ fn fields<'py>(py: Python<'py>, message: Message<'_>) -> PyResult<Bound<'py, PyD
             ),
             Value::Price(mantissa, scale) => dict.set_item(name, price_text(mantissa, scale)),
         };
-        if result.is_ok() {
-            result = set;
+        if self.result.is_ok() {
+            self.result = set;
         }
-    });
-    result.map(|()| dict)
+    }
+
+    pub fn finish(self) -> PyResult<Bound<'py, PyDict>> {
+        self.result.map(|()| self.dict)
+    }
+}
+
+fn fields<'py>(py: Python<'py>, message: Message<'_>) -> PyResult<Bound<'py, PyDict>> {
+    let mut fields = Fields::new(py);
+    message.visit(&mut |name, value| fields.set(name, value));
+    fields.finish()
 }
 
 /// A price of the wire as text; a circuit breaker level may be above an `i64`.
-fn price_text(mantissa: u64, scale: u8) -> String {
+pub fn price_text(mantissa: u64, scale: u8) -> String {
     i64::try_from(mantissa).map_or_else(
         |_| {
             let power = 10_u64.pow(scale.into());
@@ -107,13 +127,13 @@ fn price_text(mantissa: u64, scale: u8) -> String {
 }
 
 #[pyclass(module = "tickcast._native", frozen, get_all)]
-struct Decoded {
-    records: Py<PyBytes>,
-    instruments: Vec<Py<PyDict>>,
-    messages: usize,
-    dead: Vec<(usize, &'static str, Py<PyBytes>)>,
-    dead_count: usize,
-    unpriced: usize,
+pub struct Decoded {
+    pub records: Py<PyBytes>,
+    pub instruments: Vec<Py<PyDict>>,
+    pub messages: usize,
+    pub dead: Vec<(usize, &'static str, Py<PyBytes>)>,
+    pub dead_count: usize,
+    pub unpriced: usize,
 }
 
 #[pyclass(module = "tickcast._native")]

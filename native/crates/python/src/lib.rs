@@ -4,6 +4,7 @@ mod arbiter;
 mod bytes;
 mod decode;
 mod hub;
+mod pitch;
 mod ws;
 
 use pyo3::prelude::*;
@@ -14,5 +15,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     arbiter::register(module)?;
     decode::register(module)?;
     hub::register(module)?;
+    pitch::register(module)?;
     ws::register(module)
 }

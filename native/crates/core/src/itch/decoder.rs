@@ -2,10 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::message::{Message, StockDirectory, trim};
-use super::stock::{PRICE_SCALE, Stamp, Stock, size};
-use crate::orderbook::{Level, Order, Orders, Side, Taken, Touch};
+use super::message::{Message, StockDirectory};
+use crate::listing::{Listing, Scale, Stamp, publish, size, trim};
+use crate::orderbook::{Level, Order, Orders, Side, Taken};
 use crate::record::{Record, condition, flag, kind, state};
+
+/// ITCH prices have 4 decimals.
+const PRICE_SCALE: u8 = 4;
+
+type Stock = Listing;
 
 /// Most dead letters that one call hands back.
 pub const DEAD_MAX: usize = 100;
@@ -491,7 +496,7 @@ impl ItchDecoder {
             Order {
                 price,
                 shares,
-                book: locate,
+                book: locate.into(),
                 side,
             },
         ) {
@@ -639,8 +644,8 @@ impl ItchDecoder {
     }
 
     #[inline]
-    fn known(&mut self, locate: u16) -> Option<&mut Stock> {
-        self.stocks.get_mut(usize::from(locate))?.as_deref_mut()
+    fn known(&mut self, locate: impl Into<u32>) -> Option<&mut Stock> {
+        self.stocks.get_mut(locate.into() as usize)?.as_deref_mut()
     }
 
     /// The stock of a locate, known from now on; `None` if it is not among the symbols asked for.
@@ -663,13 +668,13 @@ impl ItchDecoder {
             self.stocks.resize_with(index + 1, || None);
         }
         if self.stocks[index].is_some() {
-            self.orders.forget(locate);
+            self.orders.forget(locate.into());
         }
         let wanted = self
             .symbols
             .as_ref()
             .is_none_or(|symbols| symbols.contains(trim(&name)));
-        self.stocks[index] = Some(Box::new(Stock::new(&self.venue, name, wanted)));
+        self.stocks[index] = Some(Box::new(Stock::new(&self.venue, name, wanted, Scale::Four)));
     }
 
     /// The best `depth` levels of a stock, bids and asks, best first.
@@ -703,35 +708,6 @@ impl ItchDecoder {
             }
         }
         out
-    }
-}
-
-/// Writes the best of a side if it changed, the first quote's status before it, and the levels touched.
-#[inline]
-fn publish(
-    stock: &mut Stock,
-    side: Side,
-    before: Option<Level>,
-    touches: &[(u32, Touch)],
-    depth: usize,
-    stamp: Stamp,
-    out: &mut Vec<Record>,
-) {
-    let after = stock.book.best(side);
-    if before.map(|level| (level.price, level.shares))
-        != after.map(|level| (level.price, level.shares))
-    {
-        if stock.trading == state::EMPTY {
-            stock.trading = state::LIVE;
-            stock.publish_state(stamp, *b"    ", out);
-        }
-        stock.last = stamp;
-        out.push(stock.quote_row(side, stamp));
-    }
-    if depth > 0 {
-        for &(price, touch) in touches {
-            stock.publish_levels(side, price, touch, depth, stamp, out);
-        }
     }
 }
 

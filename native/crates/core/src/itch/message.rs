@@ -3,6 +3,8 @@
 //! One table declares each message's letter, length and fields (offset and type, from the specification's section 1),
 //! and gives the typed accessors, the parser and the visitor that tools use. All numbers are big-endian.
 
+use crate::listing::trim;
+
 /// A field's value, for tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -89,16 +91,6 @@ impl<'a, const N: usize> Field<'a> for &'a [u8; N] {
     fn value(self) -> Value<'a> {
         Value::Text(trim(self))
     }
-}
-
-/// A text field without its padding.
-#[must_use]
-pub fn trim(text: &[u8]) -> &[u8] {
-    let end = text
-        .iter()
-        .rposition(|&byte| byte != b' ')
-        .map_or(0, |last| last + 1);
-    &text[..end]
 }
 
 /// Stock locate of any message.
