@@ -1,5 +1,6 @@
 """The files of the demo load, name the same ports, and keep them."""
 
+import asyncio
 import gzip
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from tickcast import config
 from tickcast.cli.demo import DemoOptions, free_ports, write
+from tickcast.feeds.capture import open_capture
+from tickcast.feeds.config import FeedConfig
 from tickcast.model.errors import UsageError
 from tickcast.sim import config as sim_config
 
@@ -37,6 +40,28 @@ def test_a_recording_brings_its_day_and_its_streams(tmp_path: Path) -> None:
     assert instance.feeds["xnas"].calendar == "24/7@2020-01-30"
     assert instance.feeds["binance"].streams == ("aggTrade", "bookTicker", "depth")
     assert instance.feeds["binance"].calendar == "24/7", "no capture, no day"
+
+
+def test_captured_feeds_come_back_with_their_settings_on_their_day(tmp_path: Path) -> None:
+    recorded_ns = 1_790_000_000_000_000_000  # 2026-09-21 in New York
+    for name, feed in {
+        "odd-name": FeedConfig(venue="XNAS", address="10.0.0.1:9", username="me", password="x", calendar="XNYS"),  # noqa: S106
+        "b": FeedConfig(venue="BINANCE", url="wss://h:9443", rest_url="https://h", symbols=("BTC-USDT",)),
+    }.items():
+        capture = open_capture(name, feed, tmp_path / "captures" / name, clock=lambda: recorded_ns)
+        capture.received("any", [b"x"], recorded_ns, text=False)
+        asyncio.run(capture.flush())
+    files = write(DemoOptions(folder=tmp_path / "demo", recorded=tmp_path / "captures", speed=0))
+    feeds, sim = config.load(files.instance).feeds, sim_config.load(files.sim)
+    places = sim.recorded.addresses
+    assert set(places["odd-name"]) == {"10.0.0.1:9"}
+    assert set(places["b"]) == {"wss://h:9443", "https://h"}
+    xnas = feeds["odd-name"]
+    assert (xnas.address, xnas.username, xnas.password) == (places["odd-name"]["10.0.0.1:9"], "me", "")
+    assert (xnas.date, xnas.calendar) == ("2026-09-21", "XNYS@2026-09-21")
+    assert feeds["b"].url == f"ws://{places['b']['wss://h:9443']}"
+    assert feeds["b"].rest_url == f"http://{places['b']['https://h']}"
+    assert (feeds["b"].symbols, feeds["b"].date) == (("BTC-USDT",), None)
 
 
 def test_nothing_to_play_back_is_the_users_error(tmp_path: Path) -> None:
