@@ -111,6 +111,33 @@ async def test_health_arrives(tmp_path: Path) -> None:
     await server.stop()
 
 
+async def test_health_waits_while_the_link_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "bus.sock"
+    bus, server = await start(path)
+    member = bus.subscribe("core")
+    listener = Listener()
+    bus.listen(listener)
+    publisher = SocketPublisher("feed", path, Config(), clock=now_ns)
+    await publisher.start()
+    await publisher.publish(trades(0, 1))
+    assert await gather_ids(member, 1) == [0]
+    (link,) = server.links
+    assert link._transport is not None
+    link._transport.pause_reading()
+    count = 0
+    while publisher._link is not None and publisher._link.ready():
+        await publisher.publish(trades(1 + count, 1000))
+        count += 1000
+    await publisher.report(FeedHealth(name="feed", venue="V", state="connected", since_ns=1, pid=1))
+    await asyncio.sleep(0)
+    assert not listener.health
+    link.resume()
+    assert await gather_ids(member, count) == list(range(1, count + 1))
+    await eventually(lambda: len(listener.health) == 1)
+    await publisher.close()
+    await server.stop()
+
+
 async def test_garbage_is_refused_and_disturbs_nobody(tmp_path: Path) -> None:
     path = tmp_path / "bus.sock"
     bus, server = await start(path)

@@ -40,6 +40,8 @@ class SocketPublisher:
         self._tasks = TaskGroupOwner(f"bus.publisher.{feed}")
         self._link: _PublisherLink | None = None
         self._bus = ""
+        self._health: FeedHealth | None = None
+        """The newest one that waits for room on the link."""
         self._refresh: Callable[[], TickBatch | None] = lambda: None
         watch_queue(
             f"bus.publisher.{feed}",
@@ -65,9 +67,13 @@ class SocketPublisher:
         self._pump()
 
     async def report(self, health: FeedHealth) -> None:
-        """Send the newest health; without a link it is dropped, the next one follows within a second."""
-        if self._link is not None and self._link.ready():
-            self._link.send(wire.health(health))
+        """Send the newest health; without a link it is dropped, the next one follows within a second.
+
+        While the link is full it waits, and goes before the next batch: a feed under load must not look silent.
+        """
+        if self._link is not None and self._link.welcomed:
+            self._health = health
+            self._tell_health(self._link)
 
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """Call ``refresh`` when a bus without our past appears."""
@@ -138,10 +144,16 @@ class SocketPublisher:
         """Send what the link takes."""
         self._pump()
 
+    def _tell_health(self, link: "_PublisherLink") -> None:
+        if self._health is not None and link.ready():
+            link.send(wire.health(self._health))
+            self._health = None
+
     def _pump(self) -> None:
         link = self._link
         if link is None or not link.ready():
             return
+        self._tell_health(link)
         for number, batch in self._outbox.unsent():
             if not link.ready():
                 return
