@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 from tests.docs.commands import reference
+from tests.docs.faults import reference as faults_reference
 
 from tickcast import config
 from tickcast.model.record import RECORD, Condition, Flag, Kind, State
@@ -39,6 +40,10 @@ def test_the_command_line() -> None:
 
 def test_the_config() -> None:
     compare(REFERENCE / "config.md", config.reference())
+
+
+def test_the_faults_on_demand() -> None:
+    compare(REFERENCE / "faults.md", faults_reference())
 
 
 def test_the_schema_of_latency() -> None:

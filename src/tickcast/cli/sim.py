@@ -1,4 +1,4 @@
-"""``tickcast sim``: only the simulated exchanges, for anyone's tests."""
+"""``tickcast sim``: only the simulated exchanges, for anyone's tests; and ``sim fault``, what goes wrong at them."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,24 @@ from tickcast.model.errors import UsageError
 from tickcast.runtime import lifeline, log
 
 
-@click.command()
+class SimGroup(click.Group):
+    """A command that runs by itself, and has commands of its own, imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands."""
+        del ctx
+        return ["fault"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None if there is none of that name."""
+        del ctx
+        from tickcast.cli.fault import fault  # noqa: PLC0415  keeps --help quick
+
+        return fault if cmd_name == "fault" else None
+
+
+@click.group(cls=SimGroup, invoke_without_command=True, subcommand_metavar="[fault ...]")
+@click.pass_context
 @click.option(
     "--config", "path", type=click.Path(path_type=Path), help="TOML file; without it three venues on free ports."
 )
@@ -26,11 +43,21 @@ from tickcast.runtime import lifeline, log
 @click.option("--recorded", type=click.Path(path_type=Path), help="Play the captures in this folder instead.")
 @click.option("--speed", help="Of playback: a factor, or max.")
 @click.option("--loop/--once", default=None, help="Play again and again, or once.")
-def sim(path: Path | None, recorded: Path | None, speed: str | None, loop: bool | None, **given: Any) -> None:  # noqa: FBT001
+def sim(
+    context: click.Context,
+    /,
+    path: Path | None,
+    recorded: Path | None,
+    speed: str | None,
+    loop: bool | None,  # noqa: FBT001
+    **given: Any,
+) -> None:
     """Simulated exchanges on loopback.
 
     Prints one JSON line with the addresses when all of them listen, then runs until SIGTERM or SIGINT.
     """
+    if context.invoked_subcommand is not None:
+        return
     from tickcast.sim import config as settings  # noqa: PLC0415  keeps --help quick
 
     config = settings.load(path) if path is not None else settings.Config()

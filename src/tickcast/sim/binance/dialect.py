@@ -5,16 +5,34 @@ from typing import Any, Final
 
 from tickcast.ports import Clock
 from tickcast.sim.binance.payloads import Payloads, text
+from tickcast.sim.binance.rest import LINE as REST
 from tickcast.sim.binance.rest import RestServer
-from tickcast.sim.binance.streams import StreamServer
+from tickcast.sim.binance.streams import LINE as WEBSOCKET
+from tickcast.sim.binance.streams import StreamServer, frame_head
 from tickcast.sim.config import BinanceConfig, Config, split_address
 from tickcast.sim.dialect import base_number
-from tickcast.sim.faults import FaultGate
+from tickcast.sim.faults import FaultGate, Verb
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
 
 _FAST_NS: Final = 100_000_000
 _SLOW_NS: Final = 1_000_000_000
+
+
+FAULTS: Final[Mapping[Verb, str]] = {
+    "drop": "a WebSocket frame is missing, or a REST request ends without an answer",
+    "duplicate": "a frame comes twice; a REST answer is the old one to the same request",
+    "reorder": "a frame comes after the next one (no REST)",
+    "delay": "frames come late, in order; REST answers come late",
+    "corrupt": "bytes of a payload are no JSON and no UTF-8",
+    "truncate": "half a frame, and the stream goes on; half a REST answer, and the connection ends",
+    "stall": "no frame and no answer; connections stay open, what was missed follows",
+    "disconnect": "connections are cut, without a close frame",
+    "restart": "connections are cut, update ids begin lower; trades keep their ids",
+    "clock": "event and trade times and serverTime are shifted",
+    "refuse_login": "the WebSocket handshake is answered with 403",
+    "throttle": "REST answers 429 with Retry-After",
+}
 
 
 class BinanceDialect:
@@ -33,11 +51,16 @@ class BinanceDialect:
     ) -> None:
         """``names``: base and quote asset of each listed symbol."""
         self.flow = flow
-        self.faults = FaultGate(seed=f"{seed}:{name}", now_ns=now_ns)
+        self.faults = FaultGate(
+            seed=f"{seed}:{name}", now_ns=now_ns, supports=FAULTS, lines=(WEBSOCKET, REST), body=frame_head
+        )
+        self.faults.on_disconnect = self._disconnect
+        self.faults.on_restart = self._restart
         self.payloads = Payloads(flow, [one + quote for one, quote in names], base=base)
-        self.streams = StreamServer(name, venue, now_ns=now_ns)
-        self.rest = RestServer(venue, self, now_ns=now_ns)
+        self.streams = StreamServer(name, venue, now_ns=now_ns, faults=self.faults)
+        self.rest = RestServer(venue, self, now_ns=now_ns, faults=self.faults)
         self._assets = names
+        self._update_id = base
         self._config = venue
         self._name = name
         self._fast_next = self._slow_next = 0
@@ -56,6 +79,7 @@ class BinanceDialect:
 
     def publish(self, part: Slice, ts: int) -> None:
         """Send one slice."""
+        self.payloads.clock_offset_ns = self.faults.clock_offset_ns
         send, wanted = self.streams.send, self.streams.wanted
         self.payloads.slice(part.events, ts, send, wanted)
         if ts >= self._fast_next:
@@ -66,6 +90,17 @@ class BinanceDialect:
             self.payloads.depth(ts, send, wanted, slow=True)
             self.payloads.tickers(ts, send, wanted)
         self.streams.flush()
+
+    def _disconnect(self, line: str) -> None:
+        if line in {"", WEBSOCKET}:
+            self.streams.disconnect()
+        if line in {"", REST}:
+            self.rest.disconnect()
+
+    def _restart(self) -> None:
+        self._disconnect("")
+        self._update_id //= 2
+        self.payloads.restart(self._update_id)
 
     def last_ids(self) -> list[str]:
         """Id of the last trade of each row."""

@@ -111,6 +111,8 @@ class Payloads:
             for row, (name, index) in enumerate(zip(names, flow.indices.tolist(), strict=True))
         ]
         self.by_name = {symbol.name: symbol for symbol in self.symbols}
+        self.clock_offset_ns = 0
+        """Added to the times that are written."""
         self._touched: set[int] = set()
         self._touched_slow: set[int] = set()
         self._touched_stats: set[int] = set()
@@ -122,6 +124,14 @@ class Payloads:
             symbol.depth_id = symbol.slow_id = symbol.update_id
             symbol.levels = self.book(symbol)
             symbol.slow_levels = symbol.levels
+
+    def restart(self, update_id: int) -> None:
+        """Begin the update ids anew; trades keep theirs, as at the real exchange."""
+        for symbol in self.symbols:
+            symbol.update_id = update_id
+        self._touched.clear()
+        self._touched_slow.clear()
+        self.begin()
 
     def book(self, symbol: Symbol) -> tuple[dict[int, int], dict[int, int]]:
         """Bids and asks as price in ticks to size in lots."""
@@ -147,7 +157,7 @@ class Payloads:
             self.symbols[row].update_id += int(counts[row])
             self._touched.add(row)
             self._touched_slow.add(row)
-        self._trades(events, rows, ts // 1_000_000, send, wanted)
+        self._trades(events, rows, (ts + self.clock_offset_ns) // 1_000_000, send, wanted)
         touched = np.flatnonzero(counts)
         self._best(touched.tolist(), send, wanted)
 
@@ -157,8 +167,8 @@ class Payloads:
             return
         open_aggregates: dict[int, Aggregate] = {}
         columns = (rows[at], events.side[at], events.ref[at], events.price[at], events.size[at], events.ts[at])
-        for row, side, ref, ticks, lots, ts in zip(*(column.tolist() for column in columns), strict=True):
-            symbol = self.symbols[row]
+        for row, side, ref, ticks, lots, true_ts in zip(*(column.tolist() for column in columns), strict=True):
+            symbol, ts = self.symbols[row], true_ts + self.clock_offset_ns
             price, size = ticks * int(self._tick[symbol.index]), lots * int(self._lot[symbol.index])
             symbol.trade_id += 1
             symbol.stats.trade(price=price, size=size)
@@ -225,6 +235,7 @@ class Payloads:
     def depth(self, ts: int, send: Send, wanted: set[str], *, slow: bool) -> None:
         """Diff and partial depth streams: every 100 ms, and every second with ``slow``."""
         touched = self._touched_slow if slow else self._touched
+        now_ms = (ts + self.clock_offset_ns) // 1_000_000
         suffix = "" if slow else "@100ms"
         for row in sorted(touched):
             symbol = self.symbols[row]
@@ -243,7 +254,7 @@ class Payloads:
                 send(
                     stream,
                     (
-                        f'{{"e":"depthUpdate","E":{ts // 1_000_000},"s":"{symbol.name}","U":{first + 1},'
+                        f'{{"e":"depthUpdate","E":{now_ms},"s":"{symbol.name}","U":{first + 1},'
                         f'"u":{symbol.update_id},"b":[{sides[BID]}],"a":[{sides[ASK]}]}}'
                     ).encode(),
                 )
@@ -270,7 +281,7 @@ class Payloads:
             symbol = self.symbols[row]
             stream = f"{symbol.lower}@ticker"
             if stream in wanted:
-                send(stream, self._ticker(symbol, ts // 1_000_000).encode())
+                send(stream, self._ticker(symbol, (ts + self.clock_offset_ns) // 1_000_000).encode())
         self._touched_stats.clear()
 
     def _ticker(self, symbol: Symbol, now_ms: int) -> str:

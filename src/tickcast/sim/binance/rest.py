@@ -8,10 +8,14 @@ from aiohttp import web
 
 from tickcast.ports import Clock
 from tickcast.sim.config import BinanceConfig
+from tickcast.sim.faults import FaultGate
+from tickcast.sim.rest_faults import RestFaults, abort_all
 
 _MINUTE_NS: Final = 60_000_000_000
 _DEPTH_WEIGHTS: Final = ((100, 5), (500, 25), (1000, 50), (5000, 250))
 _ADDRESSES_MAX: Final = 1024
+LINE: Final = "rest"
+"""Name of the REST side among the venue's lines."""
 
 
 class RestSource(Protocol):
@@ -60,7 +64,11 @@ class WeightLimit:
 class RestServer:
     """Serves ``/api/v3`` (and the older ``/api/v1`` spelling of depth)."""
 
-    def __init__(self, config: BinanceConfig, source: RestSource, *, now_ns: Clock) -> None:
+    def __init__(
+        self, config: BinanceConfig, source: RestSource, *, now_ns: Clock, faults: FaultGate | None = None
+    ) -> None:
+        self._gate = faults or FaultGate(now_ns=now_ns)
+        self._faults = RestFaults(self._gate, line=LINE, too_many=self._too_many, same=lambda one: one.path_qs)
         self.counters = {"requests": 0, "limited": 0}
         self._config = config
         self._source = source
@@ -70,7 +78,7 @@ class RestServer:
 
     async def start(self, host: str, port: int) -> str:
         """Listen; returns the base URL."""
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._faults.middleware, self._guard])
         for version in ("v1", "v3"):
             app.router.add_get(f"/api/{version}/ping", self._ping)
             app.router.add_get(f"/api/{version}/time", self._time)
@@ -88,6 +96,10 @@ class RestServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def disconnect(self) -> None:
+        """Cut every connection."""
+        abort_all(self._runner)
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Count weights; turn errors into the venue's."""
@@ -95,11 +107,7 @@ class RestServer:
         try:
             used, wait_s = self._weights.use(request.remote or "", self._weight(request))
             if wait_s:
-                self.counters["limited"] += 1
-                reason = (
-                    f"Too much request weight used; current limit is {self._config.weight_per_minute} per 1 MINUTE."
-                )
-                answer = _json({"code": -1003, "msg": reason}, status=429)
+                answer = self._too_many()
                 answer.headers["Retry-After"] = str(wait_s)
             else:
                 answer = await handler(request)
@@ -107,6 +115,11 @@ class RestServer:
         except RestError as error:
             return _json({"code": error.code, "msg": error.reason}, status=error.status)
         return answer
+
+    def _too_many(self) -> web.Response:
+        self.counters["limited"] += 1
+        reason = f"Too much request weight used; current limit is {self._config.weight_per_minute} per 1 MINUTE."
+        return _json({"code": -1003, "msg": reason}, status=429)
 
     def _weight(self, request: web.Request) -> int:
         if request.path.endswith("/depth"):
@@ -134,7 +147,7 @@ class RestServer:
 
     async def _time(self, request: web.Request) -> web.Response:
         del request
-        return _json({"serverTime": self._now_ns() // 1_000_000})
+        return _json({"serverTime": self._now_ms()})
 
     async def _exchange_info(self, request: web.Request) -> web.Response:
         symbols = self._source.exchange_symbols()
@@ -148,7 +161,7 @@ class RestServer:
         return _json(
             {
                 "timezone": "UTC",
-                "serverTime": self._now_ns() // 1_000_000,
+                "serverTime": self._now_ms(),
                 "rateLimits": [{**limit, "limit": self._config.weight_per_minute}],
                 "exchangeFilters": [],
                 "symbols": symbols,
@@ -177,6 +190,9 @@ class RestServer:
             raise RestError(-1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.")
         from_id = int(start) if start is not None else None
         return self._body(self._source.aggregates(self._symbol(request), from_id=from_id, limit=limit))
+
+    def _now_ms(self) -> int:
+        return (self._now_ns() + self._gate.clock_offset_ns) // 1_000_000
 
     @staticmethod
     def _body(body: bytes | None) -> web.Response:

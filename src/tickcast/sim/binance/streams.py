@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -12,11 +13,14 @@ import picows
 from tickcast.ports import Clock
 from tickcast.runtime.log import get_logger
 from tickcast.sim.config import BinanceConfig
+from tickcast.sim.faults import FaultGate
 
 log = get_logger("sim")
 
 _METHODS: Final = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
 _SECOND_NS: Final = 1_000_000_000
+LINE: Final = "ws"
+"""Name of the WebSocket side among the venue's lines."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -27,6 +31,11 @@ def text_frame(payload: bytes) -> bytes:
     if length < 65_536:
         return b"\x81\x7e" + length.to_bytes(2, "big") + payload
     return b"\x81\x7f" + length.to_bytes(8, "big") + payload
+
+
+def frame_head(frame: bytes) -> int:
+    """Return where the payload of a server's frame begins."""
+    return {126: 4, 127: 10}.get(frame[1] & 0x7F, 2)
 
 
 class StreamClient(picows.WSListener):
@@ -85,8 +94,9 @@ class StreamClient(picows.WSListener):
 class StreamServer:
     """Subscriptions by stream name; a payload is written once, raw and combined, for all who want it."""
 
-    def __init__(self, venue: str, config: BinanceConfig, *, now_ns: Clock) -> None:
+    def __init__(self, venue: str, config: BinanceConfig, *, now_ns: Clock, faults: FaultGate | None = None) -> None:
         self.venue = venue
+        self.faults = faults or FaultGate(now_ns=now_ns)
         self.config = config
         self.now_ns = now_ns
         self.counters = {"connections": 0, "slow": 0, "over_limit": 0, "refused": 0, "frames": 0}
@@ -118,6 +128,13 @@ class StreamServer:
             self._server.close()
         self.close_clients()
 
+    def disconnect(self) -> None:
+        """Cut every connection, without a close frame."""
+        for client in list(self._clients):
+            client.closing = True
+            if client.transport is not None:
+                client.transport.underlying_transport.abort()
+
     def close_clients(self) -> None:
         """Close everybody (1001); they may come back."""
         for client in list(self._clients):
@@ -131,7 +148,10 @@ class StreamServer:
 
     # ------------------------------------------------------------------ connections
 
-    def _upgrade(self, request: Any) -> StreamClient | None:
+    def _upgrade(self, request: Any) -> Any:
+        if self.faults.refuses_connection(LINE) or self.faults.refuses_login(LINE):
+            refused = picows.WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN)
+            return picows.WSUpgradeResponseWithListener(refused, None)
         parts = urlsplit(request.path.decode("latin-1"))
         if parts.path.rstrip("/") == "/stream":
             named = parse_qs(parts.query).get("streams", [""])[0]
@@ -153,6 +173,7 @@ class StreamServer:
     def left(self, client: StreamClient) -> None:
         """Forget a connection."""
         self._clients.discard(client)
+        self.faults.forget(client)
         self._dirty.pop(client, None)
         self._unsubscribe(client, list(client.streams))
 
@@ -252,14 +273,17 @@ class StreamServer:
     def flush(self) -> None:
         """Write what is queued, one write per client."""
         dirty, self._dirty = self._dirty, {}
+        if self.faults.busy:
+            # what was held back may be due for those who get nothing new
+            dirty = dict.fromkeys(self._clients)
         for client in dirty:
             self.flush_client(client)
 
     def flush_client(self, client: StreamClient) -> None:
         """Write what is queued for one client; close it if it is too slow."""
-        data = b"".join(client.pending)
+        data = b"".join(self.faults.pass_units(client.pending, LINE, client))
         client.pending.clear()
-        if client.transport is None or client.closing:
+        if not data or client.transport is None or client.closing:
             return
         transport = client.transport.underlying_transport
         transport.write(data)

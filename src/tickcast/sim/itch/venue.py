@@ -13,6 +13,7 @@ from tickcast.sim.market import Notice, NoticeKind, OrderFlow, Slice
 _RARE: Final = "IJNBYLKhOVW"
 _CROSSES: Final = {NoticeKind.CROSS_OPEN: b"O", NoticeKind.CROSS_CLOSE: b"C", NoticeKind.CROSS_HALT: b"H"}
 _STATES: Final = {NoticeKind.HALT: (b"H", b"LUDP"), NoticeKind.RESUME: (b"T", b"C11 ")}
+DAY_NS: Final = 86_400_000_000_000
 _MPIDS: Final = (b"SIMA", b"SIMB", b"SIMC")
 
 
@@ -38,6 +39,14 @@ def session_name(start_ns: int, number: int) -> str:
         value, digit = divmod(value, 36)
         digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
     return f"{digits}{number % 10_000:04d}"[-10:]
+
+
+def shifted_midnight_ns(ts: int, midnight: int, offset_ns: int) -> int:
+    """Return where times count from when the clock is off: they still lie within one day, as the format wants."""
+    if not offset_ns:
+        return midnight
+    # a slice is shorter than a second: its times stay above zero
+    return ts - min(max(ts - midnight + offset_ns, 1_000_000_000), DAY_NS - 1)
 
 
 class ItchVenue:

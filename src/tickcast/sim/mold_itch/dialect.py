@@ -18,7 +18,7 @@ from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim.config import Config, MoldItchConfig, split_address
 from tickcast.sim.dialect import base_number
 from tickcast.sim.faults import FaultGate, Verb
-from tickcast.sim.itch.venue import ItchVenue, midnight_ns, next_midnight_ns, session_name
+from tickcast.sim.itch.venue import ItchVenue, midnight_ns, next_midnight_ns, session_name, shifted_midnight_ns
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.mold_itch.packets import HEADER, MoldSession
 from tickcast.sim.mold_itch.rerequest import LINE, RerequestServer
@@ -92,7 +92,7 @@ class MoldItchDialect:
         self._set_clock()
 
     def _set_clock(self) -> None:
-        self.itch.midnight_ns = self._midnight_ns - self.faults.clock_offset_ns
+        self.itch.midnight_ns = shifted_midnight_ns(self._ts, self._midnight_ns, self.faults.clock_offset_ns)
 
     async def start(self) -> Mapping[str, Any]:
         """Open the lines and listen for requests."""

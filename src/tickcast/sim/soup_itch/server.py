@@ -15,6 +15,7 @@ from tickcast.runtime.log import get_logger
 from tickcast.runtime.metrics import watch_queue
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim.config import SoupItchConfig
+from tickcast.sim.faults import FaultGate
 from tickcast.sim.soup_itch.session import (
     END_OF_SESSION,
     HEARTBEAT,
@@ -26,6 +27,7 @@ from tickcast.sim.soup_itch.session import (
     accepted,
     parse_login,
     rejected,
+    split_packets,
 )
 
 log = get_logger("sim")
@@ -122,8 +124,11 @@ class SoupClient(asyncio.Protocol):
 class SoupServer:
     """Listens, logs clients in, and lets each read the stream."""
 
-    def __init__(self, venue: str, config: SoupItchConfig, source: Source, *, now_ns: Clock) -> None:
+    def __init__(
+        self, venue: str, config: SoupItchConfig, source: Source, *, now_ns: Clock, faults: FaultGate | None = None
+    ) -> None:
         self.venue = venue
+        self.faults = faults or FaultGate(now_ns=now_ns)
         self.config = config
         self.now_ns = now_ns
         self.counters = {"logins": 0, "rejected": 0, "slow": 0, "dead": 0, "broken": 0, "refused": 0}
@@ -202,7 +207,7 @@ class SoupServer:
     def pump(self, client: SoupClient) -> None:
         """Write to a client what it has not seen, until its transport is full."""
         session = client.session
-        if session is None or client.ended:
+        if session is None or client.ended or self.faults.stalled():
             return
         try:
             while not client.paused and client.transport is not None:
@@ -210,11 +215,34 @@ class SoupServer:
                     block, client.in_head = session.head.read(client.in_head)
                 else:
                     block, client.position = self._stream.read(client.position)
+                if self.faults.busy:
+                    self._write_faulty(client, block)
+                elif block:
+                    client.write(block)
                 if not block:
                     break
-                client.write(block)
         except LookupError:
             self._drop_slow(client)
+
+    def _write_faulty(self, client: SoupClient, block: bytes) -> None:
+        passed = self.faults.pass_units(split_packets(block), peer=client)
+        if passed:
+            client.write(b"".join(passed))
+
+    def disconnect(self, line: str = "") -> None:
+        """Cut every connection."""
+        del line
+        for client in list(self._clients):
+            client.abort()
+
+    def restart(self) -> None:
+        """Begin as after a crash: connections cut, sessions and history forgotten, a new session from number 1."""
+        self.disconnect()
+        self._sessions.clear()
+        self._stream = History(self.config.history_bytes_max)
+        fresh = self._source.snapshot()
+        if fresh is not None:
+            self.begin_session(*fresh)
 
     def _drop_slow(self, client: SoupClient) -> None:
         self.counters["slow"] += 1
@@ -225,7 +253,7 @@ class SoupServer:
 
     def joined(self, client: SoupClient) -> None:
         """Note a connection."""
-        if len(self._clients) >= self.config.clients_max:
+        if len(self._clients) >= self.config.clients_max or self.faults.refuses_connection():
             self.counters["refused"] += 1
             client.abort()
             return
@@ -234,11 +262,13 @@ class SoupServer:
     def left(self, client: SoupClient) -> None:
         """Note its end."""
         self._clients.discard(client)
+        self.faults.forget(client)
 
     def login(self, client: SoupClient, login: Login) -> None:
         """Admit or reject."""
         config = self.config
-        if config.username and (login.username, login.password) != (config.username, config.password):
+        wrong = config.username and (login.username, login.password) != (config.username, config.password)
+        if wrong or self.faults.refuses_login():
             self._reject(client, "A")
             return
         if self.on_first_client is not None:
@@ -285,11 +315,16 @@ class SoupServer:
         while True:
             await asyncio.sleep(0.2)
             now = self.now_ns()
+            stalled = self.faults.stalled()
             for client in list(self._clients):
                 if now - client.heard_ns > CLIENT_DEAD_NS:
                     self.counters["dead"] += 1
                     client.abort()
-                elif client.session is not None and now - client.sent_ns >= HEARTBEAT_NS and not client.paused:
+                elif (
+                    client.session is not None
+                    and now - client.sent_ns >= HEARTBEAT_NS
+                    and not (client.paused or stalled)
+                ):
                     client.write(HEARTBEAT)
 
     # ------------------------------------------------------------------ for the control endpoint

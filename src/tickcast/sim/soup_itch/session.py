@@ -87,6 +87,17 @@ class PacketReader:
         return found
 
 
+def split_packets(block: bytes) -> list[bytes]:
+    """Cut a block of whole packets into them."""
+    found = []
+    position = 0
+    while position < len(block):
+        end = position + 2 + int.from_bytes(block[position : position + 2], "big")
+        found.append(block[position:end])
+        position = end
+    return found
+
+
 class History:
     """The newest packets of one stream, in blocks, bounded in bytes; positions count packets from 1."""
 

@@ -9,14 +9,30 @@ from aiohttp import web
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, XsimConfig, split_address
 from tickcast.sim.dialect import base_number
-from tickcast.sim.faults import FaultGate
+from tickcast.sim.faults import FaultGate, Verb
 from tickcast.sim.market import OrderFlow, Slice
+from tickcast.sim.rest_faults import RestFaults, abort_all
 from tickcast.sim.universe import Universe
 from tickcast.sim.xsim.state import GoneError, XsimState, trade_id
 
 LIMIT_MAX: Final = 10_000
 LIMIT_DEFAULT: Final = 1000
 _ADDRESSES_MAX: Final = 1024
+
+
+FAULTS: Final[Mapping[Verb, str]] = {
+    "drop": "the connection ends without an answer",
+    "duplicate": "the answer is the old one to such a request, with its older cursor",
+    "delay": "answers come late",
+    "corrupt": "bytes of an answer are no JSON and no UTF-8",
+    "truncate": "half an answer, and the connection ends",
+    "stall": "no answer; connections stay open",
+    "disconnect": "connections are cut",
+    "restart": "connections are cut, cursors begin lower: older ones get 410",
+    "clock": "times are shifted",
+    "refuse_login": "401",
+    "throttle": "429 with Retry-After",
+}
 
 
 class RequestLimit:
@@ -47,7 +63,12 @@ class XsimDialect:
         self, name: str, venue: XsimConfig, flow: OrderFlow, *, now_ns: Clock, base: int, seed: int = 0
     ) -> None:
         self.flow = flow
-        self.faults = FaultGate(seed=f"{seed}:{name}", now_ns=now_ns)
+        self.faults = FaultGate(seed=f"{seed}:{name}", now_ns=now_ns, supports=FAULTS)
+        self.faults.on_disconnect = self._disconnect
+        self.faults.on_restart = self._restart
+        self._answers = RestFaults(
+            self.faults, too_many=self._too_many, refused=_refused, same=lambda request: request.path
+        )
         self.market = XsimState(flow, base=base, trades_max=venue.trades_max)
         self.counters = {"requests": 0, "limited": 0, "not_modified": 0, "gone": 0}
         self._config = venue
@@ -58,7 +79,7 @@ class XsimDialect:
 
     async def start(self) -> Mapping[str, str]:
         """Listen."""
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._answers.middleware, self._guard])
         app.router.add_get("/v1/instruments", self._instruments)
         app.router.add_get("/v1/market", self._market)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -73,6 +94,7 @@ class XsimDialect:
 
     def publish(self, part: Slice, ts: int) -> None:
         """Take one slice; nobody is told, clients ask."""
+        self.market.clock_offset_ns = self.faults.clock_offset_ns
         self.market.slice(part, ts)
 
     def last_ids(self) -> list[str]:
@@ -94,16 +116,28 @@ class XsimDialect:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def _disconnect(self, line: str) -> None:
+        del line
+        abort_all(self._runner)
+
+    def _restart(self) -> None:
+        abort_all(self._runner)
+        self.market.restart(self.market.base // 2)
+
     # ------------------------------------------------------------------ HTTP
+
+    def _too_many(self) -> web.Response:
+        self.counters["limited"] += 1
+        return _json({"error": f"at most {self._config.requests_per_s:g} requests a second"}, status=429)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.counters["requests"] += 1
         wait_s = self._limit.wait_s(request.remote or "", self._now_ns())
         if wait_s:
-            self.counters["limited"] += 1
-            reason = f"at most {self._config.requests_per_s:g} requests a second"
-            return _json({"error": reason}, status=429, headers={"Retry-After": str(wait_s)})
+            limited = self._too_many()
+            limited.headers["Retry-After"] = str(wait_s)
+            return limited
         answer: web.StreamResponse = await handler(request)
         return answer
 
@@ -134,6 +168,10 @@ class XsimDialect:
             self.counters["not_modified"] += 1
             return web.Response(status=304, headers={"ETag": tag})
         return _json(body(), headers={"ETag": tag})
+
+
+def _refused() -> web.Response:
+    return _json({"error": "not authorised"}, status=401)
 
 
 def _json(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -50,6 +50,8 @@ class XsimState:
         self.base = self.latest = base
         self.oldest = base
         self.changed_ns = 0
+        self.clock_offset_ns = 0
+        """Added to the times that are answered."""
         self._universe = flow.universe
         self._symbols = [flow.universe.symbols[index] for index in flow.indices.tolist()]
         count = len(self._symbols)
@@ -120,11 +122,21 @@ class XsimState:
                 "price": self._universe.price_text(index, price),
                 "size": size_text(self._universe, index, size),
                 "side": taker,
-                "time": time_text(ts),
+                "time": self._time_text(ts),
             }
             self._trades.append(Trade(self.latest, int(self.flow.row[index]), body))
         while len(self._trades) > self._trades_max:
             self.oldest = self._trades.popleft().number
+
+    def restart(self, base: int) -> None:
+        """Begin the numbers anew, lower: every cursor so far is of another run."""
+        self.base = self.latest = self.oldest = base
+        self._trades.clear()
+        for row in range(len(self._symbols)):
+            self._touch(row, self.changed_ns)
+
+    def _time_text(self, ts: int) -> str:
+        return time_text(ts + self.clock_offset_ns)
 
     # ------------------------------------------------------------------ what is asked
 
@@ -167,7 +179,7 @@ class XsimState:
         return self._answer(last, tickers, [trade.body for trade in trades if trade.number <= last], more=more)
 
     def _answer(self, cursor: int, tickers: list[Any], trades: list[Any], *, more: bool) -> dict[str, Any]:
-        time = time_text(self.changed_ns)
+        time = self._time_text(self.changed_ns)
         return {"cursor": str(cursor), "time": time, "tickers": tickers, "trades": trades, "more": more}
 
     def _ticker(self, row: int) -> dict[str, Any]:
@@ -180,7 +192,7 @@ class XsimState:
             "ask": universe.price_text(index, ask) if ask else None,
             "ask_size": size_text(universe, index, ask_size) if ask else None,
             "status": self._status[row],
-            "time": time_text(int(self._time[row])),
+            "time": self._time_text(int(self._time[row])),
         }
 
 

@@ -1,0 +1,142 @@
+"""``tickcast sim fault``: faults on demand in simulated exchanges that run."""
+
+import http.client
+import tomllib
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tickcast.cli.instance import data_option, json_option, print_json
+from tickcast.model.errors import StateError, UsageError
+from tickcast.ops.datadir import DataDir
+
+TIMEOUT_S: Final = 5.0
+CLEAR: Final = "clear"
+
+
+@click.command()
+@click.argument("venue", required=False)
+@click.argument("verb", required=False)
+@click.option("--list", "listing", is_flag=True, help="What each venue can do, what is armed, how often each fired.")
+@click.option("--count", type=click.IntRange(1), help="Ends after this many packets, frames, answers or logins.")
+@click.option("--for-s", type=float, help="Ends after this many seconds.")
+@click.option("--every", type=click.IntRange(1), help="One in this many, at random.")
+@click.option("--line", help="Only on this line of the venue, such as A or rest.")
+@click.option("--delay-ms", type=float, help="Of delay: how late. Of throttle: Retry-After.")
+@click.option("--offset-s", type=float, help="Of clock: how far ahead; negative = behind. Default 3600.")
+@click.option("--admin", help="Control endpoint of the exchanges; default: that of the demo in the data folder.")
+@data_option
+@json_option
+def fault(
+    *,
+    venue: str | None,
+    verb: str | None,
+    listing: bool,
+    admin: str | None,
+    data: DataDir,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Let a simulated exchange make faults: VERB at VENUE, such as drop or stall; `clear` ends them all.
+
+    Without VERB: what the venue can do and what is armed.
+    """
+    parameters = {name: value for name, value in given.items() if value is not None}
+    if venue is None and not listing:
+        raise UsageError("expected VENUE and a verb, or --list, found neither; nothing armed")
+    if listing and verb is not None:
+        raise UsageError(f"expected --list or a verb, found --list and {verb}; nothing armed")
+    if parameters and verb in {None, CLEAR}:
+        raise UsageError(f"expected a verb for {', '.join(parameters)}, found {verb or 'none'}; nothing armed")
+    endpoint = admin or demo_admin(data)
+    if verb is None:
+        _show(ask_admin(endpoint, "GET", "/faults"), venue, as_json=as_json)
+    elif verb == CLEAR:
+        _said(venue, ask_admin(endpoint, "DELETE", f"/faults/{venue}"), as_json=as_json)
+    else:
+        _said(venue, ask_admin(endpoint, "POST", f"/faults/{venue}", {"fault": verb, **parameters}), as_json=as_json)
+
+
+def demo_admin(data: DataDir) -> str:
+    """Address of the control endpoint of the demo in a data folder.
+
+    Raises:
+        StateError: there is no demo.
+    """
+    path = data.root / "demo" / "sim.toml"
+    try:
+        address = tomllib.loads(path.read_text(encoding="utf-8"))["admin"]
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as wrong:
+        raise StateError(
+            f"expected a demo's exchanges in {data} (demo/sim.toml), found none; name a data folder with --data, or the"
+            " address of the ready line's admin with --admin"
+        ) from wrong
+    return f"http://{address}"
+
+
+def ask_admin(endpoint: str, method: str, path: str, body: Any = None) -> Any:
+    """Ask the control endpoint.
+
+    Raises:
+        UsageError: it refuses what it is asked.
+        StateError: it does not answer.
+    """
+    place = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
+    if not place.hostname:
+        raise UsageError(f"--admin: expected an address such as http://127.0.0.1:26404, found {endpoint!r}")
+    link = http.client.HTTPConnection(place.hostname, place.port, timeout=TIMEOUT_S)
+    try:
+        link.request(method, path, body=None if body is None else msgspec.json.encode(body))
+        answer = link.getresponse()
+        found = msgspec.json.decode(answer.read())
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as wrong:
+        raise StateError(f"the simulated exchanges at {endpoint} do not answer: {wrong}") from wrong
+    finally:
+        link.close()
+    if answer.status == 200:
+        return found
+    raise UsageError(str(found.get("error", answer.reason)))
+
+
+def _said(venue: str | None, state: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(state)
+        return
+    click.echo(f"{venue}: {_armed(state) or 'nothing armed'}")
+
+
+def _armed(state: Any) -> str:
+    shown = []
+    for one in state["armed"]:
+        left = [f"{one['left']} left"] if one["left"] is not None else []
+        left += [f"{one['left_s']:g} s left"] if one["left_s"] is not None else []
+        line = f" on {one['line']}" if "line" in one else ""
+        shown.append(f"{one['fault']}{line} ({', '.join(left) or 'until cleared'})")
+    return ", ".join(shown)
+
+
+def _show(found: Any, venue: str | None, *, as_json: bool) -> None:
+    venues = found["venues"]
+    if venue is not None:
+        if venue not in venues:
+            raise UsageError(f"expected a venue of {', '.join(venues) or 'none'}, found {venue}")
+        venues = {venue: venues[venue]}
+    if as_json:
+        print_json({**found, "venues": venues})
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("VENUE", "VERB", "FIRED", "PARAMETERS", "WHAT HAPPENS"):
+        table.add_column(heading, justify="right" if heading == "FIRED" else "left")
+    for name, state in venues.items():
+        for verb, meaning in state["supports"].items():
+            options = ", ".join(found["verbs"][verb]["parameters"])
+            table.add_row(name, verb, str(state["fired"][verb]), options, meaning)
+    console = Console()
+    console.print(table)
+    for name, state in venues.items():
+        lines = f"; lines {', '.join(state['lines'])}" if state["lines"] else ""
+        click.echo(f"{name}: {_armed(state) or 'nothing armed'}{lines}")
