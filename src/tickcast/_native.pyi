@@ -324,6 +324,173 @@ def pitch_messages(messages: Buffer) -> list[dict[str, object]]:
     """
 
 @final
+class FixRun:
+    """One whole, checked FIX message; or several of market data (35=W X f d y) in a row.
+
+    Several are one run if their MsgSeqNum follow each other, none is a PossDup, and BeginString and CompIDs are the same.
+    """
+
+    msg_type: str
+    """MsgType (35) of the first."""
+    begin: str
+    """BeginString (8); empty in a bare file."""
+    sender: str
+    """SenderCompID (49)."""
+    target: str
+    """TargetCompID (56)."""
+    first_seq: int
+    """MsgSeqNum (34) of the first; 0 = it has none."""
+    count: int
+    poss_dup: bool
+    """PossDupFlag (43) is Y."""
+    sending_min_ns: int
+    """Earliest SendingTime (52); 0 = none."""
+    sending_max_ns: int
+    offset: int
+    """Where it begins in the data."""
+    raw: bytes
+    """The messages as they came, one behind the other: what FixDecoder takes."""
+
+@final
+class FixFrames:
+    """What :func:`fix_split` found."""
+
+    consumed: int
+    """Bytes that are done with; keep the rest for the next read."""
+    messages: int
+    """Messages in all runs."""
+    runs: list[FixRun]
+    damaged: list[tuple[int, str, bytes, int]]
+    """Offset, reason and raw bytes of what is no message, and how many runs came before it."""
+
+def fix_split(
+    data: Buffer,
+    *,
+    mode: str = "stream",
+    message_max: int = 1048576,
+    at_end: bool = False,
+) -> FixFrames:
+    """Split FIX tag=value text into messages: BeginString, BodyLength and CheckSum are checked, a header may begin with 1128.
+
+    A damaged message ends at its own CheckSum field or where the next message begins, so that it takes no good one along.
+    Data fields (95/96, 212/213, 354/355 and all others of FIX 5.0 SP2) may hold SOH.
+
+    Args:
+        data: the bytes from the last call's ``consumed`` on.
+        mode: ``stream``; ``log`` = line ends, and what a line says before its message, are left out; ``bare`` = one message a
+            line, none of them with 8, 9 or 10 (see :func:`fix_is_bare`).
+        message_max: bytes of a message; a longer one is damaged. It bounds what a reader has to keep.
+        at_end: nothing more comes: what is unfinished is damaged.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+
+def fix_is_bare(head: Buffer) -> bool:
+    """The first line of a file holds fields, but none of 8, 9, 10 and 1128 first: read it in the mode ``bare``."""
+
+def fix_fields(message: Buffer) -> list[tuple[int, str]]:
+    """Fields of one message in order, values as Latin-1.
+
+    Raises:
+        ValueError: it is not made of fields.
+    """
+
+def fix_time(value: str) -> int | None:
+    """UTCTimestamp (or UTCDateOnly), with or without separators, in ns since 1970; None = it is none."""
+
+@final
+class FixDecoded:
+    """What one call decoded."""
+
+    records: bytes
+    """Whole events, in order."""
+    texts: list[tuple[int, str]]
+    """Texts of ids that are no numbers and of reasons, by index of the record."""
+    instruments: list[Mapping[str, str]]
+    """35=d and entries of 35=y: symbol, security_id, id_source, security_type, cfi_code, currency, exchange, description,
+    maturity, strike, put_or_call, tick_size, lot_size, multiplier, status, book_depth, action, previous_close, request; each
+    as the venue wrote it, empty where it did not."""
+    events: list[tuple[str, str, str]]
+    """What a session has to know: (``snapshot``, symbol, MDReqID) a full refresh came; (``lost``, symbol, reason) it has to be
+    asked for; (``lost_all``, "", reason); (``refused``, MDReqID, code and text) of 35=Y; (``listed``, SecurityReqID, Y for the last
+    part or N, then the result code 560) of 35=y; (``other``, MsgType, "") a message that brings no records."""
+    messages: int
+    """Messages understood."""
+    dead: list[tuple[int, str, bytes]]
+    """Messages not understood: offset in the block, reason, the raw bytes. At most 100 a call; ``dead_count`` counts all."""
+    dead_count: int
+    unpriced: int
+    """Updates of an entry, a position or a price that the book does not have."""
+
+@final
+class FixDecoder:
+    """FIX market data to records, with a level book for each instrument: 35=W, X, f, d, y, Y of FIX 4.4 and 5.0 SP2.
+
+    A message is one event for each instrument in it: trades and statistics first, then the status, best bid and ask, levels; the
+    last row is flagged. LastFragment (893=N) joins the next message to it. In a group an entry takes over 279, 269, 55, 48, 60,
+    272, 273 and 625 from the entry before; in 35=W they may stand before the group. An instrument is known by Symbol (55), else by
+    SecurityID (48), which definitions tie to symbols.
+
+    * levels (269=0, 1): addressed by position (1023 or 290), else by MDEntryID (278, replacing 280), else by price. Actions: new,
+      change, delete, delete thru (best to here), delete from (here to worst), overlay. ``J`` empties both sides. 264 of a definition
+      bounds the book. Size 0 deletes; an entry without size is NO_SIZE. ``detail`` is the number of orders (346, or entries).
+    * trades (269=2): new; change is a correction, delete a bust. ``id`` is 1003, else 880, else 278; a text is hashed and goes along.
+      ``side`` by 2446 or 5797 (1 buyer, 2 seller). Conditions: 277 (E R opening auction, I K M late or out of sequence, AJ
+      closing), 625 (2 opening, 4 closing, 6 8 9 other auction), 828 (62 hidden), and ODD_LOT below the round lot (561). In 35=W
+      it is the last trade: SNAPSHOT.
+    * prev_close: 269=e, 269=5 with 286=4, 269=5 of a 35=W without 286. volume: B. imbalance: A. index: 3. open_interest: C. Every
+      other entry is a notice whose ``detail`` is the entry type's letter.
+    * status, when it changes: 326 (1 2 4 halted, 3 17 23 live, 18 19 26 closed, 14 21 22 24 25 27 auction, 20 unverified; others
+      are a notice ``f`` with the code as id), with the text of 327 or 58.
+    * gap: RptSeq (83) counts an instrument's updates; ``id`` is how many are missing. An update with a number that the book has
+      already is left out, but for trades.
+
+    ``ts_event`` is 60, else 272 and 273, else 52; ``seq`` is MsgSeqNum (34).
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        *,
+        symbols: Sequence[str] | None = None,
+        depth: int = 0,
+        wait_for_snapshot: bool = False,
+        round_lot: str | None = None,
+    ) -> None:
+        """``symbols`` limits what is decoded; ``depth`` levels a side are published as book rows (size 0: gone).
+
+        With ``wait_for_snapshot`` (live) an instrument is ``syncing`` until its first 35=W, and ``gap`` from a loss (a hole of RptSeq, an
+        unknown entry, a crossed book while it trades, a damaged message, :meth:`lose`) to the next: meanwhile its levels are left out
+        and trades are told. Without (logs) books begin empty, and a crossed one is flagged INVALID_BOOK. ``round_lot`` is that of
+        instruments whose definition names none.
+
+        Raises:
+            ValueError: the round lot is no number.
+        """
+
+    def decode(self, messages: Buffer, ts_recv: int, *, flags: int = 0) -> FixDecoded:
+        """Decode ``raw`` of a run; ``flags`` go on every row. A message that cannot be read changes nothing and is a dead letter."""
+
+    def flush(self) -> FixDecoded:
+        """End an event whose last fragment has not come (at the end of a log)."""
+
+    def lose(self, symbols: Sequence[str] | None, *, missing: int, next_seq: int, ts_recv: int) -> bytes:
+        """Enter a loss: a gap row and the state ``gap`` for each symbol (None = all that are known), until its next 35=W."""
+
+    def hold(self, held: bool, *, ts_recv: int) -> bytes:
+        """While a hole of the connection is being filled everything is ``gap``; afterwards what was not lost is as it was."""
+
+    def snapshot(self, ts_recv: int) -> bytes:
+        """Best bid and ask and status of every instrument that was told of, flagged SNAPSHOT."""
+
+    def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int]]]:
+        """Bids and asks, best first: price text, size text, number of orders."""
+
+    def names(self) -> Mapping[int, str]:
+        """Symbol by instrument id, of everything that was met."""
+
+@final
 class LevelBook:
     """A price-level book of one instrument: exact decimals in, best bid and offer and top levels out.
 

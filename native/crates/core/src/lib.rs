@@ -4,6 +4,7 @@ pub mod arbiter;
 pub mod decimal;
 pub mod dedup;
 pub mod encode;
+pub mod fix;
 pub mod hub;
 pub mod itch;
 pub mod last;

@@ -3,6 +3,7 @@
 mod arbiter;
 mod bytes;
 mod decode;
+mod fix;
 mod hub;
 mod pitch;
 mod ws;
@@ -14,6 +15,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arbiter::register(module)?;
     decode::register(module)?;
+    fix::register(module)?;
     hub::register(module)?;
     pitch::register(module)?;
     ws::register(module)
