@@ -64,6 +64,9 @@ faults: setup ## processes killed, stopped and starved; clients that are rude: w
 bench: setup ## every figure of the README, beside its peer or limit; some minutes
 	$(BIN)/python bench/run.py
 
+bench-spine: setup ## a million messages a second through the whole system, for ten minutes
+	$(BIN)/python bench/spine.py --seconds 600 --every 20 --json bench/results/spine.json
+
 wheel: setup ## the wheel, with core and page inside, in dist/
 	rm -rf dist && $(BIN)/maturin build --release --quiet --out dist
 
@@ -74,4 +77,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults bench wheel wheel-check
+.PHONY: help setup page run lint test faults bench bench-spine wheel wheel-check

@@ -37,7 +37,6 @@ from tickcast.cli.demo import DemoOptions, free_ports, write
 from tickcast.sim import config as sim_config
 from tickcast.sim import universe
 
-ROOT = Path(__file__).resolve().parent.parent
 TICKCAST = [sys.executable, "-m", "tickcast"]
 CLIENTS, EACH, WARM_S, SYMBOLS = 200, 20, 3, 500
 READY_S = 60.0
@@ -203,12 +202,6 @@ def show(result: dict[str, Any]) -> None:
     print(f"\nCPUs in use: {cpu}; everything else on the machine {result['others_cpu_s'] / seconds:.2f}.", flush=True)
 
 
-def build() -> str:
-    command = ["cargo", "build", "--quiet", "--release", "--package", "tickcast-core", "--example", "latency"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return str(machine.target_folder(ROOT) / "release/examples/latency")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", default="10000,100000", help="ticks a second over all exchanges, one run for each")
@@ -219,7 +212,7 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=0, help="below 0: put the measured processes above all others")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
-    facts, client, results = machine.facts(), build(), []
+    facts, client, results = machine.facts(), machine.example("latency"), []
     for rate in map(float, options.rates.split(",")):
         for _ in range(options.rounds):
             result = run(rate, options, client)

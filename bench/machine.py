@@ -2,9 +2,11 @@
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -50,9 +52,11 @@ def prefer(pids: Iterable[int], nice: int) -> None:
             group.write_text(str(nice), encoding="ascii")
 
 
-def target_folder(root: Path) -> Path:
-    """Where cargo builds."""
-    return root / os.environ.get("CARGO_TARGET_DIR", "target")
+def example(name: str) -> str:
+    """Build one of the core's examples (its native clients and sources), and say where it is."""
+    command = ["cargo", "build", "--quiet", "--release", "--package", "tickcast-core", "--example", name]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/examples" / name)
 
 
 def _cpu_model() -> str:

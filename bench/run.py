@@ -27,9 +27,14 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "sim": (["--seconds", "1"], ["--seconds", "0.2"]),
     "fanout": (["--seconds", "3", "--rounds", "3"], ["--seconds", "2"]),
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
+    "spine": (["--seconds", "20"], ["--seconds", "8"]),
     "latency": (["--seconds", "12", "--rounds", "2"], ["--seconds", "6"]),
 }
 """Options in full and in quick."""
+
+
+NICE = frozenset({"spine", "latency"})
+"""Parts that can be put above the other users of the machine."""
 
 
 def run(name: str, options: list[str]) -> dict[str, Any]:
@@ -58,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, by comma")
-    parser.add_argument("--nice", type=int, default=0, help="priority of the latency benchmark's processes")
+    parser.add_argument("--nice", type=int, default=0, help="priority of the processes of spine and latency")
     parser.add_argument("--json", type=Path, help="by default bench/results/ and the time")
     options = parser.parse_args()
     names = options.only.split(",")
@@ -68,7 +73,7 @@ def main() -> None:
     print("# Benchmarks\n\n" + ", ".join(f"{name} {value}" for name, value in facts.items()))
     parts = {}
     for name in names:
-        more = ["--nice", str(options.nice)] if name == "latency" and options.nice else []
+        more = ["--nice", str(options.nice)] if name in NICE and options.nice else []
         parts[name] = run(name, [*PARTS[name][options.quick], *more])
     began = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     target = options.json or HERE / "results" / f"{began}.json"
