@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -97,6 +97,45 @@ class BinanceConfig(
     """Most levels a side in a REST snapshot."""
 
 
+class FixConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="fix"):
+    """A market that speaks FIX 4.4: price levels and trades over a session with sequence numbers."""
+
+    address: str = "127.0.0.1:0"
+    """Where to listen; port 0 takes a free one."""
+    rate: float | None = None
+    """Order events a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 10.0
+    """The flow is made in slices of this length; a price level that changes twice in one is told once."""
+    comp_id: str = ""
+    """The exchange's own CompID (49 of what it sends); empty = the venue's name."""
+    username: str = ""
+    """Expected at logon (553); empty admits everybody."""
+    password: str = ""
+    """Expected at logon (554) when ``username`` is set."""
+    resend: Literal["messages", "gap_fill"] = "messages"
+    """Answer to a resend request: what is still stored again with PossDupFlag, or a gap fill over everything."""
+    time_digits: Literal[3, 6, 9] = 9
+    """Digits of the fraction of a second in every time."""
+    entry_time: Literal["entry", "transact"] = "entry"
+    """Times of market data entries: MDEntryDate and MDEntryTime (272, 273), or TransactTime (60)."""
+    entries_max: int = 200
+    """Entries of one incremental refresh; more are split over several messages (LastFragment, 893)."""
+    store_messages_max: int = 20_000
+    """Messages stored for each peer to be sent again."""
+    store_bytes_max: int = 4 * 1024 * 1024
+    """Bytes stored for each peer to be sent again."""
+    unsent_bytes_max: int = 16 * 1024 * 1024
+    """Bytes that may wait for one client before it is closed as slow."""
+    clients_max: int = 64
+    """Connections at a time; further ones are closed at once."""
+    subscriptions_max: int = 1024
+    """Market data subscriptions that one client may have open."""
+    clock_error_max_s: float = 120.0
+    """A message whose SendingTime (52) is further off than this ends the session; 0 = not checked."""
+    break_every_s: float = 7.0
+    """One recent trade is broken (279=2 with its TradeID) this often; 0 = never."""
+
+
 class XsimConfig(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="xsim"
 ):
@@ -120,7 +159,7 @@ class XsimConfig(
     """How many of the first crypto pairs are listed here too."""
 
 
-VenueConfig = SoupItchConfig | MoldItchConfig | BinanceConfig | XsimConfig
+VenueConfig = SoupItchConfig | FixConfig | MoldItchConfig | BinanceConfig | XsimConfig
 
 
 class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,11 +223,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recorded: RecordedConfig = RecordedConfig()
     """Playback in place of the market."""
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
-    """Venues by name; the key ``dialect`` picks ``soup_itch``, ``mold_itch``, ``binance`` or ``xsim``."""
+    """Venues by name; the key ``dialect`` picks ``soup_itch``, ``fix``, ``mold_itch``, ``binance`` or ``xsim``."""
 
 
 SYMBOLS_MAX = 50_000
-RATE_SHARES = {"soup_itch": 0.85, "mold_itch": 0.3, "binance": 0.12, "xsim": 0.03}
+RATE_SHARES = {"soup_itch": 0.85, "fix": 0.05, "mold_itch": 0.3, "binance": 0.12, "xsim": 0.03}
 
 
 def venue_rates(config: Config) -> dict[str, float]:

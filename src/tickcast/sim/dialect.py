@@ -49,6 +49,7 @@ Factory = Callable[[str, Any, Config, Universe, int, Clock], Dialect]
 FACTORIES: Final = {
     "soup_itch": "tickcast.sim.soup_itch.dialect:create",
     "mold_itch": "tickcast.sim.mold_itch.dialect:create",
+    "fix": "tickcast.sim.fix.dialect:create",
     "binance": "tickcast.sim.binance.dialect:create",
     "xsim": "tickcast.sim.xsim.dialect:create",
 }
