@@ -48,7 +48,7 @@ def test_rates_add_up_and_a_venues_own_wins() -> None:
             '[venues.B]\ndialect = "binance"\npings = 1',
             "unknown key venues.B.pings; allowed here: address, rest_address",
         ),
-        ('[venues.XNAS]\ndialect = "fix"', "dialect"),
+        ('[venues.XNAS]\ndialect = "telex"', "dialect"),
         ("[venues.XNAS]", "dialect"),
         ('seed = "one"', "seed"),
         ("symbols = 0", "symbols must be between 1 and 50000, found 0"),
