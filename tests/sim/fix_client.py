@@ -196,6 +196,7 @@ class FixClient:
     async def ended(self) -> None:
         while await self.read():
             pass
+        await self.close()
 
     def of(self, kind: str) -> list[Fields]:
         return [message for message in self.messages if message[2] == (35, kind)]

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from tests.sim.fix_client import FixClient, entries, moment
 
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, FixConfig, MarketConfig
 from tickcast.sim.engine import VenueEngine
+from tickcast.sim.faults import Fault
 from tickcast.sim.fix.dialect import FixDialect, create
 from tickcast.sim.truth import venue_truth
 
@@ -238,24 +240,112 @@ async def test_instruments_are_listed_and_defined() -> None:
         await client.close()
 
 
-async def test_faults_reach_the_wire_and_the_store_keeps_what_was_dropped() -> None:
+async def test_what_was_dropped_comes_again_when_it_is_asked_for() -> None:
     async with serving() as (venue, address):
         client = await FixClient.connect(address)
         await client.logon()
         client.subscribe(venue.symbols())
         await client.kind("f", 24)
-        from tickcast.sim.faults import Fault
-
-        faults = venue.dialect.faults
-        faults.arm(Fault(fault="drop", count=1))
-        venue.run(0.5)
-        await client.until(caught_up(venue))
+        venue.dialect.faults.arm(Fault(fault="drop", count=3))
+        first = venue.next_out()
+        venue.run(0.3)
+        client.send("2", (7, first), (16, first + 2))
+        await client.until(lambda one: sum((43, "Y") in message for message in one.messages) == 3)
+        numbers = [int(dict(message)[34]) for message in client.messages]
+        assert sorted(numbers) == list(range(1, venue.next_out()))
+        assert numbers[-3:] == [first, first + 1, first + 2]
         await client.close()
 
 
-async def test_the_clock_of_the_exchange_can_be_wrong() -> None:
-    from tickcast.sim.faults import Fault
+async def test_corrupt_messages_fail_their_checksum_and_nothing_else() -> None:
+    async with serving() as (venue, address):
+        client = await FixClient.connect(address)
+        await client.logon()
+        client.subscribe(venue.symbols())
+        await client.kind("f", 24)
+        venue.dialect.faults.arm(Fault(fault="corrupt", count=1))
+        venue.run(0.4)
+        with pytest.raises(AssertionError, match="8=FIX"):
+            await client.until(caught_up(venue))
+        assert venue.dialect.faults.fired["corrupt"] == 1
+        await client.close()
 
+
+async def test_a_refused_login_says_so_and_the_next_is_admitted() -> None:
+    async with serving() as (venue, address):
+        venue.dialect.faults.arm(Fault(fault="refuse_login", count=1))
+        client = await FixClient.connect(address)
+        client.send("A", (98, 0), (108, 30))
+        await client.ended()
+        assert dict(client.of("5")[0])[58] == "Logon refused"
+        again = await FixClient.connect(address, seq=2)
+        await again.logon()
+        assert venue.dialect.state()["rejected_logons"] == 1
+        await again.close()
+
+
+async def test_throttled_requests_say_when_to_come_again() -> None:
+    async with serving() as (venue, address):
+        client = await FixClient.connect(address)
+        await client.logon()
+        venue.dialect.faults.arm(Fault(fault="throttle", count=1, delay_ms=2000))
+        client.send("x", (320, "L"), (559, 4))
+        refused = dict(await client.kind("j"))
+        assert (refused[372], refused[380]) == ("x", "0")
+        assert "retry after 2 s" in refused[58]
+        client.send("x", (320, "L"), (559, 4))
+        await client.kind("y")
+        await client.close()
+
+
+async def test_restart_forgets_the_numbers_of_every_peer() -> None:
+    async with serving() as (venue, address):
+        client = await FixClient.connect(address)
+        await client.logon()
+        client.subscribe(venue.symbols())
+        await client.kind("f", 24)
+        venue.dialect.faults.arm(Fault(fault="restart"))
+        await client.ended()
+        again = await FixClient.connect(address, seq=client.seq)
+        answer = dict(await again.logon())
+        assert answer[34] == "1"
+        assert dict(await again.kind("2"))[7] == "1"
+        await again.close()
+
+
+async def test_a_second_connection_replaces_the_first() -> None:
+    async with serving() as (venue, address):
+        first = await FixClient.connect(address)
+        await first.logon()
+        second = await FixClient.connect(address, seq=2)
+        assert dict(await second.logon())[34] == "2"
+        await first.ended()
+        assert venue.dialect.state()["clients"] == 1
+        await second.close()
+
+
+async def test_a_client_that_does_not_read_is_closed_and_nobody_else() -> None:
+    async with serving(unsent_bytes_max=200_000, symbols=100, market=MarketConfig(halt_every_s=0)) as (venue, address):
+        reading = await FixClient.connect(address)
+        await reading.logon()
+        reading.subscribe(venue.symbols())
+        await reading.kind("f", 80)
+        lazy = await FixClient.connect(address, name="LAZY")
+        await lazy.logon()
+        lazy.subscribe(venue.symbols())
+        await lazy.kind("f", 80)
+        lazy.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(20):
+            while not venue.dialect.state()["slow"]:
+                await follow(venue, reading, 0.5)
+        await follow(venue, reading, 0.2)
+        assert_true(venue, reading)
+        assert (venue.dialect.state()["clients"], venue.dialect.state()["slow"]) == (1, 1)
+        await reading.close()
+        await lazy.close()
+
+
+async def test_the_clock_of_the_exchange_can_be_wrong() -> None:
     async with serving(entry_time="transact") as (venue, address):
         venue.dialect.faults.arm(Fault(fault="clock", offset_s=3600))
         client = await FixClient.connect(address)

@@ -100,14 +100,16 @@ class Market:
         events, flow = part.events, self.flow
         trades: dict[int, list[Trade]] = {}
         for notice in part.notices:
-            if notice.kind in CROSSES or notice.kind == NoticeKind.BROKEN:
-                broken = notice.kind == NoticeKind.BROKEN
-                trade = Trade(notice.ts, notice.price, notice.size, notice.match, broken=broken)
+            if notice.kind in CROSSES:
+                trade = Trade(notice.ts, notice.price, notice.size, notice.match)
                 trades.setdefault(int(flow.row[notice.index]), []).append(trade)
-        if not len(events):
-            return Happened([], [], trades)
         rows = flow.row[events.index]
         self._trades(events, rows, trades)
+        for notice in part.notices:
+            if notice.kind == NoticeKind.BROKEN:
+                # behind the trades: it may be one of this slice
+                trade = Trade(notice.ts, notice.price, notice.size, notice.match, broken=True)
+                trades.setdefault(int(flow.row[notice.index]), []).append(trade)
         book = events.kind != Kind.TRADE
         touched, last = np.unique(rows[book][::-1], return_index=True)
         return Happened(touched.tolist(), events.ts[book][::-1][last].tolist(), trades)

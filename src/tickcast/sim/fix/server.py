@@ -119,7 +119,7 @@ class FixClient(asyncio.Protocol):
         units, session.out = session.out, []
         self.server.counters["messages"] += len(units)
         sent = faults.pass_units(units, peer=self)
-        if self.transport is None or not sent:
+        if self.transport is None or self.transport.is_closing() or not sent:
             return
         self.transport.write(b"".join(sent))
         if self.transport.get_write_buffer_size() > self.server.config.unsent_bytes_max:
