@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+import re
 from pathlib import Path
 
 import pytest
 
 from tickcast import config
 from tickcast.cli.demo import DemoOptions, free_ports, write
+from tickcast.cli.demo_market import EXCHANGES
 from tickcast.feeds.capture import open_capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.model.errors import UsageError
@@ -20,12 +22,35 @@ def test_both_files_load_and_agree_on_the_addresses(tmp_path: Path) -> None:
     assert (sim.rate, sim.symbols, sim.seed) == (1234.0, 50, 7)
     xnas, binance, xsim = sim.venues["XNAS"], sim.venues["BINANCE"], sim.venues["XSIM"]
     assert isinstance(binance, sim_config.BinanceConfig)
+    assert isinstance(xnas, sim_config.SoupItchConfig)
+    assert isinstance(xsim, sim_config.XsimConfig)
     assert instance.feeds["xnas"].address == xnas.address
     assert instance.feeds["binance"].url == f"ws://{binance.address}"
     assert instance.feeds["binance"].rest_url == f"http://{binance.rest_address}"
     assert instance.feeds["xsim"].rest_url == f"http://{xsim.address}"
-    assert instance.securities["AAPL"] == ("XNAS:AAPL", "XSIM:AAPL", "BINANCE:AAPL-USD")
+    assert instance.securities["AAPL"] == tuple(
+        "BINANCE:AAPL-USD" if name == "BINANCE" else f"{name}:AAPL" for name in EXCHANGES
+    )
+    assert list(sim.venues) == list(EXCHANGES)
+    assert [feed.venue for feed in instance.feeds.values()] == list(EXCHANGES)
     assert sim.previous_close == instance.feeds["xnas"].previous_close
+
+
+def test_every_address_is_free_and_used_once(tmp_path: Path) -> None:
+    files = write(DemoOptions(folder=tmp_path, port=0))
+    used = re.findall(r"127\.0\.0\.1:\d+", files.sim.read_text())
+    assert len(set(used)) == len(used) > len(EXCHANGES)
+    assert set(re.findall(r"127\.0\.0\.1:\d+", files.instance.read_text())) < set(used), "all but the admin's"
+
+
+def test_some_exchanges_alone(tmp_path: Path) -> None:
+    files = write(DemoOptions(folder=tmp_path, port=0, exchanges=("XSIM", "XNAS")))
+    assert list(config.load(files.instance).feeds) == ["xsim", "xnas"]
+    assert config.load(files.instance).securities["AAPL"] == ("XSIM:AAPL", "XNAS:AAPL")
+    with pytest.raises(UsageError, match=r"--exchanges: expected some of XNAS, .*, found MOON"):
+        write(DemoOptions(folder=tmp_path, exchanges=("XNAS", "MOON")))
+    with pytest.raises(UsageError, match="found none"):
+        write(DemoOptions(folder=tmp_path, exchanges=()))
 
 
 def test_a_recording_brings_its_day_and_its_streams(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The two config files of ``tickcast demo``: the simulated exchanges and the instance that reads them."""
 
-import json
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tickcast.cli import demo_captured, demo_market, toml_text
 from tickcast.model.errors import UsageError
 
 
@@ -21,6 +23,8 @@ class DemoOptions:
     """Order events a second over all exchanges."""
     symbols: int = 500
     seed: int = 1
+    exchanges: Sequence[str] = tuple(demo_market.EXCHANGES)
+    """Names of the exchanges that are simulated."""
     recorded: Path | None = None
     """Play back captures of this folder instead of the simulated market."""
     speed: float = 1.0
@@ -40,145 +44,119 @@ def write(options: DemoOptions) -> DemoFiles:
     """Write both files, with free ports that stay the same when the exchanges are restarted.
 
     Raises:
-        UsageError: the folder cannot be written, or there is nothing to play back.
+        UsageError: the folder cannot be written, there is no such exchange, or there is nothing to play back.
     """
-    recorded = options.recorded
-    if recorded is not None and not recorded.exists():
-        raise UsageError(f"--recorded: expected a folder of captures, found nothing at {recorded}")
     folder = options.folder.resolve()
     files = DemoFiles(folder / "sim.toml", folder / "tickcast.toml")
-    sim, instance = _captured(options) or _texts(options, folder)
+    sim, instance = _simulated(options, folder) if options.recorded is None else _recorded(options, options.recorded)
+    head = toml_text.table("gateway", {"host": options.host, "port": options.port})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.sim.write_text(sim, encoding="utf-8")
-        files.instance.write_text(instance, encoding="utf-8")
+        files.sim.write_text(f"# Written by `tickcast demo`; restarted exchanges keep their ports.\n{sim}", "utf-8")
+        files.instance.write_text(f"# Written by `tickcast demo`.\n{head}{instance}", "utf-8")
     except OSError as wrong:
         raise UsageError(f"cannot write the demo's files to {folder}: {wrong.strerror or wrong}") from wrong
     return files
 
 
-def _texts(options: DemoOptions, folder: Path) -> tuple[str, str]:
-    ports = free_ports(5)
-    return _sim(options, folder, ports), _instance(options, folder, ports)
+class FreePlaces:
+    """Places on 127.0.0.1 where nothing listened just now, over TCP or UDP; no two are the same while it lives."""
 
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
 
-def _captured(options: DemoOptions) -> tuple[str, str] | None:
-    """Both texts for captures of our own feeds; None if there are none."""
-    if options.recorded is None:
-        return None
-    from tickcast.cli import demo_captured  # noqa: PLC0415  only for playback
-    from tickcast.sim.recorded.captures import find_captures  # noqa: PLC0415  only for playback
+    def __call__(self) -> str:
+        """Another one."""
+        while True:
+            stream = socket.create_server(("127.0.0.1", 0))
+            datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._held += [stream, datagram]
+            try:
+                datagram.bind(stream.getsockname())
+            except OSError:
+                continue
+            return f"127.0.0.1:{stream.getsockname()[1]}"
 
-    captured = find_captures(options.recorded)
-    if not captured:
-        return None
-    admin, *ports = free_ports(1 + demo_captured.targets(captured))
-    places = demo_captured.addresses(captured, ports)
-    return (
-        "\n".join(_sim_head(options, admin)) + "\n" + demo_captured.sim_tables(places),
-        _instance_head(options) + demo_captured.feed_tables(captured, places),
-    )
+    def close(self) -> None:
+        """Let go of all, for whoever shall listen there."""
+        for each in self._held:
+            each.close()
+        self._held.clear()
 
 
 def free_ports(count: int) -> list[int]:
     """Ports on 127.0.0.1 that nothing listened on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
+    place = FreePlaces()
+    ports = [int(place().rpartition(":")[2]) for _ in range(count)]
+    place.close()
     return ports
 
 
-def _text(value: object) -> str:
-    """A TOML basic string; JSON's escapes are a subset of TOML's."""
-    return json.dumps(str(value), ensure_ascii=False)
+# ---------------------------------------------------------------------- the simulated market
 
 
-def _sim(options: DemoOptions, folder: Path, ports: list[int]) -> str:
-    xnas, binance, binance_rest, xsim, admin = ports
-    lines = _sim_head(options, admin)
-    if options.recorded is None:
-        lines.append(f"previous_close = {_text(folder / 'previous_close.csv')}")
-    lines += ["", "[venues.XNAS]", 'dialect = "soup_itch"', f'address = "127.0.0.1:{xnas}"']
-    lines += ["", "[venues.BINANCE]", 'dialect = "binance"', f'address = "127.0.0.1:{binance}"']
-    lines.append(f'rest_address = "127.0.0.1:{binance_rest}"')
-    if options.recorded is None:
-        lines += ["", "[venues.XSIM]", 'dialect = "xsim"', f'address = "127.0.0.1:{xsim}"']
-    return "\n".join(lines) + "\n"
-
-
-def _sim_head(options: DemoOptions, admin: int) -> list[str]:
-    lines = [
-        "# Written by `tickcast demo`; the ports stay the same when the exchanges are restarted.",
-        f"seed = {options.seed}",
-        f"rate = {float(options.rate)}",
-        f"symbols = {options.symbols}",
-        f'admin = "127.0.0.1:{admin}"',
-    ]
-    if options.recorded is not None:
-        lines += [
-            "",
-            "[recorded]",
-            f"path = {_text(options.recorded.resolve())}",
-            f"speed = {float(options.speed)}",
-            f"loop = {str(options.loop).lower()}",
-        ]
-    return lines
-
-
-def _instance_head(options: DemoOptions) -> str:
-    return f"""# Written by `tickcast demo`.
-[gateway]
-host = {_text(options.host)}
-port = {options.port}
-"""
-
-
-def _instance(options: DemoOptions, folder: Path, ports: list[int]) -> str:
-    xnas, binance, binance_rest, xsim, _ = ports
-    close = "" if options.recorded else f"previous_close = {_text(folder / 'previous_close.csv')}\n"
-    text = f"""{_instance_head(options)}
-[feeds.xnas]
-venue = "XNAS"
-address = "127.0.0.1:{xnas}"
-{close}{_recorded_itch(options)}
-[feeds.binance]
-venue = "BINANCE"
-url = "ws://127.0.0.1:{binance}"
-rest_url = "http://127.0.0.1:{binance_rest}"
-{close}{_recorded_binance(options)}"""
-    if options.recorded is not None:
-        return text
+def _simulated(options: DemoOptions, folder: Path) -> tuple[str, str]:
+    unknown = [name for name in options.exchanges if name not in demo_market.EXCHANGES]
+    if unknown or not options.exchanges:
+        known = ", ".join(demo_market.EXCHANGES)
+        raise UsageError(f"--exchanges: expected some of {known}, found {', '.join(unknown) or 'none'}")
+    place = FreePlaces()
+    close = str(folder / "previous_close.csv")
+    head = {**_sim_head(options, place()), "previous_close": close}
+    venues, feeds = demo_market.tables(options.exchanges, place)
+    place.close()
+    feeds = {name: {**feed, "previous_close": close} for name, feed in feeds.items()}
+    grouped = demo_market.securities(options.exchanges, options.symbols)
     return (
-        text
-        + f"""
-[feeds.xsim]
-venue = "XSIM"
-rest_url = "http://127.0.0.1:{xsim}"
-interval_ms = 200
-{close}
-[securities]
-{_securities(options)}"""
+        toml_text.table("", head) + _tables("venues", venues),
+        _tables("feeds", feeds) + toml_text.table("securities", grouped),
     )
 
 
-def _recorded_itch(options: DemoOptions) -> str:
-    if options.recorded is None:
-        return ""
+def _sim_head(options: DemoOptions, admin: str) -> dict[str, Any]:
+    return {"seed": options.seed, "rate": float(options.rate), "symbols": options.symbols, "admin": admin}
+
+
+def _tables(kind: str, tables: dict[str, dict[str, Any]]) -> str:
+    return "".join(toml_text.table(f"{kind}.{toml_text.key(name)}", entries) for name, entries in tables.items())
+
+
+# ---------------------------------------------------------------------- recordings
+
+
+def _recorded(options: DemoOptions, folder: Path) -> tuple[str, str]:
+    from tickcast.sim.recorded.captures import find_captures  # noqa: PLC0415  only for playback
+
+    if not folder.exists():
+        raise UsageError(f"--recorded: expected a folder of captures, found nothing at {folder}")
+    playing = {"path": str(folder.resolve()), "speed": float(options.speed), "loop": options.loop}
+    place = FreePlaces()
+    head = toml_text.table("", _sim_head(options, place())) + toml_text.table("recorded", playing)
+    captured = find_captures(folder)
+    if captured:
+        places = demo_captured.addresses(captured, place)
+        place.close()
+        feeds = demo_captured.feeds(captured, places)
+        return head + _tables("recorded.addresses", places), _tables("feeds", feeds)
+    venues, feeds = demo_market.tables(("XNAS", "BINANCE"), place)
+    place.close()
+    feeds["xnas"] |= _recorded_itch(folder)
+    feeds["binance"] |= _recorded_binance(folder)
+    return head + _tables("venues", venues), _tables("feeds", feeds)
+
+
+def _recorded_itch(folder: Path) -> dict[str, Any]:
     from tickcast.sim.recorded.files import ITCH_PREFERRED  # noqa: PLC0415  only for playback
 
-    day = _recorded_day(options.recorded, ITCH_PREFERRED)
-    return f'date = "{day}"\ncalendar = "24/7@{day}"\n' if day else ""
+    day = _recorded_day(folder, ITCH_PREFERRED)
+    return {"date": day, "calendar": f"24/7@{day}"} if day else {}
 
 
-def _recorded_binance(options: DemoOptions) -> str:
-    if options.recorded is None:
-        return ""
+def _recorded_binance(folder: Path) -> dict[str, Any]:
     from tickcast.sim.recorded.files import BINANCE_PREFERRED  # noqa: PLC0415  only for playback
 
-    day = _recorded_day(options.recorded, BINANCE_PREFERRED)
-    calendar = f'calendar = "24/7@{day}"\n' if day else ""
-    return f'streams = ["aggTrade", "bookTicker", "depth"]\n{calendar}'
+    day = _recorded_day(folder, BINANCE_PREFERRED)
+    return {"streams": ["aggTrade", "bookTicker", "depth"]} | ({"calendar": f"24/7@{day}"} if day else {})
 
 
 def _recorded_day(folder: Path, patterns: tuple[str, ...]) -> str:
@@ -188,16 +166,3 @@ def _recorded_day(folder: Path, patterns: tuple[str, ...]) -> str:
     capture = find(folder, patterns)
     digits = re.search(r"(20\d\d)([01]\d)([0-3]\d)", capture.name) if capture else None
     return "-".join(digits.groups()) if digits else ""
-
-
-def _securities(options: DemoOptions) -> str:
-    """Tokenised stocks are spelt with their currency; they belong to the stock's security."""
-    from tickcast.sim import config, universe  # noqa: PLC0415  only for the simulated market
-
-    settings = config.Config(symbols=options.symbols)
-    stocks = int(options.symbols * settings.market.stock_share)
-    named = [symbol for symbol, _ in universe.listed_stocks(stocks)][: settings.market.tokenised]
-    return "".join(
-        f"{_text(symbol)} = [{_text('XNAS:' + symbol)}, {_text('XSIM:' + symbol)}, {_text(f'BINANCE:{symbol}-USD')}]\n"
-        for symbol in named
-    )

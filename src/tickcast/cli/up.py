@@ -36,17 +36,20 @@ def up(path: Path, data: Path | None, port: int | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--symbols", type=SYMBOL_COUNT, default=500, show_default=True, help="Stocks and crypto pairs together.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same market.")
+@click.option("--exchanges", help="Only these, such as XNAS,BINANCE; by default all that can be simulated.")
 @click.option("--recorded", type=click.Path(path_type=Path), help="Play back the captures in this folder instead.")
 @click.option("--speed", type=SPEED, default=1.0, show_default=True, help="Times recorded speed; 0 = unpaced.")
 @click.option("--once", is_flag=True, help="Play back once instead of for ever.")
 @DATA
-def demo(data: Path | None, once: bool, **given: Any) -> None:  # noqa: FBT001  click passes flags by name
+def demo(data: Path | None, once: bool, exchanges: str | None, **given: Any) -> None:  # noqa: FBT001  click's flag
     """Simulated exchanges and an instance that reads them; open the printed address."""
     from tickcast.cli.demo import DemoOptions, write  # noqa: PLC0415  keeps --help quick
     from tickcast.ops.datadir import DataDir  # noqa: PLC0415
 
     folder = DataDir.resolve(data)
     folder.create()
+    if exchanges is not None:
+        given["exchanges"] = [name.strip().upper() for name in exchanges.split(",") if name.strip()]
     files = write(DemoOptions(folder=folder.root / "demo", loop=not once, **given))
     _supervise(files.instance, folder.root, port=None, sim=files.sim)
 

@@ -24,6 +24,8 @@ from tickcast.cli.demo import DemoFiles, DemoOptions, free_ports, write
 from tickcast.runtime.clock import monotonic_ns, pause
 
 DEADLINE_S: Final = 30.0
+EXCHANGES: Final = ("XNAS", "BINANCE", "XSIM")
+"""Simulated by default: one stream with sequence numbers, one WebSocket, one that is polled."""
 T = TypeVar("T")
 
 
@@ -46,11 +48,20 @@ def eventually(attempt: Callable[[], T], *, deadline_s: float = DEADLINE_S, what
 class DemoInstance:
     """Starts at ``with``, stops at its end; what the processes printed is in ``folder``."""
 
-    def __init__(self, folder: Path, *options: str, rate: float = 500, symbols: int = 20) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        rate: float = 500,
+        symbols: int = 20,
+        exchanges: Sequence[str] = EXCHANGES,
+    ) -> None:
         self.folder: Final = folder
         self.data: Final = folder / "data"
         (self.port,) = free_ports(1)
-        self._options = ("--rate", str(rate), "--symbols", str(symbols), *options)
+        self.exchanges: Final = tuple(exchanges)
+        names = ("--exchanges", ",".join(exchanges)) if "--recorded" not in options else ()
+        self._options = ("--rate", str(rate), "--symbols", str(symbols), *names, *options)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -159,11 +170,19 @@ class ConfiguredInstance(DemoInstance):
     """
 
     def __init__(
-        self, folder: Path, tables: Mapping[str, str] | None = None, *, rate: float = 500, symbols: int = 20
+        self,
+        folder: Path,
+        tables: Mapping[str, str] | None = None,
+        *,
+        rate: float = 500,
+        symbols: int = 20,
+        exchanges: Sequence[str] = EXCHANGES,
     ) -> None:
-        super().__init__(folder, rate=rate, symbols=symbols)
+        super().__init__(folder, rate=rate, symbols=symbols, exchanges=exchanges)
         self._tables = dict(tables or {})
-        self._market = DemoOptions(folder=self.data / "demo", port=self.port, rate=rate, symbols=symbols)
+        self._market = DemoOptions(
+            folder=self.data / "demo", port=self.port, rate=rate, symbols=symbols, exchanges=exchanges
+        )
         self._exchanges: subprocess.Popen[bytes] | None = None
 
     def configure(self) -> DemoFiles:

@@ -1,0 +1,53 @@
+"""The simulated exchanges of ``tickcast demo``: what the simulator is told of each, and what the feed that reads it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+Table = dict[str, Any]
+Place = Callable[[], str]
+"""Gives another free ``host:port``."""
+
+
+def _xnas(place: Place) -> tuple[Table, Table]:
+    address = place()
+    return {"dialect": "soup_itch", "address": address}, {"address": address}
+
+
+def _binance(place: Place) -> tuple[Table, Table]:
+    streams, rest = place(), place()
+    sim = {"dialect": "binance", "address": streams, "rest_address": rest}
+    return sim, {"url": f"ws://{streams}", "rest_url": f"http://{rest}"}
+
+
+def _xsim(place: Place) -> tuple[Table, Table]:
+    address = place()
+    return {"dialect": "xsim", "address": address}, {"rest_url": f"http://{address}", "interval_ms": 200}
+
+
+EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
+    "XNAS": _xnas,
+    "BINANCE": _binance,
+    "XSIM": _xsim,
+}
+"""In the order in which they stand in the files."""
+
+
+def tables(exchanges: Sequence[str], place: Place) -> tuple[dict[str, Table], dict[str, Table]]:
+    """The simulator's ``[venues.NAME]`` and the instance's ``[feeds.NAME]``."""
+    venues: dict[str, Table] = {}
+    feeds: dict[str, Table] = {}
+    for name in exchanges:
+        venues[name], feed = EXCHANGES[name](place)
+        feeds[name.lower()] = {"venue": name, **feed}
+    return venues, feeds
+
+
+def securities(exchanges: Sequence[str], symbols: int) -> dict[str, list[str]]:
+    """Tokenised stocks are spelt with their currency; they belong to the stock's security."""
+    from tickcast.sim import config, universe  # noqa: PLC0415  only for the simulated market
+
+    settings = config.Config(symbols=symbols)
+    stocks = int(symbols * settings.market.stock_share)
+    tokenised = [symbol for symbol, _ in universe.listed_stocks(stocks)][: settings.market.tokenised]
+    spelt = {name: f"{name}:{{}}-USD" if name == "BINANCE" else f"{name}:{{}}" for name in exchanges}
+    return {symbol: [spelt[name].format(symbol) for name in exchanges] for symbol in tokenised}
