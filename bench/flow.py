@@ -69,6 +69,12 @@ class Flow:
         """Names of the instruments."""
         return [f"XNAS:B{number:05}" for number in range(self.stocks)]
 
+    def symbols_file(self) -> Path:
+        """A file with the names, one a line."""
+        file = self.folder / "symbols"
+        file.write_text("\n".join(self.symbols) + "\n", encoding="utf-8")
+        return file
+
     def __enter__(self) -> Self:
         """Start source and instance, and wait until every instrument is live."""
         try:

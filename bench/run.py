@@ -28,12 +28,14 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "fanout": (["--seconds", "3", "--rounds", "3"], ["--seconds", "2"]),
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
     "spine": (["--seconds", "20"], ["--seconds", "8"]),
-    "latency": (["--seconds", "12", "--rounds", "2"], ["--seconds", "6"]),
+    "latency": (["--seconds", "10", "--rounds", "2"], ["--seconds", "5"]),
+    "instruments": (["--seconds", "8"], ["--seconds", "4", "--rounds", "1"]),
+    "demo": (["--seconds", "10"], ["--seconds", "5"]),
 }
 """Options in full and in quick."""
 
 
-NICE = frozenset({"spine", "latency"})
+NICE = frozenset({"spine", "latency", "instruments", "demo"})
 """Parts that can be put above the other users of the machine."""
 
 
@@ -63,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, by comma")
-    parser.add_argument("--nice", type=int, default=0, help="priority of the processes of spine and latency")
+    parser.add_argument("--nice", type=int, default=0, help="priority of whole systems under test")
     parser.add_argument("--json", type=Path, help="by default bench/results/ and the time")
     options = parser.parse_args()
     names = options.only.split(",")

@@ -115,10 +115,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="tickcast-bench-") as place,
         flow.Flow(Path(place), stocks=options.stocks, slice_us=options.slice_us, nice=options.nice) as running,
     ):
-        names = running.folder / "symbols"
-        names.write_text("\n".join(running.symbols) + "\n", encoding="utf-8")
         running.rate(options.rate)
-        wanted = (running.port, options.clients, EACH, EACH, WARM_S, options.seconds, names)
+        wanted = (running.port, options.clients, EACH, EACH, WARM_S, options.seconds, running.symbols_file())
         load = running.spawn("clients", [machine.example("latency"), *map(str, wanted)])
         machine.prefer([load.pid], options.nice)
         if running.hear(load) != "measuring\n":

@@ -10,10 +10,13 @@
 //! beyond the interval is what is left of it without the 50 ms that rate 20 may hold an update back.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+mod websocket;
+
+use websocket::Frames;
 
 const INTERVAL_NS: i64 = 50_000_000;
 const UPDATE: &[u8] = b"{\"type\":\"update\"";
@@ -22,8 +25,7 @@ const TIMESTAMP: &[u8] = b",\"timestamp\":\"";
 
 struct Connection {
     stream: TcpStream,
-    /// What was read and is no whole frame yet.
-    rest: Vec<u8>,
+    frames: Frames,
     tally: Tally,
 }
 
@@ -46,43 +48,16 @@ fn now_ns() -> i64 {
 
 impl Connection {
     fn open(port: u16, symbols: &[&str], rate: u32) -> std::io::Result<Self> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.write_all(
-            b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        )?;
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte)?;
-            head.push(byte[0]);
-        }
-        if !head.starts_with(b"HTTP/1.1 101") {
-            return Err(std::io::Error::other(String::from_utf8_lossy(&head)));
-        }
-        let mut connection = Self {
-            stream,
-            rest: Vec::new(),
-            tally: Tally::default(),
-        };
+        let mut stream = websocket::upgrade(port, "/stream")?;
         let names = symbols.join("\",\"");
         let text =
             format!("{{\"action\":\"subscribe\",\"symbols\":[\"{names}\"],\"rate\":{rate}}}");
-        connection.send(0x81, text.as_bytes())?;
-        Ok(connection)
-    }
-
-    /// Sends a frame; a mask of zeros leaves the payload as it is.
-    fn send(&mut self, head: u8, payload: &[u8]) -> std::io::Result<()> {
-        let length = u16::try_from(payload.len()).map_err(std::io::Error::other)?;
-        let mut frame = vec![head, 0x80 | u8::try_from(length.min(126)).unwrap_or(126)];
-        if length > 125 {
-            frame.extend_from_slice(&length.to_be_bytes());
-        }
-        frame.extend_from_slice(&[0; 4]);
-        frame.extend_from_slice(payload);
-        self.stream.write_all(&frame)
+        websocket::send(&mut stream, 0x81, text.as_bytes())?;
+        Ok(Self {
+            stream,
+            frames: Frames::default(),
+            tally: Tally::default(),
+        })
     }
 
     /// Reads once, and takes the age of every frame that is complete.
@@ -109,43 +84,18 @@ impl Connection {
             self.tally.bytes += read as u64;
         }
         let mut pings = Vec::new();
-        let mut whole = core::mem::take(&mut self.rest);
-        let is_joined = !whole.is_empty();
-        if is_joined {
-            whole.extend_from_slice(&buffer[..read]);
-        }
-        let data = if is_joined { &whole } else { &buffer[..read] };
-        let mut at = 0;
-        while let Some((head, from, to)) = frame(&data[at..]) {
-            let payload = &data[at + from..at + to];
-            match head & 0x0f {
-                1 => self.tally.take(payload, now),
+        let tally = &mut self.tally;
+        self.frames
+            .feed(&buffer[..read], |opcode, payload| match opcode {
+                1 => tally.take(payload, now),
                 9 => pings.push(payload.to_vec()),
                 _ => {}
-            }
-            at += to;
-        }
-        let rest = data[at..].to_vec();
-        self.rest = rest;
+            });
         for ping in pings {
-            self.send(0x8a, &ping)?;
+            websocket::send(&mut self.stream, 0x8a, &ping)?;
         }
         Ok(())
     }
-}
-
-/// First byte, begin and end of the payload of the frame that `data` begins with.
-fn frame(data: &[u8]) -> Option<(u8, usize, usize)> {
-    let (from, length) = match *data.get(1)? {
-        127 => (10, u64::from_be_bytes(data.get(2..10)?.try_into().ok()?)),
-        126 => (
-            4,
-            u64::from(u16::from_be_bytes(data.get(2..4)?.try_into().ok()?)),
-        ),
-        short => (2, u64::from(short)),
-    };
-    let to = from + usize::try_from(length).ok()?;
-    (data.len() >= to).then(|| (data[0], from, to))
 }
 
 impl Tally {
@@ -221,8 +171,7 @@ fn report(tallies: Vec<Tally>, beyond_ns: i64) -> String {
         ("p999", 0.999),
         ("max", 1.0),
     ] {
-        let place = ((ages.len() as f64 * part).ceil() as usize).clamp(1, ages.len().max(1)) - 1;
-        let age = ages.get(place).copied().unwrap_or(0);
+        let age = websocket::quantile(&ages, part);
         let _ = write!(text, ",\"{name}_ms\":{:.3}", age as f64 / 1e6);
         if beyond_ns > 0 {
             let beyond = (age - beyond_ns).max(0) as f64 / 1e6;
@@ -248,7 +197,7 @@ fn probe(
         connection.read(&mut buffer)?;
     }
     connection.tally.is_on = false;
-    connection.send(0x81, b"{\"action\":\"sync\"}")?;
+    websocket::send(&mut connection.stream, 0x81, b"{\"action\":\"sync\"}")?;
     let deadline = Instant::now() + Duration::from_secs(5);
     while connection.tally.synced.is_empty() && Instant::now() < deadline {
         connection.read(&mut buffer)?;
@@ -258,25 +207,17 @@ fn probe(
 }
 
 fn conflated(connections: &mut [Connection], measured: (Instant, Instant)) -> std::io::Result<()> {
-    let mut polls: Vec<libc::pollfd> = connections
-        .iter()
-        .map(|connection| libc::pollfd {
-            fd: connection.stream.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
-        .collect();
+    let mut polls = websocket::polls(connections.iter().map(|connection| &connection.stream));
     let mut buffer = vec![0; 256 << 10];
     let mut is_said = false;
     while Instant::now() < measured.1 {
-        // SAFETY: as many live pollfds as said.
-        let ready = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 20) };
+        let is_ready = websocket::wait(&mut polls, 20);
         let is_on = Instant::now() >= measured.0;
         if is_on && !is_said {
             is_said = true;
             println!("measuring");
         }
-        if ready <= 0 {
+        if !is_ready {
             continue;
         }
         for (poll, connection) in polls.iter().zip(connections.iter_mut()) {

@@ -5,11 +5,12 @@
 //! Prints `ready` when every client has subscribed; ends with its standard input.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
+
+mod websocket;
 
 /// What every update holds once.
 const MARK: &[u8] = b"\"type\":\"update\"";
@@ -21,29 +22,12 @@ struct Connection {
 }
 
 fn connect(port: u16, symbols: &[String]) -> std::io::Result<Connection> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    stream.write_all(
-        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    )?;
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
+    let mut stream = websocket::upgrade(port, "/ws")?;
     let text = format!(
         "{{\"action\":\"subscribe\",\"symbols\":[\"{}\"]}}",
         symbols.join("\",\"")
     );
-    let length = u16::try_from(text.len()).map_err(std::io::Error::other)?;
-    // A mask of zeros leaves the payload as it is.
-    let mut frame = vec![0x81, 0x80 | 126];
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&[0; 4]);
-    frame.extend_from_slice(text.as_bytes());
-    stream.write_all(&frame)?;
+    websocket::send(&mut stream, 0x81, text.as_bytes())?;
     stream.set_nonblocking(true)?;
     Ok(Connection {
         stream,
@@ -103,22 +87,13 @@ fn is_input_over() -> bool {
 }
 
 fn run(connections: &mut [Connection], credit: &File) -> std::io::Result<()> {
-    let mut polls: Vec<libc::pollfd> = connections
-        .iter()
-        .map(|connection| libc::pollfd {
-            fd: connection.stream.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
-        .collect();
+    let mut polls = websocket::polls(connections.iter().map(|connection| &connection.stream));
     let mut buffer = vec![0; 256 << 10];
     let mut updates = 0;
     while !is_input_over() {
         // A look every half a millisecond, so that hardly a write of the server has to wake us.
         std::thread::sleep(Duration::from_micros(500));
-        // SAFETY: as many live pollfds as said; no wait.
-        let ready = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 0) };
-        if ready <= 0 {
+        if !websocket::wait(&mut polls, 0) {
             continue;
         }
         for (poll, connection) in polls.iter_mut().zip(connections.iter_mut()) {
