@@ -67,8 +67,12 @@ class Decoded:
     dead: list[tuple[int, str, bytes]]
     """Messages not understood: offset in the block, reason, the raw bytes. At most 100 a call; ``dead_count`` counts all."""
     dead_count: int
+    unknown: int
+    """Of these, messages of a type that is not known."""
     unpriced: int
     """Executions, cancels, deletes and replaces of an order that was never seen (a block that starts in mid-session)."""
+    unpriced_trades: int
+    """Of these, the printable executions: trades whose price is not known."""
 
 @final
 class ItchDecoder:
@@ -119,9 +123,28 @@ class ItchDecoder:
     def snapshot(self, ts_recv: int) -> bytes:
         """Best bid and ask and status of every stock, flagged SNAPSHOT: for a late joiner."""
 
+    def stocks(self) -> list[str]:
+        """Names of the stocks met so far."""
+
     @property
     def orders(self) -> int:
         """Orders in all books."""
+
+@final
+class ItchFrames:
+    """What :func:`itch_split` found; all offsets are in the data given."""
+
+    consumed: int
+    """Bytes that are done with; keep the rest for the next read."""
+    blocks: list[tuple[int, int, int]]
+    """Runs of whole messages: offset, end, number. Each is a block that ItchDecoder takes."""
+    damaged: list[tuple[int, int, str]]
+    """What is no message: offset, end, reason."""
+    ended: int
+    """Marks of the session's end: a length of 0 at the end of the data."""
+
+def itch_split(data: Buffer, *, is_end: bool = False) -> ItchFrames:
+    """Find the messages of a file of length-prefixed messages; where the framing is lost, the next two messages in a row."""
 
 def itch_messages(block: Buffer) -> list[dict[str, object]]:
     """Every message of a block as a dict: ``type`` and the specification's fields in snake case, prices as text.
@@ -162,9 +185,16 @@ class LineArbiter:
     """
 
     def __init__(
-        self, protocol: Literal["moldudp64", "pitch"], *, buffer_bytes: int = 33_554_432, from_start: bool = False
+        self,
+        protocol: Literal["moldudp64", "pitch"],
+        *,
+        buffer_bytes: int = 33_554_432,
+        from_start: bool = False,
+        recorded: bool = False,
     ) -> None:
         """``buffer_bytes`` may wait behind the holes of each unit.
+
+        ``recorded``: a recording, perhaps of a few packets of many: each is believed, however far ahead it is.
 
         ``from_start``: every sequence begins at number 1, what was before the first packet is a hole; otherwise whatever comes
         first is right.
@@ -527,6 +557,100 @@ class LevelBook:
     @property
     def crossed(self) -> bool:
         """Best bid at or above best ask: the book is wrong."""
+
+# ------------------------------------------------------------------ captures and lines
+
+@final
+class Packets:
+    """What :meth:`PacketReader.feed` found."""
+
+    datagrams: list[bytes]
+    """UDP payloads of the protocol."""
+    times: list[int]
+    offsets: list[int]
+    """Of each datagram's packet in the (uncompressed) file."""
+    flows: list[int]
+    """Index into :meth:`PacketReader.flows`."""
+    segments: list[tuple[int, int, int, int, bool, bytes]]
+    """TCP segments: flow, time, offset, sequence number, begins a connection, payload."""
+    damaged: list[tuple[int, str, bytes, bool]]
+    """Offset, reason, bytes, and whether it is a datagram of a flow on which the protocol was never seen."""
+    other: int
+    """Whole packets without UDP or TCP data: ARP, IGMP, empty acknowledgements."""
+
+@final
+class PacketReader:
+    """Reads pcap and pcapng files, fed in pieces: both byte orders, every resolution of time, several interfaces.
+
+    Link types: Ethernet (VLAN tags too), Linux cooked 1 and 2, raw IP, loopback. A file that cannot be read any further is
+    told once, as damage.
+    """
+
+    def __init__(self, protocol: Literal["moldudp64", "pitch"]) -> None: ...
+    def feed(self, data: Buffer, *, is_end: bool = False) -> Packets:
+        """Take the next bytes; with ``is_end``, what is left is damage."""
+
+    def next_file(self) -> None:
+        """Begin another file; flows are remembered."""
+
+    def flows(self) -> list[str]:
+        """Flows met so far: ``udp 10.0.0.1:1000 > 224.0.62.2:30001``."""
+
+@final
+class RecordWriter:
+    """Records as lines, with names in place of numbers; columns and words are in ``docs/reference/decode.md``."""
+
+    CSV_HEADER: Final[str]
+
+    def __init__(self, venue: str, *, substitute_times: bool = False, reasons: bool = False) -> None:
+        """``substitute_times``: an event time equal to the receive time stands in for one the venue did not give: null.
+
+        ``reasons``: the low four bytes of a status' id are letters.
+        """
+
+    def define(self, instrument: int, venue: str, symbol: str) -> None:
+        """Name an instrument."""
+
+    def unknown(self, records: Buffer) -> list[int]:
+        """Instruments of the records that have no name yet."""
+
+    def jsonl(self, records: Buffer, texts: Mapping[int, str] | None = None) -> bytes:
+        """One JSON object and a line feed for each; ``texts`` are texts of ids by index."""
+
+    def csv(self, records: Buffer, texts: Mapping[int, str] | None = None) -> bytes:
+        """Likewise, in the order of CSV_HEADER."""
+
+@final
+class RecordSums:
+    """What :class:`RecordTally` knows of an instrument."""
+
+    instrument: int
+    trades: int
+    size: list[tuple[int, int]]
+    """(scale, total) parts of the exact sum of the sizes of all trades but those flagged HISTORY."""
+    notional: list[tuple[int, int]]
+    """Likewise of price times size."""
+    quotes: int
+    book_changes: int
+    gaps: int
+    bid: str | None
+    ask: str | None
+    state: str
+
+@final
+class RecordTally:
+    """Counts and exact sums of records."""
+
+    def __init__(self) -> None: ...
+    def define(self, instrument: int) -> None:
+        """List an instrument, also if no record of it ever comes."""
+
+    def update(self, records: Buffer) -> None: ...
+    def kinds(self) -> list[tuple[str, int]]:
+        """Records by kind."""
+
+    def instruments(self) -> list[RecordSums]:
+        """In the order in which they appeared."""
 
 # ------------------------------------------------------------------ normalise
 

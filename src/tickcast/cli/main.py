@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "stop": "tickcast.cli.ops:stop",
     "restart": "tickcast.cli.ops:restart",
     "latency": "tickcast.cli.ops:latency",
+    "decode": "tickcast.cli.decode:decode",
     "doctor": "tickcast.cli.doctor:doctor",
     "config": "tickcast.cli.config:config",
 }

@@ -105,6 +105,8 @@ pub struct LineArbiter {
     limit: usize,
     /// Units begin at number 1; otherwise with whatever comes first.
     is_from_start: bool,
+    /// Farther ahead than this a packet needs a second one that agrees.
+    ahead_max: u64,
     units: Vec<Option<Box<Unit>>>,
     claims: Vec<(u8, Claim)>,
     lines: Vec<LineCounts>,
@@ -131,6 +133,7 @@ impl LineArbiter {
             protocol,
             limit,
             is_from_start,
+            ahead_max: AHEAD_MAX,
             units: (0..256).map(|_| None).collect(),
             claims: Vec::new(),
             lines: Vec::new(),
@@ -140,6 +143,15 @@ impl LineArbiter {
             previous: VecDeque::new(),
             events: Vec::new(),
             damaged: Vec::new(),
+        }
+    }
+
+    /// The packets are a recording, perhaps of a few of many: each is believed, however far ahead it is.
+    #[must_use]
+    pub fn of_recording(self) -> Self {
+        Self {
+            ahead_max: u64::MAX,
+            ..self
         }
     }
 
@@ -257,13 +269,13 @@ impl LineArbiter {
             return;
         }
         let (first, end, line) = (packet.first, packet.end(), arrival.line);
-        let is_from_start = self.is_from_start;
+        let (is_from_start, ahead_max) = (self.is_from_start, self.ahead_max);
         let unit = self.unit(packet.unit);
         if unit.line_ends.len() <= line {
             unit.line_ends.resize(line + 1, 0);
         }
         let line_end = unit.line_ends[line];
-        if unit.begun && first > unit.top + AHEAD_MAX {
+        if unit.begun && first > unit.top.saturating_add(ahead_max) {
             self.claim(Contradiction::Ahead, packet, arrival, out);
             return;
         }

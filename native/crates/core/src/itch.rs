@@ -1,6 +1,7 @@
 //! Nasdaq TotalView-ITCH 5.0: typed views of its messages, and a decoder to records with order-by-order books.
 
 pub mod decoder;
+pub mod file;
 pub mod message;
 
 pub use decoder::{Dead, Decoded, ItchDecoder};

@@ -50,8 +50,13 @@ impl LineArbiter {
 #[pymethods]
 impl LineArbiter {
     #[new]
-    #[pyo3(signature = (protocol, *, buffer_bytes=33_554_432, from_start=false))]
-    fn new(protocol: &str, buffer_bytes: usize, from_start: bool) -> PyResult<Self> {
+    #[pyo3(signature = (protocol, *, buffer_bytes=33_554_432, from_start=false, recorded=false))]
+    fn new(
+        protocol: &str,
+        buffer_bytes: usize,
+        from_start: bool,
+        recorded: bool,
+    ) -> PyResult<Self> {
         let protocol = match protocol {
             "moldudp64" => Protocol::MoldUdp64,
             "pitch" => Protocol::Pitch,
@@ -62,6 +67,11 @@ impl LineArbiter {
             }
         };
         let inner = arbiter::LineArbiter::new(protocol, buffer_bytes, from_start);
+        let inner = if recorded {
+            inner.of_recording()
+        } else {
+            inner
+        };
         Ok(Self { inner, protocol })
     }
 

@@ -15,7 +15,7 @@ use crate::bytes::bytes_of;
 
 type Levels = Vec<(String, String)>;
 
-fn records_of(object: &Bound<'_, PyAny>) -> PyResult<Vec<Record>> {
+pub fn records_of(object: &Bound<'_, PyAny>) -> PyResult<Vec<Record>> {
     let bytes = bytes_of(object)?;
     from_bytes(&bytes).ok_or_else(|| {
         PyValueError::new_err(format!(
@@ -134,6 +134,8 @@ pub struct Decoded {
     pub dead: Vec<(usize, &'static str, Py<PyBytes>)>,
     pub dead_count: usize,
     pub unpriced: usize,
+    pub unknown: usize,
+    pub unpriced_trades: usize,
 }
 
 #[pyclass(module = "tickcast._native")]
@@ -178,7 +180,9 @@ impl ItchDecoder {
                 })
                 .collect(),
             dead_count: decoded.dead_count,
+            unknown: decoded.unknown,
             unpriced: decoded.unpriced,
+            unpriced_trades: decoded.unpriced_trades,
         })
     }
 
@@ -207,10 +211,40 @@ impl ItchDecoder {
         PyBytes::new(py, as_bytes(&self.0.snapshot(ts_recv)))
     }
 
+    fn stocks(&self) -> Vec<String> {
+        let names = self.0.stocks();
+        names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect()
+    }
+
     #[getter]
     fn orders(&self) -> usize {
         self.0.orders()
     }
+}
+
+/// What [`itch_split`] found: whole messages, and what is none.
+#[pyclass(module = "tickcast._native", frozen, get_all)]
+struct ItchFrames {
+    consumed: usize,
+    blocks: Vec<(usize, usize, usize)>,
+    damaged: Vec<(usize, usize, &'static str)>,
+    ended: usize,
+}
+
+#[pyfunction]
+#[pyo3(signature = (data, *, is_end=false))]
+fn itch_split(py: Python<'_>, data: &Bound<'_, PyAny>, is_end: bool) -> PyResult<ItchFrames> {
+    let bytes = bytes_of(data)?;
+    let bytes = bytes.as_ref();
+    let found = py.detach(move || itch::file::split(bytes, is_end));
+    Ok(ItchFrames {
+        consumed: found.consumed,
+        blocks: found.blocks,
+        damaged: found.damaged,
+        ended: found.ended,
+    })
 }
 
 #[pyfunction]
@@ -432,6 +466,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(format_decimal, module)?)?;
     module.add_function(wrap_pyfunction!(soup_split, module)?)?;
     module.add_function(wrap_pyfunction!(itch_messages, module)?)?;
+    module.add_function(wrap_pyfunction!(itch_split, module)?)?;
+    module.add_class::<ItchFrames>()?;
     module.add_class::<SoupFrames>()?;
     module.add_class::<Decoded>()?;
     module.add_class::<ItchDecoder>()?;

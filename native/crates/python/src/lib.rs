@@ -3,8 +3,10 @@
 mod arbiter;
 mod bytes;
 mod decode;
+mod export;
 mod fix;
 mod hub;
+mod packets;
 mod pitch;
 mod ws;
 
@@ -15,8 +17,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arbiter::register(module)?;
     decode::register(module)?;
+    export::register(module)?;
     fix::register(module)?;
     hub::register(module)?;
+    packets::register(module)?;
     pitch::register(module)?;
     ws::register(module)
 }

@@ -40,7 +40,9 @@ fn handed_over(py: Python<'_>, decoded: &pitch::Decoded) -> PyResult<Decoded> {
             })
             .collect(),
         dead_count: decoded.dead_count,
+        unknown: decoded.unknown,
         unpriced: decoded.unpriced,
+        unpriced_trades: decoded.unpriced_trades,
     })
 }
 

@@ -3,7 +3,7 @@
 //! Nothing here knows of clients; `seq` and `epoch` come from the hub. A value that is not known is `null`. What exists
 //! for securities only (`crossed`, `legs`) is left out for an instrument.
 
-mod text;
+pub mod text;
 
 pub use crate::latest::PRICE_FIELDS;
 pub use text::{quote, write_string, write_time};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::message::{Message, StockDirectory};
+use super::message::{Fault, Message, StockDirectory};
 use crate::listing::{Listing, Scale, Stamp, publish, size, trim};
 use crate::orderbook::{Level, Order, Orders, Side, Taken};
 use crate::record::{Record, condition, flag, kind, state};
@@ -33,7 +33,11 @@ pub struct Decoded {
     pub messages: usize,
     pub dead: Vec<Dead>,
     pub dead_count: usize,
+    /// Of these, messages of a type that is not known.
+    pub unknown: usize,
     pub unpriced: usize,
+    /// Of these, the printable executions: trades whose price or stock is not known.
+    pub unpriced_trades: usize,
 }
 
 /// Decodes one ITCH stream of a market.
@@ -87,6 +91,11 @@ impl ItchDecoder {
         self.orders.len()
     }
 
+    /// Names of the stocks met so far, without padding.
+    pub fn stocks(&self) -> impl Iterator<Item = &[u8]> {
+        self.stocks.iter().flatten().map(|stock| trim(&stock.name))
+    }
+
     /// Decodes a block of messages, each preceded by its length.
     #[must_use]
     pub fn decode(&mut self, block: &[u8], first_seq: u64, ts_recv: i64) -> Decoded {
@@ -107,7 +116,7 @@ impl ItchDecoder {
             };
             let start = decoded.records.len();
             let result = Message::parse(bytes)
-                .map_err(super::message::Fault::reason)
+                .map_err(Fault::reason)
                 .and_then(|message| {
                     let nanoseconds = i64::try_from(message.timestamp()).unwrap_or(0);
                     let ts_event = self.midnight_ns.wrapping_add(nanoseconds);
@@ -530,7 +539,11 @@ impl ItchDecoder {
         stamp: Stamp,
         decoded: &mut Decoded,
     ) -> Result<(), Reason> {
+        let before = decoded.unpriced;
         let Some(taken) = self.take(locate, reference, shares, decoded) else {
+            if print.is_some_and(|print| print.printable) {
+                decoded.unpriced_trades += decoded.unpriced - before;
+            }
             return Ok(());
         };
         let trade = print.filter(|print| print.printable).map(|print| {
@@ -715,6 +728,7 @@ impl Decoded {
     #[cold]
     fn bury(&mut self, offset: usize, reason: &'static str, raw: &[u8]) {
         self.dead_count += 1;
+        self.unknown += usize::from(reason == Fault::UnknownType.reason());
         if self.dead.len() < DEAD_MAX {
             self.dead.push(Dead {
                 offset,

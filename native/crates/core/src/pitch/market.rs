@@ -20,6 +20,9 @@ const EXECUTIONS_KEPT: usize = 65_536;
 /// What of a message the specification does not allow.
 pub type Reason = &'static str;
 
+/// Why a message of a type that is not known is a dead letter.
+pub const UNKNOWN: Reason = "unknown type";
+
 /// A message that was not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dead {
@@ -50,13 +53,18 @@ pub struct Decoded {
     pub messages: usize,
     pub dead: Vec<Dead>,
     pub dead_count: usize,
+    /// Of these, messages of a type that is not known.
+    pub unknown: usize,
     pub unpriced: usize,
+    /// Of these, executions: trades whose symbol and price are not known.
+    pub unpriced_trades: usize,
 }
 
 impl Decoded {
     #[cold]
     pub(super) fn bury(&mut self, offset: usize, reason: Reason, raw: &[u8]) {
         self.dead_count += 1;
+        self.unknown += usize::from(reason == UNKNOWN);
         if self.dead.len() < DEAD_MAX {
             self.dead.push(Dead {
                 offset,
@@ -285,7 +293,9 @@ impl Market {
         if shares == 0 {
             return Err("execution of 0 shares");
         }
+        let before = decoded.unpriced;
         let Some(taken) = self.take(unit, id, shares, decoded) else {
+            decoded.unpriced_trades += decoded.unpriced - before;
             return Ok(());
         };
         self.print(
@@ -316,7 +326,9 @@ impl Market {
         if price > PRICE_MAX {
             return Err("impossible price");
         }
+        let before = decoded.unpriced;
         let Some(order) = self.order(unit, id, decoded) else {
+            decoded.unpriced_trades += decoded.unpriced - before;
             return Ok(());
         };
         self.print(unit, &order, price, (shares, execution), stamp, decoded);
