@@ -1,7 +1,7 @@
 """The acceptor's sockets: connections, peers and their ledgers, timers, the gate for faults, bounded sending."""
 
 import asyncio
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from tickcast.ports import Clock
 from tickcast.runtime.log import get_logger
@@ -9,7 +9,7 @@ from tickcast.runtime.metrics import watch_queue
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim.config import FixConfig
 from tickcast.sim.faults import FaultGate
-from tickcast.sim.fix.desk import Account, Desk
+from tickcast.sim.fix.desk import Account
 from tickcast.sim.fix.message import GarbledStreamError, MessageReader
 from tickcast.sim.fix.requests import FormError
 from tickcast.sim.fix.session import Ledger, Message, Rules, Session, SessionEndedError
@@ -20,6 +20,22 @@ PEERS_MAX: Final = 1024
 """Peers whose sequence numbers are remembered."""
 SNAPSHOTS_AT_ONCE: Final = 50
 _WATCH_S: Final = 0.2
+
+
+class Clerk(Protocol):
+    """What answers the requests of clients that are logged on: :class:`tickcast.sim.fix.desk.Desk`, or a recording."""
+
+    def joined(self, peer: "FixClient") -> None:
+        """A client logged on."""
+
+    def left(self, peer: "FixClient") -> None:
+        """A client is gone."""
+
+    def take(self, peer: "FixClient", message: Message) -> None:
+        """A request came."""
+
+    def pump(self, peer: "FixClient", limit: int) -> bool:
+        """Send some of what waits for a client; whether there is more."""
 
 
 class FixGate(FaultGate):
@@ -161,7 +177,7 @@ class FixServer:
         self.config = config
         self.faults = faults
         self.now_ns = now_ns
-        self.desk: Desk
+        self.desk: Clerk
         """Set by the dialect."""
         self.counters = {
             "logons": 0, "messages": 0, "slow": 0, "dead": 0, "refused": 0, "replaced": 0, "garbled": 0,

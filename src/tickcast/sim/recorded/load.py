@@ -7,7 +7,7 @@ from typing import Final
 
 from tickcast.model.errors import UsageError
 from tickcast.ports import Clock
-from tickcast.sim.config import BinanceConfig, Config, SoupItchConfig
+from tickcast.sim.config import BinanceConfig, Config, FixConfig, SoupItchConfig
 from tickcast.sim.recorded.captures import CapturedFeed, find_captures
 from tickcast.sim.recorded.files import (
     BINANCE_PREFERRED,
@@ -17,6 +17,7 @@ from tickcast.sim.recorded.files import (
     find,
     itch_messages,
 )
+from tickcast.sim.recorded.fix import FixPlayback
 from tickcast.sim.recorded.play import BinancePlayback, ItchPlayback, Player
 from tickcast.sim.recorded.tape import TapePlayback
 
@@ -59,11 +60,14 @@ def _captured(captured: CapturedFeed, config: Config, now_ns: Clock) -> Player:
     """A server of the dialect where a client may join or come back at any point, else the tape."""
     recorded, settings = config.recorded, captured.settings
     places: Mapping[str, str] = recorded.addresses.get(captured.feed, {})
-    address = settings.get("address")
+    address = str(settings.get("address", ""))
     if captured.venue in {"XNAS", "XBOS"} and address:
         venue = SoupItchConfig(address=places.get(address, ANYWHERE))
         messages = partial(captured_itch, captured.files, address)
         return ItchPlayback(captured.feed, venue, recorded, messages, now_ns=now_ns)
+    if captured.venue == "XNYS":
+        fix = FixConfig(address=places.get(address, ANYWHERE), comp_id=settings.get("target_comp_id") or captured.venue)
+        return FixPlayback(captured.feed, fix, recorded, (captured.files, address), now_ns=now_ns)
     if captured.venue == "BINANCE":
         streams, rest = (places.get(settings.get(name, ""), ANYWHERE) for name in ("url", "rest_url"))
         binance = BinanceConfig(address=streams, rest_address=rest)

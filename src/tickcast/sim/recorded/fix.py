@@ -1,0 +1,152 @@
+"""Plays the market data of a captured FIX feed through the simulated acceptor.
+
+The session is a new one: numbers, times and checksums are the acceptor's, so that logons, heartbeats and resend
+requests are answered as a venue does. The messages of the application (35=W, X, f, y, d, ...) are sent as they were
+recorded, each once, to whoever has asked for something; market data waits until somebody has asked for that. Who asks
+later gets what is still to come.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import dropwhile, takewhile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from tickcast.ports import Clock
+from tickcast.runtime.session_files import read_session
+from tickcast.sim.config import FixConfig, RecordedConfig, split_address
+from tickcast.sim.faults import FaultGate
+from tickcast.sim.fix.message import GarbledStreamError, MessageReader, joined
+from tickcast.sim.fix.server import FixClient, FixServer
+from tickcast.sim.fix.session import ADMIN, Message
+from tickcast.sim.recorded.play import Playback
+
+HEADER: Final = frozenset({8, 9, 35, 49, 56, 34, 43, 52, 97, 122, 10})
+"""Tags that belong to the session and are written anew."""
+MARKET_DATA: Final = frozenset("WX")
+UNSENT_MAX: Final = 1 << 20
+
+
+class Told(NamedTuple):
+    """A message of the application, without its header and trailer."""
+
+    msg_type: str
+    text: str
+
+
+def captured_fix(paths: Iterable[Path], target: str) -> Iterator[tuple[int, Told]]:
+    """Yield (time of the read in ns, message) of what a captured feed got from ``target``, each number once, in order.
+
+    What came too early is left out, since it came again when it was asked for.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    readers: dict[str, MessageReader] = {}
+    following = 0
+    for line in read_session(paths):
+        if line.t == "connect" and line.addr == target and not line.continued:
+            readers[line.conn] = MessageReader()
+        if line.t != "recv" or line.conn not in readers:
+            continue
+        try:
+            messages = readers[line.conn].feed(line.payload)
+        except GarbledStreamError:
+            del readers[line.conn]
+            continue
+        for fields in messages:
+            message = Message(fields)
+            kind, number = message.first.get(35, ""), message.number(34) or 0
+            if kind == "A" and (not following or number < following):
+                following = number
+            if kind == "4":
+                following = message.number(36) or following
+            if number != following:
+                continue
+            following += 1
+            if kind not in ADMIN:
+                yield line.ts_ns, Told(kind, joined([field for field in fields if field[0] not in HEADER]))
+
+
+class FixPlayback(Playback):
+    """A captured FIX feed; it is the desk behind the acceptor."""
+
+    def __init__(
+        self,
+        name: str,
+        venue: FixConfig,
+        config: RecordedConfig,
+        source: tuple[Iterable[Path], str],
+        *,
+        now_ns: Clock,
+    ) -> None:
+        """``source``: the files, and the address that the feed spoke to."""
+        super().__init__(name, config, now_ns=now_ns)
+        self._source = (list(source[0]), source[1])
+        self._address = venue.address
+        self._clients: dict[FixClient, None] = {}
+        self._wanted = asyncio.Event()
+        """Somebody has asked for market data."""
+        self.server = FixServer(name, venue, now_ns=now_ns, faults=FaultGate(seed=name, now_ns=now_ns))
+        self.server.desk = self
+
+    async def start(self) -> Mapping[str, str]:
+        """Listen."""
+        return {"address": await self.server.start(*split_address(self._address, source=self.name))}
+
+    async def stop(self) -> None:
+        """Log everybody out."""
+        await self.server.stop()
+
+    # ------------------------------------------------------------------ the desk
+
+    def joined(self, peer: FixClient) -> None:
+        """A client logged on; it gets nothing before it asks."""
+
+    def left(self, peer: FixClient) -> None:
+        """A client is gone."""
+        self._clients.pop(peer, None)
+
+    def take(self, peer: FixClient, message: Message) -> None:
+        """Whoever asks gets what is recorded: the answers, then the market data."""
+        self._clients[peer] = None
+        self.begun()
+        if message.first[35] == "V":
+            self._wanted.set()
+
+    def pump(self, peer: FixClient, limit: int) -> bool:
+        """Nothing waits."""
+        del peer, limit
+        return False
+
+    # ------------------------------------------------------------------ the pass
+
+    def _prepare(self) -> None:
+        self._begun.clear()
+        self._wanted.clear()
+
+    async def _pass(self) -> None:
+        told = captured_fix(*self._source)
+        head = list(takewhile(lambda each: each[1].msg_type not in MARKET_DATA, told))
+        await self._paced(iter(head))
+        await self._wanted.wait()
+        # takewhile has eaten the first message of market data
+        rest = dropwhile(lambda each: each[1].msg_type not in MARKET_DATA, captured_fix(*self._source))
+        await self._paced(rest)
+
+    def _publish(self, block: list[Told]) -> None:
+        for told in block:
+            for client in self._clients:
+                client.send(told.msg_type, told.text)
+        self.server.flush()
+        self.played += len(block)
+
+    def _finish(self) -> None:
+        self.server.restart()
+
+    def _backlogged(self) -> bool:
+        transports = [client.transport for client in self._clients if client.transport is not None]
+        return any(transport.get_write_buffer_size() > UNSENT_MAX for transport in transports)
+
+    def _server_state(self) -> Mapping[str, Any]:
+        return self.server.state()
