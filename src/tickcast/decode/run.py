@@ -12,6 +12,7 @@ from tickcast.decode.itch import ItchFileReader, ItchMarket
 from tickcast.decode.packets import CaptureReader
 from tickcast.decode.pitch import PitchMarket, PitchTextReader
 from tickcast.decode.report import Report
+from tickcast.decode.sessions import SessionReader
 from tickcast.decode.stream import Sink, Stream
 from tickcast.model.errors import UsageError
 
@@ -147,6 +148,8 @@ class Decoding:
                 return FixReader(stream, self._fix_market())
             case "FIX", "fix-json":
                 return FixJsonReader(stream, self._fix_market())
+            case _, "session":
+                return SessionReader(stream, self._family, day=options.day, depth=options.levels)
         raise UsageError(f"{source.name}: expected {EXPECTED[self._family]}, found {FOUND[kind]}; it was not decoded")
 
     def _fix_market(self) -> FixMarket:

@@ -45,10 +45,15 @@ class Stream:
         instrument = self._known.get(symbol)
         if instrument is None:
             instrument = _native.instrument_id(f"{self.venue}:{symbol}")
+            self.define_as(instrument, symbol)
+        return instrument
+
+    def define_as(self, instrument: int, symbol: str) -> None:
+        """Name an instrument whose id is known."""
+        if self._known.get(symbol) != instrument:
             self._known[symbol] = instrument
             self._names.define(instrument, self.venue, symbol)
             self._sink.define(instrument, symbol)
-        return instrument
 
     def begin_session(self) -> None:
         """Numbers begin anew: what was seen before is no repeat any more."""
