@@ -17,8 +17,9 @@ from typing import Any
 from tickcast.sim import universe as listing
 from tickcast.sim.binance.payloads import Payloads
 from tickcast.sim.config import Config
+from tickcast.sim.days import midnight_ns
 from tickcast.sim.dialect import base_number
-from tickcast.sim.itch.venue import ItchVenue, midnight_ns
+from tickcast.sim.itch.venue import ItchVenue
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.soup_itch.session import History
 from tickcast.sim.xsim.state import XsimState

@@ -68,6 +68,65 @@ class MoldItchConfig(
     """One message of a rare type (imbalance, broken trade, LULD collar, ...) this often; 0 = never."""
 
 
+class PitchConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="pitch"
+):
+    """A market that speaks Multicast PITCH: A and B lines of several units, gap request and spin servers."""
+
+    units: int = 4
+    """The symbols are dealt over so many units; each has sequence numbers of its own."""
+    lines_a: tuple[str, ...] = ("127.0.0.1:26421",)
+    """Where the A line goes, a host or a multicast group, and a port; the units are dealt over several."""
+    lines_b: tuple[str, ...] = ("127.0.0.1:26422",)
+    """Where the B line goes."""
+    gap_lines: tuple[str, ...] = ("127.0.0.1:26423", "127.0.0.1:26424")
+    """Where the gap request server sends what was asked for: its A line, its B line."""
+    gap_address: str = "127.0.0.1:0"
+    """Where the gap request server listens (TCP); port 0 takes a free one."""
+    spin_address: str = "127.0.0.1:0"
+    """Where the spin server of all units listens (TCP); port 0 takes a free one."""
+    interface: str = ""
+    """Address (IPv6: name) of the network interface multicast leaves by; empty = the system's choice."""
+    ttl: int = 1
+    """Routers that multicast packets may pass, plus one."""
+    lag_b_ms: float = 0.0
+    """The B line is so much later than the A line."""
+    packet_bytes_max: int = 1400
+    """Bytes of a packet at most; messages are not split."""
+    rate: float | None = None
+    """Messages a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 5.0
+    """The flow is made in slices of this length."""
+    timezone: str = "America/New_York"
+    """Midnight of this zone is where the PITCH seconds count from."""
+    history_bytes_max: int = 64 * 1024 * 1024
+    """Bytes of packets kept for gap requests, over all units."""
+    session: str = ""
+    """SessionSubId expected at a login; empty admits every one."""
+    username: str = ""
+    """Expected at a login; empty admits everybody."""
+    password: str = ""
+    """Expected at a login when ``username`` is set."""
+    gap_count_max: int = 1000
+    """Messages that one gap request may ask for."""
+    gap_requests_per_s: int = 320
+    """Gap requests of one connection in a second."""
+    gap_requests_per_minute: int = 1500
+    """Gap requests of one connection in a minute."""
+    gap_requests_per_day: int = 100_000
+    """Gap requests of one connection in 24 hours."""
+    spins_per_minute: int = 120
+    """Spins of one connection in a minute."""
+    silence_max_s: float = 5.0
+    """A client of the TCP servers that sends nothing for so long, not even a heartbeat, is closed; 0 = never."""
+    unsent_bytes_max: int = 1024 * 1024
+    """Bytes handed to one client's transport before it must drain."""
+    clients_max: int = 64
+    """Connections of each TCP server at a time; further ones are closed at once."""
+    rare_every_s: float = 7.0
+    """One message of a rare type (auction update, broken trade, ...) this often; 0 = never."""
+
+
 class BinanceConfig(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect", tag="binance"
 ):
@@ -159,7 +218,7 @@ class XsimConfig(
     """How many of the first crypto pairs are listed here too."""
 
 
-VenueConfig = SoupItchConfig | FixConfig | MoldItchConfig | BinanceConfig | XsimConfig
+VenueConfig = SoupItchConfig | FixConfig | MoldItchConfig | PitchConfig | BinanceConfig | XsimConfig
 
 
 class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -223,11 +282,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recorded: RecordedConfig = RecordedConfig()
     """Playback in place of the market."""
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
-    """Venues by name; the key ``dialect`` picks ``soup_itch``, ``fix``, ``mold_itch``, ``binance`` or ``xsim``."""
+    """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``binance`` or ``xsim``."""
 
 
 SYMBOLS_MAX = 50_000
-RATE_SHARES = {"soup_itch": 0.85, "fix": 0.05, "mold_itch": 0.3, "binance": 0.12, "xsim": 0.03}
+RATE_SHARES = {"soup_itch": 0.85, "fix": 0.05, "mold_itch": 0.3, "pitch": 0.3, "binance": 0.12, "xsim": 0.03}
 
 
 def venue_rates(config: Config) -> dict[str, float]:
@@ -302,7 +361,7 @@ def check(config: Config, *, source: str = "config") -> None:
             )
         for address in _addresses(venue):
             split_address(address, source=f"{source}: venues.{name}")
-        if isinstance(venue, MoldItchConfig):
+        if isinstance(venue, MoldItchConfig | PitchConfig):
             _check_lines(name, venue, source=source)
     split_address(config.admin, source=f"{source}: admin")
 
@@ -310,16 +369,23 @@ def check(config: Config, *, source: str = "config") -> None:
 def _addresses(venue: VenueConfig) -> tuple[str, ...]:
     if isinstance(venue, MoldItchConfig):
         return (*venue.lines, venue.rerequest)
+    if isinstance(venue, PitchConfig):
+        return (*venue.lines_a, *venue.lines_b, *venue.gap_lines, venue.gap_address, venue.spin_address)
     return (venue.address, venue.rest_address) if isinstance(venue, BinanceConfig) else (venue.address,)
 
 
-def _check_lines(name: str, venue: MoldItchConfig, *, source: str) -> None:
-    for key, value, low, high in (
+def _check_lines(name: str, venue: MoldItchConfig | PitchConfig, *, source: str) -> None:
+    numbers = [
         ("packet_bytes_max", venue.packet_bytes_max, 100, 65_000),
         ("ttl", venue.ttl, 0, 255),
         ("lag_b_ms", venue.lag_b_ms, 0, 10_000),
-        ("lines", len(venue.lines), 0, 26),
-    ):
+    ]
+    if isinstance(venue, PitchConfig):
+        numbers += [("units", venue.units, 1, 255), ("gap_lines", len(venue.gap_lines), 0, 26)]
+        numbers += [("gap_count_max", venue.gap_count_max, 1, 65_535)]
+    else:
+        numbers += [("lines", len(venue.lines), 0, 26)]
+    for key, value, low, high in numbers:
         if not low <= value <= high:
             raise UsageError(
                 f"{source}: venues.{name}.{key} must be between {low} and {high}, found {value}; nothing started"

@@ -50,6 +50,7 @@ FACTORIES: Final = {
     "soup_itch": "tickcast.sim.soup_itch.dialect:create",
     "mold_itch": "tickcast.sim.mold_itch.dialect:create",
     "fix": "tickcast.sim.fix.dialect:create",
+    "pitch": "tickcast.sim.pitch.dialect:create",
     "binance": "tickcast.sim.binance.dialect:create",
     "xsim": "tickcast.sim.xsim.dialect:create",
 }

@@ -63,6 +63,8 @@ class Events:
     size: I64
     """Lots: of the order, or executed, or cancelled."""
     ts: I64
+    left: I64
+    """Lots that stand after the event."""
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -122,12 +124,15 @@ class OrderFlow:
         venue: str,
         base: int,
         auctions: bool = False,
+        keep_refs: bool = False,
     ) -> None:
         """Prepare empty books.
 
         ``base`` is the first order reference and match number, higher than any used before, so that none comes twice;
-        ``auctions`` has stocks open, close and resume with a cross.
+        ``auctions`` has stocks open, close and resume with a cross. ``keep_refs`` lets a replaced order keep its
+        reference, as markets do that modify orders.
         """
+        self._keep_refs = keep_refs
         self._auctions = auctions
         self.universe = universe
         self.indices = np.asarray(indices, dtype=np.int64)
@@ -196,6 +201,7 @@ class OrderFlow:
             price=self.price[row, side, slot],
             size=self.size[row, side, slot],
             ts=np.full(count, ts, np.int64),
+            left=self.size[row, side, slot],
         )
 
     # ------------------------------------------------------------------ time passes
@@ -216,7 +222,7 @@ class OrderFlow:
         self.ref[row, side, slot] = ref
         self.phase = "pre-open"
         zero = np.zeros(len(row), np.int64)
-        return Slice([], Events(kind, self.indices[row], side, ref, zero, price, size, zero + ts))
+        return Slice([], Events(kind, self.indices[row], side, ref, zero, price, size, zero + ts, size))
 
     def step(self, *, start_ns: int, end_ns: int, elapsed_ns: int, events: float) -> Slice:
         """Let time pass to ``end_ns`` (``elapsed_ns`` after the start): about ``events`` order events."""
@@ -255,6 +261,16 @@ class OrderFlow:
                 self.volume[row] -= trade.size
                 return Notice(NoticeKind.BROKEN, ts, index=trade.index, size=trade.size, match=trade.match)
         return None
+
+    def print_trade(self, row: int, *, price: int, size: int, ts: int) -> int:
+        """Print a trade against a hidden order of a venue's own making; returns its match number."""
+        match = self.next_match
+        self.next_match += 1
+        whole = int(self.round_price[row])
+        self._record_trade(row, price=price, size=size, match=match, ts=ts)
+        if size < self.odd_below[row]:
+            self.round_price[row] = whole
+        return match
 
     def status(self, row: int) -> str:
         """``open``, ``halted`` or ``closed``."""
@@ -336,7 +352,8 @@ class OrderFlow:
         self.next_match += count
         kind = np.full(count, Kind.EXECUTE, np.uint8)
         ref = self.ref[row, side, slot]
-        return Events(kind, self.indices[row], side, ref, match, price, size, np.zeros(count, np.int64))
+        zero = np.zeros(count, np.int64)
+        return Events(kind, self.indices[row], side, ref, match, price, size, zero, zero)
 
     def _orders(self, count: int) -> Events:
         """One thing happens to each of up to ``count`` distinct slots."""
@@ -394,13 +411,14 @@ class OrderFlow:
         kind[(kind == Kind.CANCEL) & (held < 2)] = Kind.DELETE
         cancelled = kind == Kind.CANCEL
         fresh = added | replaced
-        number = np.cumsum(fresh)
+        numbered = added if self._keep_refs else fresh
+        number = np.cumsum(numbered)
         new_ref = self.next_ref + number - 1
         self.next_ref += int(number[-1]) if count else 0
         matched = np.cumsum(trade)
         other[trade] = (self.next_match + matched - 1)[trade]
         self.next_match += int(matched[-1]) if count else 0
-        other[replaced] = new_ref[replaced]
+        other[replaced] = (ref if self._keep_refs else new_ref)[replaced]
         ref[added] = new_ref[added]
         level = np.minimum(self._random.geometric(0.35, count) - 1, 15)
         quote = self._quote_price(row, side, level)
@@ -414,10 +432,10 @@ class OrderFlow:
         where = (row[book], side[book], slot[book])
         self.size[where] = left[book]
         self.price[where] = price[book]
-        self.ref[where] = np.where(fresh, new_ref, ref)[book]
+        self.ref[where] = np.where(numbered, new_ref, ref)[book]
         improved = kind == Kind.EXECUTE_AT_PRICE
         price = np.where(improved, price + np.where(side == BID, -1, 1), price)
-        return Events(kind, self.indices[row], side, ref, other, price, size, np.zeros(count, np.int64))
+        return Events(kind, self.indices[row], side, ref, other, price, size, np.zeros(count, np.int64), left)
 
     def _quote_price(self, row: I64, side: I64, level: I64) -> I64:
         spacing = self.spacing[row]
@@ -468,10 +486,10 @@ def _join(parts: list[Events]) -> Events:
         return parts[0]
     if not parts:
         none = np.zeros(0, np.int64)
-        return Events(np.zeros(0, np.uint8), none, none, none, none, none, none, none)
+        return Events(np.zeros(0, np.uint8), none, none, none, none, none, none, none, none)
     return Events(
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("kind", "index", "side", "ref", "other", "price", "size", "ts")
+            for name in ("kind", "index", "side", "ref", "other", "price", "size", "ts", "left")
         )
     )

@@ -5,7 +5,8 @@ import time
 from tickcast import _native
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig
-from tickcast.sim.itch.venue import ItchVenue, count_packets, midnight_ns
+from tickcast.sim.days import midnight_ns
+from tickcast.sim.itch.venue import ItchVenue, count_packets
 from tickcast.sim.market import OrderFlow
 
 START = 1_774_879_200_000_000_000

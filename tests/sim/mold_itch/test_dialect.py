@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
 from tests.sim.itch.reference import LENGTHS, ReferenceBook
-from tests.sim.mold_itch.receiver import Socket, by_number, parse, request
+from tests.sim.mold_itch.receiver import by_number, parse, request
+from tests.sim.udp.sockets import Socket, until
 
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig, MoldItchConfig
@@ -61,12 +62,6 @@ async def serving(**options: Any) -> AsyncIterator[tuple[Venue, Socket, Socket, 
         await venue.dialect.stop()
         a.close()
         b.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5.0):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def books_equal_truth(book: ReferenceBook, venue: Venue) -> None:

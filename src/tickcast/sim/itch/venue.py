@@ -1,8 +1,6 @@
 """What a session of a Nasdaq market says: the order flow and everything around it, as framed ITCH messages."""
 
-from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +11,7 @@ from tickcast.sim.market import Notice, NoticeKind, OrderFlow, Slice
 _RARE: Final = "IJNBYLKhOVW"
 _CROSSES: Final = {NoticeKind.CROSS_OPEN: b"O", NoticeKind.CROSS_CLOSE: b"C", NoticeKind.CROSS_HALT: b"H"}
 _STATES: Final = {NoticeKind.HALT: (b"H", b"LUDP"), NoticeKind.RESUME: (b"T", b"C11 ")}
-DAY_NS: Final = 86_400_000_000_000
 _MPIDS: Final = (b"SIMA", b"SIMB", b"SIMC")
-
-
-def midnight_ns(now_ns: int, timezone: str) -> int:
-    """Return the last midnight of a zone, ns since 1970 UTC."""
-    zone = ZoneInfo(timezone)
-    local = datetime.fromtimestamp(now_ns // 1_000_000_000, zone)
-    return int(local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * 1_000_000_000
-
-
-def next_midnight_ns(now_ns: int, timezone: str) -> int:
-    """Return the coming midnight of a zone, ns since 1970 UTC."""
-    zone = ZoneInfo(timezone)
-    local = datetime.fromtimestamp(now_ns // 1_000_000_000, zone)
-    day = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return int(day.timestamp()) * 1_000_000_000
 
 
 def session_name(start_ns: int, number: int) -> str:
@@ -39,14 +21,6 @@ def session_name(start_ns: int, number: int) -> str:
         value, digit = divmod(value, 36)
         digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
     return f"{digits}{number % 10_000:04d}"[-10:]
-
-
-def shifted_midnight_ns(ts: int, midnight: int, offset_ns: int) -> int:
-    """Return where times count from when the clock is off: they still lie within one day, as the format wants."""
-    if not offset_ns:
-        return midnight
-    # a slice is shorter than a second: its times stay above zero
-    return ts - min(max(ts - midnight + offset_ns, 1_000_000_000), DAY_NS - 1)
 
 
 class ItchVenue:

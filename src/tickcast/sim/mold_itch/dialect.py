@@ -16,9 +16,10 @@ from tickcast.ports import Clock
 from tickcast.runtime.metrics import watch_queue
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim.config import Config, MoldItchConfig, split_address
+from tickcast.sim.days import midnight_ns, next_midnight_ns, shifted_midnight_ns
 from tickcast.sim.dialect import base_number
 from tickcast.sim.faults import FaultGate, Verb
-from tickcast.sim.itch.venue import ItchVenue, midnight_ns, next_midnight_ns, session_name, shifted_midnight_ns
+from tickcast.sim.itch.venue import ItchVenue, session_name
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.mold_itch.packets import HEADER, MoldSession
 from tickcast.sim.mold_itch.rerequest import LINE, RerequestServer

@@ -5,16 +5,10 @@ from typing import Any, Final
 
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, SoupItchConfig, split_address
+from tickcast.sim.days import midnight_ns, next_midnight_ns, shifted_midnight_ns
 from tickcast.sim.dialect import base_number
 from tickcast.sim.faults import FaultGate, Verb
-from tickcast.sim.itch.venue import (
-    ItchVenue,
-    count_packets,
-    midnight_ns,
-    next_midnight_ns,
-    session_name,
-    shifted_midnight_ns,
-)
+from tickcast.sim.itch.venue import ItchVenue, count_packets, session_name
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.soup_itch.server import SoupServer
 from tickcast.sim.universe import Universe

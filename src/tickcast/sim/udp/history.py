@@ -94,12 +94,13 @@ class PacketHistory:
         return Part(first, found, b"".join(parts))
 
 
-def cut_block(ends: list[int], bytes_max: int) -> list[tuple[int, int]]:
+def cut_block(ends: list[int], bytes_max: int, *, count_max: int = 0xFFFE) -> list[tuple[int, int]]:
     """Cut a block of messages into packets' worth, greedily.
 
     Args:
         ends: place behind each message.
         bytes_max: most bytes of messages in one packet; a longer message gets a packet of its own.
+        count_max: most messages in one packet.
 
     Returns:
         Place behind the last message, and number of messages, of each packet.
@@ -107,7 +108,7 @@ def cut_block(ends: list[int], bytes_max: int) -> list[tuple[int, int]]:
     cuts: list[tuple[int, int]] = []
     begin = first = 0
     while first < len(ends):
-        last = max(bisect_right(ends, begin + bytes_max, first), first + 1)
+        last = min(max(bisect_right(ends, begin + bytes_max, first), first + 1), first + count_max)
         cuts.append((ends[last - 1], last - first))
         begin, first = ends[last - 1], last
     return cuts

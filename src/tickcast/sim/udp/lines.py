@@ -30,6 +30,7 @@ class Line:
     def __init__(
         self, venue: str, name: str, address: str, *, interface: str = "", ttl: int = 1, lag_s: float = 0.0
     ) -> None:
+        """Prepare; ``name`` is what faults and counters know it by."""
         self.name: Final = name
         self.address: Final = address
         self.packets = self.bytes = self.unsent = self.dropped = 0
@@ -40,7 +41,7 @@ class Line:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pumping: asyncio.TimerHandle | None = None
         watch_queue(
-            f"sim_{venue}_line_{name}",
+            f"sim_{venue}_line_{name}_{self._target[1]}",
             bound=QUEUE_MAX,
             depth=lambda: len(self._queue),
             drops=lambda: self.dropped,
