@@ -296,8 +296,8 @@ class PitchDecoder:
     def clock(self, unit: int) -> int | None:
         """Seconds of the unit's last Time message."""
 
-    def set_clock(self, unit: int, seconds: int | None) -> None:
-        """Set it, without the passing of a midnight: an image has times of its own."""
+    def set_clock(self, unit: int, seconds: int | None, midnight_ns: int | None = None) -> None:
+        """Set it, and the unit's day if one is given, without the passing of a midnight: an image has times of its own."""
 
     def instruments(self, unit: int) -> list[int]:
         """Instruments of a unit that were met and asked for."""

@@ -102,6 +102,8 @@ class Recovery:
         self._window = window
         self._phases: dict[int, Phase] = {}
         self._pending: dict[int, list[_Pending]] = {}
+        self._refused: dict[int, str] = {}
+        """By unit, since the last look."""
         self.wake_ns = 0
         """When :meth:`look` wants to be called without news; 0 = not at all."""
         self.requests = 0
@@ -115,6 +117,18 @@ class Recovery:
         """Take a unit as it was in the beginning: its numbers begin anew."""
         self._phases.pop(unit, None)
         self._pending.pop(unit, None)
+        self._refused.pop(unit, None)
+
+    def refuse(self, unit: int, reason: str) -> None:
+        """Take the server's word that it will not bring what is missing: the next look makes it a loss."""
+        if unit in self._phases:
+            self._refused[unit] = reason
+
+    def limit(self, count: int) -> None:
+        """Name at most so many messages in a request from now on; larger ones are asked anew, in parts."""
+        self._fit = min(self._fit, count)
+        for unit, pending in self._pending.items():
+            self._pending[unit] = [one for one in pending if one.last - one.first < count]
 
     def answered(self, unit: int, first: int, count: int) -> None:
         """Learn from an answer that begins with ``first``: how much one packet holds, and that the rest does not come.
@@ -157,7 +171,9 @@ class Recovery:
         if self._phases[unit] == "lost":
             return
         count = sum(last - first + 1 for _, first, last, _ in holes)
-        reason = self._hopeless(count) or self._check_pending(unit, holes, now_ns, orders)
+        reason = (
+            self._refused.pop(unit, "") or self._hopeless(count) or self._check_pending(unit, holes, now_ns, orders)
+        )
         if reason:
             self._phases[unit] = "lost"
             self._pending.pop(unit, None)

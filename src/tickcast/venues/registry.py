@@ -5,13 +5,19 @@ from typing import Final
 
 from tickcast.model.errors import UsageError
 from tickcast.venues.base import Session, VenueConfig
+from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.session import BinanceSession
 from tickcast.venues.xnas.session import XnasSession
 from tickcast.venues.xsim.session import XsimSession
 
 Factory = Callable[..., Session]
 
-VENUES: Final[Mapping[str, Factory]] = {"XNAS": XnasSession, "BINANCE": BinanceSession, "XSIM": XsimSession}
+VENUES: Final[Mapping[str, Factory]] = {
+    "XNAS": XnasSession,
+    "BATS": BatsSession,
+    "BINANCE": BinanceSession,
+    "XSIM": XsimSession,
+}
 
 
 def open_session(

@@ -76,3 +76,9 @@ def previous_close(instrument: int, price: str, *, ts_event: int, ts_recv: int) 
 def volume(instrument: int, size: int, *, ts_event: int, ts_recv: int) -> bytes:
     """Return the session's volume so far: it replaces what was counted."""
     return ROW.pack(ts_event, ts_recv, instrument, 0, 0, 0, size, Kind.VOLUME, 0, 0, 0, LAST, 0)
+
+
+def volume_unknown(instrument: int, *, ts_event: int, ts_recv: int) -> bytes:
+    """Say that what was traded before in this session is not known."""
+    flags = LAST | Flag.NO_SIZE
+    return ROW.pack(ts_event, ts_recv, instrument, 0, 0, 0, 0, Kind.VOLUME, 0, 0, 0, flags, 0)

@@ -99,8 +99,9 @@ impl PitchDecoder {
         self.0.clock(unit)
     }
 
-    fn set_clock(&mut self, unit: u8, seconds: Option<u32>) {
-        self.0.set_clock(unit, seconds);
+    #[pyo3(signature = (unit, seconds, midnight_ns=None))]
+    fn set_clock(&mut self, unit: u8, seconds: Option<u32>, midnight_ns: Option<i64>) {
+        self.0.set_clock(unit, seconds, midnight_ns);
     }
 
     fn instruments(&self, unit: u8) -> Vec<u64> {

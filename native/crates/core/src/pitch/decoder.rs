@@ -323,9 +323,9 @@ impl PitchDecoder {
         self.0.clock(unit)
     }
 
-    /// Sets a unit's clock, without the passing of a midnight.
-    pub fn set_clock(&mut self, unit: u8, seconds: Option<u32>) {
-        self.0.set_clock(unit, seconds);
+    /// Sets a unit's clock, and the day if one is given, without the passing of a midnight.
+    pub fn set_clock(&mut self, unit: u8, seconds: Option<u32>, midnight_ns: Option<i64>) {
+        self.0.set_clock(unit, seconds, midnight_ns);
     }
 
     #[must_use]

@@ -7,6 +7,7 @@
 pub mod decoder;
 pub mod market;
 pub mod message;
+mod symbols;
 pub mod text;
 
 pub use decoder::PitchDecoder;
