@@ -61,7 +61,12 @@ test: setup ## everything that needs no network
 faults: setup ## processes killed, stopped and starved; clients that are rude: with the whole instance running
 	$(BIN)/pytest tests/faults tests/gateway
 
-bench: setup ## every figure of the README, beside its peer or limit; some minutes
+build/peers/.installed: bench/peers.txt # what the fan-out is measured beside, and nothing else needs
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers.txt
+	touch $@
+
+bench: setup build/peers/.installed ## every figure of the README, beside its peer or limit; some minutes
 	$(BIN)/python bench/run.py
 
 bench-spine: setup ## a million messages a second through the whole system, for ten minutes

@@ -1,9 +1,7 @@
-"""The servers that `fanout.py` compares: tickcast's hub, and a hub written by hand on picows. Not to be run by itself.
+"""tickcast's hub as `fanout.py` measures it. Not to be run by itself.
 
-All publish the same ticks round the symbols from inside: 250 a turn, while fewer than WINDOW deliveries are under way.
-The conflated row gets CONFLATED_PER_S ticks a second instead, most of which are merged, and pays for them too.
-Environment: MODE (each, array: picows; single, hub, hold, conflated: tickcast), PORT, CREDIT (file of 8 bytes, updates
-received so far).
+MODE: single (a flush for each tick), hub (a flush for each turn), hold (a flush every 10 ms), conflated (20 a second
+for each symbol and client). What is published, and when: fanout_pace.py.
 """
 
 import asyncio
@@ -13,49 +11,15 @@ import json
 import os
 import sys
 import time
-from collections import defaultdict
-from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import numpy as np
-import picows
 import uvloop
 
+from fanout_pace import CONFLATED_PER_S, HOLD_NS, NAMES, SYMBOLS, Pace
 from tickcast._native import CHANNEL_PRICE, MODE_ALL, MODE_MERGE, Flushed, FrameReader, Hub, instrument_id
 from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, empty_records, record_bytes
-
-SYMBOLS, CLIENTS, EACH, BURST, WINDOW = 500, 500, 20, 250, 100_000
-FAN = CLIENTS * EACH // SYMBOLS
-NAMES = [f"S{number:04d}" for number in range(SYMBOLS)]
-HOLD_NS = 10_000_000
-CONFLATED_PER_S = 50_000
-TEXT = picows.WSMsgType.TEXT
-
-
-class Pace:
-    """How many ticks may be published now."""
-
-    def __init__(self, credit: IO[bytes], per_s: int = 0) -> None:
-        """``per_s``: so many ticks a second, where what is delivered says nothing of what was published."""
-        self.credit = credit
-        self.per_s = per_s
-        self.begin_s = 0.0
-        self.ticks = 0
-        self.subscribed = 0
-
-    def due(self) -> int:
-        if self.subscribed < CLIENTS * EACH:
-            return 0
-        if self.per_s:
-            self.begin_s = self.begin_s or time.monotonic()
-            return min(BURST, int((time.monotonic() - self.begin_s) * self.per_s) - self.ticks)
-        received = int.from_bytes(os.pread(self.credit.fileno(), 8, 0), "little")
-        on_way = self.ticks * FAN - received
-        return max(0, min(BURST, (WINDOW - on_way) // FAN))
-
-
-# ------------------------------------------------------------------ tickcast
 
 
 class TickcastServer:
@@ -144,7 +108,7 @@ class TickcastClient(asyncio.Protocol):
         del self.server.transports[self.client]
 
 
-async def serve_tickcast(port: int, pace: Pace, mode: str) -> None:
+async def serve(port: int, pace: Pace, mode: str) -> None:
     server = TickcastServer(pace, mode)
     await asyncio.get_running_loop().create_server(lambda: TickcastClient(server), "127.0.0.1", port, backlog=1024)
     print("listening", flush=True)
@@ -159,69 +123,10 @@ async def serve_tickcast(port: int, pace: Pace, mode: str) -> None:
         await asyncio.sleep(0 if count and not pace.per_s else 0.001)
 
 
-# ------------------------------------------------------------------ picows
-
-
-class PicowsClient(picows.WSListener):
-    """Subscribes, and gathers what a turn brings."""
-
-    def __init__(self, hub: dict[str, list["PicowsClient"]], pace: Pace) -> None:
-        self.hub = hub
-        self.pace = pace
-        self.gathered: list[bytes] = []
-
-    def on_ws_connected(self, transport: picows.WSTransport) -> None:
-        self.transport = transport
-
-    def on_ws_frame(self, _transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        if frame.msg_type == TEXT:
-            for symbol in json.loads(frame.get_payload_as_bytes())["symbols"]:
-                self.hub[symbol].append(self)
-                self.pace.subscribed += 1
-
-
-def tick_text(number: int) -> tuple[str, bytes]:
-    """About the length of tickcast's own update."""
-    name, cents = NAMES[number % SYMBOLS], 10_000 + number * 7 % 10_000
-    return name, (
-        f'{{"type":"update","symbol":"{name}","price":{cents // 100}.{cents % 100:02d},'
-        f'"timestamp":"2026-03-29T14:30:01.{number % 10**9:09d}Z","high":199.99,"low":100.00,'
-        f'"volume":{number},"seq":{number}}}'
-    ).encode()
-
-
-async def serve_picows(port: int, pace: Pace, *, is_array: bool) -> None:
-    hub: dict[str, list[PicowsClient]] = defaultdict(list)
-    await picows.ws_create_server(lambda _: PicowsClient(hub, pace), "127.0.0.1", port, backlog=1024)
-    print("listening", flush=True)
-    while True:
-        count = pace.due()
-        touched: list[PicowsClient] = []
-        for number in range(pace.ticks, pace.ticks + count):
-            name, text = tick_text(number)
-            for client in hub[name]:
-                if not is_array:
-                    client.transport.send(TEXT, text)
-                    continue
-                if not client.gathered:
-                    touched.append(client)
-                client.gathered.append(text)
-        for client in touched:
-            client.transport.send(TEXT, b"[" + b",".join(client.gathered) + b"]")
-            client.gathered.clear()
-        pace.ticks += count
-        await asyncio.sleep(0 if count else 0.001)
-
-
 async def main() -> None:
     mode, port = os.environ["MODE"], int(os.environ["PORT"])
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os._exit(0))
-    with Path(os.environ["CREDIT"]).open("rb") as credit:  # noqa: ASYNC230  before anything waits
-        pace = Pace(credit, CONFLATED_PER_S if mode == "conflated" else 0)
-        if mode in {"each", "array"}:
-            await serve_picows(port, pace, is_array=mode == "array")
-        else:
-            await serve_tickcast(port, pace, mode)
+    await serve(port, Pace(CONFLATED_PER_S if mode == "conflated" else 0), mode)
 
 
 if __name__ == "__main__":
