@@ -508,6 +508,9 @@ class FixDecoder:
     def lose(self, symbols: Sequence[str] | None, *, missing: int, next_seq: int, ts_recv: int) -> bytes:
         """Enter a loss: a gap row and the state ``gap`` for each symbol (None = all that are known), until its next 35=W."""
 
+    def expect(self, request: str) -> None:
+        """From now on only full refreshes whose MDReqID (262) begins so count; those without one always do."""
+
     def hold(self, held: bool, *, ts_recv: int) -> bytes:
         """While a hole of the connection is being filled everything is ``gap``; afterwards what was not lost is as it was."""
 

@@ -125,6 +125,8 @@ pub struct FixDecoder {
     pub(super) touched: Vec<usize>,
     pub(super) fragment: Option<Fragment>,
     held: bool,
+    /// MDReqID of full refreshes that count begins so; empty = all count.
+    pub(super) expected: Vec<u8>,
     /// Messages so far.
     pub(super) serial: u64,
 }
@@ -179,6 +181,7 @@ impl FixDecoder {
             touched: Vec::new(),
             fragment: None,
             held: false,
+            expected: Vec::new(),
             serial: 0,
         }
     }
@@ -484,6 +487,12 @@ impl FixDecoder {
         }
         self.end_event(&mut decoded);
         decoded.records
+    }
+
+    /// From now on only full refreshes whose MDReqID (262) begins so count: one that answers a request of an earlier
+    /// connection, sent again, says how the book was then.
+    pub fn expect(&mut self, request: &str) {
+        self.expected = request.as_bytes().to_vec();
     }
 
     /// Ends an event whose last fragment has not come: at the end of a log.

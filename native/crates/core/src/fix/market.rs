@@ -34,6 +34,9 @@ impl FixDecoder {
         decoded: &mut Decoded,
     ) -> Result<(), Reason> {
         let (head, base) = collect(fields, is_snapshot, entries)?;
+        if is_snapshot && !head.request.is_empty() && !head.request.starts_with(&self.expected) {
+            return Ok(());
+        }
         let request = xxhash_rust::xxh3::xxh3_64(head.request);
         let stamp = Stamp {
             seq: head.seq,
