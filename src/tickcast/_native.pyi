@@ -511,7 +511,7 @@ class FixDecoder:
     def expect(self, request: str) -> None:
         """From now on only full refreshes whose MDReqID (262) begins so count; those without one always do."""
 
-    def hold(self, held: bool, *, ts_recv: int) -> bytes:
+    def hold(self, *, held: bool, ts_recv: int) -> bytes:
         """While a hole of the connection is being filled everything is ``gap``; afterwards what was not lost is as it was."""
 
     def snapshot(self, ts_recv: int) -> bytes:

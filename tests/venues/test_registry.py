@@ -8,7 +8,7 @@ from tickcast.venues.registry import VENUES, open_session
 
 
 def test_an_unknown_venue_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(UsageError, match=r"feeds\.q\.venue: expected one of XNAS, .*XSIM, found 'NYSE'"):
+    with pytest.raises(UsageError, match=r"feeds\.q\.venue: expected one of XNAS, .*, found 'NYSE'"):
         open_session("q", VenueConfig(venue="NYSE"), {})
 
 

@@ -24,6 +24,7 @@ from tickcast.feeds.capture import Capture, open_capture
 from tickcast.feeds.config import FeedConfig, read_previous_close
 from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Received
+from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.rest_poll import RestClient
 from tickcast.feeds.tcp import open_tcp
 from tickcast.feeds.udp import SocketQueue, open_udp, open_udp_line
@@ -33,7 +34,8 @@ from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Link, Request, Session, Step
+from tickcast.venues.base import Answer, Link, Persistent, Request, Session, Step
+from tickcast.venues.fix.messages import redact
 from tickcast.venues.registry import open_session
 
 SECOND_NS: Final = 1_000_000_000
@@ -74,9 +76,11 @@ class Feed:
         clock: Clock,
         jitter: Callable[[], float],
         capture: Capture | None = None,
+        kept: KeptFile | None = None,
     ) -> None:
         self._config = config
         self._capture = capture
+        self._kept = kept
         self._session = session
         self._normaliser = normaliser
         self._publisher = publisher
@@ -236,12 +240,9 @@ class Feed:
             self.health.took(step.messages, now_ns)
         if step.dead_count:
             self._bury(step)
-        for link, data in step.send:
-            connection = self._connections.get(link)
-            if connection is not None:
-                connection.send(data)
-                if self._capture is not None:
-                    self._capture.sent(link, data, now_ns, text=link in self._texts)
+        if step.keep is not None and self._kept is not None:
+            self._kept.write(step.keep)  # before anything is sent: a number is never used twice
+        self._send(step.send, now_ns)
         for new_link in step.links:
             self._tasks.spawn(self._keep_link(new_link), new_link.name)
         for request in step.requests:
@@ -252,6 +253,14 @@ class Feed:
         if step.records or step.definitions or step.new_session:
             self._pending.append(step)
             self._wakeup.set()
+
+    def _send(self, frames: Sequence[tuple[str, bytes]], now_ns: int) -> None:
+        for link, data in frames:
+            connection = self._connections.get(link)
+            if connection is not None:
+                connection.send(data)
+                if self._capture is not None:
+                    self._capture.sent(link, redact(data), now_ns, text=link in self._texts)
 
     def _let_go(self, step: Step, now_ns: int) -> None:
         for link, reason in step.refused.items():
@@ -507,13 +516,18 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         clock: wall clock, ns.
         stop: ends the feed orderly.
         normaliser: the feed's pipeline.
-        folder: the data folder: captures go below it.
+        folder: the data folder: captures and what sessions keep go below it.
 
     Raises:
         UsageError: the config does not fit the venue, or a capture cannot be written.
     """
     closes = read_previous_close(name, config.previous_close) if config.previous_close else {}
     session = open_session(name, config, securities, previous_close=closes)
+    kept = None
+    if isinstance(session, Persistent):
+        kept = KeptFile(folder / "feeds" / f"{name}.kept")
+        if (state := kept.read()) is not None:
+            session.restore(state)
     feed = Feed(
         name,
         config=config,
@@ -523,6 +537,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         clock=clock,
         jitter=random.SystemRandom().random,
         capture=open_capture(name, config, folder / "capture" / name, clock=clock) if config.capture else None,
+        kept=kept,
     )
     feed.watch()
     await feed.run(stop)

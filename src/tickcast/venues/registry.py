@@ -8,6 +8,7 @@ from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.session import BinanceSession
 from tickcast.venues.xnas.session import XnasSession
+from tickcast.venues.xnys.session import XnysSession
 from tickcast.venues.xsim.session import XsimSession
 
 Factory = Callable[..., Session]
@@ -17,6 +18,7 @@ VENUES: Final[Mapping[str, Factory]] = {
     "BATS": BatsSession,
     "BINANCE": BinanceSession,
     "XSIM": XsimSession,
+    "XNYS": XnysSession,
 }
 
 

@@ -244,7 +244,7 @@ impl FixDecoder {
         self.0.expect(request);
     }
 
-    #[pyo3(signature = (held, *, ts_recv))]
+    #[pyo3(signature = (*, held, ts_recv))]
     fn hold<'py>(&mut self, py: Python<'py>, held: bool, ts_recv: i64) -> Bound<'py, PyBytes> {
         PyBytes::new(py, as_bytes(&self.0.hold(held, ts_recv)))
     }

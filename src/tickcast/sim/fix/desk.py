@@ -129,7 +129,8 @@ class Desk:
         rows = [self.market.row_of[symbol] for symbol in request.symbols]
         key = (request.depth, request.types)
         if request.kind == requests.SNAPSHOT:
-            view = View(self.market, *key)
+            # the numbers (83) of those who follow these instruments, so that a refresh joins what they are told
+            view = self._views.get(key) or View(self.market, *key)
             subscription = Subscription(peer, request.number, view, set(), deque(rows))
         else:
             view = self._views.get(key) or self._views.setdefault(key, View(self.market, *key))
