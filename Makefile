@@ -58,8 +58,13 @@ test: setup ## everything that needs no network
 	$(NPM) test --silent
 	$(BIN)/pytest
 
-faults: setup ## processes killed, stopped and starved; clients that are rude: with the whole instance running
-	$(BIN)/pytest tests/faults tests/gateway
+SEED ?= 1
+
+faults: setup ## every protocol with every fault, every process killed and stopped; about ten minutes; writes docs/faults.md
+	$(BIN)/python -m tickcast.testing.matrix --seed $(SEED) --json build/faults.json --write-docs docs/faults.md
+
+faults-quick: setup ## some of them, others with another SEED; about a minute
+	$(BIN)/python -m tickcast.testing.matrix --seed $(SEED) --quick
 
 build/peers/.installed: bench/peers.txt # what the fan-out is measured beside, and nothing else needs
 	$(PYTHON) -m venv build/peers
@@ -82,4 +87,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults bench bench-spine wheel wheel-check
+.PHONY: help setup page run lint test faults faults-quick bench bench-spine wheel wheel-check

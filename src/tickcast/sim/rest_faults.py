@@ -50,7 +50,7 @@ class RestFaults:
         self._too_many = too_many
         self._refused = refused
         self._same = same
-        self._old: OrderedDict[str, bytes] = OrderedDict()
+        self._old: OrderedDict[str, tuple[bytes, str | None]] = OrderedDict()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -81,10 +81,11 @@ class RestFaults:
         gate, line = self._gate, self._line
         key = self._same(request)
         if key in self._old and gate.fire("duplicate", line):
-            answer.body = self._old[key]
-            return answer
+            body, tag = self._old[key]
+            headers = {} if tag is None else {"ETag": tag}
+            return web.Response(body=body, content_type="application/json", headers=headers)
         if len(body) <= ANSWER_BYTES_MAX:
-            self._old[key] = body
+            self._old[key] = body, answer.headers.get("ETag")
             self._old.move_to_end(key)
             while len(self._old) > ANSWERS_MAX:
                 self._old.popitem(last=False)

@@ -21,10 +21,11 @@ DEADLINE_S: Final = 20.0
 
 
 class Witness:
-    """Watches ``symbols`` unfiltered in a thread of its own from ``with`` to its end."""
+    """Watches ``symbols`` in a thread of its own from ``with`` to its end; ``rate`` 0 is unfiltered."""
 
-    def __init__(self, url: str, symbols: Sequence[str]) -> None:
+    def __init__(self, url: str, symbols: Sequence[str], *, rate: float = 0) -> None:
         self._url = url
+        self._rate = rate
         self._symbols = tuple(symbols)
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, name="witness", daemon=True)
@@ -41,7 +42,7 @@ class Witness:
     def __enter__(self) -> Self:
         """Connect and subscribe."""
         self._connection = self._stack.enter_context(connect(self._url, compression=None, max_size=None))
-        self._connection.send(json.dumps({"action": "subscribe", "symbols": self._symbols, "rate": 0}))
+        self._connection.send(json.dumps({"action": "subscribe", "symbols": self._symbols, "rate": self._rate}))
         self._reader.start()
         return self
 
@@ -49,6 +50,10 @@ class Witness:
         """Disconnect."""
         self._stack.close()
         self._reader.join(DEADLINE_S)
+
+    def leave(self) -> None:
+        """Disconnect now; the end of ``with`` does nothing more."""
+        self.__exit__()
 
     def check(self, *, updates: int = 50) -> None:
         """Wait for that many more updates, then sync.

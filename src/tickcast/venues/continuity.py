@@ -59,6 +59,11 @@ class DepthSync:
         """Differences that wait for a snapshot."""
         return len(self._buffer)
 
+    @property
+    def proved(self) -> bool:
+        """Whether the chain has gone on since the stream came back, if it ever broke."""
+        return not self._resumed
+
     def resumed(self) -> None:
         """The stream broke and is back."""
         self._resumed = True

@@ -206,13 +206,34 @@ def test_a_book_without_book_ticker_gives_the_best() -> None:
     assert rows(step.records)[2].ts_event == 1_700_000_000_123_000_000
 
 
-def test_with_book_ticker_only_a_newer_snapshot_gives_the_best() -> None:
+def test_with_book_ticker_only_a_newer_book_gives_the_best() -> None:
     session, request = started()
     step = session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
     told = [(row.kind, row.price, row.seq) for row in rows(step.records)]
     assert told == [(Kind.BID, Decimal(9), 10), (Kind.ASK, Decimal(11), 10), (Kind.STATUS, Decimal(0), 0)]
-    assert feed(session, depth(11, 12, [("10", "1")], [])).records == []
-    assert session.markets["BTCUSDT"].book.best() == (("10", "1"), ("11", "3"))
+    ticker = frame("btcusdt@bookTicker", u=12, s="BTCUSDT", b="10", B="1", a="11", A="3")
+    assert [row.seq for row in rows(feed(session, ticker).records)] == [12]
+    assert feed(session, depth(11, 12, [("10", "1")], [])).records == [], "no news"
+    # the bookTicker of 13 was lost: the book says what it said
+    lost = rows(feed(session, depth(13, 14, [("10", "0")], [])).records)
+    assert [(row.kind, row.price, row.seq) for row in lost] == [(Kind.BID, Decimal(9), 14)]
+    late = frame("btcusdt@bookTicker", u=13, s="BTCUSDT", b="8", B="1", a="11", A="3")
+    assert feed(session, late).records == [], "the book is newer"
+
+
+def test_a_snapshot_older_than_what_was_seen_is_asked_for_again() -> None:
+    session, request = started()
+    session.answered(request, snapshot(1000, [("9", "5")], [("11", "3")]))
+    (request,) = session.opened("streams-1", NOW).requests
+    old = snapshot(990, [("7", "5")], [("8", "3")])
+    for _ in range(2):
+        step = session.answered(request, old)
+        assert (step.repeat, step.records) == ([request], [])
+    # it stays lower: the venue has begun its numbers anew
+    step = session.answered(request, snapshot(991, [("7", "5")], [("8", "3")]))
+    assert states(step.records) == [State.LIVE]
+    assert session.markets["BTCUSDT"].book.best() == (("7", "5"), ("8", "3"))
+    assert states(feed(session, depth(992, 992, [], [])).records) == []
 
 
 def test_levels_are_published_when_asked_for() -> None:
@@ -220,11 +241,12 @@ def test_levels_are_published_when_asked_for() -> None:
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
     step = feed(session, depth(11, 12, [("10", "1"), ("9", "0")], []))
     told = rows(step.records)
-    assert {(row.kind, row.price, row.size) for row in told} == {
+    assert {(row.kind, row.price, row.size) for row in told[:2]} == {
         (Kind.BOOK_BID, Decimal(10), Decimal(1)),
         (Kind.BOOK_BID, Decimal(9), Decimal(0)),
     }
-    assert [row.last for row in told] == [False, True]
+    assert (told[2].kind, told[2].price) == (Kind.BID, Decimal(10)), "no bookTicker said so yet"
+    assert [row.last for row in told] == [False, True, True]
 
 
 def test_a_break_concerns_one_instrument_and_is_repaired() -> None:

@@ -26,7 +26,7 @@ FAULTS: Final[Mapping[Verb, str]] = {
     "delay": "frames come late, in order; REST answers come late",
     "corrupt": "bytes of a payload are no JSON and no UTF-8",
     "truncate": "half a frame, and the stream goes on; half a REST answer, and the connection ends",
-    "stall": "no frame and no answer; connections stay open, what was missed follows",
+    "stall": "no frame, no pong and no answer; connections stay open, what was missed follows",
     "disconnect": "connections are cut, without a close frame",
     "restart": "connections are cut, update ids begin lower; trades keep their ids",
     "clock": "event and trade times and serverTime are shifted",

@@ -71,6 +71,8 @@ class StreamClient(picows.WSListener):
             return
         if self.closing:
             return
+        if frame.msg_type == picows.WSMsgType.PING and not self._server.faults.stalled(LINE):
+            transport.send_pong(frame.get_payload_as_bytes())
         now = self._server.now_ns()
         if now - self._window_ns >= _SECOND_NS:
             self._window_ns, self._window_count = now, 0
@@ -113,6 +115,7 @@ class StreamServer:
             self._upgrade,
             host,
             port,
+            enable_auto_pong=False,
             enable_auto_ping=self.config.ping_s > 0,
             auto_ping_idle_timeout=self.config.ping_s,
             auto_ping_reply_timeout=self.config.ping_s,

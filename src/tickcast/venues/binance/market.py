@@ -14,6 +14,9 @@ from tickcast.venues.continuity import DepthSync, Diff
 MILLISECOND_NS: Final = 1_000_000
 BEST: Final = (int(Kind.BID), int(Kind.ASK))
 
+DOUBTED_MAX: Final = 2
+"""Snapshots in a row that are asked for once more because they are older than what was seen."""
+
 Pair = tuple[str, str]
 
 
@@ -24,6 +27,7 @@ class Market:
         "_ask",
         "_best_id",
         "_bid",
+        "_doubted",
         "_levels",
         "_publish_best",
         "asked",
@@ -56,6 +60,7 @@ class Market:
         self._ask: Pair | None = None
         self._best_id = 0
         """Update id of the newest bookTicker."""
+        self._doubted = 0
 
     @property
     def state(self) -> State:
@@ -73,6 +78,18 @@ class Market:
         self.sync.resumed()
         self._best_id = 0
 
+    def doubts(self, last: int) -> bool:
+        """Whether a snapshot is older than what was seen, with no difference at hand that would prove that it joins.
+
+        A cache on the way may give old answers. What stays older is taken in the end: the venue began its numbers anew.
+        """
+        old = not self.sync.buffered and last < max(self.sync.last, self._best_id)
+        if old and self._doubted < DOUBTED_MAX:
+            self._doubted += 1
+            return True
+        self._doubted = 0
+        return False
+
     # ------------------------------------------------------------------ stream messages
 
     def book_ticker(self, message: wire.BookTicker, out: list[bytes], ts_recv: int) -> None:
@@ -81,6 +98,8 @@ class Market:
         Raises:
             ValueError: a price or size is no decimal number.
         """
+        if message.u < self.sync.last and self.sync.phase == "live" and message.u >= self._best_id:
+            return  # the book is newer, and gave the best already
         self._quote((message.b, message.B), (message.a, message.A), message.u, out, ts_recv)
         self._best_id = message.u
 
@@ -151,8 +170,14 @@ class Market:
         last = snapshot.lastUpdateId
         for diff in (Diff(last, last, snapshot.bids, snapshot.asks, ts_recv, ts_recv), *ready):
             self.apply(diff, out)
+        self.follow_book(out, ts_recv)
+
+    def follow_book(self, out: list[bytes], ts_recv: int) -> None:
+        """Append the book's best bid and offer where the book is newer than bookTicker.
+
+        bookTicker speaks only when the best changes: what it said before may be old, lost, or nothing at all.
+        """
         if not self._publish_best and self.sync.last > self._best_id:
-            # bookTicker speaks only when the best changes: what it said before may be old, or nothing at all
             self._quote(*self.book.best(), self.sync.last, out, ts_recv)
 
 

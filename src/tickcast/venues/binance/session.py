@@ -153,6 +153,8 @@ class BinanceSession:
                 raise
             if market.book.crossed:
                 self._repair(market, step, ts_recv, missing=0)
+            else:
+                market.follow_book(step.records, ts_recv)
         elif before == "live" and market.sync.phase != "live":
             self._repair(market, step, ts_recv, missing=market.sync.missing)
 
@@ -319,10 +321,15 @@ class BinanceSession:
             step.repeat.append(request)
             return
         snapshot = wire.depth_snapshot.decode(answer.body)
-        if market.sync.phase == "live" and snapshot.lastUpdateId <= market.sync.last:
+        sync = market.sync
+        proved = sync.proved or snapshot.lastUpdateId == sync.last
+        if sync.phase == "live" and proved and snapshot.lastUpdateId <= sync.last:
             market.asked = False
             return
-        ready = market.sync.snapshot(snapshot.lastUpdateId)
+        if market.doubts(snapshot.lastUpdateId):
+            step.repeat.append(request)
+            return
+        ready = sync.snapshot(snapshot.lastUpdateId)
         if ready is None:  # older than what we have: the next one will join
             step.repeat.append(request)
             return
