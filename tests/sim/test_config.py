@@ -56,6 +56,13 @@ def test_rates_add_up_and_a_venues_own_wins() -> None:
         ('admin = "nowhere"', "expected an address such as 127.0.0.1:26400, found 'nowhere'"),
         ('[venues.B]\ndialect = "binance"\nrest_address = "127.0.0.1:99999"', "venues.B"),
         ('[venues.X]\ndialect = "xsim"\nquantum_ms = 0', "venues.X.quantum_ms must be between"),
+        ('[venues.M]\ndialect = "mold_itch"\nlines = ["nowhere"]', "venues.M: expected an address"),
+        ('[venues.M]\ndialect = "mold_itch"\npacket_bytes_max = 50', "venues.M.packet_bytes_max must be between 100"),
+        ('[venues.M]\ndialect = "mold_itch"\nlag_b_ms = -1', "venues.M.lag_b_ms must be between"),
+        ('[venues.P]\ndialect = "pitch"\nunits = 0', "venues.P.units must be between 1 and 255, found 0"),
+        ('[venues.P]\ndialect = "pitch"\ngap_lines = ["127.0.0.1"]', "venues.P: expected an address"),
+        ('[venues.P]\ndialect = "pitch"\ngap_count_max = 70000', "venues.P.gap_count_max must be between"),
+        ('[venues.P]\ndialect = "pitch"\nlines = []', "unknown key venues.P.lines; allowed here: units, lines_a"),
         ("seed = ", "expected TOML"),
     ],
 )
