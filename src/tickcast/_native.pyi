@@ -123,6 +123,9 @@ class ItchDecoder:
     def snapshot(self, ts_recv: int) -> bytes:
         """Best bid and ask and status of every stock, flagged SNAPSHOT: for a late joiner."""
 
+    def decode_lines(self, blocks: Sequence[LineBlock]) -> Decoded:
+        """Decode what an arbiter handed out, as one call. Offsets of dead letters are those in their own block."""
+
     def stocks(self) -> list[str]:
         """Names of the stocks met so far."""
 
@@ -289,6 +292,9 @@ class PitchDecoder:
         trade stands). A length that does not fit in the block ends it, as a dead letter. A message longer than known is read as
         far as it is known. ``unpriced`` counts messages of an order that was never seen (never with ``symbols``).
         """
+
+    def decode_lines(self, blocks: Sequence[LineBlock]) -> Decoded:
+        """Decode what an arbiter handed out, as one call. Offsets of dead letters are those in their own block."""
 
     def reset(self, unit: int) -> None:
         """Forget orders and books of a unit without a word: an image takes their place. Symbols, states and clock stay."""

@@ -9,6 +9,7 @@ from typing import IO, Final, Literal
 
 import click
 
+from tickcast.decode.arrow import ArrowSink
 from tickcast.decode.output import LineSink
 from tickcast.decode.report import Report
 from tickcast.decode.run import ALIASES, Options, check_venue
@@ -17,7 +18,7 @@ from tickcast.decode.stream import Sink
 from tickcast.decode.summary import SummarySink
 from tickcast.model.errors import UsageError
 
-Format = Literal["json", "jsonl", "csv"]
+Format = Literal["json", "jsonl", "csv", "arrow"]
 CRYPTO: Final = ("BINANCE",)
 """Venues whose feeds stamp an event without a time with the receive time."""
 
@@ -25,7 +26,7 @@ CRYPTO: Final = ("BINANCE",)
 @click.command(name="decode")
 @click.argument("venue")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv", "json"]), help="Default: jsonl.")
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv", "arrow", "json"]), help="Default: jsonl.")
 @click.option("--summary", is_flag=True, help="Counts and sums instead of records: tables, or JSON (--format json).")
 @click.option("--raw", is_flag=True, help="Before arbitration and dedup: both lines, every repeat.")
 @click.option("--depth", type=click.IntRange(min=0), help="Book levels a side that are told. Default: all.")
@@ -74,9 +75,10 @@ def _sink(venue: str, out: IO[bytes], form: Format | None, *, summary: bool) -> 
     if form == "json":
         raise UsageError("--format json is for --summary; records are jsonl, csv or arrow")
     family = ALIASES.get(venue, venue)
-    return LineSink(
-        venue, out, csv=form == "csv", substitute_times=family in CRYPTO, reasons=family in {"XNAS", "BATS"}
-    )
+    substitute_times, reasons = family in CRYPTO, family in {"XNAS", "BATS"}
+    if form == "arrow":
+        return ArrowSink(venue, out, substitute_times=substitute_times, reasons=reasons)
+    return LineSink(venue, out, csv=form == "csv", substitute_times=substitute_times, reasons=reasons)
 
 
 def _tell(report: Report) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 
 from tickcast import _native
 from tickcast.decode.blocks import EPOCH_DAY, NO_DATE, RECENT_NS, Place, count
-from tickcast.decode.stream import Stream
+from tickcast.decode.stream import Stream, doubted
 from tickcast.model.record import record_bytes, records_from
 from tickcast.venues.xnas.day import TradingDay, new_york_day
 
@@ -21,11 +21,21 @@ class ItchMarket:
         self._trading_day = TradingDay(day or EPOCH_DAY, fixed=True)
         self._decoder: _native.ItchDecoder | None = None
         self._last_ns = 0
+        self._in_doubt = False
+        """Messages are missing since the capture began."""
 
     def take(self, block: bytes, first_seq: int, ts_recv: int, place: Place) -> None:
         """Decode a block of messages."""
         decoder = self._decoder or self._begin(ts_recv)
-        decoded = decoder.decode(block, first_seq, ts_recv)
+        self._pass_on(decoder, decoder.decode(block, first_seq, ts_recv), ts_recv, place)
+
+    def take_lines(self, blocks: Sequence["_native.LineBlock"], place: Place) -> None:
+        """Decode the blocks of a MoldUDP64 session, in order."""
+        ts_recv = blocks[0].ts_recv
+        decoder = self._decoder or self._begin(ts_recv)
+        self._pass_on(decoder, decoder.decode_lines(blocks), ts_recv, place)
+
+    def _pass_on(self, decoder: "_native.ItchDecoder", decoded: "_native.Decoded", ts_recv: int, place: Place) -> None:
         count(decoded, self._stream.report, place)
         for entry in decoded.instruments:
             self._stream.define(str(entry["stock"]).strip())
@@ -33,17 +43,14 @@ class ItchMarket:
             records = records_from(bytearray(decoded.records))
             self._trading_day.correct(records["ts_event"], ts_recv)
             self._last_ns = int(records["ts_event"][-1])
-            self._stream.accept(bytes(record_bytes(records)), decoder.stocks)
-
-    def take_lines(self, blocks: Sequence["_native.LineBlock"], place: Place) -> None:
-        """Decode the blocks of a MoldUDP64 session, in order."""
-        for block in blocks:
-            self.take(block.messages, block.first_seq, block.ts_recv, place)
+            known = bytes(record_bytes(records))
+            self._stream.accept(doubted(known) if self._in_doubt else known, decoder.stocks)
 
     def hole(self, unit: int, missing: int, next_seq: int, ts_recv: int) -> None:
         """Messages are missing (0 = an unknown number): no book is certain any more."""
         del unit
         symbols = self._decoder.stocks() if self._decoder else []
+        self._in_doubt = self._in_doubt or bool(symbols)  # a capture that begins with a hole just begins later
         self._stream.gap(symbols, missing, next_seq=next_seq, ts_event=self._last_ns or ts_recv, ts_recv=ts_recv)
 
     def _begin(self, ts_recv: int) -> "_native.ItchDecoder":

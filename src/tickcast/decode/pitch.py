@@ -5,7 +5,7 @@ from datetime import date
 
 from tickcast import _native
 from tickcast.decode.blocks import EPOCH_DAY, NO_DATE, RECENT_NS, Place, count
-from tickcast.decode.stream import Stream
+from tickcast.decode.stream import Stream, doubted
 from tickcast.venues.xnas.day import midnight_ns, new_york_day
 
 
@@ -21,27 +21,47 @@ class PitchMarket:
         self._symbols: list[str] = []
         self._unit_symbols: dict[int, list[str]] = {}
         self._epochs: dict[int, int] = {}
+        self._in_doubt: set[int] = set()
+        """Units of which messages are missing since the capture began."""
 
     def take_lines(self, blocks: Sequence["_native.LineBlock"], place: Place) -> None:
         """Decode blocks, in order."""
+        decoder = self._decoder or self._begin(blocks[0].ts_recv)
+        run: list[_native.LineBlock] = []
+        unit_in_run = -1
         for block in blocks:
-            decoder = self._decoder or self._begin(block.ts_recv)
-            if block.first_seq and self._epochs.setdefault(block.unit, block.epoch) != block.epoch:
+            begins = bool(block.first_seq) and self._epochs.setdefault(block.unit, block.epoch) != block.epoch
+            if begins or (self._in_doubt and block.unit != unit_in_run):
+                self._decode(decoder, run, place)
+                run = []
+            if begins:
                 self._epochs[block.unit] = block.epoch
                 decoder.reset(block.unit)
+                self._in_doubt.discard(block.unit)
                 self._stream.begin_session()
-            decoded = decoder.decode(block.messages, block.unit, block.first_seq, block.ts_recv)
-            count(decoded, self._stream.report, place)
-            for entry in decoded.instruments:
-                symbol = str(entry["symbol"])
-                self._stream.define(symbol)
-                self._unit_symbols.setdefault(block.unit, []).append(symbol)
-            if decoded.records:
-                self._stream.accept(decoded.records)
+            run.append(block)
+            unit_in_run = block.unit
+        self._decode(decoder, run, place)
+
+    def _decode(self, decoder: "_native.PitchDecoder", run: Sequence["_native.LineBlock"], place: Place) -> None:
+        """Decode blocks; where a unit is in doubt, they are all of one unit."""
+        if not run:
+            return
+        decoded = decoder.decode_lines(run)
+        count(decoded, self._stream.report, place)
+        for entry in decoded.instruments:
+            symbol = str(entry["symbol"])
+            self._stream.define(symbol)
+            self._unit_symbols.setdefault(int(str(entry["unit"])), []).append(symbol)
+        if decoded.records:
+            in_doubt = run[0].unit in self._in_doubt
+            self._stream.accept(doubted(decoded.records) if in_doubt else decoded.records)
 
     def hole(self, unit: int, missing: int, next_seq: int, ts_recv: int) -> None:
         """Messages of a unit are missing: none of its books is certain any more."""
         symbols = list(dict.fromkeys(self._unit_symbols.get(unit, ())))
+        if symbols:  # a capture that begins with a hole just begins later
+            self._in_doubt.add(unit)
         self._stream.gap(symbols, missing, next_seq=next_seq, ts_event=ts_recv, ts_recv=ts_recv)
 
     def _begin(self, ts_recv: int) -> "_native.PitchDecoder":

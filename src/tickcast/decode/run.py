@@ -1,6 +1,6 @@
 """One decoding: files in order, each read as what it holds, into one sink."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Protocol
@@ -129,28 +129,27 @@ class Decoding:
 
     def _open(self, kind: Kind, source: Source) -> Reader:
         stream, options = self._stream, self._options
-        named = date_in_name(source.name)
-        match self._family, kind:
-            case "XNAS", "itch":
-                return ItchFileReader(stream, ItchMarket(stream, day=options.day or named, depth=options.levels))
-            case "XNAS", "capture":
-                # the packets' own times say the day
-                return CaptureReader(
-                    stream, "moldudp64", lambda: ItchMarket(stream, day=options.day, depth=options.levels)
-                )
-            case "BATS", "pitch-text":
-                return PitchTextReader(stream, day=options.day or named, depth=options.levels)
-            case "BATS", "capture":
-                return CaptureReader(
-                    stream, "pitch", lambda: PitchMarket(stream, day=options.day, depth=options.levels)
-                )
-            case "FIX", "fix":
-                return FixReader(stream, self._fix_market())
-            case "FIX", "fix-json":
-                return FixJsonReader(stream, self._fix_market())
-            case _, "session":
-                return SessionReader(stream, self._family, day=options.day, depth=options.levels)
-        raise UsageError(f"{source.name}: expected {EXPECTED[self._family]}, found {FOUND[kind]}; it was not decoded")
+        depth, day = options.levels, options.day
+        named = day or date_in_name(source.name)
+        makers: dict[tuple[str, Kind], Callable[[], Reader]] = {
+            ("XNAS", "itch"): lambda: ItchFileReader(stream, ItchMarket(stream, day=named, depth=depth)),
+            # the day of packets is said by their own times
+            ("XNAS", "capture"): lambda: CaptureReader(
+                stream, "moldudp64", lambda: ItchMarket(stream, day=day, depth=depth)
+            ),
+            ("BATS", "pitch-text"): lambda: PitchTextReader(stream, day=named, depth=depth),
+            ("BATS", "capture"): lambda: CaptureReader(
+                stream, "pitch", lambda: PitchMarket(stream, day=day, depth=depth)
+            ),
+            ("FIX", "fix"): lambda: FixReader(stream, self._fix_market()),
+            ("FIX", "fix-json"): lambda: FixJsonReader(stream, self._fix_market()),
+            (self._family, "session"): lambda: SessionReader(stream, self._family, day=day, depth=depth),
+        }
+        maker = makers.get((self._family, kind))
+        if maker is None:
+            expected, found = EXPECTED[self._family], FOUND[kind]
+            raise UsageError(f"{source.name}: expected {expected}, found {found}; it was not decoded")
+        return maker()
 
     def _fix_market(self) -> FixMarket:
         if self._fix is None:

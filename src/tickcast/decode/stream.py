@@ -1,18 +1,30 @@
 """From a decoder's records to the output: each once, under its name."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from tickcast import _native
 from tickcast.decode.report import Report
-from tickcast.model.record import State, record_bytes, records_from
+from tickcast.model.record import Flag, Kind, State, record_bytes, records_from
 from tickcast.normalise.config import Config
 from tickcast.venues import rows
 
 Names = Callable[[], Iterable[str]]
 """Every symbol that a decoder has met so far."""
+
+
+_QUOTED: Final = (Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_ASK)
+
+
+def doubted(records: bytes) -> bytes:
+    """Say of records after a hole that no book is certain: ``gap`` in place of ``live``, quotes are flagged."""
+    found = records_from(bytearray(records))
+    live = (found["kind"] == Kind.STATUS) & (found["detail"] == State.LIVE)
+    found["detail"][live] = State.GAP
+    found["flags"][np.isin(found["kind"], _QUOTED)] |= np.uint16(Flag.INVALID_BOOK)
+    return bytes(record_bytes(found))
 
 
 class Sink(Protocol):

@@ -16,14 +16,14 @@ fn session_text(session: &SessionId, protocol: Protocol) -> String {
 }
 
 #[pyclass(module = "tickcast._native", frozen, get_all)]
-struct LineBlock {
-    unit: u8,
-    session: String,
-    epoch: u32,
-    first_seq: u64,
-    count: u64,
-    messages: Py<PyBytes>,
-    ts_recv: i64,
+pub struct LineBlock {
+    pub unit: u8,
+    pub session: String,
+    pub epoch: u32,
+    pub first_seq: u64,
+    pub count: u64,
+    pub messages: Py<PyBytes>,
+    pub ts_recv: i64,
 }
 
 #[pyclass(module = "tickcast._native")]

@@ -11,6 +11,7 @@ use tickcast_core::record::{Record, as_bytes, from_bytes};
 use tickcast_core::sequence::{self, Verdict};
 use tickcast_core::{dedup, last, soup};
 
+use crate::arbiter::LineBlock;
 use crate::bytes::bytes_of;
 
 type Levels = Vec<(String, String)>;
@@ -138,6 +139,34 @@ pub struct Decoded {
     pub unpriced_trades: usize,
 }
 
+fn handed_over(py: Python<'_>, decoded: &itch::decoder::Decoded) -> PyResult<Decoded> {
+    let mut instruments = Vec::with_capacity(decoded.directory.len());
+    for bytes in &decoded.directory {
+        let message =
+            Message::parse(bytes).map_err(|fault| PyValueError::new_err(fault.reason()))?;
+        instruments.push(fields(py, message)?.unbind());
+    }
+    let dead = decoded.dead.iter();
+    Ok(Decoded {
+        records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
+        instruments,
+        messages: decoded.messages,
+        dead: dead
+            .map(|dead| {
+                (
+                    dead.offset,
+                    dead.reason,
+                    PyBytes::new(py, &dead.raw).unbind(),
+                )
+            })
+            .collect(),
+        dead_count: decoded.dead_count,
+        unknown: decoded.unknown,
+        unpriced: decoded.unpriced,
+        unpriced_trades: decoded.unpriced_trades,
+    })
+}
+
 #[pyclass(module = "tickcast._native")]
 struct ItchDecoder(itch::ItchDecoder);
 
@@ -159,31 +188,20 @@ impl ItchDecoder {
         let bytes = bytes_of(block)?;
         let (bytes, decoder) = (bytes.as_ref(), &mut self.0);
         let decoded = py.detach(move || decoder.decode(bytes, first_seq, ts_recv));
-        let mut instruments = Vec::with_capacity(decoded.directory.len());
-        for bytes in &decoded.directory {
-            let message =
-                Message::parse(bytes).map_err(|fault| PyValueError::new_err(fault.reason()))?;
-            instruments.push(fields(py, message)?.unbind());
+        handed_over(py, &decoded)
+    }
+
+    fn decode_lines(
+        &mut self,
+        py: Python<'_>,
+        blocks: Vec<PyRef<'_, LineBlock>>,
+    ) -> PyResult<Decoded> {
+        let mut decoded = itch::decoder::Decoded::default();
+        for block in &blocks {
+            let messages = block.messages.as_bytes(py);
+            decoded.absorb(self.0.decode(messages, block.first_seq, block.ts_recv));
         }
-        let dead = decoded.dead.iter();
-        Ok(Decoded {
-            records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
-            instruments,
-            messages: decoded.messages,
-            dead: dead
-                .map(|dead| {
-                    (
-                        dead.offset,
-                        dead.reason,
-                        PyBytes::new(py, &dead.raw).unbind(),
-                    )
-                })
-                .collect(),
-            dead_count: decoded.dead_count,
-            unknown: decoded.unknown,
-            unpriced: decoded.unpriced,
-            unpriced_trades: decoded.unpriced_trades,
-        })
+        handed_over(py, &decoded)
     }
 
     #[expect(clippy::type_complexity, reason = "the stub's tuple")]

@@ -9,6 +9,7 @@ use tickcast_core::orderbook::Level;
 use tickcast_core::pitch::{self, Message};
 use tickcast_core::record::as_bytes;
 
+use crate::arbiter::LineBlock;
 use crate::bytes::bytes_of;
 use crate::decode::{Decoded, Fields};
 
@@ -88,6 +89,20 @@ impl PitchDecoder {
         let bytes = bytes_of(messages)?;
         let (bytes, decoder) = (bytes.as_ref(), &mut self.0);
         let decoded = py.detach(move || decoder.decode(bytes, unit, first_seq, ts_recv));
+        handed_over(py, &decoded)
+    }
+
+    fn decode_lines(
+        &mut self,
+        py: Python<'_>,
+        blocks: Vec<PyRef<'_, LineBlock>>,
+    ) -> PyResult<Decoded> {
+        let mut decoded = pitch::Decoded::default();
+        for block in &blocks {
+            let messages = block.messages.as_bytes(py);
+            let (unit, first) = (block.unit, block.first_seq);
+            decoded.absorb(self.0.decode(messages, unit, first, block.ts_recv));
+        }
         handed_over(py, &decoded)
     }
 

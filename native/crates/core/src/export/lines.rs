@@ -213,8 +213,10 @@ impl Writer {
             return None;
         }
         let letters = u32::try_from(record.id).ok()?.to_be_bytes();
-        let text = core::str::from_utf8(&letters).ok()?.trim_end_matches(' ');
-        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
+        let text = core::str::from_utf8(&letters).ok()?;
+        let text = text.trim_matches([' ', '\0']);
+        text.bytes()
+            .all(|byte| byte.is_ascii_graphic())
             .then(|| text.to_owned())
     }
 }

@@ -61,6 +61,19 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Adds what a later call decoded.
+    pub fn absorb(&mut self, mut other: Self) {
+        self.records.append(&mut other.records);
+        self.met.append(&mut other.met);
+        self.messages += other.messages;
+        let room = DEAD_MAX.saturating_sub(self.dead.len());
+        self.dead.extend(other.dead.into_iter().take(room));
+        self.dead_count += other.dead_count;
+        self.unknown += other.unknown;
+        self.unpriced += other.unpriced;
+        self.unpriced_trades += other.unpriced_trades;
+    }
+
     #[cold]
     pub(super) fn bury(&mut self, offset: usize, reason: Reason, raw: &[u8]) {
         self.dead_count += 1;
