@@ -131,10 +131,11 @@ class UdpConnection:
 
     def abort(self, reason: str) -> None:
         """Close at once."""
-        if self.closed.done():
+        if self._socket.fileno() < 0:
             return
         self.pause()
-        self.closed.set_result(reason)
+        if not self.closed.done():  # it is cancelled together with the task that waits for it
+            self.closed.set_result(reason)
         self._queue.leave()
         self._socket.close()
 
