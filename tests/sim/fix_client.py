@@ -214,6 +214,8 @@ class FixClient:
 
     def _take(self, message: Fields) -> None:
         first = dict(reversed(message))
+        if first.get(43) == "Y":
+            return  # it has been applied, or its number tells
         if first[35] == "W":
             self.books.setdefault(first[55], Book()).snapshot(message)
         elif first[35] == "X":
