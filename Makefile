@@ -77,6 +77,20 @@ bench: setup build/peers/.installed ## every figure of the README, beside its pe
 bench-spine: setup ## a million messages a second through the whole system, for ten minutes
 	$(BIN)/python bench/spine.py --seconds 600 --every 20 --json bench/results/spine.json
 
+WITNESSES ?= cryptofeed quickfix
+WITNESS_PIP := build/witnesses/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+witness-venv: ## the software that `witnesses` asks, in build/witnesses: what cannot be installed is left out
+	$(PYTHON) -m venv build/witnesses
+	$(WITNESS_PIP) --only-binary :all: -r tests/witnesses/requirements/build.lock
+	@for one in $(WITNESSES); do \
+		$(WITNESS_PIP) --no-build-isolation -r tests/witnesses/requirements/$$one.lock \
+			|| echo "could not install $$one: its tests will be skipped" >&2; \
+	done
+
+witnesses: setup witness-venv ## QuickFIX, Wireshark and cryptofeed read the simulated exchanges; the first time QuickFIX compiles for 5 minutes
+	$(BIN)/pytest tests/witnesses
+
 wheel: setup ## the wheel, with core and page inside, in dist/
 	rm -rf dist && $(BIN)/maturin build --release --quiet --out dist
 
@@ -87,4 +101,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults faults-quick bench bench-spine wheel wheel-check
+.PHONY: help setup page run lint test faults faults-quick bench bench-spine witness-venv witnesses wheel wheel-check

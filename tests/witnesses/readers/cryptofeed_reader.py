@@ -2,8 +2,8 @@
 
     python cryptofeed_reader.py WS_URL REST_URL
 
-Only the addresses of its Binance connector are changed. Commands come as lines on stdin (``state``, ``stop``), each is
-answered with a line of JSON.
+Only the addresses of its Binance connector are changed, and TLS is left out. Commands come as lines on stdin
+(``state``, ``stop``), each is answered with a line of JSON.
 """
 
 import asyncio
@@ -12,21 +12,30 @@ import sys
 from decimal import Decimal
 from typing import Any
 
-from cryptofeed import FeedHandler  # type: ignore[import-not-found,unused-ignore]
-from cryptofeed.connection import (  # type: ignore[import-not-found,unused-ignore]
+from cryptofeed import FeedHandler, connection
+from cryptofeed.connection import (
     RestEndpoint,
     WebsocketEndpoint,
 )
-from cryptofeed.defines import L2_BOOK, TICKER, TRADES  # type: ignore[import-not-found,unused-ignore]
-from cryptofeed.exchanges import Binance  # type: ignore[import-not-found,unused-ignore]
+from cryptofeed.defines import L2_BOOK, TICKER, TRADES
+from cryptofeed.exchanges import Binance
 
 WS_URL, REST_URL = sys.argv[1:]
+_connect = connection.connect
 
 
-class Simulated(Binance):  # type: ignore[misc,no-any-unimported,unused-ignore]
+def plain(address: str, **options: Any) -> Any:
+    """Connect without TLS: cryptofeed takes nothing but ``wss`` addresses, and ours are on loopback."""
+    return _connect(address.replace("wss://", "ws://"), **options)
+
+
+connection.connect = plain
+
+
+class Simulated(Binance):  # type: ignore[misc]
     """Binance at another address."""
 
-    websocket_endpoints = (WebsocketEndpoint(WS_URL),)
+    websocket_endpoints = (WebsocketEndpoint(WS_URL.replace("ws://", "wss://")),)
     rest_endpoints = (RestEndpoint(REST_URL, routes=Binance.rest_endpoints[0].routes),)
 
 
@@ -75,7 +84,7 @@ class Seen:
 async def answer(seen: Seen) -> None:
     """Answer commands until ``stop``."""
     loop = asyncio.get_running_loop()
-    while (line := await loop.run_in_executor(None, sys.stdin.readline)).strip() not in {"", "stop"}:
+    while (await loop.run_in_executor(None, sys.stdin.readline)).strip() not in {"", "stop"}:
         sys.stdout.write(json.dumps(seen.state()) + "\n")
         sys.stdout.flush()
 

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-import quickfix as fix  # type: ignore[import-not-found,unused-ignore]
+import quickfix as fix
 
 FIELDS = {"1003": ("TradeID", "STRING"), "2446": ("AggressorSide", "INT"), "969": ("MinPriceIncrement", "FLOAT")}
 ADDED = {
@@ -83,7 +83,7 @@ def text(fields: Any, tag: int) -> str | None:
     return fields.getField(tag) if fields.isSetField(tag) else None
 
 
-class Reader(fix.Application):  # type: ignore[misc,no-any-unimported,unused-ignore]
+class Reader(fix.Application):  # type: ignore[misc]
     """Keeps books; QuickFIX calls it from its own thread."""
 
     def __init__(self) -> None:

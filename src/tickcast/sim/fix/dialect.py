@@ -1,17 +1,32 @@
 """XNYS as a dialect: flow to price levels and trades, in FIX 4.4."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, FixConfig, split_address
 from tickcast.sim.dialect import base_number
-from tickcast.sim.faults import FaultGate
+from tickcast.sim.faults import FaultGate, Verb
 from tickcast.sim.fix.desk import Desk
 from tickcast.sim.fix.levels import Market
 from tickcast.sim.fix.server import FixGate, FixServer
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
+
+FAULTS: Final[Mapping[Verb, str]] = {
+    "drop": "a message is missing on the wire, but numbered and stored: a resend request brings it",
+    "duplicate": "a message comes twice under one number, without PossDupFlag: a client has to log out",
+    "reorder": "a message comes after the next one",
+    "delay": "messages come late, in order",
+    "corrupt": "one bit of a value is wrong, and so the CheckSum",
+    "truncate": "half a message, and the next begins in the middle of it",
+    "stall": "no message and no heartbeat; the connection stays open, what was missed follows",
+    "disconnect": "connections are cut; the numbers go on at the next logon",
+    "restart": "connections are cut and every peer's numbers are forgotten: the next logon is answered with number 1",
+    "clock": "SendingTime and the times of entries are shifted",
+    "refuse_login": "logon answered with Logout and a text",
+    "throttle": "requests are answered with 35=j and the seconds to wait in its text",
+}
 
 
 class FixDialect:
@@ -19,7 +34,7 @@ class FixDialect:
 
     def __init__(self, name: str, venue: FixConfig, flow: OrderFlow, *, seed: int, now_ns: Clock) -> None:
         self.flow = flow
-        self.faults: FaultGate = FixGate(seed=f"{seed}:{name}", now_ns=now_ns)
+        self.faults: FaultGate = FixGate(seed=f"{seed}:{name}", now_ns=now_ns, supports=FAULTS)
         self.market = Market(flow, time_digits=venue.time_digits, one_time=venue.entry_time == "transact")
         self.server = FixServer(name, venue, now_ns=now_ns, faults=self.faults)
         self.desk = Desk(venue, self.market, venue=name, throttles=self.faults.throttles)
