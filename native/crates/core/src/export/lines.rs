@@ -349,3 +349,172 @@ fn words(out: &mut Vec<u8>, bits: u16, names: &[&str], between: &[u8], around: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::condition;
+
+    fn record(kind: u8) -> Record {
+        Record {
+            ts_event: 1_000,
+            ts_recv: 2_000,
+            instrument: 7,
+            seq: 3,
+            id: 4,
+            price: 18_540,
+            size: 100,
+            kind,
+            price_scale: 2,
+            flags: flag::LAST_OF_EVENT,
+            ..Record::default()
+        }
+    }
+
+    fn writer(options: Options) -> Writer {
+        let mut writer = Writer::new("XNAS", options);
+        writer.define(7, "XNAS", "A\"B,C");
+        writer
+    }
+
+    fn json(record: &Record, options: Options) -> serde_json::Value {
+        let lines = writer(options).jsonl(std::slice::from_ref(record), &[]);
+        assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        serde_json::from_slice(&lines).unwrap()
+    }
+
+    #[test]
+    fn a_trade_in_both_forms() {
+        let trade = Record {
+            side: 2,
+            detail: condition::ODD_LOT | condition::HIDDEN,
+            ..record(kind::TRADE)
+        };
+        let text = serde_json::json!({
+            "kind": "trade", "venue": "XNAS", "symbol": "A\"B,C", "ts_event": 1000, "ts_recv": 2000, "price": "185.40",
+            "size": "100", "side": "sell", "seq": 3, "id": "4", "detail": ["odd_lot", "hidden"], "flags": ["last_of_event"],
+        });
+        assert_eq!(json(&trade, Options::default()), text);
+        let cells = writer(Options::default()).csv(&[trade], &[]);
+        assert_eq!(
+            String::from_utf8(cells).unwrap(),
+            "trade,XNAS,\"A\"\"B,C\",1000,2000,185.40,100,sell,3,4,odd_lot hidden,last_of_event\n"
+        );
+    }
+
+    #[test]
+    fn what_the_venue_has_not_is_null() {
+        let empty = Record {
+            ts_recv: 0,
+            seq: 0,
+            id: 0,
+            flags: flag::NO_PRICE | flag::NO_SIZE,
+            ..record(kind::BID)
+        };
+        let found = json(&empty, Options::default());
+        for name in ["ts_recv", "price", "size", "side", "seq", "id", "detail"] {
+            assert!(found[name].is_null(), "{name}");
+        }
+        assert_eq!(found["flags"], serde_json::json!(["no_price", "no_size"]));
+        let cells = writer(Options::default()).csv(&[empty], &[]);
+        assert_eq!(
+            String::from_utf8(cells).unwrap(),
+            "bid,XNAS,\"A\"\"B,C\",1000,,,,,,,,no_price no_size\n"
+        );
+        let gap = json(&record(kind::GAP), Options::default());
+        assert_eq!(
+            (&gap["price"], &gap["id"]),
+            (&serde_json::Value::Null, &"4".into())
+        );
+    }
+
+    #[test]
+    fn a_receive_time_that_stands_in_is_no_event_time() {
+        let quote = Record {
+            ts_event: 2_000,
+            ..record(kind::BID)
+        };
+        let options = Options {
+            substitute_times: true,
+            ..Options::default()
+        };
+        assert!(json(&quote, options)["ts_event"].is_null());
+        assert_eq!(json(&quote, Options::default())["ts_event"], 2000);
+        assert_eq!(json(&record(kind::BID), options)["ts_event"], 1000);
+    }
+
+    #[test]
+    fn a_status_has_a_word_and_perhaps_a_reason() {
+        let status = |letters: &[u8; 4]| Record {
+            id: u32::from_be_bytes(*letters).into(),
+            detail: state::HALTED.into(),
+            ..record(kind::STATUS)
+        };
+        let options = Options {
+            reasons: true,
+            ..Options::default()
+        };
+        let found = json(&status(b"T1  "), options);
+        assert_eq!(
+            (&found["id"], &found["detail"]),
+            (&"T1".into(), &"halted".into())
+        );
+        assert!(json(&status(b"    "), options)["id"].is_null());
+        assert_eq!(
+            json(&status(b"T1  "), Options::default())["id"],
+            "1412505632"
+        );
+        let notice = Record {
+            detail: b'Y'.into(),
+            ..record(kind::NOTICE)
+        };
+        assert_eq!(json(&notice, options)["detail"], "Y");
+    }
+
+    #[test]
+    fn unknown_instruments_are_told_once_and_the_market_has_no_symbol() {
+        let mut writer = writer(Options::default());
+        let other = Record {
+            instrument: 9,
+            ..record(kind::BID)
+        };
+        let market = Record {
+            instrument: 0,
+            ..record(kind::NOTICE)
+        };
+        assert_eq!(
+            writer.unknown(&[record(kind::BID), other, other, market]),
+            [9]
+        );
+        assert!(json(&market, Options::default())["symbol"].is_null());
+        writer.define(9, "XNAS", "Z");
+        assert!(writer.unknown(&[other]).is_empty());
+        let lines = writer.jsonl(&[other, other], &[(1, "text".into())]);
+        let second = lines.split(|&byte| byte == b'\n').nth(1).unwrap();
+        let second: serde_json::Value = serde_json::from_slice(second).unwrap();
+        assert_eq!(
+            (&second["symbol"], &second["id"]),
+            (&"Z".into(), &"text".into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_is_one_json_object(
+            kind in 1_u8..42, side: u8, price: i64, size: i64, scales in (0_u8..39, 0_u8..39), flags: u16, detail: u16, id: u64, seq: u64,
+            times: (i64, i64), is_substituted: bool,
+        ) {
+            let (price_scale, size_scale) = scales;
+            let record = Record {
+                ts_event: times.0, ts_recv: times.1, instrument: 7, seq, id, price, size, kind, side, price_scale, size_scale, flags, detail,
+            };
+            let options = Options { substitute_times: is_substituted, reasons: true };
+            let found = json(&record, options);
+            prop_assert_eq!(found.as_object().unwrap().len(), 12);
+            let cells = writer(options).csv(&[record], &[]);
+            prop_assert_eq!(cells.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        }
+    }
+}

@@ -139,7 +139,7 @@ impl PacketReader {
         let mut position = 0;
         while position < held.len() {
             match self.step(&held[position..], self.offset + position as u64, &mut out) {
-                Next::Taken(length) => position += length.max(1),
+                Next::Taken(length) => position += length,
                 Next::More => break,
                 Next::Lost(reason) => {
                     out.bury(self.offset + position as u64, reason, &held[position..]);
@@ -464,3 +464,6 @@ impl Packets {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
