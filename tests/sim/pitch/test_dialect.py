@@ -89,6 +89,9 @@ async def test_quiet_units_beat_with_the_next_number() -> None:
         packets = await venue.a.wait(lambda packets: sum(1 for one in packets if not parse(one)[0]) >= 4)
         beats = [packet for packet in packets if not parse(packet)[0]]
         assert sorted(beats) == sorted(struct.pack("<HBBI", 8, 0, unit, venue.next(unit)) for unit in (1, 2, 3, 4))
+        for line in (venue.gap_a, venue.gap_b):
+            beats = await line.wait(lambda packets: len(packets) >= 4)
+            assert sorted(beats[:4]) == sorted(struct.pack("<HBBI", 8, 0, unit, 0) for unit in (1, 2, 3, 4))
 
 
 async def test_the_same_seed_gives_the_same_packets() -> None:
@@ -175,7 +178,6 @@ async def test_the_state_counts_what_was_sent() -> None:
         lines = {line["line"]: line for line in venue.dialect.state()["lines"]}
         assert set(lines) == {"A", "B", "gap_A", "gap_B"}
         assert lines["A"]["bytes"] == sum(map(len, venue.a.datagrams))
-        assert lines["gap_A"]["packets"] == 0
 
 
 def test_the_slow_book_finds_what_is_wrong() -> None:

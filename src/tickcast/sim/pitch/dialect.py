@@ -18,7 +18,7 @@ from tickcast.sim.faults import FaultGate, Verb
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.pitch.encode import Block
 from tickcast.sim.pitch.gap import GapServer
-from tickcast.sim.pitch.packets import HEADER, UnitSequence
+from tickcast.sim.pitch.packets import HEADER, UnitSequence, idle
 from tickcast.sim.pitch.spin import SpinServer
 from tickcast.sim.pitch.venue import Image, PitchVenue
 from tickcast.sim.udp.lines import Line, Lines
@@ -79,7 +79,8 @@ class PitchDialect:
         }  # fmt: skip
         self.gap = GapServer(name, venue, self.faults, units=self.units, resend=self._resend, now_ns=now_ns)
         self.spin = SpinServer(name, venue, self.faults, market=self.market, image=self._image, now_ns=now_ns)
-        self._sent: dict[int, int] = {}
+        self._told: dict[int, int] = {}
+        self._resent: set[int] = set()
         self._tasks = TaskGroupOwner(f"sim.{name}")
         self._set_day(start_ns)
         watch_queue(
@@ -143,6 +144,7 @@ class PitchDialect:
             self._unit_lines[block.unit].send(packets, suffix=f"/{block.unit}")
 
     def _resend(self, unit: int, packets: list[bytes]) -> None:
+        self._resent.add(unit)
         self._gap_lines.send(packets, suffix=f"/{unit}")
 
     def _restart(self) -> None:
@@ -161,14 +163,20 @@ class PitchDialect:
         return self.market.image(self._ts, sequences)
 
     async def _beat(self) -> None:
-        """Say the next number of each unit that has been silent for a second, also while the market is paused."""
+        """Let nobody be silent for long, also while the market is paused.
+
+        A quiet unit says its next number; the gap lines, which have no numbers of their own, say none.
+        """
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             for number, unit in self.units.items():
-                quiet = self._sent.get(number) == unit.next
-                self._sent[number] = unit.next
+                quiet = self._told.get(number) == unit.next
+                self._told[number] = unit.next
                 if quiet:
                     self._unit_lines[number].send([unit.heartbeat()], suffix=f"/{number}")
+                if number not in self._resent:
+                    self._gap_lines.send([idle(number)], suffix=f"/{number}")
+            self._resent.clear()
 
     # ------------------------------------------------------------------ for tests and the control endpoint
 

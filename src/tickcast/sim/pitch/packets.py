@@ -104,7 +104,9 @@ def single(message: bytes, unit: int = 0) -> bytes:
     return _packet(message, 1, unit, 0)
 
 
-TCP_HEARTBEAT: Final = HEADER.pack(HEADER.size, 0, 0, 0)
+def idle(unit: int) -> bytes:
+    """Return a heartbeat of a line or connection that has no sequence of its own."""
+    return HEADER.pack(HEADER.size, 0, unit, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim.config import PitchConfig
 from tickcast.sim.faults import FaultGate
 from tickcast.sim.pitch.packets import (
-    TCP_HEARTBEAT,
     GapRequest,
     Login,
     PitchError,
     RequestReader,
     SpinRequest,
+    idle,
     login_response,
 )
 
@@ -233,7 +233,7 @@ class PitchServer(ABC):
                     self.counters["dead"] += 1
                     client.abort()
                 elif client.session is not None and not stalled and now - client.sent_ns >= HEARTBEAT_NS:
-                    client.write(TCP_HEARTBEAT)
+                    client.write(idle(0))
 
     def state(self) -> dict[str, Any]:
         """Clients and counters, for the control endpoint."""
