@@ -73,6 +73,11 @@ class Decoded:
     """Executions, cancels, deletes and replaces of an order that was never seen (a block that starts in mid-session)."""
     unpriced_trades: int
     """Of these, the printable executions: trades whose price is not known."""
+    suspects: list[int]
+    """ITCH: numbers of messages that contradict the books (unpriced, more shares than there are) or are damaged; at most 100. Where the
+    stream was whole so far, something is missing or was wrong. A message of unknown type is none."""
+    met: list[str]
+    """ITCH: names of stocks met for the first time, whatever the message, as on the wire (padded)."""
 
 @final
 class ItchDecoder:
@@ -98,8 +103,8 @@ class ItchDecoder:
       qualifier; ``J`` reference price, extension number as size, upper << 32 | lower collar as ``id``; ``O`` near execution price,
       near execution time as size, eligibility as ``id``.
 
-    ``S`` with O starts a day: books and states are empty again. A locate that comes with another stock's name stands for that
-    stock from then on, with an empty book. ``ts_event`` = midnight + the message's nanoseconds, ``seq`` of
+    ``S`` with O starts a day: books and states are empty again, and until its next directory message a locate may come to stand
+    for another stock. Otherwise a message whose locate and stock do not belong together is a dead letter and changes nothing. ``ts_event`` = midnight + the message's nanoseconds, ``seq`` of
     a record is the sequence number of its message, prices have scale 4 as on the wire.
     """
 
@@ -230,6 +235,7 @@ class LineArbiter:
         * ``reset``: the numbers of the unit began anew.
         * ``too_old``: nothing more can wait behind the unit's first hole, which ends at ``detail``; packets are dropped (and
           missing) until it is filled or skipped.
+        * ``conflict``: two packets with the same numbers (detail) say different things; one is damaged, nobody knows which.
         """
 
     def damaged(self) -> list[tuple[int, str, bytes]]:

@@ -104,6 +104,7 @@ class ReferenceDecoder:
     dead: int = 0
     unpriced: int = 0
     stocks: dict[int, Stock] = field(default_factory=dict)
+    renamable: set[int] = field(default_factory=set)
     orders: dict[int, Order] = field(default_factory=dict)
 
     def decode(self, block: bytes, first_seq: int) -> None:
@@ -134,7 +135,13 @@ class ReferenceDecoder:
         self._ts = self.midnight_ns + int.from_bytes(stamp, "big")
         self._seq = seq
         start = len(self.rows)
-        stock = self._stock(locate, values["stock"]) if "stock" in values and self._sane(letter, values) else None
+        stock = None
+        if "stock" in values and self._sane(letter, values):
+            stock = self._stock(locate, values["stock"])
+            if stock is None:
+                return False
+            if letter == "R":
+                self.renamable.discard(locate)
         understood = self._apply(letter, locate, stock, values)
         if len(self.rows) > start:
             self.rows[-1].flags |= Flag.LAST_OF_EVENT
@@ -144,12 +151,19 @@ class ReferenceDecoder:
     def _sane(letter: str, values: Values) -> bool:
         return letter not in "AF" or (values["side"] in (b"B", b"S") and values["shares"] > 0)
 
-    def _stock(self, locate: int, name: bytes) -> Stock:
+    def _stock(self, locate: int, name: bytes) -> Stock | None:
         known = self.stocks.get(locate)
-        if known is None or known.name != name:
-            self.orders = {ref: order for ref, order in self.orders.items() if order.locate != locate}
-            text = name.rstrip(b" ").decode("utf-8", "replace")
-            known = self.stocks[locate] = Stock(_native.instrument_id(f"{self.venue}:{text}"), name)
+        if known is not None and known.name == name:
+            return known
+        places = {place for place, stock in self.stocks.items() if stock.name == name} | {locate}
+        if any(place in self.stocks and place not in self.renamable for place in places):
+            return None
+        self.orders = {ref: order for ref, order in self.orders.items() if order.locate not in places}
+        for place in places:
+            self.stocks.pop(place, None)
+            self.renamable.discard(place)
+        text = name.rstrip(b" ").decode("utf-8", "replace")
+        known = self.stocks[locate] = Stock(_native.instrument_id(f"{self.venue}:{text}"), name)
         return known
 
     def _row(self, instrument: int, kind: Kind, **values: int) -> None:
@@ -249,6 +263,8 @@ class ReferenceDecoder:
 
     def _system(self, event: bytes) -> None:
         self._row(0, Kind.NOTICE, detail=event[0], flags=BARE | Flag.LAST_OF_EVENT)
+        if event == b"O":
+            self.renamable.update(self.stocks)
         for locate, stock in sorted(self.stocks.items()):
             start = len(self.rows)
             if event == b"O":

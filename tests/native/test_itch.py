@@ -193,6 +193,28 @@ def test_symbols_limit_what_is_decoded() -> None:
     assert {row["instrument"] for row in native_rows(decoded.records)} == {_native.instrument_id("XNAS:AAPL")}
 
 
+def test_a_locate_stands_for_one_stock_until_a_new_day() -> None:
+    decoder = _native.ItchDecoder("XNAS", MIDNIGHT)
+    first = pack("A", 1, 1, 1, b"B", 100, NAMES[0], 10_000)
+    decoded = decoder.decode(first, 1, 0)
+    assert (decoded.met, decoded.suspects) == ([NAMES[0].decode()], [])
+    # the locate under another name, the name under another locate
+    wrong = pack("A", 1, 2, 2, b"B", 100, NAMES[1], 10_000) + pack("A", 2, 2, 3, b"B", 100, NAMES[0], 10_000)
+    decoded = decoder.decode(wrong, 2, 0)
+    assert [reason for _, reason, _ in decoded.dead] == ["stock locate and stock do not belong together"] * 2
+    assert (decoded.records, decoded.met, decoded.suspects) == (b"", [], [2, 3])
+    assert decoder.book(NAMES[0].decode().strip(), 9)[0] == [("1.0000", 100, 1)]
+    decoded = decoder.decode(pack("S", 0, 3, b"O") + wrong, 4, 0)
+    assert (decoded.dead_count, decoded.met) == (0, [NAMES[1].decode(), NAMES[0].decode()])
+
+
+def test_suspects_are_the_numbers_of_what_contradicts_the_books() -> None:
+    decoder = _native.ItchDecoder("XNAS", MIDNIGHT)
+    block = pack("A", 1, 1, 1, b"B", 100, NAMES[0], 10_000) + pack("X", 1, 2, 9, 10) + pack("X", 1, 3, 1, 500)
+    decoded = decoder.decode(block + b"\0\1?" + b"\0\1A", 10, 0)
+    assert decoded.suspects == [11, 12, 14], "an unknown order, too many shares, damage; an unknown type is none"
+
+
 def test_a_snapshot_tells_status_and_both_sides() -> None:
     decoder = _native.ItchDecoder("XNAS", MIDNIGHT)
     decoder.decode(pack("A", 1, 5, 1, b"B", 100, NAMES[0], 1_854_000), 9, 0)

@@ -1,4 +1,4 @@
-"""The recovery machine: patience, requests, repeats, losses; and with an arbiter against a server that is unreliable."""
+"""The recovery machine: patience, requests, repeats, losses; with an arbiter against a server that is unreliable."""
 
 import random
 from typing import Any

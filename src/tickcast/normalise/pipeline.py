@@ -41,6 +41,8 @@ class Gap:
     next_seq: int
     ts_recv: int
     session: int
+    repaired: bool = False
+    """They came after all: the entry that says so, behind the one that they were missing."""
 
 
 class Pipeline:
@@ -226,9 +228,17 @@ class Pipeline:
     def _enter_gaps(self, rows: Records) -> None:
         for index in np.flatnonzero(rows["kind"] == Kind.GAP).tolist():
             row = rows[index]
-            self._gaps += 1
+            repaired = bool(row["flags"] & Flag.BACKFILLED)
+            self._gaps += not repaired
             self.ledger.append(
-                Gap(int(row["instrument"]), int(row["id"]), int(row["seq"]), int(row["ts_recv"]), self._session)
+                Gap(
+                    int(row["instrument"]),
+                    int(row["id"]),
+                    int(row["seq"]),
+                    int(row["ts_recv"]),
+                    self._session,
+                    repaired,
+                )
             )
 
     def _cut(

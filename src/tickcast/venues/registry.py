@@ -7,18 +7,19 @@ from tickcast.model.errors import UsageError
 from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.session import BinanceSession
-from tickcast.venues.xnas.session import XnasSession
+from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
 from tickcast.venues.xsim.session import XsimSession
 
 Factory = Callable[..., Session]
 
 VENUES: Final[Mapping[str, Factory]] = {
-    "XNAS": XnasSession,
+    "XNAS": open_itch,
+    "XBOS": open_itch,
     "BATS": BatsSession,
+    "XNYS": XnysSession,
     "BINANCE": BinanceSession,
     "XSIM": XsimSession,
-    "XNYS": XnysSession,
 }
 
 

@@ -57,10 +57,14 @@ def status(instrument: int, state: State, *, ts_event: int, ts_recv: int, seq: i
     return ROW.pack(ts_event, ts_recv, instrument, seq, 0, 0, 0, Kind.STATUS, 0, 0, 0, LAST, state)
 
 
-def gap(instrument: int, missing: int, *, next_seq: int, ts_recv: int) -> bytes:
-    """Return the ledger entry of a loss: ``missing`` records before ``next_seq`` (0 = unknown number)."""
+def gap(instrument: int, missing: int, *, next_seq: int, ts_recv: int, repaired: bool = False) -> bytes:
+    """Return the ledger entry of a loss: ``missing`` records before ``next_seq`` (0 = unknown number).
+
+    ``repaired``: they came after all; the entry says so (BACKFILLED).
+    """
     missing = min(max(missing, 0), NUMBER_MAX)
-    return ROW.pack(ts_recv, ts_recv, instrument, next_seq, missing, 0, 0, Kind.GAP, 0, 0, 0, LAST, 0)
+    flags = LAST | (Flag.BACKFILLED if repaired else 0)
+    return ROW.pack(ts_recv, ts_recv, instrument, next_seq, missing, 0, 0, Kind.GAP, 0, 0, 0, flags, 0)
 
 
 def previous_close(instrument: int, price: str, *, ts_event: int, ts_recv: int) -> bytes:

@@ -19,7 +19,8 @@ from tickcast.model.record import Flag, Kind, Side, State, records_from
 from tickcast.venues.base import Step, VenueConfig
 from tickcast.venues.xnas import soup
 from tickcast.venues.xnas.day import midnight_ns
-from tickcast.venues.xnas.session import XnasSession, directory_message
+from tickcast.venues.xnas.session import XnasSession
+from tickcast.venues.xnas.tape import REGAIN_NS, directory_message
 
 DAY = date(2020, 1, 30)
 NOW = midnight_ns(DAY) + 36_000 * itch.SECOND
@@ -190,6 +191,83 @@ def test_the_end_of_the_session_is_followed_by_the_next_one() -> None:
     request, step = login(session, name="S2")
     assert request == soup.login(username="", password="", session="", sequence=1)
     assert step.new_session
+
+
+def test_an_order_that_never_was_has_the_session_told_again() -> None:
+    session = make()
+    login(session)
+    take(session, *opening())
+    step = take(session, itch.execute(9, 10, 50, when=TEN))  # its add was lost inside the stream
+    assert states(step.records) == [State.GAP]
+    assert [(row.ident, row.seq) for row in rows(step.records) if row.kind == Kind.GAP] == [(0, 5)]
+    assert "from its beginning" in step.drop["tape"]
+    session.closed("tape", NOW)
+    request, step = login(session)
+    assert request == soup.login(username="", password="", session="S1", sequence=1)
+    assert not step.new_session
+    old = TEN - 60 * itch.SECOND
+    told = [*opening(old), itch.add(9, "B", 10, 1_840_000, when=old), itch.execute(9, 10, 50, when=old)]
+    step = take(session, *told)
+    assert [(row.ident, bool(row.flags & Flag.REPLAYED)) for row in rows(step.records) if row.kind == Kind.TRADE] == [
+        (50, True)
+    ]
+    assert State.LIVE not in states(step.records), "gap until all is told"
+    step = take(session, itch.execute(2, 1, 51, when=TEN))
+    assert states(step.records)[-1] == State.LIVE
+    assert session.next_sequence == 7
+
+
+def test_a_session_that_is_told_again_with_the_same_flaw_is_as_the_venue_means_it() -> None:
+    session = make()
+    login(session)
+    flawed = [*opening(), itch.execute(9, 10, 50, when=TEN)]
+    assert take(session, *flawed).drop
+    session.closed("tape", NOW)
+    login(session)
+    step = take(session, *flawed, itch.execute(2, 1, 51, when=TEN))
+    assert not step.drop
+    assert states(step.records)[-1] == State.LIVE
+
+
+def test_a_venue_that_contradicts_itself_cannot_make_us_log_in_all_the_time() -> None:
+    session = make()
+    login(session)
+    take(session, *opening())
+    now, logins, number = NOW, 0, 4
+    while now < NOW + REGAIN_NS:
+        step = take(session, itch.execute(1_000 + number, 10, number, when=TEN), now=now)
+        if "tape" in step.drop:
+            logins += 1
+            session.closed("tape", now)
+            login(session, now=now)
+            past = [itch.execute(1_000 + at, 10, at, when=TEN) for at in range(4, number + 1)]
+            assert not take(session, *opening(), *past, now=now).drop
+        number += 1
+        now += 50_000_000
+    assert logins == 3
+    assert session.wake_ns > 0
+    step = session.wake(NOW + REGAIN_NS)
+    assert "tape" in step.drop, "later it is tried again"
+
+
+def test_a_session_that_cannot_be_told_again_is_lost() -> None:
+    session = make()
+    login(session)
+    take(session, *opening())
+    take(session, itch.execute(9, 10, 50, when=TEN))
+    session.closed("tape", NOW)
+    _, step = login(session, sequence=30)
+    assert states(step.records)[-1] == State.GAP
+    assert session.decoder.book("AAPL", 1) == ([], [])
+    assert not take(session, itch.execute(2, 1, 51, when=TEN)).drop
+
+
+def test_a_recording_may_begin_in_the_middle() -> None:
+    session = make(date="2020-01-30")
+    login(session)
+    step = take(session, *opening(), itch.execute(9, 10, 50, when=TEN))
+    assert not step.drop
+    assert State.GAP not in states(step.records)
 
 
 def test_damage_drops_the_link_and_what_came_before_counts() -> None:

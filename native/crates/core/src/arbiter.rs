@@ -15,6 +15,9 @@
 //!   forward. That is a venue that began its numbers anew (day roll of PITCH, a restart); repeats and late packets do
 //!   not look like that, since their line goes on.
 //!
+//! Packets of different lines with the same numbers are compared by hash; where they differ one is damaged in a way that
+//! no header shows, and the feed is told ([`Event::Conflict`]).
+//!
 //! Retransmissions (`is_repair`) fill holes and do nothing else.
 
 pub mod packet;
@@ -67,6 +70,8 @@ pub enum Event {
     Reset { expected: u64, came: u64 },
     /// No more room behind a hole: it has to be given up, up to this number.
     TooOld { last: u64 },
+    /// Two packets say different things under the same numbers: one of them is damaged, nobody knows which.
+    Conflict { first: u64, last: u64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,6 +368,10 @@ impl LineArbiter {
         if offered.is_full {
             let last = unit.first_hole_last();
             self.tell_too_old(packet.unit, last);
+        }
+        if !self.unit(packet.unit).compare(packet) {
+            let (first, last) = (packet.first, packet.end() - 1);
+            self.tell(packet.unit, Event::Conflict { first, last });
         }
         let counts = &mut self.lines[arrival.line];
         if offered.new > 0 {

@@ -1,10 +1,12 @@
 //! Nasdaq TotalView-ITCH 5.0: typed views of its messages, and a decoder to records with order-by-order books.
 
+pub mod decoded;
 pub mod decoder;
 pub mod file;
 pub mod message;
 
-pub use decoder::{Dead, Decoded, ItchDecoder};
+pub use decoded::{Dead, Decoded};
+pub use decoder::ItchDecoder;
 pub use message::{Message, Value};
 
 /// The messages of a block, each preceded by its length (u16, big-endian), with their offsets.

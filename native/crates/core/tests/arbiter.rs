@@ -371,6 +371,22 @@ fn retransmissions_fill_holes_and_do_nothing_else() {
     assert_eq!(arbiter.unit_counts(0).1, 7);
 }
 
+#[test]
+fn lines_that_say_different_things_are_told_of() {
+    let mut arbiter = mold_arbiter();
+    let (good, mut bad) = (mold(1, 5), mold(1, 5));
+    *bad.last_mut().unwrap() ^= 1;
+    take(&mut arbiter, std::slice::from_ref(&good), 0, 1);
+    arbiter.take_events();
+    take(&mut arbiter, &[good, mold(2, 3), mold(6, 2)], 1, 1);
+    assert_eq!(arbiter.take_events(), [], "the same, or not comparable");
+    assert_eq!(take(&mut arbiter, &[bad], 1, 1), []);
+    assert_eq!(
+        arbiter.take_events(),
+        [(0, Event::Conflict { first: 1, last: 5 })]
+    );
+}
+
 /// (first, count, line) of packets, in any order, with any loss.
 fn arrivals() -> impl Strategy<Value = (Vec<(u64, u64, usize)>, u64)> {
     prop::collection::vec((1_u64..250, 0_u64..30, 0_usize..2), 1..120).prop_flat_map(|packets| {

@@ -123,6 +123,7 @@ impl LineArbiter {
             Event::Reset { expected, came } => {
                 ("reset", unit, format!("expected {expected}, came {came}"))
             }
+            Event::Conflict { first, last } => ("conflict", unit, format!("{first} to {last}")),
             Event::TooOld { last } => ("too_old", unit, last.to_string()),
         };
         events.into_iter().map(convert).collect()

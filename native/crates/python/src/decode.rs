@@ -137,9 +137,11 @@ pub struct Decoded {
     pub unpriced: usize,
     pub unknown: usize,
     pub unpriced_trades: usize,
+    pub suspects: Vec<u64>,
+    pub met: Vec<String>,
 }
 
-fn handed_over(py: Python<'_>, decoded: &itch::decoder::Decoded) -> PyResult<Decoded> {
+fn handed_over(py: Python<'_>, decoded: &itch::Decoded) -> PyResult<Decoded> {
     let mut instruments = Vec::with_capacity(decoded.directory.len());
     for bytes in &decoded.directory {
         let message =
@@ -164,6 +166,12 @@ fn handed_over(py: Python<'_>, decoded: &itch::decoder::Decoded) -> PyResult<Dec
         unknown: decoded.unknown,
         unpriced: decoded.unpriced,
         unpriced_trades: decoded.unpriced_trades,
+        suspects: decoded.suspects.clone(),
+        met: decoded
+            .met
+            .iter()
+            .map(|name| name.iter().copied().map(char::from).collect::<String>())
+            .collect(),
     })
 }
 
@@ -196,7 +204,7 @@ impl ItchDecoder {
         py: Python<'_>,
         blocks: Vec<PyRef<'_, LineBlock>>,
     ) -> PyResult<Decoded> {
-        let mut decoded = itch::decoder::Decoded::default();
+        let mut decoded = itch::Decoded::default();
         for block in &blocks {
             let messages = block.messages.as_bytes(py);
             decoded.absorb(self.0.decode(messages, block.first_seq, block.ts_recv));

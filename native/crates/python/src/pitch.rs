@@ -44,6 +44,8 @@ fn handed_over(py: Python<'_>, decoded: &pitch::Decoded) -> PyResult<Decoded> {
         unknown: decoded.unknown,
         unpriced: decoded.unpriced,
         unpriced_trades: decoded.unpriced_trades,
+        suspects: Vec::new(),
+        met: Vec::new(),
     })
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::packet::{Packet, Protocol, SessionId};
 
 /// What a waiting piece costs besides its bytes; keeps the number of pieces bounded too.
@@ -73,7 +75,12 @@ pub struct Unit {
     pub waiting_bytes: usize,
     holes: VecDeque<Hole>,
     waiting: BTreeMap<u64, Piece>,
+    /// Of the newest packets that were taken: first number, count, hash of the messages; by first number.
+    prints: Vec<(u64, u64, u64)>,
 }
+
+/// Packets that can be compared with what another line brings.
+const PRINTS: u64 = 4096;
 
 /// What became of a packet's messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +105,18 @@ impl Unit {
             waiting_bytes: 0,
             holes: VecDeque::new(),
             waiting: BTreeMap::new(),
+            prints: Vec::new(),
         }
+    }
+
+    /// Remembers what a packet says; false if another line said something else under the same numbers.
+    pub fn compare(&mut self, packet: &Packet<'_>) -> bool {
+        if self.prints.is_empty() {
+            self.prints.resize(PRINTS as usize, (0, 0, 0));
+        }
+        let print = (packet.first, packet.count, xxh3_64(packet.body));
+        let before = std::mem::replace(&mut self.prints[(packet.first % PRINTS) as usize], print);
+        before == print || (before.0, before.1) != (print.0, print.1)
     }
 
     pub fn holes(&self) -> impl Iterator<Item = &Hole> {
@@ -122,6 +140,7 @@ impl Unit {
         self.epoch += 1;
         (self.expected, self.top, self.begun) = (expected, expected, false);
         self.line_ends.clear();
+        self.prints.clear();
         self.holes.clear();
         self.waiting.clear();
         self.waiting_bytes = 0;

@@ -1,8 +1,9 @@
 //! ITCH messages to records: one message is at most one event, its trade row first, then state, best bid or ask, levels.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::message::{Fault, Message, StockDirectory};
+use super::decoded::Decoded;
+use super::message::{Fault, Message, UNKNOWN_TYPE};
 use crate::listing::{Listing, Scale, Stamp, publish, size, trim};
 use crate::orderbook::{Level, Order, Orders, Side, Taken};
 use crate::record::{Record, condition, flag, kind, state};
@@ -11,34 +12,6 @@ use crate::record::{Record, condition, flag, kind, state};
 const PRICE_SCALE: u8 = 4;
 
 type Stock = Listing;
-
-/// Most dead letters that one call hands back.
-pub const DEAD_MAX: usize = 100;
-
-/// A message that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dead {
-    /// Of its length field in the block.
-    pub offset: usize,
-    pub reason: &'static str,
-    pub raw: Vec<u8>,
-}
-
-/// What one call decoded.
-#[derive(Debug, Default)]
-pub struct Decoded {
-    pub records: Vec<Record>,
-    /// Stock directory messages, as they came.
-    pub directory: Vec<[u8; StockDirectory::LENGTH]>,
-    pub messages: usize,
-    pub dead: Vec<Dead>,
-    pub dead_count: usize,
-    /// Of these, messages of a type that is not known.
-    pub unknown: usize,
-    pub unpriced: usize,
-    /// Of these, the printable executions: trades whose price or stock is not known.
-    pub unpriced_trades: usize,
-}
 
 /// Decodes one ITCH stream of a market.
 pub struct ItchDecoder {
@@ -49,6 +22,14 @@ pub struct ItchDecoder {
     symbols: Option<HashSet<Vec<u8>>>,
     depth: usize,
     stocks: Vec<Option<Box<Stock>>>,
+    /// Locate of each stock.
+    names: HashMap<[u8; 8], u16>,
+    /// Locates that may come to stand for another stock: a new day began since their last directory message.
+    renamable: HashSet<u16>,
+    /// Stocks met since the last block.
+    met: Vec<[u8; 8]>,
+    /// The message at hand names a stock that has another locate, or a locate of another stock.
+    is_misnamed: bool,
     orders: Orders,
 }
 
@@ -81,6 +62,10 @@ impl ItchDecoder {
             symbols,
             depth,
             stocks: Vec::new(),
+            names: HashMap::new(),
+            renamable: HashSet::new(),
+            met: Vec::new(),
+            is_misnamed: false,
             orders: Orders::default(),
         }
     }
@@ -115,6 +100,7 @@ impl ItchDecoder {
                 }
             };
             let start = decoded.records.len();
+            let unpriced = decoded.unpriced;
             let result = Message::parse(bytes)
                 .map_err(Fault::reason)
                 .and_then(|message| {
@@ -130,6 +116,18 @@ impl ItchDecoder {
                         &mut decoded,
                     )
                 });
+            let result = match result {
+                Ok(()) if self.is_misnamed => {
+                    self.is_misnamed = false;
+                    Err("stock locate and stock do not belong together")
+                }
+                other => other,
+            };
+            if decoded.unpriced > unpriced
+                || matches!(result, Err(reason) if reason != UNKNOWN_TYPE)
+            {
+                decoded.suspect(seq);
+            }
             match result {
                 Ok(()) => decoded.messages += 1,
                 Err(reason) => decoded.bury(offset, reason, bytes),
@@ -139,6 +137,7 @@ impl ItchDecoder {
             }
             seq = seq.wrapping_add(1);
         }
+        decoded.met = std::mem::take(&mut self.met);
         decoded
     }
 
@@ -301,6 +300,7 @@ impl ItchDecoder {
             Message::StockDirectory(m) => {
                 if let Some(stock) = self.stock(m.stock_locate(), *m.stock()) {
                     stock.set_round_lot(m.round_lot_size());
+                    self.renamable.remove(&m.stock_locate());
                     decoded.directory.push(*m.bytes());
                 }
             }
@@ -447,6 +447,7 @@ impl ItchDecoder {
         out.push(row);
         if letter == b'O' {
             self.orders.clear();
+            self.renamable.extend(self.names.values());
         }
         for stock in self
             .stocks
@@ -661,33 +662,56 @@ impl ItchDecoder {
         self.stocks.get_mut(locate.into() as usize)?.as_deref_mut()
     }
 
-    /// The stock of a locate, known from now on; `None` if it is not among the symbols asked for.
+    /// The stock of a locate, known from now on; `None` if it is not among the symbols asked for, or misnamed.
     #[inline]
     fn stock(&mut self, locate: u16, name: [u8; 8]) -> Option<&mut Stock> {
         let index = usize::from(locate);
-        if !matches!(self.stocks.get(index), Some(Some(stock)) if stock.name == name) {
-            self.meet(locate, name);
+        if !matches!(self.stocks.get(index), Some(Some(stock)) if stock.name == name)
+            && !self.meet(locate, name)
+        {
+            self.is_misnamed = true;
+            return None;
         }
         self.stocks[index]
             .as_deref_mut()
             .filter(|stock| stock.wanted)
     }
 
-    /// A locate that is new, or stands for another stock from now on.
+    /// Takes up a locate that is new, or stands for another stock since the day began; false if it may not.
     #[cold]
-    fn meet(&mut self, locate: u16, name: [u8; 8]) {
+    fn meet(&mut self, locate: u16, name: [u8; 8]) -> bool {
         let index = usize::from(locate);
         if self.stocks.len() <= index {
             self.stocks.resize_with(index + 1, || None);
         }
-        if self.stocks[index].is_some() {
-            self.orders.forget(locate.into());
+        let elsewhere = self
+            .names
+            .get(&name)
+            .copied()
+            .filter(|other| *other != locate);
+        let is_free = |place: u16| self.renamable.contains(&place);
+        if elsewhere.is_some_and(|other| !is_free(other))
+            || (self.stocks[index].is_some() && !is_free(locate))
+        {
+            return false;
+        }
+        for place in elsewhere.into_iter().chain([locate]) {
+            if let Some(before) = self.stocks[usize::from(place)].take() {
+                self.orders.forget(place.into());
+                self.names.remove(&before.name);
+            }
+            self.renamable.remove(&place);
         }
         let wanted = self
             .symbols
             .as_ref()
             .is_none_or(|symbols| symbols.contains(trim(&name)));
+        if wanted {
+            self.met.push(name);
+        }
+        self.names.insert(name, locate);
         self.stocks[index] = Some(Box::new(Stock::new(&self.venue, name, wanted, Scale::Four)));
+        true
     }
 
     /// The best `depth` levels of a stock, bids and asks, best first.
@@ -721,33 +745,5 @@ impl ItchDecoder {
             }
         }
         out
-    }
-}
-
-impl Decoded {
-    /// Adds what a later call decoded.
-    pub fn absorb(&mut self, mut other: Self) {
-        self.records.append(&mut other.records);
-        self.directory.append(&mut other.directory);
-        self.messages += other.messages;
-        let room = DEAD_MAX.saturating_sub(self.dead.len());
-        self.dead.extend(other.dead.into_iter().take(room));
-        self.dead_count += other.dead_count;
-        self.unknown += other.unknown;
-        self.unpriced += other.unpriced;
-        self.unpriced_trades += other.unpriced_trades;
-    }
-
-    #[cold]
-    fn bury(&mut self, offset: usize, reason: &'static str, raw: &[u8]) {
-        self.dead_count += 1;
-        self.unknown += usize::from(reason == Fault::UnknownType.reason());
-        if self.dead.len() < DEAD_MAX {
-            self.dead.push(Dead {
-                offset,
-                reason,
-                raw: raw.to_vec(),
-            });
-        }
     }
 }

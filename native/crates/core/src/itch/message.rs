@@ -93,6 +93,9 @@ impl<'a, const N: usize> Field<'a> for &'a [u8; N] {
     }
 }
 
+/// Reason of a message whose type is not in the table: perhaps of a later edition, so no sign of damage by itself.
+pub const UNKNOWN_TYPE: &str = "unknown type";
+
 /// Stock locate of any message.
 #[inline(always)]
 fn stock_locate(bytes: &[u8]) -> u16 {
@@ -118,7 +121,7 @@ impl Fault {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Empty => "empty message",
-            Self::UnknownType => "unknown type",
+            Self::UnknownType => UNKNOWN_TYPE,
             Self::WrongLength => "wrong length for its type",
         }
     }
