@@ -24,8 +24,25 @@ def _xsim(place: Place) -> tuple[Table, Table]:
     return {"dialect": "xsim", "address": address}, {"rest_url": f"http://{address}", "interval_ms": 200}
 
 
+def _bats(place: Place) -> tuple[Table, Table]:
+    a, b, gap_a, gap_b, gap, spin = (place() for _ in range(6))
+    sim = {
+        "dialect": "pitch", "lines_a": [a], "lines_b": [b], "gap_lines": [gap_a, gap_b], "gap_address": gap,
+        "spin_address": spin,
+    }  # fmt: skip
+    return sim, {"lines": [a, b], "gap_lines": [gap_a, gap_b], "gap_address": gap, "spin_address": spin}
+
+
+def _xnys(place: Place) -> tuple[Table, Table]:
+    address = place()
+    # a market that is quiet for seconds is told from a dead one by its heartbeats
+    return {"dialect": "fix", "address": address}, {"address": address, "heartbeat_s": 2}
+
+
 EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "XNAS": _xnas,
+    "BATS": _bats,
+    "XNYS": _xnys,
     "BINANCE": _binance,
     "XSIM": _xsim,
 }

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import msgspec
 
+from tickcast.cli.demo_market import EXCHANGES
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.matrix import report
 from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, venue_cells
@@ -42,9 +43,11 @@ def main(
     began_ns = monotonic_ns()
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
-        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS))
+        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=tuple(EXCHANGES)))
         subject.wait_ready()
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
+        if not planned:
+            raise click.UsageError(f"expected cells of {', '.join(subject.faults())}, found none that is asked for")
         click.echo(f"{sum(map(len, planned))} cells in {len(planned)} rounds, seed {seed}", err=True)
         click.echo(report.HEAD)
         matrix = Matrix(subject, stack, tell=_tell)
@@ -57,6 +60,7 @@ def main(
         rows=rows,
         rude=attempts,
         ticks=matrix.watcher.count,
+        late=matrix.late,
     )
     click.echo(report.summary(result))
     if json_path is not None:
@@ -70,9 +74,10 @@ def main(
 def _plan(subject: Subject, *, seed: int, quick: bool, venues: tuple[str, ...], only: str) -> list[list[Cell]]:
     """Rounds of cells: venues side by side, then what serves all of them."""
     feeds = process_cells(subject.feed_names())
+    gates = subject.faults()
     cells = {
         venue: [*venue_cells(venue, gate), *(cell for cell in feeds if cell.venue == venue)]
-        for venue, gate in subject.faults().items()
+        for venue, gate in gates.items()
     }
     common = common_cells()
     if venues:
@@ -84,7 +89,7 @@ def _plan(subject: Subject, *, seed: int, quick: bool, venues: tuple[str, ...], 
     if quick:
         cells = sample(cells, seed=seed, each=QUICK_EACH)
         common = [cell for cell in common if cell.name == "kill core"]
-    return [*rounds(cells, seed=seed), *([cell] for cell in common)]
+    return [*rounds(cells, seed=seed, venues=len(gates)), *([cell] for cell in common)]
 
 
 def _tell(row: Row) -> None:

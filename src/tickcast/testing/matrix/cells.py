@@ -49,7 +49,7 @@ def venue_cells(venue: str, gate: Mapping[str, Any]) -> list[Cell]:
     """Cells of one venue: each verb on all lines, some on one line only, those of answers with a loss beside them."""
     verbs, lines = list(gate["supports"]), list(gate["lines"])
     sides = [line for line in lines if line in SIDES]
-    feeds = [line for line in lines if line not in SIDES]
+    feeds = _families(lines)
     polled = "reorder" not in verbs
     cells = []
     for verb in verbs:
@@ -75,6 +75,12 @@ def venue_cells(venue: str, gate: Mapping[str, Any]) -> list[Cell]:
     return cells
 
 
+def _families(lines: Sequence[str]) -> list[str]:
+    """Lines of packets, without their units and without those that only carry what was asked for."""
+    names = dict.fromkeys(line.partition("/")[0] for line in lines)
+    return [name for name in names if name not in SIDES and not name.startswith("gap_")]
+
+
 def _again(verb: str, verbs: Sequence[str], sides: Sequence[str]) -> tuple[dict[str, Any], ...]:
     """What makes the client log in, or ask, so that the fault is met at all."""
     if verb in {"refuse_login", "throttle"}:
@@ -88,9 +94,8 @@ def _again(verb: str, verbs: Sequence[str], sides: Sequence[str]) -> tuple[dict[
 def _side_cells(venue: str, side: str, feeds: Sequence[str], verbs: Sequence[str]) -> list[Cell]:
     """Something is missing, and what should bring it is faulty as well."""
     missing: tuple[dict[str, Any], ...] = ({"fault": "restart"},)
-    if any(line in {"A", "B"} or line.startswith(("A/", "B/")) for line in feeds):
-        names = sorted({line.partition("/")[0] for line in feeds})
-        missing = tuple({"fault": "drop", "line": line, "count": 20} for line in names)
+    if len(feeds) > 1:
+        missing = tuple({"fault": "drop", "line": line, "count": 20} for line in feeds)
     elif "disconnect" in verbs:
         missing = tuple({"fault": "disconnect", "line": line} for line in feeds)
     counts = {"drop": 3, "duplicate": 3, "corrupt": 2, "truncate": 2}
@@ -118,13 +123,13 @@ def common_cells() -> list[Cell]:
     ]
 
 
-def rounds(cells: Mapping[str, Sequence[Cell]], *, seed: int) -> list[list[Cell]]:
-    """Put cells of different venues together, so that at least half of the venues are witnesses in each round."""
+def rounds(cells: Mapping[str, Sequence[Cell]], *, seed: int, venues: int) -> list[list[Cell]]:
+    """Put cells of different venues together; of ``venues`` in all, at least half are witnesses in each round."""
     chance = random.Random(f"matrix:{seed}")
     waiting = {venue: list(listed) for venue, listed in cells.items()}
     for listed in waiting.values():
         chance.shuffle(listed)
-    at_once = max(1, len(waiting) // 2)
+    at_once = max(1, venues // 2)
     planned = []
     while any(waiting.values()):
         # the longest first, so that the last rounds are not of one venue alone

@@ -44,6 +44,8 @@ goers, greedy ones. `tickcast.stream` yielded {ticks:,} ticks.
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
+Gaps that showed after their round (a trade that was lost while a connection was down shows with the next one): {late}.
+
 What the faults are: [faults on demand](reference/faults.md). How much of each: `tickcast.testing.matrix.cells`.
 """
 
@@ -57,6 +59,8 @@ class Result(msgspec.Struct, kw_only=True):
     rows: list[Row]
     rude: dict[str, int]
     ticks: int
+    late: list[str]
+    """Gaps that showed in the round after their cell."""
 
 
 def line(row: Row) -> str:
@@ -88,6 +92,7 @@ def page(result: Result) -> str:
         verdict=_verdict(result),
         rude=sum(result.rude.values()),
         ticks=result.ticks,
+        late=len(result.late),
         rows="\n".join(rows),
     )
 
