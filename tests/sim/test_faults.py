@@ -273,3 +273,14 @@ def test_every_verb_of_units_counts_what_it_did(gate: FaultGate, verb: Verb) -> 
         gate.refuses_login()
         gate.throttles()
     assert gate.fired[verb] == 2
+
+
+def test_what_goes_to_a_connection_keeps_its_order_also_where_datagrams_do_not(clock: Clock) -> None:
+    gate = FaultGate(now_ns=clock, ordered=False)
+    gate.arm(Fault(fault="delay", count=1, delay_ms=100))
+    assert gate.pass_units(units(3), "tcp", peer="client") == []
+    gate.arm(Fault(fault="delay", count=1, delay_ms=100))
+    assert gate.pass_units(units(3), "udp") == units(2, 1), "a datagram overtakes a late one"
+    clock.ns += SECOND
+    assert gate.pass_units((), "tcp", peer="client") == units(3)
+    assert gate.pass_units((), "udp") == units(1)

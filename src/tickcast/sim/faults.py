@@ -121,9 +121,10 @@ class _Armed:
 class _Path:
     """What is held back on the way to one peer."""
 
-    __slots__ = ("behind", "behind_until_ns", "due_ns", "waiting")
+    __slots__ = ("behind", "behind_until_ns", "due_ns", "ordered", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, *, ordered: bool) -> None:
+        self.ordered = ordered
         self.behind: list[bytes] = []  # reordered: goes out after the next unit
         self.waiting: list[tuple[int, int, bytes]] = []  # due, number, unit
         self.due_ns = self.behind_until_ns = 0
@@ -151,7 +152,8 @@ class FaultGate:
             supports: verb to what it means at this venue; default all verbs, as :data:`VERBS` says.
             lines: names of the venue's lines, for those who ask.
             body: where a unit's body begins, or a function of the unit that says so.
-            ordered: True for streams (what is behind a late unit waits for it), False for datagrams.
+            ordered: True for streams (what is behind a late unit waits for it), False for datagrams; what goes to a
+                peer is a stream anyhow.
             held_bytes_max: what cannot be held any more is lost and, on a stream, ends the connection.
         """
         self.supports: Final[Mapping[Verb, str]] = supports or {verb: info.meaning for verb, info in VERBS.items()}
@@ -320,7 +322,10 @@ class FaultGate:
     def _pass(self, units: Sequence[bytes], line: str, peer: Hashable) -> list[bytes]:
         now = self._now_ns()
         self._prune(now)
-        path = self._paths.setdefault((line, peer), _Path())
+        path = self._paths.get((line, peer))
+        if path is None:
+            # a peer is a connection: what goes to it keeps its order, also at a venue whose lines are datagrams
+            path = self._paths[line, peer] = _Path(ordered=self._ordered or peer is not None)
         for unit in units:
             self._take(path, unit, line, now)
         sent = []
@@ -361,11 +366,11 @@ class FaultGate:
             self._hold(path, each, due, line)
 
     def _hold(self, path: _Path, unit: bytes, due: int, line: str) -> None:
-        if self._ordered:
+        if path.ordered:
             due = path.due_ns = max(due, path.due_ns)
         if self.held_bytes + len(unit) > self._held_bytes_max:
             self.overflow += 1
-            if self._ordered:
+            if path.ordered:
                 self.on_disconnect(line)
             return
         self._number += 1

@@ -206,6 +206,16 @@ async def test_a_full_history_begins_a_new_session_with_every_order() -> None:
         asker.close()
 
 
+async def test_a_history_smaller_than_the_orders_forgets_and_does_not_roll() -> None:
+    async with serving(history_bytes_max=5_000) as (venue, a, _, _):
+        venue.run(1.0)
+        await a.wait(venue.complete)
+        state = venue.dialect.state()
+        assert state["sessions"] == 1
+        assert state["oldest_sequence"] > 1
+        assert state["history_bytes"] <= 5_000
+
+
 async def test_a_restart_begins_at_one_and_forgets_what_was_before() -> None:
     async with serving(rare_every_s=0.0) as (venue, a, _, address):
         venue.run(1.0)

@@ -213,6 +213,18 @@ async def test_spins_are_announced_every_second_and_old_ones_forgotten() -> None
         await client.close()
 
 
+async def test_spins_are_limited_by_the_minute() -> None:
+    async with serving(spins_per_minute=2) as venue:
+        client = await spin_client(venue)
+        sequence = await client.announced(4)
+        found = []
+        for _ in range(3):
+            client.ask_spin(4, sequence)
+            found.append((await client.spin(4))[0])
+        assert found == ["A", "A", "S"]
+        await client.close()
+
+
 async def test_servers_beat_and_close_silent_clients() -> None:
     async with serving(silence_max_s=1.6) as venue:
         client = await gap_client(venue)

@@ -74,6 +74,7 @@ class MoldItchDialect:
         self.session: MoldSession
         self._before: MoldSession | None = None
         self._session_count = 0
+        self._full_bytes = 0.0
         self._config = venue
         self._name = name
         self._start_ns = start_ns
@@ -123,7 +124,7 @@ class MoldItchDialect:
         if ts >= self._day_end_ns:
             self._set_day(ts)
             self._roll()
-        elif self._config.roll_when_full and self.session.history.bytes >= self._config.history_bytes_max * 0.9:
+        elif self._config.roll_when_full and self.session.history.bytes >= self._full_bytes:
             self._roll()
 
     def find(self, name: str) -> MoldSession | None:
@@ -141,6 +142,8 @@ class MoldItchDialect:
             history_bytes_max=self._config.history_bytes_max,
         )
         self.lines.send(self.session.packets(block, message_ends(block)))
+        # a market whose orders alone fill the history does not begin anew again and again: it forgets
+        self._full_bytes = max(self._config.history_bytes_max * 0.9, 2.0 * len(block))
 
     def _roll(self) -> None:
         """End the session; requests for its end are still answered."""
