@@ -13,6 +13,18 @@ def _xnas(place: Place) -> tuple[Table, Table]:
     return {"dialect": "soup_itch", "address": address}, {"address": address}
 
 
+def _bats(place: Place) -> tuple[Table, Table]:
+    lines, gap_lines, gap, spin = [place(), place()], [place(), place()], place(), place()
+    servers = {"gap_lines": gap_lines, "gap_address": gap, "spin_address": spin}
+    sim = {"dialect": "pitch", "lines_a": lines[:1], "lines_b": lines[1:], **servers}
+    return sim, {"lines": lines, **servers}
+
+
+def _xnys(place: Place) -> tuple[Table, Table]:
+    address = place()
+    return {"dialect": "fix", "address": address}, {"address": address}
+
+
 def _binance(place: Place) -> tuple[Table, Table]:
     streams, rest = place(), place()
     sim = {"dialect": "binance", "address": streams, "rest_address": rest}

@@ -341,7 +341,7 @@ class Feed:
             now_ns = self._clock()
             self._inbox.put(Closed(name, now_ns))
             if self._capture is not None:
-                self._capture.closed(name, now_ns, connection.closed.result() if connection.closed.done() else "")
+                self._capture.closed(name, now_ns, _reason(connection))
             self._wakeup.set()
 
     async def _open(self, link: Link) -> Connection:
@@ -486,6 +486,12 @@ class Feed:
                 queues=metrics.queue_levels(),
             )
         )
+
+
+def _reason(connection: Connection) -> str:
+    """Why it closed; empty if it did not, or nobody waits any more."""
+    closed = connection.closed
+    return closed.result() if closed.done() and not closed.cancelled() else ""
 
 
 def _newest(arrivals: list[Arrival]) -> int:

@@ -256,7 +256,8 @@ class RecordedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_gap_ms: float = 1000.0
     """A longer quiet time in the recording is shortened to this (before ``speed`` applies)."""
     addresses: dict[str, dict[str, str]] = {}
-    """Of captured feeds: feed to recorded address to the ``host:port`` where it is played; absent = a free port."""
+    """Of captured feeds: feed to recorded address to the ``host:port`` where it is played; absent = a free port,
+    of UDP lines where they went."""
 
 
 def default_venues() -> dict[str, VenueConfig]:

@@ -11,6 +11,9 @@ import msgspec
 import pytest
 from tests.feeds.peers import Remembering, now_ns, until
 
+from tickcast.cli import demo_captured
+from tickcast.cli.demo import FreePlaces
+from tickcast.cli.demo_market import EXCHANGES, tables
 from tickcast.feeds.capture import open_capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed
@@ -76,42 +79,43 @@ async def simulated(config: Config) -> AsyncIterator[tuple[Simulator, dict[str, 
         await simulator.stop()
 
 
-async def capture(folder: Path, venue: str, settings: dict[str, Any], *, trades: int) -> Running:
+async def capture(folder: Path, venue: str, *, trades: int) -> Running:
     """Run a feed on the simulated market until it saw so many trades and the market stood still."""
-    config = from_mapping({**MARKET, "venues": {venue: {"dialect": settings["dialect"]}}})
-    async with simulated(config) as (simulator, venues):
-        feed = Running(venue.lower(), {"venue": venue, **venues[venue], **settings["feed"]}, folder / venue.lower())
+    place = FreePlaces()
+    venues, feeds = tables([venue], place)
+    place.close()
+    settings = {**feeds[venue.lower()], **EXTRA.get(venue, {})}
+    async with simulated(from_mapping({**MARKET, "venues": venues})) as (simulator, _):
+        feed = Running(venue.lower(), settings, folder / venue.lower())
         async with feed.open():
             await until(lambda: len(feed.trades()) >= trades)
             simulator.engines[venue].paused = True
             before = -1
-            while before != feed.feed.health.messages:
-                before = feed.feed.health.messages
+            while before != feed.feed.health.records:
+                before = feed.feed.health.records
                 await asyncio.sleep(0.5)
     return feed
 
 
-DIALECTS: dict[str, dict[str, Any]] = {
-    "XNAS": {"dialect": "soup_itch", "feed": {"username": "me", "password": "secret"}},
-    "BINANCE": {"dialect": "binance", "feed": {}},
-    "XSIM": {"dialect": "xsim", "feed": {"interval_ms": 50}},
+EXTRA: dict[str, dict[str, Any]] = {
+    "XNAS": {"username": "me", "password": "secret"},
+    "XSIM": {"interval_ms": 50},
 }
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("venue", DIALECTS)
+@pytest.mark.parametrize("venue", EXCHANGES)
 @pytest.mark.parametrize("speed", [0.0, 3.0])
 async def test_a_captured_feed_ends_where_it_ended(tmp_path: Path, venue: str, speed: float) -> None:
-    first = await capture(tmp_path, venue, DIALECTS[venue], trades=20)
+    first = await capture(tmp_path, venue, trades=20)
     (captured,) = find_captures(tmp_path)
     assert (captured.feed, captured.venue, captured.settings.get("password")) == (venue.lower(), venue, None)
-    config = Config(recorded=RecordedConfig(path=str(tmp_path), speed=speed, loop=False))
-    async with simulated(config) as (_, venues):
-        places = {
-            captured.settings.get(name, name): place.rpartition("//")[2]
-            for name, place in venues[venue.lower()].items()
-        }
-        second = Running("again", captured.moved(places))
+    place = FreePlaces()
+    places = demo_captured.addresses([captured], place)
+    place.close()
+    recorded = RecordedConfig(path=str(tmp_path), speed=speed, loop=False, addresses=places)
+    async with simulated(Config(recorded=recorded)):
+        second = Running("again", captured.moved(places[captured.feed]))
         async with second.open():
             await until(lambda: second.trades() >= first.trades())
             await until(lambda: second.best() == first.best())

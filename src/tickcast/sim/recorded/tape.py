@@ -1,18 +1,18 @@
 """Plays the links of a captured feed as they were, whatever they speak.
 
 Datagrams are sent to where the feed listens now; a TCP stream goes to whoever connects in its place, from the moment
-its link was opened in the recording; a REST answer to whoever asks for its address. What clients send is not
-understood, so a tape suits a client that does as the captured one did: one feed, begun anew. Sessions that a client may
-join at any point are played by servers of their dialect instead (``play``, ``fix``).
+its link was opened in the recording; a REST answer to whoever asks for its address. What clients send is compared with
+the recording and not understood, so a tape suits a client that does as the captured one did: one feed, begun anew.
+Sessions that a client may join at any point are played by servers of their dialect instead (``play``, ``fix``).
 
 The tape waits where the recording needs somebody: for listeners at its lines, for a client where a link was opened,
-for a request before an answer; never for ever.
+and before an answer for what was asked before it in the recording; never for ever.
 """
 
 import asyncio
 import socket
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,12 +30,39 @@ from tickcast.sim.recorded.pacing import Pacing
 WAIT_S: Final = 10.0
 """The tape waits at most so long for somebody to be there."""
 POLL_S: Final = 0.005
+HEARD_MAX: Final = 1 << 16
+"""Bytes remembered of what a client sent."""
 UNSENT_MAX: Final = 1 << 20
 """Bytes that may wait for a client of a stream."""
+HIDDEN: Final = b"**"
+"""Stands in what was sent in place of a password: not to be waited for."""
 BREATH: Final = 256
 """Units after which others get their turn, however late the tape is."""
 
 log = get_logger("sim")
+
+
+class Client:
+    """Whoever took up a stream, and what was heard from it."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.heard = bytearray()
+
+    def hear(self, data: bytes) -> None:
+        """Remember the newest of what it sent."""
+        self.heard += data
+        del self.heard[:-HEARD_MAX]
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it left."""
+        return self.writer.is_closing()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for it."""
+        return self.writer.transport.get_write_buffer_size()
 
 
 class StreamPlace:
@@ -44,8 +71,7 @@ class StreamPlace:
     def __init__(self, address: str) -> None:
         self._address = address
         self._server: asyncio.Server | None = None
-        self._waiting: asyncio.StreamWriter | None = None
-        self.clients = 0
+        self._waiting: Client | None = None
 
     async def start(self) -> str:
         """Listen; returns the address."""
@@ -53,30 +79,29 @@ class StreamPlace:
         return _named(self._server.sockets[0].getsockname())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.clients += 1
         if self._waiting is not None:
-            self._waiting.close()
-        self._waiting = writer
-        while await reader.read(1 << 16):
-            pass
+            self._waiting.writer.close()
+        client = self._waiting = Client(writer)
+        while data := await reader.read(1 << 16):
+            client.hear(data)
         writer.close()
 
     def is_awaited(self) -> bool:
         """Whether a client waits for a stream."""
-        return self._waiting is not None and not self._waiting.is_closing()
+        return self._waiting is not None and not self._waiting.is_gone
 
-    def take(self) -> asyncio.StreamWriter:
+    def take(self) -> Client:
         """Return the client that waits, once."""
-        writer, self._waiting = self._waiting, None
-        assert writer is not None  # noqa: S101  it is awaited
-        return writer
+        client, self._waiting = self._waiting, None
+        assert client is not None  # noqa: S101  it is awaited
+        return client
 
     async def stop(self) -> None:
         """Close."""
         if self._server is not None:
             self._server.close()
         if self._waiting is not None:
-            self._waiting.close()
+            self._waiting.writer.close()
 
 
 class AnswerPlace(asyncio.DatagramProtocol):
@@ -85,8 +110,8 @@ class AnswerPlace(asyncio.DatagramProtocol):
     def __init__(self, address: str) -> None:
         self._address = address
         self._transport: asyncio.DatagramTransport | None = None
-        self.asker: Any = None
-        self.requests = 0
+        self._asker: Any = None
+        self.heard = bytearray()
 
     async def start(self) -> str:
         """Listen; returns the address."""
@@ -96,16 +121,16 @@ class AnswerPlace(asyncio.DatagramProtocol):
         return _named(self._transport.get_extra_info("sockname"))
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Remember who asks."""
-        del data
-        self.requests += 1
-        self.asker = addr
+        """Remember who asks, and for what."""
+        self._asker = addr
+        self.heard += data
+        del self.heard[:-HEARD_MAX]
 
     def send(self, data: bytes) -> bool:
         """Answer; False: nobody has asked yet."""
-        if self._transport is None or self.asker is None:
+        if self._transport is None or self._asker is None:
             return False
-        self._transport.sendto(data, self.asker)
+        self._transport.sendto(data, self._asker)
         return True
 
     async def stop(self) -> None:
@@ -191,7 +216,7 @@ class TapePlayback:
     def __init__(
         self, captured: CapturedFeed, config: RecordedConfig, addresses: Mapping[str, str], *, now_ns: Clock
     ) -> None:
-        """``addresses``: recorded to where it is played now; absent = a free port."""
+        """``addresses``: recorded to where it is played now; absent = a free port, of lines the same."""
         self.name = captured.feed
         self._captured = captured
         self._addresses = addresses
@@ -199,8 +224,10 @@ class TapePlayback:
         self._now_ns = now_ns
         self._places: dict[str, Place] = {}
         """By the recorded address."""
-        self._streams: dict[str, asyncio.StreamWriter] = {}
-        """Clients by the recorded connection."""
+        self._clients: dict[str, Client] = {}
+        """By the recorded connection."""
+        self._asked: dict[str, list[bytes]] = {}
+        """What was sent over a recorded connection since the last bytes came, and is waited for before the next."""
         self._start_ns = 0
         self._targets: dict[str, str] = {}
         """Recorded address by the recorded connection."""
@@ -216,7 +243,7 @@ class TapePlayback:
         lines = {*settings.get("lines", ()), *settings.get("gap_lines", ())}
         ready: dict[str, str] = {}
         for target in self._captured.targets:
-            local = self._addresses.get(target, "127.0.0.1:0")
+            local = self._addresses.get(target, target if target in lines else "127.0.0.1:0")
             if target in lines:
                 self._places[target] = LinePlace(local)
             elif target == settings.get("rerequest"):
@@ -230,8 +257,8 @@ class TapePlayback:
 
     async def stop(self) -> None:
         """Close everything."""
-        for writer in self._streams.values():
-            writer.close()
+        for client in self._clients.values():
+            client.writer.close()
         for place in self._places.values():
             await place.stop()
 
@@ -241,7 +268,7 @@ class TapePlayback:
         self._start_ns = self._now_ns()
         try:
             for line in self._read():
-                if line.t not in {"connect", "recv", "close"}:
+                if line.t not in {"connect", "send", "recv", "close"}:
                     continue
                 wait_ns = self._start_ns + pacing.due_ns(line.ts_ns) - self._now_ns()
                 if wait_ns > 0 or self.played % BREATH == 0:
@@ -265,11 +292,14 @@ class TapePlayback:
             self._targets[line.conn] = line.addr
             place = self._places.get(line.addr)
             if isinstance(place, StreamPlace) and not line.continued and await self._until(place.is_awaited):
-                self._streams[line.conn] = place.take()
+                self._clients[line.conn] = place.take()
+        elif line.t == "send":
+            if HIDDEN not in line.payload:
+                self._asked.setdefault(line.conn, []).append(line.payload)
         elif line.t == "close":
-            writer = self._streams.pop(line.conn, None)
-            if writer is not None:
-                writer.close()
+            client = self._clients.pop(line.conn, None)
+            if client is not None:
+                client.writer.close()
         elif await self._deliver(line):
             self.played += 1
         else:
@@ -277,13 +307,20 @@ class TapePlayback:
 
     async def _deliver(self, line: Line) -> bool:
         place = self._places.get(self._targets.get(line.conn, ""))
-        if isinstance(place, LinePlace | AnswerPlace):
+        if isinstance(place, LinePlace):
             return await self._until(lambda: place.send(line.payload))
-        writer = self._streams.get(line.conn)
-        if writer is None or writer.is_closing():
+        asked = self._asked.pop(line.conn, ())
+        if isinstance(place, AnswerPlace):
+            return await self._until(lambda: _has_heard(place.heard, asked)) and place.send(line.payload)
+        client = self._clients.get(line.conn)
+        if client is None:
             return False
-        writer.write(line.payload)
-        return await self._until(lambda: writer.is_closing() or _unsent(writer) < UNSENT_MAX)
+        if asked:
+            await self._until(lambda: client.is_gone or _has_heard(client.heard, asked))
+        if client.is_gone:
+            return False
+        client.writer.write(line.payload)
+        return await self._until(lambda: client.is_gone or client.unsent < UNSENT_MAX)
 
     async def _until(self, ready: Callable[[], bool]) -> bool:
         """Wait for it, not for ever, while the tape stands still; whether it came."""
@@ -301,8 +338,8 @@ class TapePlayback:
         return True
 
 
-def _unsent(writer: asyncio.StreamWriter) -> int:
-    return writer.transport.get_write_buffer_size()
+def _has_heard(heard: bytearray, asked: Iterable[bytes]) -> bool:
+    return all(each in heard for each in asked)
 
 
 def _named(address: tuple[Any, ...]) -> str:
