@@ -13,16 +13,9 @@ def _xnas(place: Place) -> tuple[Table, Table]:
     return {"dialect": "soup_itch", "address": address}, {"address": address}
 
 
-def _bats(place: Place) -> tuple[Table, Table]:
-    lines, gap_lines, gap, spin = [place(), place()], [place(), place()], place(), place()
-    servers = {"gap_lines": gap_lines, "gap_address": gap, "spin_address": spin}
-    sim = {"dialect": "pitch", "lines_a": lines[:1], "lines_b": lines[1:], **servers}
-    return sim, {"lines": lines, **servers}
-
-
-def _xnys(place: Place) -> tuple[Table, Table]:
-    address = place()
-    return {"dialect": "fix", "address": address}, {"address": address}
+def _xbos(place: Place) -> tuple[Table, Table]:
+    lines, rerequest = [place(), place()], place()
+    return {"dialect": "mold_itch", "lines": lines, "rerequest": rerequest}, {"lines": lines, "rerequest": rerequest}
 
 
 def _binance(place: Place) -> tuple[Table, Table]:
@@ -53,6 +46,7 @@ def _xnys(place: Place) -> tuple[Table, Table]:
 
 EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "XNAS": _xnas,
+    "XBOS": _xbos,
     "BATS": _bats,
     "XNYS": _xnys,
     "BINANCE": _binance,
