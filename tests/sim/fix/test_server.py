@@ -167,9 +167,16 @@ async def test_unsubscribe_and_snapshot_only() -> None:
         symbols = venue.symbols()
         client.subscribe(symbols[:2])
         await client.kind("f", 2)
+        await follow(venue, client, 0.3)
+        # a snapshot beside a subscription of the same kind has its RptSeq
+        client.send(
+            "V", (262, "T"), (263, 0), (264, 0), (267, 4), *[(269, kind) for kind in "012B"], (146, 1), (55, symbols[0])
+        )
+        number = client.books[symbols[0]].number
+        assert dict(await client.kind("W", 3))[83] == str(number) != "0"
         client.send("V", (262, "R1"), (263, 2), (264, 0), (267, 1), (269, 0), (146, 1), (55, symbols[0]))
         client.send("V", (262, "S"), (263, 0), (264, 5), (267, 2), (269, 0), (269, 1), (146, 1), (55, symbols[5]))
-        snapshot = await client.kind("W", 3)
+        snapshot = await client.kind("W", 4)
         assert dict(snapshot)[262] == "S"
         assert max(int(entry[290]) for entry in entries(snapshot)) <= 5
         before = venue.next_out()
@@ -332,10 +339,11 @@ async def test_a_client_that_does_not_read_is_closed_and_nobody_else() -> None:
         await reading.kind("f", 80)
         lazy = await FixClient.connect(address, name="LAZY")
         await lazy.logon()
-        lazy.subscribe(venue.symbols())
-        await lazy.kind("f", 80)
+        for number in range(40):
+            lazy.subscribe(venue.symbols()[:20], number=f"R{number}")
+        await lazy.kind("f", 800)
         lazy.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not venue.dialect.state()["slow"]:
                 await follow(venue, reading, 0.5)
         await follow(venue, reading, 0.2)

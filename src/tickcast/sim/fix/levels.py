@@ -82,17 +82,17 @@ class Market:
         self.symbols = [flow.universe.symbols[index] for index in flow.indices.tolist()]
         self.row_of = {name: row for row, name in enumerate(self.symbols)}
         self._one_time = one_time
+        self._ticks: list[int] = flow.universe.tick[flow.indices].tolist()
         self._prices: dict[tuple[int, int], str] = {}
 
     def price(self, row: int, ticks: int) -> str:
         """A price in decimals."""
-        index = int(self.flow.indices[row])
-        key = (int(self.flow.universe.tick[index]), ticks)
+        key = (self._ticks[row], ticks)
         text = self._prices.get(key)
         if text is None:
             if len(self._prices) >= _TEXTS_MAX:
                 self._prices.clear()
-            text = self._prices[key] = self.flow.universe.price_text(index, ticks)
+            text = self._prices[key] = self.flow.universe.price_text(int(self.flow.indices[row]), ticks)
         return text
 
     def happened(self, part: Slice) -> Happened:

@@ -16,7 +16,7 @@ from tickcast.sim.fix.session import Ledger, Message, Rules, Session, SessionEnd
 
 log = get_logger("sim")
 
-PEERS_MAX: Final = 1024
+PEERS_MAX: Final = 256
 """Peers whose sequence numbers are remembered."""
 SNAPSHOTS_AT_ONCE: Final = 50
 _WATCH_S: Final = 0.2
@@ -116,16 +116,19 @@ class FixClient(asyncio.Protocol):
 
     def pump(self) -> None:
         """Send waiting snapshots, some at a time and no faster than the client reads."""
-        self._pumping = False
-        if self.transport is None or self._ending or not self.desk.snapshots:
+        if self._pumping or self.transport is None or self._ending or not self.desk.snapshots:
             return
         if self.transport.get_write_buffer_size() > self.server.config.unsent_bytes_max // 4:
             return  # the watch comes again
         more = self.server.desk.pump(self, SNAPSHOTS_AT_ONCE)
         self.flush()
-        if more and not self._pumping:
+        if more:
             self._pumping = True
-            asyncio.get_running_loop().call_soon(self.pump)
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._pumping = False
+        self.pump()
 
     def flush(self) -> None:
         """Write what has gathered, through the gate."""
