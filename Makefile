@@ -75,7 +75,12 @@ bench: setup build/peers/.installed ## every figure of the README, beside its pe
 	$(BIN)/python bench/run.py
 
 bench-spine: setup ## a million messages a second through the whole system, for ten minutes
+	@mkdir -p bench/results
 	$(BIN)/python bench/spine.py --seconds 600 --every 20 --json bench/results/spine.json
+
+bench-peers: setup ## the fan-out in a harness with other servers, which TICKCAST_PEERS names; a quarter of an hour
+	@mkdir -p bench/results
+	$(BIN)/python bench/peers.py --json bench/results/peers.json
 
 WITNESSES ?= cryptofeed quickfix
 WITNESS_PIP := build/witnesses/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -101,4 +106,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults faults-quick bench bench-spine witness-venv witnesses wheel wheel-check
+.PHONY: help setup page run lint test faults faults-quick bench bench-spine bench-peers witness-venv witnesses wheel wheel-check

@@ -9,8 +9,6 @@ connected, with all subscribed, and after all have left. The clients are bare so
 import argparse
 import asyncio
 import json
-import os
-import platform
 import resource
 import selectors
 import socket
@@ -24,6 +22,7 @@ from typing import cast
 
 import uvloop
 
+import machine
 from tickcast.gateway.config import Config
 from tickcast.testing.gateway import running_gateway
 from tickcast.testing.rude import HANDSHAKE, frame
@@ -154,7 +153,7 @@ def measure(count: int) -> dict[str, object]:
         after = resident_kib(process.pid)
     return {
         "benchmark": "connections",
-        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+        "machine": machine.facts(),
         "clients": count,
         "subscriptions_each": SUBSCRIPTIONS,
         "before_kib": before,

@@ -25,12 +25,12 @@ from tickcast.model.record import Flag, Kind, empty_records, record_bytes
 class TickcastServer:
     """The hub, its market, and what carries what a socket did not take."""
 
-    def __init__(self, pace: Pace, mode: str) -> None:
-        is_held = mode in {"hold", "conflated"}
-        self.pace = pace
-        self.hub = Hub(epoch=1, quantum_max_ns=HOLD_NS if is_held else 0, history_count=1)
-        self.mode = MODE_ALL if mode == "hold" else MODE_MERGE
-        self.rate = 20 if mode == "conflated" else 0
+    def __init__(self, *, hold_ns: int, mode: int, rate: int) -> None:
+        self.hub = Hub(epoch=1, quantum_max_ns=hold_ns, history_count=1)
+        self.mode = mode
+        self.rate = rate
+        self.fields = 0
+        self.subscribed = 0
         self.transports: dict[int, asyncio.Transport] = {}
         self.template = empty_records(SYMBOLS)
         self.hub.define([definition(name) for name in NAMES], time.time_ns())
@@ -39,6 +39,10 @@ class TickcastServer:
         self.template["price_scale"] = 2
         self.template["kind"] = Kind.TRADE
         self.template["flags"] = Flag.LAST_OF_EVENT
+
+    def subscribe(self, client: int, symbol: str, now: int) -> None:
+        self.hub.subscribe(client, CHANNEL_PRICE, symbol, self.rate, self.fields, self.mode, now)
+        self.subscribed += 1
 
     def publish(self, first: int, count: int) -> None:
         now = time.time_ns()
@@ -96,9 +100,7 @@ class TickcastClient(asyncio.Protocol):
             self.reader = FrameReader(65536)
         for _, payload in self.reader.feed(data):
             for symbol in json.loads(payload)["symbols"]:
-                server, now = self.server, time.time_ns()
-                server.hub.subscribe(self.client, CHANNEL_PRICE, symbol, server.rate, 0, server.mode, now)
-                server.pace.subscribed += 1
+                self.server.subscribe(self.client, symbol, time.time_ns())
 
     def resume_writing(self) -> None:
         self.server.hub.drained(self.client)
@@ -109,10 +111,16 @@ class TickcastClient(asyncio.Protocol):
 
 
 async def serve(port: int, pace: Pace, mode: str) -> None:
-    server = TickcastServer(pace, mode)
+    is_held = mode in {"hold", "conflated"}
+    server = TickcastServer(
+        hold_ns=HOLD_NS if is_held else 0,
+        mode=MODE_ALL if mode == "hold" else MODE_MERGE,
+        rate=20 if mode == "conflated" else 0,
+    )
     await asyncio.get_running_loop().create_server(lambda: TickcastClient(server), "127.0.0.1", port, backlog=1024)
     print("listening", flush=True)
     while True:
+        pace.subscribed = server.subscribed
         count = pace.due()
         step = 1 if mode == "single" else max(count, 1)
         for _ in range(0, count, step):

@@ -2,8 +2,9 @@
 
     python bench/run.py [--quick] [--only latency,fanout] [--nice -15] [--json FILE]
 
-About four minutes, or two with ``--quick`` (shorter, fewer rounds, 2,000 connections instead of 10,000: for a look, not
-for the record). The JSON has the machine's facts, the load average before each part, and each part's own result.
+About seven minutes, or three with ``--quick`` (shorter, fewer rounds, 2,000 connections instead of 10,000: for a look,
+not for the record), and five more where there is a harness for ``peers``. The JSON (result.py) has the machine's facts,
+the load average before each part, and each part's own result.
 Nothing here is a gate: on a shared machine trust ratios, medians and CPU seconds.
 """
 
@@ -15,17 +16,20 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 import machine
+from result import SCHEMA, Machine, Part, Run
 
 HERE = Path(__file__).resolve().parent
-LIMIT_S = 300.0
+LIMIT_S = 900.0
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     "decode": (["--messages", "500000"], ["--messages", "100000", "--rounds", "2"]),
     "venues": (["--seconds", "2"], ["--seconds", "0.5"]),
     "sim": (["--seconds", "1"], ["--seconds", "0.2"]),
     "fanout": (["--seconds", "2", "--rounds", "3"], ["--seconds", "1"]),
+    "peers": (["--reps", "1", "--window", "3", "--paced", "2"], ["--reps", "1", "--window", "1", "--paced", "1"]),
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
     "spine": (["--seconds", "20"], ["--seconds", "8"]),
     "latency": (["--seconds", "10", "--rounds", "2"], ["--seconds", "5"]),
@@ -39,7 +43,7 @@ NICE = frozenset({"spine", "latency", "instruments", "demo"})
 """Parts that can be put above the other users of the machine."""
 
 
-def run(name: str, options: list[str]) -> dict[str, Any]:
+def run(name: str, options: list[str]) -> Part:
     """One part, in a process of its own."""
     load_average, began = machine.load_average(), time.monotonic()
     print(f"\n## {name} (load average {load_average})\n", flush=True)
@@ -52,13 +56,24 @@ def run(name: str, options: list[str]) -> dict[str, Any]:
         text = Path(kept.name).read_text(encoding="utf-8")
     if status:
         print(f"{name} failed: {status}", file=sys.stderr)
-    return {
-        "options": options,
-        "load_average": load_average,
-        "took_s": round(time.monotonic() - began, 1),
-        "status": status,
-        "result": json.loads(text) if text else None,
-    }
+    return Part(
+        options=options,
+        load_average=load_average,
+        took_s=round(time.monotonic() - began, 1),
+        status=status,
+        result=json.loads(text) if text else None,
+    )
+
+
+def commit() -> str:
+    """Commit of the checkout, marked if it was changed since."""
+    git = ["git", "-C", str(HERE)]
+    try:
+        done = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip() + ("+" if changed.stdout else "")
 
 
 def main() -> None:
@@ -80,10 +95,17 @@ def main() -> None:
     began = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     target = options.json or HERE / "results" / f"{began}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"schema": 1, "at": began, "quick": options.quick, "machine": facts, "parts": parts}
-    target.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    whole = Run(
+        schema=SCHEMA,
+        at=began,
+        commit=commit(),
+        quick=options.quick,
+        machine=msgspec.convert(facts, Machine),
+        parts=parts,
+    )
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
     print(f"\nkept in {target}")
-    if failed := [name for name, part in parts.items() if part["status"]]:
+    if failed := [name for name, part in parts.items() if part.status]:
         raise SystemExit(f"failed: {', '.join(failed)}")
 
 

@@ -7,13 +7,12 @@ Each line runs one venue on a virtual clock, without sockets, and reports events
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import machine
 from tickcast.sim import universe as listing
 from tickcast.sim.binance.payloads import Payloads
 from tickcast.sim.config import Config
@@ -125,7 +124,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="simulated time of each case")
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
-    results = []
+    facts, results = machine.facts(), []
     print(f"{'venue':8} {'symbols':>7} {'asked/s':>10} {'events/CPU-s':>13} {'cores':>6} {'bytes/event':>11}")
     for name, rate, symbols, quantum_ms in CASES:
         one = measure(name, rate=rate, symbols=symbols, quantum_ms=quantum_ms, seconds=options.seconds)
@@ -136,7 +135,6 @@ def main() -> None:
             f" {size:11.1f}"
         )
     if options.json:
-        facts = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
         options.json.write_text(json.dumps({"benchmark": "sim", "machine": facts, "results": results}, indent=1))
 
 

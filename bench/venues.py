@@ -12,7 +12,6 @@ import asyncio
 import json
 import lzma
 import os
-import platform
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import uvloop
 import websockets.asyncio.client
 import websockets.asyncio.server
 
+import machine
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.runtime.clock import now_ns
 from tickcast.venues.base import Answer, Session, Step, VenueConfig
@@ -280,7 +280,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--captures", default=os.environ.get("TICKCAST_CAPTURES", ""))
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    asked, facts = parser.parse_args(), machine.facts()
     path = Path(asked.captures) / SESSION
     has_capture = bool(asked.captures) and path.is_file()
     symbols, answers, frames = recorded(path) if has_capture else made_up()
@@ -297,9 +297,10 @@ def main() -> None:
     for name, figure in figures.items():
         print(f"{name:32} {figure:14,.0f} per CPU-second")
     if asked.json:
-        facts = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
         figures_rounded = {name: round(figure) for name, figure in figures.items()}
-        asked.json.write_text(json.dumps({"machine": facts, "per_cpu_second": figures_rounded}, indent=2) + "\n")
+        asked.json.write_text(
+            json.dumps({"benchmark": "venues", "machine": facts, "per_cpu_second": figures_rounded}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

