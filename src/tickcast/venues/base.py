@@ -174,7 +174,8 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     gap_attempts: int = 3
     """Requests for the same missing messages before they are given up."""
     gap_range_max: int = 10_000
-    """Missing messages that are asked for; more are not, an image or a loss takes their place."""
+    """Missing messages that are asked for; more are not, an image or a loss takes their place. A MoldUDP64 feed that
+    starts late misses the session so far: give as many as a day has to have whole books then."""
     # FIX
     sender_comp_id: str = "TICKCAST"
     """SenderCompID (49) of what we send."""
