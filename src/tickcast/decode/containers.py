@@ -1,12 +1,11 @@
 """Files, compressed or not, and what they hold: told by their content, never by their name."""
 
-import io
 import lzma
 import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, Final, Literal, cast
 
 import zstandard
@@ -74,16 +73,15 @@ def open_source(name: str) -> Iterator[Source]:
         UsageError: there is no such file, or it is no file.
     """
     try:
-        raw = cast("IO[bytes]", io.FileIO(sys.stdin.fileno(), closefd=False)) if name == "-" else _open(name)
-    except OSError as error:
+        raw = nullcontext(cast("IO[bytes]", sys.stdin.buffer)) if name == "-" else _open(name)
+        with raw as file:
+            yield Source("standard input" if name == "-" else name, decompressed(file))
+    except IsADirectoryError as error:
+        raise UsageError(f"{name}: expected a file, found a folder; nothing was decoded") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{name}: expected a file, found none; nothing was decoded") from error
+    except PermissionError as error:
         raise UsageError(f"{name}: expected a readable file, found: {error.strerror}; nothing was decoded") from error
-    with raw:
-        try:
-            file = decompressed(raw)
-        except OSError as error:
-            text = f"{name}: expected a readable file, found: {error.strerror}; nothing was decoded"
-            raise UsageError(text) from error
-        yield Source("standard input" if name == "-" else name, file)
 
 
 def _open(name: str) -> IO[bytes]:

@@ -15,7 +15,7 @@ from tickcast.venues.base import VenueConfig
 ADDRESS: Final = "wss://recorded"
 STREAMS: Final = ("trade", "aggTrade", "bookTicker", "depth")
 QUOTES: Final = re.compile(
-    r"(.+)(USDT|USDC|BUSD|TUSD|FDUSD|USDS|PAX|BIDR|BKRW|IDRT|BTC|ETH|BNB|TRX|XRP|DOGE|[A-Z]{3})$"
+    r"(.+?)(USDT|USDC|BUSD|TUSD|FDUSD|USDS|PAX|BIDR|BKRW|IDRT|BTC|ETH|BNB|TRX|XRP|DOGE|[A-Z]{3})$"
 )
 """Divides a symbol of Binance where nothing says how: quote assets, the longest first."""
 

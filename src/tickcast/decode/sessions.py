@@ -194,13 +194,11 @@ class Replay:
         self._chunks, self._times = [], []
         self._now_ns = max(self._now_ns, times[-1])
         report = self._stream.report
-        before = report.dead_letters + report.unknown
         step = self._session.received(self._link, chunks, times)
         self._take(step)
         if self._is_websocket:
             report.frames += len(chunks)
-            said = sum(b'"stream"' not in chunk[:64] for chunk in chunks)
-            report.control += max(said - (report.dead_letters + report.unknown - before), 0)
+            report.control += sum(map(is_control, chunks)) - sum(is_control(raw) for _, raw in step.dead)
         else:
             report.frames += step.messages
 
@@ -295,6 +293,11 @@ def answers(line: Line, request: Request) -> bool:
     found, wanted = urlsplit(line.url), urlsplit(request.url)
     same_path = found.path.rpartition("/")[2] == wanted.path.rpartition("/")[2]
     return same_path and parse_qs(found.query).get("symbol") == parse_qs(wanted.query).get("symbol")
+
+
+def is_control(frame: bytes) -> bool:
+    """Say whether a frame belongs to no stream: an answer to a subscription, a ping."""
+    return b'"stream"' not in frame[:64]
 
 
 def holes(records: bytes) -> int:

@@ -79,7 +79,7 @@ class SummarySink:
 
 def write_tables(out: IO[bytes], venue: str, summary: Mapping[str, Any]) -> None:
     """Write the summary for people."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=200)
     counts = Table(title=f"{venue}", show_header=False, title_justify="left")
     counts.add_column(style="bold")
     counts.add_column(justify="right")
