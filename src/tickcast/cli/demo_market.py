@@ -15,7 +15,9 @@ def _xnas(place: Place) -> tuple[Table, Table]:
 
 def _xbos(place: Place) -> tuple[Table, Table]:
     lines, rerequest = [place(), place()], place()
-    return {"dialect": "mold_itch", "lines": lines, "rerequest": rerequest}, {"lines": lines, "rerequest": rerequest}
+    servers = {"lines": lines, "rerequest": rerequest}
+    # a feed that is started anew asks for the whole session
+    return {"dialect": "mold_itch", **servers}, {**servers, "gap_range_max": 10_000_000}
 
 
 def _binance(place: Place) -> tuple[Table, Table]:
