@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from tests.sim.pitch.reference import LENGTHS, UnitBook, by_number, parse
 from tests.sim.pitch.serving import START, serving
-from tests.sim.udp.sockets import until
+from tests.sim.udp.sockets import Socket, until
 
 from tickcast.sim.faults import Fault
 from tickcast.sim.truth import venue_truth
@@ -81,6 +81,20 @@ async def test_symbols_are_dealt_over_any_number_of_units(units: int) -> None:
         assert sum(len(book.status) for book in books.values()) == 24
         assert {packet[3] for packet in packets} == set(range(1, units + 1))
         venue.is_true(books)
+
+
+async def test_units_are_dealt_over_the_addresses_of_a_line() -> None:
+    odd, even = Socket(), Socket()
+    async with serving(lines_a=(odd.address, even.address)) as venue:
+        venue.run(0.5)
+        await venue.b.wait(venue.complete)
+        await odd.wait(lambda packets: len(by_number(packets, 3)) == venue.next(3) - 1)
+        await even.wait(lambda packets: len(by_number(packets, 4)) == venue.next(4) - 1)
+        assert {packet[3] for packet in odd.datagrams} == {1, 3}
+        assert {packet[3] for packet in even.datagrams} == {2, 4}
+        venue.is_true(venue.books([*odd.datagrams, *even.datagrams]), trades=False)
+    odd.close()
+    even.close()
 
 
 async def test_quiet_units_beat_with_the_next_number() -> None:

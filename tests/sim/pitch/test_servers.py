@@ -25,8 +25,8 @@ async def spin_client(venue: Venue) -> Client:
 
 async def test_what_was_lost_comes_on_the_gap_lines() -> None:
     async with serving() as venue:
-        for line in "AB":
-            venue.dialect.faults.arm(Fault(fault="drop", line=line, every=2, for_s=600))
+        for name in "AB":
+            venue.dialect.faults.arm(Fault(fault="drop", line=name, every=2, for_s=600))
         venue.run(2.0)
         venue.dialect.faults.clear()
         venue.run(0.1)
