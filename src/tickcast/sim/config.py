@@ -177,7 +177,7 @@ class FixConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Digits of the fraction of a second in every time."""
     entry_time: Literal["entry", "transact"] = "entry"
     """Times of market data entries: MDEntryDate and MDEntryTime (272, 273), or TransactTime (60)."""
-    entries_max: int = 200
+    entries_max: int = 60
     """Entries of one incremental refresh; more are split over several messages (LastFragment, 893)."""
     store_messages_max: int = 20_000
     """Messages stored for each peer to be sent again."""
