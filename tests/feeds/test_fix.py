@@ -118,9 +118,9 @@ class Following:
                 told[names[row.instrument]].append(row.ident)
         return told
 
-    def quotes(self) -> dict[tuple[str, Kind], tuple[Decimal, Decimal] | None]:
+    def quotes(self) -> dict[tuple[str, Kind], tuple[Decimal | None, Decimal | None] | None]:
         names = self.names()
-        found: dict[tuple[str, Kind], tuple[Decimal, Decimal] | None] = {}
+        found: dict[tuple[str, Kind], tuple[Decimal | None, Decimal | None] | None] = {}
         for row in self.rows:
             if row.kind in {Kind.BID, Kind.ASK}:
                 level = None if row.flags & Flag.NO_PRICE else (row.price, row.size)
@@ -189,12 +189,13 @@ async def test_books_and_trades_are_the_exchanges(tmp_path: Path) -> None:
 
 
 async def volumes_match(venue: Exchange, feed: Following) -> bool:
-    names, volume = feed.names(), defaultdict(Decimal)
+    names = feed.names()
+    volume: dict[str, Decimal] = defaultdict(Decimal)
     for row in feed.rows:
         if row.kind == Kind.VOLUME:
-            volume[names[row.instrument]] = row.size
+            volume[names[row.instrument]] = row.size or Decimal(0)
         elif row.kind == Kind.TRADE and not row.flags & Flag.SNAPSHOT:
-            volume[names[row.instrument]] += row.size
+            volume[names[row.instrument]] += row.size or Decimal(0)
     truth = venue_truth(venue.dialect)
     return all(volume[symbol] == Decimal(one["volume"]) for symbol, one in truth.items())
 

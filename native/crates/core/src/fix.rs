@@ -13,6 +13,8 @@ mod instrument;
 mod market;
 mod securities;
 mod split;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use decoder::{DEAD_MAX, Dead, Decoded, Event, FixDecoder, Options, Subject};
