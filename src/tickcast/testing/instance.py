@@ -110,7 +110,7 @@ class DemoInstance:
             found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, *, deadline_s: float = DEADLINE_S) -> None:
         """Wait until every feed is live and prices are served."""
 
         def ready() -> bool:
@@ -124,7 +124,7 @@ class DemoInstance:
             live: int = found["feeds_live"]
             return 0 < feeds == live
 
-        eventually(ready, what="ready")
+        eventually(ready, deadline_s=deadline_s, what="ready")
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``tickcast`` against this instance."""

@@ -13,7 +13,7 @@ from tickcast.cli.demo_market import EXCHANGES
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.matrix import report
 from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, venue_cells
-from tickcast.testing.matrix.run import Matrix, Row
+from tickcast.testing.matrix.run import NEVER_S, Matrix, Row
 from tickcast.testing.matrix.subject import Subject
 
 RATE: Final = 800.0
@@ -44,7 +44,7 @@ def main(
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
         subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=tuple(EXCHANGES)))
-        subject.wait_ready()
+        subject.wait_ready(deadline_s=NEVER_S)
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
         if not planned:
             raise click.UsageError(f"expected cells of {', '.join(subject.faults())}, found none that is asked for")

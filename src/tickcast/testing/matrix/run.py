@@ -134,7 +134,7 @@ class Matrix:
         elif name == "supervisor":
             self.subject.restart_instance()
         if name != "sim":
-            self.subject.wait_ready()
+            self.subject.wait_ready(deadline_s=NEVER_S)
             self._attach()
 
     def _attach(self) -> None:
