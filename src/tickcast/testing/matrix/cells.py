@@ -38,6 +38,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """Bodies of ``POST /faults/{venue}``, armed one after the other."""
     signal: str = ""
     """``kill`` or ``stop`` in place of faults."""
+    may_stay: bool = False
+    """What is lost cannot be had again: to say so, and not to be live, is right. A restart of the exchange ends it."""
 
     @property
     def lasts_s(self) -> float:
@@ -98,11 +100,20 @@ def _side_cells(venue: str, side: str, feeds: Sequence[str], verbs: Sequence[str
         missing = tuple({"fault": "drop", "line": line, "count": 20} for line in feeds)
     elif "disconnect" in verbs:
         missing = tuple({"fault": "disconnect", "line": line} for line in feeds)
-    counts = {"drop": 3, "duplicate": 3, "corrupt": 2, "truncate": 2}
+    counts = {"drop": 2, "duplicate": 3, "corrupt": 2, "truncate": 2}
     bodies = [{"fault": verb, "line": side, "count": count} for verb, count in counts.items() if verb in verbs]
     if "stall" in verbs:
         bodies.append({"fault": "stall", "line": side, "for_s": 4.0})
-    return [Cell(venue=venue, name=f"{body['fault']} on {side}", faults=(body, *missing)) for body in bodies]
+    return [
+        Cell(
+            venue=venue,
+            name=f"{body['fault']} on {side}",
+            faults=(body, *missing),
+            # a re-request server that never answers is the end: MoldUDP64 has no image of the books
+            may_stay=side == "rerequest" and body["fault"] == "stall",
+        )
+        for body in bodies
+    ]
 
 
 def process_cells(feeds: Mapping[str, str]) -> list[Cell]:

@@ -25,6 +25,7 @@ EQUAL_S: Final = 8.0
 """A paused market has reached every client within this time, or it does not."""
 LATE_NS: Final = 60_000_000_000
 """A gap may show so long after its cell: a lost trade shows with the next one."""
+STAYS_S: Final = 15.0
 LATE: Final = frozenset({"gap", "repairing"})
 LOOK_AGAIN_S: Final = 3.0
 GROWTH_MAX_KB: Final = 64 * 1024
@@ -94,6 +95,7 @@ class Matrix:
         try:
             self._break(cells)
             eventually(self._over, deadline_s=NEVER_S, what="the faults are over")
+            self._accept_loss(cells, rows)
             eventually(self._all_fine, deadline_s=NEVER_S, what="all live again")
         except (AssertionError, OSError, TickcastError) as wrong:
             lost = sorted({self._venue(one) for one in self.all if not self._fine(one)})
@@ -103,11 +105,35 @@ class Matrix:
         self._compare(rows)
         self._count(rows)
         self._judge(rows, before)
+        self._begin_anew()
         for row in rows.values():
             for venue in self.symbols if row.venue in COMMON else (row.venue,):
                 self._touched_ns[venue] = monotonic_ns()
             self._tell(row)
         return list(rows.values())
+
+    def _accept_loss(self, cells: Sequence[Cell], rows: Mapping[str, Row]) -> None:
+        """What cannot be repaired may stay in doubt, as long as it says so; the exchange's next session ends it."""
+        for cell in cells:
+            if not cell.may_stay:
+                continue
+            with suppress(AssertionError):
+                eventually(lambda venue=cell.venue: self._venue_fine(venue), deadline_s=STAYS_S)  # type: ignore[misc]
+            if not self._venue_fine(cell.venue):
+                rows[
+                    cell.venue
+                ].reason = f"stays in doubt and says so: {self._not_fine(cell.venue)}; then a new session"
+                self.subject.admin("POST", f"/faults/{cell.venue}", {"fault": "restart"})
+
+    def _begin_anew(self) -> None:
+        """After a failure: let venues that did not come back begin anew, so that the next cells mean something."""
+        broken = [venue for venue in self.symbols if not self._venue_fine(venue)]
+        for venue in broken:
+            with suppress(OSError):
+                self.subject.admin("POST", f"/faults/{venue}", {"fault": "restart"})
+        if broken:
+            with suppress(AssertionError):
+                eventually(self._all_fine)
 
     def _break(self, cells: Sequence[Cell]) -> None:
         stopped = []
@@ -154,6 +180,9 @@ class Matrix:
     def _fine(self, symbol: str) -> bool:
         tick = self.watcher.ticks.get(symbol)
         return tick is not None and tick.state in FINE
+
+    def _venue_fine(self, venue: str) -> bool:
+        return all(map(self._fine, self.symbols[venue]))
 
     def _all_fine(self) -> bool:
         return all(map(self._fine, self.all))
