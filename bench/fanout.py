@@ -6,8 +6,9 @@
 way. An update is an update frame (or an item of an array) that the client received: a native client reads every frame
 (native/crates/core/examples/load.rs). CPU is the server's, user and system, of all its threads, from /proc; over
 loopback it includes the receiving half of TCP. Each peer may coalesce as well as it can (fanout_peers.py): a frame for
-every update, an array a turn, an array over 10 ms, its own topics where it has them. Trust the ratios: machines drift;
-the rows take turns, round by round.
+every update, an array a turn, an array over 10 ms, its own topics where it has them. Conflating, the peers write to a
+client once in 50 ms; tickcast holds 10 ms by default, so that a symbol does not wait for the others, and 50 ms in a row
+of its own. Trust the ratios: machines drift; the rows take turns, round by round.
 
 socketify is no dependency of the project: its rows need the Python of ``make bench`` (build/peers), or another one that
 has it, named by $TICKCAST_BENCH_PYTHON; else they are left out.
@@ -48,6 +49,7 @@ ROWS = {
     "picows conflated, 20 Hz": ("picows", "conflated"),
     "socketify conflated, 20 Hz": ("socketify", "conflated"),
     "tickcast conflated, 20 Hz": ("tickcast", "conflated"),
+    "tickcast conflated, 20 Hz, 50 ms": ("tickcast", "gathered"),
 }
 """Name to server and mode."""
 

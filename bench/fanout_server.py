@@ -1,7 +1,8 @@
 """tickcast's hub as `fanout.py` measures it. Not to be run by itself.
 
 MODE: single (a flush for each tick), hub (a flush for each turn), hold (a flush every 10 ms), conflated (20 a second
-for each symbol and client). What is published, and when: fanout_pace.py.
+for each symbol and client, held up to 10 ms as by default), gathered (the same, held up to 50 ms as the peers do). What
+is published, and when: fanout_pace.py.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import cast
 import numpy as np
 import uvloop
 
-from fanout_pace import CONFLATED_PER_S, HOLD_NS, NAMES, SYMBOLS, Pace
+from fanout_pace import CONFLATED_PER_S, CONFLATED_S, HOLD_NS, NAMES, SYMBOLS, Pace
 from tickcast._native import CHANNEL_PRICE, MODE_ALL, MODE_MERGE, Flushed, FrameReader, Hub, instrument_id
 from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, empty_records, record_bytes
@@ -111,11 +112,11 @@ class TickcastClient(asyncio.Protocol):
 
 
 async def serve(port: int, pace: Pace, mode: str) -> None:
-    is_held = mode in {"hold", "conflated"}
+    holds = {"hold": HOLD_NS, "conflated": HOLD_NS, "gathered": round(CONFLATED_S * 1e9)}
     server = TickcastServer(
-        hold_ns=HOLD_NS if is_held else 0,
+        hold_ns=holds.get(mode, 0),
         mode=MODE_ALL if mode == "hold" else MODE_MERGE,
-        rate=20 if mode == "conflated" else 0,
+        rate=20 if pace.per_s else 0,
     )
     await asyncio.get_running_loop().create_server(lambda: TickcastClient(server), "127.0.0.1", port, backlog=1024)
     print("listening", flush=True)
@@ -134,7 +135,7 @@ async def serve(port: int, pace: Pace, mode: str) -> None:
 async def main() -> None:
     mode, port = os.environ["MODE"], int(os.environ["PORT"])
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os._exit(0))
-    await serve(port, Pace(CONFLATED_PER_S if mode == "conflated" else 0), mode)
+    await serve(port, Pace(CONFLATED_PER_S if mode in {"conflated", "gathered"} else 0), mode)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,6 +63,7 @@ class Flow:
         self.url = f"http://127.0.0.1:{self.port}"
         self.pids: dict[str, int] = {}
         """Every process that takes part, by name."""
+        self._used: dict[str, tuple[float, float]] = {}
 
     @property
     def symbols(self) -> list[str]:
@@ -174,12 +175,19 @@ class Flow:
         return taken
 
     def usage(self) -> dict[str, tuple[float, float]]:
-        """User and system CPU seconds of each process so far."""
-        return {name: machine.cpu_s(pid) for name, pid in self.pids.items()}
+        """User and system CPU seconds of each process so far; of one that has ended, what it had when last asked."""
+        for name, pid in self.pids.items():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                self._used[name] = machine.cpu_s(pid)
+        return {name: self._used[name] for name in self.pids}
 
     def memory_kib(self) -> dict[str, int]:
-        """Resident memory of each process."""
-        return {name: resident_kib(pid) for name, pid in self.pids.items()}
+        """Resident memory of each process; 0 of one that has ended."""
+        found = dict.fromkeys(self.pids, 0)
+        for name, pid in self.pids.items():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found[name] = resident_kib(pid)
+        return found
 
 
 def end(child: subprocess.Popen[str]) -> None:
