@@ -3,6 +3,7 @@
 //! `TICKCAST_FUZZ_SECONDS` sets the length (2 by default), `TICKCAST_FUZZ_SEED` the seed; the seed is printed.
 
 mod itch_stream;
+mod pitch_stream;
 
 use std::env;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use itch_stream::{Random, stream};
 use tickcast_core::arbiter::{LineArbiter, Protocol};
 use tickcast_core::decimal::Decimal;
 use tickcast_core::itch::{self, ItchDecoder};
+use tickcast_core::pitch::{self, PitchDecoder, PitchTextDecoder};
 use tickcast_core::record::{Record, flag};
 use tickcast_core::{dedup::Dedup, last::LastRecords, soup};
 
@@ -150,6 +152,75 @@ fn damaged_streams_and_noise() {
         let _ = Decimal::parse_rounded(&noise); // only that it returns
     }
     println!("{rounds} rounds");
+}
+
+fn decode_pitch(block: &[u8], depth: usize) -> pitch::Decoded {
+    let mut decoder = PitchDecoder::new("BATS", 0, None, depth, 100);
+    let decoded = decoder.decode(block, 1, 1, 0);
+    assert_eq!(
+        decoded.messages + decoded.dead_count,
+        pitch::messages(block).count()
+    );
+    assert!(
+        decoded
+            .records
+            .last()
+            .is_none_or(|row| row.flags & flag::LAST_OF_EVENT != 0)
+    );
+    drop(decoder.snapshot(0, Some(1)));
+    decoder.reset(1);
+    assert_eq!(decoder.orders(), 0);
+    decoded
+}
+
+#[test]
+fn damaged_pitch_and_noise() {
+    let seed = number("TICKCAST_FUZZ_SEED", 0x5eed_cafe);
+    let until = Instant::now() + Duration::from_secs(number("TICKCAST_FUZZ_SECONDS", 2));
+    println!("seed {seed}");
+    let mut random = Random(seed | 1);
+    let mut rounds = 0_u64;
+    while rounds < 10 || Instant::now() < until {
+        rounds += 1;
+        let good = pitch_stream::stream(&mut random, 60, 3);
+        let dead = decode_pitch(&good, 3).dead;
+        assert!(dead.is_empty(), "seed {seed} round {rounds}: {dead:?}");
+        let mut block = good.clone();
+        let first = damage(&mut random, &mut block);
+        let decoded = decode_pitch(&block, 3);
+        let whole = pitch::messages(&good).filter_map(Result::ok);
+        let ends = whole.map(|(start, message)| start + message.len());
+        let cut = ends.take_while(|&end| end <= first).last().unwrap_or(0);
+        let kept = decode_pitch(&good[..cut], 3).records;
+        assert_eq!(
+            decoded.records[..kept.len()],
+            kept,
+            "seed {seed} round {rounds}: what came before is kept"
+        );
+
+        let noise: Vec<u8> = (0..random.below(200))
+            .map(|_| random.next() as u8)
+            .collect();
+        decode_pitch(&noise, 0);
+        let mut text = PitchTextDecoder::new("BATS", 0, None, 1, 100);
+        let mut line = b"S28800011AAK27GA0000DTS000100SH    0000619200Y\n".repeat(2);
+        damage(&mut random, &mut line);
+        let lines = [&line[..], &noise].concat();
+        let found = text.decode(&lines, 1, 0);
+        assert!(found.messages + found.dead_count <= lines.len());
+        drop(text.finish(9, 0));
+    }
+    println!("{rounds} rounds");
+}
+
+#[test]
+fn a_long_pitch_stream_leaves_no_order_unknown() {
+    let block = pitch_stream::stream(&mut Random(99), 20_000, 50);
+    let decoded = PitchDecoder::new("BATS", 0, None, 0, 100).decode(&block, 1, 1, 0);
+    assert_eq!(
+        (decoded.messages, decoded.dead_count, decoded.unpriced),
+        (20_000, 0, 0)
+    );
 }
 
 #[test]
