@@ -130,12 +130,10 @@ impl Unit {
 
     /// Begins anew at a number; what was missing or waits is gone.
     pub fn begin(&mut self, session: SessionId, expected: u64) {
-        let open: u64 = self
-            .holes
-            .iter()
-            .map(|hole| hole.last - hole.first + 1)
-            .sum();
-        self.counts.lost += open;
+        let open: u64 = self.holes.iter().fold(0, |sum: u64, hole| {
+            sum.saturating_add(hole.last - hole.first + 1)
+        });
+        self.counts.lost = self.counts.lost.saturating_add(open);
         self.session = session;
         self.epoch += 1;
         (self.expected, self.top, self.begun) = (expected, expected, false);
@@ -150,7 +148,7 @@ impl Unit {
     pub fn announce(&mut self, end: u64, ts_recv: i64) {
         if end > self.top {
             self.counts.gaps += 1;
-            self.counts.missing += end - self.top;
+            self.counts.missing = self.counts.missing.saturating_add(end - self.top);
             self.open(end - 1, ts_recv);
         }
     }
@@ -215,13 +213,16 @@ impl Unit {
             let count = to - from;
             if from != self.expected && self.waiting_bytes + piece.len() + PIECE_COST > limit {
                 let missing = to.saturating_sub(from.max(known));
-                self.counts.missing += missing;
-                self.counts.overflowed += count;
+                self.counts.missing = self.counts.missing.saturating_add(missing);
+                self.counts.overflowed = self.counts.overflowed.saturating_add(count);
                 offered.is_full = true;
                 index += 1;
                 continue;
             }
-            self.counts.recovered += known.min(to).saturating_sub(from);
+            self.counts.recovered = self
+                .counts
+                .recovered
+                .saturating_add(known.min(to).saturating_sub(from));
             offered.new += count;
             index = self.close(index, from, to);
             if from == self.expected {
@@ -253,7 +254,10 @@ impl Unit {
             if hole.first > last {
                 break;
             }
-            self.counts.lost += hole.last.min(last) - hole.first + 1;
+            self.counts.lost = self
+                .counts
+                .lost
+                .saturating_add(hole.last.min(last) - hole.first + 1);
             if hole.last > last {
                 hole.first = next;
                 break;
