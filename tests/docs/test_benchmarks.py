@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,3 +62,16 @@ def test_a_run_is_written_as_the_schema_says(bench: Path) -> None:
         parts={"decode": part},
     )
     assert msgspec.json.decode(msgspec.json.encode(run), type=result.Run) == run
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="the native source is built with cargo")
+@pytest.mark.timeout(600)
+def test_what_the_native_source_sends_is_what_is_served(tmp_path: Path) -> None:
+    kept = tmp_path / "spine.json"
+    options = ["--rate", "20000", "--seconds", "3", "--stocks", "60", "--every", "1", "--json", str(kept)]
+    subprocess.run([sys.executable, str(ROOT / "bench/spine.py"), *options], check=True, timeout=590)
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    assert found["accepted"] == found["sent"] > 60_000
+    assert found["books"] == {"instruments": 60, "wrong": 0, "first": []}
+    assert (found["gaps"], found["dead_letters"]) == (0, 0)
+    assert found["clients"]["synced"] is not None
