@@ -35,12 +35,13 @@ MESSAGES = log(
 )
 
 
-@pytest.mark.parametrize("form", ["stream", "lines", "timestamps", "json"])
+@pytest.mark.parametrize("form", ["stream", "lines", "timestamps", "bars", "json"])
 def test_every_form(tmp_path: Path, form: str) -> None:
     data = {
         "stream": b"".join(MESSAGES),
         "lines": b"\r\n".join(MESSAGES),
         "timestamps": b"".join(b"20200130-15:00:00.5 : " + message + b"\n" for message in MESSAGES),
+        "bars": b"\n".join(MESSAGES).replace(b"\x01", b"|"),
         "json": b"".join(json.dumps({"raw": message.decode()}).encode() + b"\n" for message in MESSAGES),
     }[form]
     path = written(tmp_path, data)

@@ -26,7 +26,7 @@ _CAPTURE: Final = {
     for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "a1b2cd34", "34cdb2a1", "0a0d0d0a")
 }
 _FIX: Final = re.compile(rb"(?:^|\x01)35=[0-9A-Za-z]{1,3}\x01|8=FIX", re.MULTILINE)
-_PITCH_TEXT: Final = re.compile(rb"^S?\d{8}[A-Za-z][0-9A-Za-z. ]", re.MULTILINE)
+_PITCH_TEXT: Final = re.compile(rb"^S?\d{8}[A-Za-z1-4][0-9A-Za-z. ]", re.MULTILINE)
 
 
 class Source:

@@ -15,6 +15,18 @@ _KNOWN: Final = re.compile(r"[0-9A-NP-TV-Za-z]|A[A-Z]|B[A-Z]|C[A-G]")
 """MsgTypes of FIX 4.4 and 5.0 SP2; what brings no records are sessions, requests, orders. ``U`` begins private ones."""
 
 
+SOH: Final = b"\x01"
+
+
+def separator(head: bytes) -> bytes:
+    """Return what stands between fields: many a log shows SOH as ``|`` or ``^A``."""
+    if SOH not in head:
+        for shown in (b"|", b"^A"):
+            if shown + b"35=" in head:
+                return shown
+    return SOH
+
+
 class _Raw(msgspec.Struct):
     raw: str
 
@@ -97,17 +109,21 @@ class FixReader:
         self._market = market
         self._stream = stream
         self._mode: Literal["log", "bare"] | None = None
+        self._separator = SOH
         self._held = b""
         self._file = ""
         self._offset = 0
 
     def begin_file(self, name: str) -> None:
         """Another file; it may be of the other kind."""
-        self._file, self._offset, self._held, self._mode = name, 0, b"", None
+        self._file, self._offset, self._held, self._mode, self._separator = name, 0, b"", None, SOH
 
     def feed(self, data: bytes) -> None:
         """Decode whole messages."""
-        self._decode(self._held + data, at_end=False)
+        if self._mode is None:
+            self._separator = separator(data)
+        held = self._held + data
+        self._decode(held if self._separator == SOH else held.replace(self._separator, SOH), at_end=False)
 
     def end_file(self, reason: str | None) -> None:
         """What is left is cut."""

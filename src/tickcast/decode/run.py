@@ -17,7 +17,7 @@ from tickcast.decode.stream import Sink, Stream
 from tickcast.model.errors import UsageError
 
 ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX"}
-VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE")
+VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
 LATER: Final = (
     "BINANCE_FUTURES",
     "OKX",
@@ -78,6 +78,7 @@ EXPECTED: Final = {
     "BATS": "PITCH text, a packet capture with PITCH or a session file",
     "FIX": "FIX messages, JSON lines with FIX messages in raw, or a session file",
     "BINANCE": "a session file",
+    "XSIM": "a session file",
 }
 FOUND: Final[dict[Kind, str]] = {
     "capture": "a packet capture",

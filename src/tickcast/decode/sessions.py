@@ -24,7 +24,13 @@ BATCH_MAX: Final = 256
 """Frames that are handed over at once."""
 WAKES_MAX: Final = 100_000
 """Timers of a session that are served between two lines."""
-CODES: Final = {"XNAS": ("XNAS", "XBOS"), "BATS": ("BATS",), "FIX": ("XNYS",), "BINANCE": ("BINANCE",)}
+CODES: Final = {
+    "XNAS": ("XNAS", "XBOS"),
+    "BATS": ("BATS",),
+    "FIX": ("XNYS",),
+    "BINANCE": ("BINANCE",),
+    "XSIM": ("XSIM",),
+}
 """Venue codes of sessions, by the family that is asked for."""
 UNKNOWN: Final = ("unknown type", "which was not asked for", "found another object")
 """What sessions say of a frame of a kind that they do not know."""
@@ -260,7 +266,9 @@ class Replay:
             request, entry = pair
             self._pending.remove(request)
             self._answers.remove(entry)
-            self._take(self._session.answered(request, entry[1]), match=False)
+            step = self._session.answered(request, entry[1])
+            self._stream.report.frames += step.messages
+            self._take(step, match=False)
 
     def _take(self, step: Step, *, match: bool = True) -> None:
         report, stream = self._stream.report, self._stream
