@@ -21,7 +21,7 @@ BURSTS: Final[Mapping[str, dict[str, Any]]] = {
     "disconnect": {"for_s": 2.0},
     "restart": {},
     "refuse_login": {"count": 2},
-    "throttle": {"count": 4, "delay_ms": 1000.0},
+    "throttle": {"count": 2, "delay_ms": 1000.0},
 }
 """How much of a fault a cell has; of streams a burst, since one packet more or less may touch nothing that is shown."""
 SIDES: Final = frozenset({"rest", "rerequest", "gap", "spin"})
@@ -85,12 +85,12 @@ def _families(lines: Sequence[str]) -> list[str]:
 
 def _again(verb: str, verbs: Sequence[str], sides: Sequence[str]) -> tuple[dict[str, Any], ...]:
     """What makes the client log in, or ask, so that the fault is met at all."""
-    if verb in {"refuse_login", "throttle"}:
-        if "disconnect" in verbs:
-            return ({"fault": "disconnect"},)
-        if sides and "drop" in verbs:
-            return ({"fault": "drop", "count": 30},)
-    return ()
+    if verb not in {"refuse_login", "throttle"}:
+        return ()
+    again: tuple[dict[str, Any], ...] = ({"fault": "disconnect"},) if "disconnect" in verbs else ()
+    if sides and "rest" not in sides:
+        again += ({"fault": "drop", "count": 30},)
+    return again
 
 
 def _side_cells(venue: str, side: str, feeds: Sequence[str], verbs: Sequence[str]) -> list[Cell]:

@@ -25,6 +25,7 @@ EQUAL_S: Final = 8.0
 """A paused market has reached every client within this time, or it does not."""
 LATE_NS: Final = 60_000_000_000
 """A gap may show so long after its cell: a lost trade shows with the next one."""
+UNUSED_S: Final = 15.0
 STAYS_S: Final = 15.0
 LATE: Final = frozenset({"gap", "repairing"})
 LOOK_AGAIN_S: Final = 3.0
@@ -94,7 +95,7 @@ class Matrix:
         before = Before(at_ns=monotonic_ns(), gaps=self.subject.gaps(), memory=self.subject.memory_kb())
         try:
             self._break(cells)
-            eventually(self._over, deadline_s=NEVER_S, what="the faults are over")
+            self._wait_over()
             self._accept_loss(cells, rows)
             eventually(self._all_fine, deadline_s=NEVER_S, what="all live again")
         except (AssertionError, OSError, TickcastError) as wrong:
@@ -173,9 +174,17 @@ class Matrix:
 
     # ------------------------------------------------------------------ live again
 
-    def _over(self) -> bool:
-        """Whether nothing is armed and nothing held back any more."""
-        return not any(gate["armed"] or gate["held_bytes"] for gate in self.subject.faults().values())
+    def _wait_over(self) -> None:
+        """Wait until nothing is armed; what nothing asks for any more (an answer that was needed once) is taken back."""
+        with suppress(AssertionError):
+            eventually(lambda: not self._armed(), deadline_s=UNUSED_S)
+        for venue in self._armed():
+            self.subject.admin("DELETE", f"/faults/{venue}")
+        eventually(lambda: not self._armed(), what="the faults are over")
+
+    def _armed(self) -> list[str]:
+        gates = self.subject.faults()
+        return [venue for venue, gate in gates.items() if gate["armed"] or gate["held_bytes"]]
 
     def _fine(self, symbol: str) -> bool:
         tick = self.watcher.ticks.get(symbol)
