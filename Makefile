@@ -66,6 +66,13 @@ faults: setup ## every protocol with every fault, every process killed and stopp
 faults-quick: setup ## some of them, others with another SEED; about a minute
 	$(BIN)/python -m tickcast.testing.matrix --seed $(SEED) --quick
 
+SECONDS ?= 3600
+
+fuzz: setup ## damaged bytes into all decoders and sessions; an hour, or SECONDS=60; says how many inputs
+	TICKCAST_FUZZ_SECONDS=$(SECONDS) TICKCAST_FUZZ_SEED=$(SEED) cargo test --release --package tickcast-core \
+		--test fuzz --test fuzz_fix -- --nocapture
+	$(BIN)/python -m tickcast.testing.fuzz --seconds $(SECONDS) --seed $(SEED)
+
 build/peers/.installed: bench/peers.txt # what the fan-out is measured beside, and nothing else needs
 	$(PYTHON) -m venv build/peers
 	build/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers.txt
@@ -106,4 +113,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults faults-quick bench bench-spine bench-peers witness-venv witnesses wheel wheel-check
+.PHONY: help setup page run lint test faults faults-quick fuzz bench bench-spine bench-peers witness-venv witnesses wheel wheel-check

@@ -175,7 +175,7 @@ class Matrix:
     # ------------------------------------------------------------------ live again
 
     def _wait_over(self) -> None:
-        """Wait until nothing is armed; what nothing asks for any more (an answer that was needed once) is taken back."""
+        """Wait until nothing is armed; a fault of answers that nothing asks for any more is taken back."""
         with suppress(AssertionError):
             eventually(lambda: not self._armed(), deadline_s=UNUSED_S)
         for venue in self._armed():

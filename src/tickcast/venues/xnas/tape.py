@@ -284,20 +284,20 @@ def directory_message(stock: Mapping[str, Any]) -> bytes:
     """Build the message again from its fields, with its length before it: a new decoder is told of the stocks by it."""
 
     def letter(name: str) -> bytes:
-        return str(stock[name]).encode("ascii").ljust(1)[:1]
+        return str(stock[name]).encode("latin-1").ljust(1)[:1]
 
     message = DIRECTORY.pack(
         b"R",
         stock["stock_locate"],
         stock["tracking_number"],
         int(stock["timestamp"]).to_bytes(6, "big"),
-        str(stock["stock"]).encode("ascii").ljust(8),
+        str(stock["stock"]).encode("latin-1").ljust(8),
         letter("market_category"),
         letter("financial_status_indicator"),
         stock["round_lot_size"],
         letter("round_lots_only"),
         letter("issue_classification"),
-        str(stock["issue_sub_type"]).encode("ascii").ljust(2),
+        str(stock["issue_sub_type"]).encode("latin-1").ljust(2),
         letter("authenticity"),
         letter("short_sale_threshold_indicator"),
         letter("ipo_flag"),
