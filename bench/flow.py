@@ -7,7 +7,7 @@
         ...
         flow.counts(), flow.usage()
 
-The source (native/crates/core/examples/source.rs) sends over SoupBinTCP to ``tickcast up``: supervisor, feed process,
+The source (native/crates/core/examples/source.rs) sends to ``tickcast up``: supervisor, feed process,
 bus, core. Everything is a process of its own, and every one of them is watched: CPU seconds and resident memory.
 """
 
@@ -16,8 +16,8 @@ import resource
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -35,8 +35,10 @@ port = {port}
 
 [feeds.xnas]
 venue = "XNAS"
-address = "127.0.0.1:{source}"
+{place}
 """
+LINES = 2
+"""Of MoldUDP64: A and B, which carry the same."""
 
 
 def get(url: str) -> Any:
@@ -53,11 +55,15 @@ def resident_kib(pid: int) -> int:
 class Flow:
     """Started at ``with``, ready when it returns; stopped at its end, by pid."""
 
-    def __init__(self, folder: Path, *, stocks: int, slice_us: int = 500, nice: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, stocks: int, slice_us: int = 500, nice: int = 0, transport: str = "soup"
+    ) -> None:
+        """``transport``: ``soup`` (SoupBinTCP) or ``mold`` (MoldUDP64, two lines, no re-request server)."""
         self.folder = folder
         self.stocks = stocks
         self._slice_us = slice_us
         self._nice = nice
+        self._transport = transport
         self._stack = ExitStack()
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -92,28 +98,40 @@ class Flow:
     def _start(self) -> None:
         midnight = midnight_ns(new_york_day(now_ns()))
         truth = self.folder / "truth.json"
-        command = [machine.example("source"), str(self.stocks), str(self._slice_us), str(midnight), str(truth)]
+        lines = [f"127.0.0.1:{port}" for port in free_ports(LINES)] if self._transport == "mold" else []
+        command = [machine.example("source"), str(self.stocks), str(self._slice_us), str(midnight), str(truth), *lines]
         self._source = self.spawn("source", command)
         port = json.loads(self.hear(self._source))["port"]
         config = self.folder / "tickcast.toml"
-        config.write_text(CONFIG.format(port=self.port, source=port), encoding="utf-8")
+        place = f"lines = {json.dumps(lines)}" if lines else f'address = "127.0.0.1:{port}"'
+        config.write_text(CONFIG.format(port=self.port, place=place), encoding="utf-8")
         up = self.spawn("supervisor", [*TICKCAST, "up", "--config", str(config), "--data", str(self.folder / "data")])
-        deadline = time.monotonic() + READY_S
-        while not self._is_ready():
-            if up.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the instance did not start: {self.log('supervisor')}")
-            time.sleep(0.2)
+        if lines:
+            self._await(lambda: int(self.feed()["connections"]) == LINES, up)
+            self._tell("begin")
+        self._await(self._is_ready, up)
         listed = subprocess.run(
             [*TICKCAST, "ps", "--json", "--data", str(self.folder / "data")], capture_output=True, text=True, check=True
         )
         self.pids |= {row["name"]: row["pid"] for row in json.loads(listed.stdout)}
         machine.prefer(self.pids.values(), self._nice)
 
-    def _is_ready(self) -> bool:
+    def _await(self, condition: Callable[[], bool], up: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + READY_S
+        while not self._holds(condition):
+            if up.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the instance did not start: {self.log('supervisor')}")
+            time.sleep(0.2)
+
+    @staticmethod
+    def _holds(condition: Callable[[], bool]) -> bool:
         try:
-            ready = get(f"{self.url}/health/ready")
-        except (urllib.error.HTTPError, OSError):
+            return condition()
+        except OSError:  # nobody listens yet, or it is not ready
             return False
+
+    def _is_ready(self) -> bool:
+        ready = get(f"{self.url}/health/ready")
         return 0 < int(ready["feeds"]) == int(ready["feeds_live"]) and self.taken() >= self.counts()["made"]
 
     def spawn(self, name: str, command: list[str]) -> subprocess.Popen[str]:
@@ -136,11 +154,14 @@ class Flow:
             raise SystemExit(f"{name} ended: {self.log(name)}")
         return line
 
-    def _ask(self, command: str) -> dict[str, float]:
+    def _tell(self, command: str) -> None:
         if self._source.stdin is None:
             raise SystemExit("the source has no input")
         self._source.stdin.write(f"{command}\n")
         self._source.stdin.flush()
+
+    def _ask(self, command: str) -> dict[str, float]:
+        self._tell(command)
         answer: dict[str, float] = json.loads(self.hear(self._source))
         return answer
 

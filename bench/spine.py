@@ -5,7 +5,7 @@
 
 ::
 
-    source ──SoupBinTCP──▶ feed process ──bus──▶ core ──WebSocket──▶ clients
+    source ──SoupBinTCP or MoldUDP64──▶ feed process ──bus──▶ core ──WebSocket──▶ clients
 
 Each is a process of its own, on real sockets; the source is native (native/crates/core/examples/source.rs: a valid
 ITCH order flow, with its own books as truth), since the simulated exchanges of `tickcast sim` cannot make a million
@@ -110,10 +110,14 @@ def growth_kib(samples: list[dict[str, Any]]) -> dict[str, int]:
     }
 
 
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("slice_us", "nice", "transport")}
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="tickcast-bench-") as place,
-        flow.Flow(Path(place), stocks=options.stocks, slice_us=options.slice_us, nice=options.nice) as running,
+        flow.Flow(Path(place), stocks=options.stocks, **settings(options)) as running,
     ):
         running.rate(options.rate)
         wanted = (running.port, options.clients, EACH, EACH, WARM_S, options.seconds, running.symbols_file())
@@ -131,6 +135,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     first, last = samples[0], samples[-1]
     took = last["at_s"] - first["at_s"]
     return {
+        "transport": options.transport,
         "rate": options.rate,
         "seconds": took,
         "stocks": options.stocks,
@@ -175,13 +180,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--stocks", type=int, default=500)
     parser.add_argument("--clients", type=int, default=5, help="conflated clients beside the probe")
+    parser.add_argument("--transport", choices=("soup", "mold"), default="soup", help="mold: MoldUDP64, lines A and B")
     parser.add_argument("--slice-us", type=int, default=500, help="the source sends so often")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
     parser.add_argument("--nice", type=int, default=0, help="below 0: put the measured processes above all others")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     facts = machine.facts()
-    print(f"{options.rate:,.0f} messages/s over {options.stocks:,} stocks (load average {facts['load_average']})\n")
+    load = f"load average {facts['load_average']}"
+    print(f"{options.rate:,.0f} messages/s over {options.stocks:,} stocks, {options.transport} ({load})\n")
     result = run(options)
     is_right = conclude(result)
     if options.json:
