@@ -22,6 +22,7 @@ from tickcast.venues.registry import open_session
 
 BATCH_MAX: Final = 256
 """Frames that are handed over at once."""
+TIME_MAX: Final = (1 << 63) - 1
 WAKES_MAX: Final = 100_000
 """Timers of a session that are served between two lines."""
 CODES: Final = {
@@ -90,6 +91,8 @@ class SessionReader:
             line = self._decoder.decode(text)
             payload = line.payload if line.t == "recv" else b""
             ts_ns = line.ts_ns
+            if not 0 <= ts_ns <= TIME_MAX:
+                raise ValueError(f"an impossible time {line.ts}")
         except (msgspec.MsgspecError, ValueError, ArithmeticError) as wrong:
             self._stream.report.frames += 1
             self._stream.report.bury(self._file, self._offset, f"expected a record of a session: {wrong}")
@@ -106,7 +109,12 @@ class SessionReader:
 
     def _begin(self, text: bytes, line: Line) -> None:
         """Take a header: the next segment of the same feed goes on, anything else begins anew."""
-        header = msgspec.json.decode(text, type=Recorded)
+        try:
+            header = msgspec.json.decode(text, type=Recorded)
+        except msgspec.MsgspecError as wrong:
+            raise UsageError(
+                f"{self._file}: expected a header of a session, found: {wrong}; it was not decoded"
+            ) from wrong
         code = line.exchange.upper()
         if code and code not in self._codes:
             expected = " or ".join(self._codes)
@@ -139,7 +147,10 @@ def own_feed(header: Recorded, code: str) -> VenueConfig:
     names = {field.name for field in msgspec.structs.fields(VenueConfig)}
     settings = {name: value for name, value in header.settings.items() if name in names}
     settings["venue"] = code
-    return msgspec.convert(settings, VenueConfig, strict=False)
+    try:
+        return msgspec.convert(settings, VenueConfig, strict=False)
+    except msgspec.ValidationError as wrong:
+        raise UsageError(f"expected a feed's settings in the header, found: {wrong}; it was not decoded") from wrong
 
 
 class Replay:
