@@ -82,7 +82,7 @@ class Running:
 
     async def break_link(self, link: str) -> None:
         before = self.feed.health.reconnects
-        self.feed._connections[link].abort("the test breaks it")
+        self.feed._links._connections[link].abort("the test breaks it")
         await until(lambda: self.feed.health.reconnects > before)
 
     def trades(self) -> dict[int, list[Row]]:

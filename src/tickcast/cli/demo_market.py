@@ -31,11 +31,6 @@ def _xsim(place: Place) -> tuple[Table, Table]:
     return {"dialect": "xsim", "address": address}, {"rest_url": f"http://{address}", "interval_ms": 200}
 
 
-def _xbos(place: Place) -> tuple[Table, Table]:
-    a, b, rerequest = place(), place(), place()
-    return {"dialect": "mold_itch", "lines": [a, b], "rerequest": rerequest}, {"lines": [a, b], "rerequest": rerequest}
-
-
 def _bats(place: Place) -> tuple[Table, Table]:
     a, b, gap_a, gap_b, gap, spin = (place() for _ in range(6))
     sim = {

@@ -17,7 +17,7 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from tickcast.feeds.backoff import Backoff
 from tickcast.feeds.capture import Capture, open_capture
@@ -25,41 +25,22 @@ from tickcast.feeds.config import FeedConfig, read_previous_close
 from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Received
 from tickcast.feeds.kept import KeptFile
+from tickcast.feeds.links import Links
 from tickcast.feeds.rest_poll import RestClient
-from tickcast.feeds.tcp import open_tcp
-from tickcast.feeds.udp import SocketQueue, open_udp, open_udp_line
-from tickcast.feeds.websocket import open_websocket
-from tickcast.model.errors import FeedError
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Link, Persistent, Request, Session, Step
-from tickcast.venues.fix.messages import redact
+from tickcast.venues.base import Answer, Persistent, Request, Session, Step
 from tickcast.venues.registry import open_session
 
 SECOND_NS: Final = 1_000_000_000
 HEALTH_INTERVAL_S: Final = 0.25
 REPORT_NS: Final = SECOND_NS
-PROBE_AFTER_NS: Final = SECOND_NS
-"""A link that brought nothing for so long is pinged, so that quiet is told from dead."""
 DEAD_LETTERS_LOGGED: Final = 100
 """Dead letters of a feed that are logged one by one; all are counted."""
 
 log = get_logger("feeds")
-
-
-class Connection(Protocol):
-    """What the connectors give."""
-
-    closed: asyncio.Future[str]
-    heard_ns: int
-
-    def send(self, data: bytes) -> None: ...
-    def probe(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    def abort(self, reason: str) -> None: ...
 
 
 class Feed:
@@ -88,15 +69,6 @@ class Feed:
         self._jitter = jitter
         self._log = log.bind(feed=name, venue=config.venue)
         self._tasks = TaskGroupOwner("feeds")
-        self._connections: dict[str, Connection] = {}
-        self._texts: set[str] = set()
-        """Links whose messages are text."""
-        self._asked_only: set[str] = set()
-        """Links that bring nothing unless they are asked: their silence says nothing."""
-        self._queues: dict[str, SocketQueue] = {}
-        self._refused: set[str] = set()
-        self._dropped: set[str] = set()
-        self._backoffs: dict[str, Backoff] = {}
         self._pending: list[Step] = []
         self._wakeup = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -111,6 +83,16 @@ class Feed:
             now_ns=clock(),
             quiet_after_s=config.quiet_after_s,
             stale_after_s=config.stale_after_s,
+        )
+        self._links = Links(
+            config,
+            inbox=self._inbox,
+            wake=self._wakeup.set,
+            health=self.health,
+            capture=capture,
+            clock=clock,
+            new_backoff=self._new_backoff,
+            log=self._log,
         )
         self._rest = RestClient(
             on_answer=self._on_answer,
@@ -152,8 +134,7 @@ class Feed:
                 self._timer.cancel()
             await self._tasks.stop()
             await self._rest.stop()
-            for connection in list(self._connections.values()):
-                connection.abort("the feed stops")
+            self._links.abort("the feed stops")
             if self._capture is not None:
                 await self._capture.flush()
             self.health.stopped(self._clock())
@@ -180,7 +161,7 @@ class Feed:
         session = self._session
         match arrival:
             case Received():
-                if arrival.link in self._dropped:
+                if self._links.is_dropped(arrival.link):
                     return Step()
                 return session.received(arrival.link, arrival.chunks, arrival.times)
             case Answered():
@@ -191,7 +172,7 @@ class Feed:
             case Opened():
                 return session.opened(arrival.link, arrival.now_ns)
             case Closed():
-                self._dropped.discard(arrival.link)
+                self._links.is_over(arrival.link)
                 return session.closed(arrival.link, arrival.now_ns)
             case _:
                 assert_never(arrival)
@@ -242,9 +223,9 @@ class Feed:
             self._bury(step)
         if step.keep is not None and self._kept is not None:
             self._kept.write(step.keep)  # before anything is sent: a number is never used twice
-        self._send(step.send, now_ns)
+        self._links.send(step.send, now_ns)
         for new_link in step.links:
-            self._tasks.spawn(self._keep_link(new_link), new_link.name)
+            self._tasks.spawn(self._links.keep(new_link), new_link.name)
         for request in step.requests:
             self._rest.ask(request)
         for request in step.repeat:
@@ -254,28 +235,11 @@ class Feed:
             self._pending.append(step)
             self._wakeup.set()
 
-    def _send(self, frames: Sequence[tuple[str, bytes]], now_ns: int) -> None:
-        for link, data in frames:
-            connection = self._connections.get(link)
-            if connection is not None:
-                connection.send(data)
-                if self._capture is not None:
-                    self._capture.sent(link, redact(data), now_ns, text=link in self._texts)
-
     def _let_go(self, step: Step, now_ns: int) -> None:
         for link, reason in step.refused.items():
-            self._refused.add(link)
-            self.health.refused(reason, now_ns)
-            self._drop(link, reason)
+            self._links.refuse(link, reason, now_ns)
         for link, reason in step.drop.items():
-            self._drop(link, reason)
-
-    def _drop(self, link: str, reason: str) -> None:
-        """Close a link; what it still brought is not looked at."""
-        self._dropped.add(link)
-        connection = self._connections.get(link)
-        if connection is not None:
-            connection.abort(reason)
+            self._links.drop(link, reason)
 
     def _bury(self, step: Step) -> None:
         self.health.dead_letters += step.dead_count
@@ -303,123 +267,7 @@ class Feed:
         self._carry_out(self._session.wake(self._clock()))
         self._schedule_wake()
 
-    # ------------------------------------------------------------------ links
-
-    async def _keep_link(self, link: Link) -> None:
-        """Open, wait until it is gone, say so, wait, open again."""
-        backoff = self._backoffs.setdefault(link.name, self._new_backoff())
-        while True:
-            messages = self.health.messages
-            try:
-                connection = await self._open(link)
-            except FeedError as wrong:
-                reason = str(wrong)
-            else:
-                reason = await self._serve(link.name, connection)
-                if self.health.messages > messages:
-                    backoff.reset()
-            self.health.closed(link.name, reason)
-            delay_s = backoff.next_s()
-            if link.name in self._refused:
-                self._refused.discard(link.name)
-                delay_s = max(delay_s, self._config.refused_retry_s)
-            self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
-            await asyncio.sleep(delay_s)
-
-    async def _serve(self, name: str, connection: Connection) -> str:
-        now_ns = self._clock()
-        self._connections[name] = connection
-        if self._inbox.paused:
-            connection.pause()
-        self.health.opened(name, now_ns)
-        self._log.info("link open", link=name)
-        try:
-            return await connection.closed
-        finally:
-            self._connections.pop(name, None)
-            connection.abort("the feed lets go")
-            now_ns = self._clock()
-            self._inbox.put(Closed(name, now_ns))
-            if self._capture is not None:
-                self._capture.closed(name, now_ns, _reason(connection))
-            self._wakeup.set()
-
-    async def _open(self, link: Link) -> Connection:
-        """Connect; that it is open goes into the inbox before its first byte."""
-        name = link.name
-        timeout_s = self._config.connect_timeout_s
-        arrived = self._begin(link)
-        match link.transport:
-            case "tcp":
-                return await open_tcp(
-                    link.target,
-                    on_open=arrived,
-                    on_data=lambda data, now_ns: self._on_bytes(name, [data], now_ns),
-                    clock=self._clock,
-                    timeout_s=timeout_s,
-                )
-            case "websocket":
-                return await open_websocket(
-                    link.target,
-                    on_open=arrived,
-                    on_messages=lambda messages, now_ns: self._on_bytes(name, messages, now_ns),
-                    clock=self._clock,
-                    timeout_s=timeout_s,
-                    message_max=self._config.message_max,
-                )
-            case "udp" | "udp_line":
-                return await self._open_udp(link, arrived)
-            case _:
-                assert_never(link.transport)
-
-    async def _open_udp(self, link: Link, arrived: Callable[[Connection], None]) -> Connection:
-        """Open a line or the way to a request server; its kernel buffer is a queue like any other."""
-        name = link.name
-        queue = self._queues.get(name)
-        if queue is None:
-            queue = self._queues[name] = SocketQueue()
-            metrics.watch_queue(
-                f"feeds.{self.health.name}.{name}.socket", bound=queue.bound, depth=queue.depth, drops=queue.drops
-            )
-        if link.transport == "udp":
-            self._asked_only.add(name)
-            return await open_udp(
-                link.target,
-                on_open=arrived,
-                on_data=lambda chunks, now_ns: self._on_bytes(name, chunks, now_ns),
-                clock=self._clock,
-                buffer_bytes=self._config.udp_buffer,
-                queue=queue,
-            )
-        return await open_udp_line(
-            link.target,
-            interface=link.interface,
-            on_open=arrived,
-            on_data=lambda chunks, now_ns: self._on_bytes(name, chunks, now_ns),
-            clock=self._clock,
-            buffer_bytes=self._config.udp_buffer,
-            queue=queue,
-        )
-
-    def _begin(self, link: Link) -> Callable[[Connection], None]:
-        if link.transport == "websocket":
-            self._texts.add(link.name)
-
-        def begin(connection: Connection) -> None:
-            now_ns = self._clock()
-            self._connections[link.name] = connection
-            self._inbox.put(Opened(link.name, now_ns))
-            if self._capture is not None:
-                self._capture.opened(link, now_ns)
-            self._wakeup.set()
-
-        return begin
-
-    def _on_bytes(self, link: str, chunks: list[bytes], now_ns: int) -> None:
-        self._inbox.put_bytes(link, chunks, now_ns)
-        if self._capture is not None:
-            self._capture.received(link, chunks, now_ns, text=link in self._texts)
-        self._wakeup.set()
+    # ------------------------------------------------------------------ REST
 
     def _on_answer(self, request: Request, answer: Answer) -> None:
         self.health.alive(answer.received_ns)
@@ -433,14 +281,10 @@ class Feed:
         self._log.warning("request failed", reason=reason)
 
     def _pause(self) -> None:
-        for connection in self._connections.values():
-            connection.pause()
+        self._links.pause()
 
     def _resume(self) -> None:
-        now_ns = self._clock()
-        for connection in self._connections.values():
-            connection.heard_ns = now_ns
-            connection.resume()
+        self._links.resume()
 
     def _new_backoff(self) -> Backoff:
         return Backoff(
@@ -453,28 +297,12 @@ class Feed:
         while True:
             await asyncio.sleep(HEALTH_INTERVAL_S)
             now_ns = self._clock()
-            self._watch_links(now_ns)
+            self._links.watch(now_ns)
             changed = self.health.evaluate(now_ns)
             if changed:
                 self._log.info("health", state=self.health.state, error=self.health.last_error)
             if changed or now_ns - self._reported_ns >= REPORT_NS:
                 await self._report()
-
-    def _watch_links(self, now_ns: int) -> None:
-        """Tell quiet from dead, link by link. A link that we do not read ourselves is neither."""
-        if self._inbox.paused:
-            self.health.alive(now_ns)
-            return
-        dead_ns = round(self._config.dead_after_s * SECOND_NS)
-        for link, connection in list(self._connections.items()):
-            if link in self._asked_only:
-                continue
-            self.health.alive(connection.heard_ns)
-            silent_ns = now_ns - connection.heard_ns
-            if silent_ns >= dead_ns:
-                connection.abort(f"dead: nothing, not even a heartbeat, for {silent_ns / SECOND_NS:.0f} s")
-            elif silent_ns >= PROBE_AFTER_NS:
-                connection.probe()
 
     async def _report(self) -> None:
         self._reported_ns = self._clock()
@@ -486,12 +314,6 @@ class Feed:
                 queues=metrics.queue_levels(),
             )
         )
-
-
-def _reason(connection: Connection) -> str:
-    """Why it closed; empty if it did not, or nobody waits any more."""
-    closed = connection.closed
-    return closed.result() if closed.done() and not closed.cancelled() else ""
 
 
 def _newest(arrivals: list[Arrival]) -> int:

@@ -1,0 +1,260 @@
+"""The links of one feed: opened, opened again with backoff, paused when nobody keeps up, given up when dead."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, assert_never
+
+from tickcast.feeds.backoff import Backoff
+from tickcast.feeds.capture import Capture
+from tickcast.feeds.config import FeedConfig
+from tickcast.feeds.health import HealthTracker
+from tickcast.feeds.inbox import Closed, Inbox, Opened
+from tickcast.feeds.tcp import open_tcp
+from tickcast.feeds.udp import SocketQueue, open_udp, open_udp_line
+from tickcast.feeds.websocket import open_websocket
+from tickcast.model.errors import FeedError
+from tickcast.ports import Clock
+from tickcast.runtime import metrics
+from tickcast.venues.base import Link
+
+SECOND_NS: Final = 1_000_000_000
+PROBE_AFTER_NS: Final = SECOND_NS
+"""A link that brought nothing for so long is pinged, so that quiet is told from dead."""
+
+
+class Connection(Protocol):
+    """What the connectors give."""
+
+    closed: asyncio.Future[str]
+    heard_ns: int
+
+    def send(self, data: bytes) -> None: ...
+    def probe(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def abort(self, reason: str) -> None: ...
+
+
+class Links:
+    """Every link that the session has named; what they bring goes into the inbox."""
+
+    def __init__(
+        self,
+        config: FeedConfig,
+        *,
+        inbox: Inbox,
+        wake: Callable[[], None],
+        health: HealthTracker,
+        capture: Capture | None,
+        clock: Clock,
+        new_backoff: Callable[[], Backoff],
+        log: Any,
+    ) -> None:
+        """``wake`` is called when something was put into the inbox."""
+        self._config = config
+        self._inbox = inbox
+        self._wake = wake
+        self._health = health
+        self._capture = capture
+        self._clock = clock
+        self._new_backoff = new_backoff
+        self._log = log
+        self._connections: dict[str, Connection] = {}
+        self._texts: set[str] = set()
+        """Links whose messages are text."""
+        self._asked_only: set[str] = set()
+        """Links that bring nothing unless they are asked: their silence says nothing."""
+        self._queues: dict[str, SocketQueue] = {}
+        self._refused: set[str] = set()
+        self._dropped: set[str] = set()
+
+    # ------------------------------------------------------------------ what the session asks for
+
+    async def keep(self, link: Link) -> None:
+        """Open, wait until it is gone, say so, wait, open again; until cancelled."""
+        backoff = self._new_backoff()
+        while True:
+            messages = self._health.messages
+            try:
+                connection = await self._open(link)
+            except FeedError as wrong:
+                reason = str(wrong)
+            else:
+                reason = await self._serve(link.name, connection)
+                if self._health.messages > messages:
+                    backoff.reset()
+            self._health.closed(link.name, reason)
+            delay_s = backoff.next_s()
+            if link.name in self._refused:
+                self._refused.discard(link.name)
+                delay_s = max(delay_s, self._config.refused_retry_s)
+            self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
+            await asyncio.sleep(delay_s)
+
+    def send(self, frames: Sequence[tuple[str, bytes]], now_ns: int) -> None:
+        """Send each over its link, if that is open."""
+        for link, data in frames:
+            connection = self._connections.get(link)
+            if connection is not None:
+                connection.send(data)
+                if self._capture is not None:
+                    self._capture.sent(link, data, now_ns, text=link in self._texts)
+
+    def refuse(self, link: str, reason: str, now_ns: int) -> None:
+        """Close a link that the venue refuses; the next attempt is long in coming."""
+        self._refused.add(link)
+        self._health.refused(reason, now_ns)
+        self.drop(link, reason)
+
+    def drop(self, link: str, reason: str) -> None:
+        """Close a link; what it still brought is not looked at."""
+        self._dropped.add(link)
+        connection = self._connections.get(link)
+        if connection is not None:
+            connection.abort(reason)
+
+    def is_dropped(self, link: str) -> bool:
+        """Whether what a link brought is not to be looked at."""
+        return link in self._dropped
+
+    def is_over(self, link: str) -> None:
+        """The session has been told that a link is closed: what comes now is of the next one."""
+        self._dropped.discard(link)
+
+    # ------------------------------------------------------------------ all of them
+
+    def pause(self) -> None:
+        """Read none."""
+        for connection in self._connections.values():
+            connection.pause()
+
+    def resume(self) -> None:
+        """Read all again; their silence begins now."""
+        now_ns = self._clock()
+        for connection in self._connections.values():
+            connection.heard_ns = now_ns
+            connection.resume()
+
+    def watch(self, now_ns: int) -> None:
+        """Tell quiet from dead, link by link. A link that we do not read ourselves is neither."""
+        if self._inbox.paused:
+            self._health.alive(now_ns)
+            return
+        dead_ns = round(self._config.dead_after_s * SECOND_NS)
+        for link, connection in list(self._connections.items()):
+            if link in self._asked_only:
+                continue
+            self._health.alive(connection.heard_ns)
+            silent_ns = now_ns - connection.heard_ns
+            if silent_ns >= dead_ns:
+                connection.abort(f"dead: nothing, not even a heartbeat, for {silent_ns / SECOND_NS:.0f} s")
+            elif silent_ns >= PROBE_AFTER_NS:
+                connection.probe()
+
+    def abort(self, reason: str) -> None:
+        """Close all."""
+        for connection in list(self._connections.values()):
+            connection.abort(reason)
+
+    # ------------------------------------------------------------------ one of them
+
+    async def _serve(self, name: str, connection: Connection) -> str:
+        now_ns = self._clock()
+        self._connections[name] = connection
+        if self._inbox.paused:
+            connection.pause()
+        self._health.opened(name, now_ns)
+        self._log.info("link open", link=name)
+        try:
+            return await connection.closed
+        finally:
+            self._connections.pop(name, None)
+            connection.abort("the feed lets go")
+            now_ns = self._clock()
+            self._inbox.put(Closed(name, now_ns))
+            if self._capture is not None:
+                self._capture.closed(name, now_ns, _reason(connection))
+            self._wake()
+
+    async def _open(self, link: Link) -> Connection:
+        """Connect; that it is open goes into the inbox before its first byte."""
+        name = link.name
+        timeout_s = self._config.connect_timeout_s
+        arrived = self._begin(link)
+        match link.transport:
+            case "tcp":
+                return await open_tcp(
+                    link.target,
+                    on_open=arrived,
+                    on_data=lambda data, now_ns: self._on_bytes(name, [data], now_ns),
+                    clock=self._clock,
+                    timeout_s=timeout_s,
+                )
+            case "websocket":
+                return await open_websocket(
+                    link.target,
+                    on_open=arrived,
+                    on_messages=lambda messages, now_ns: self._on_bytes(name, messages, now_ns),
+                    clock=self._clock,
+                    timeout_s=timeout_s,
+                    message_max=self._config.message_max,
+                )
+            case "udp" | "udp_line":
+                return await self._open_udp(link, arrived)
+            case _:
+                assert_never(link.transport)
+
+    async def _open_udp(self, link: Link, arrived: Callable[[Connection], None]) -> Connection:
+        """Open a line or the way to a request server; its kernel buffer is a queue like any other."""
+        name = link.name
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = SocketQueue()
+            metrics.watch_queue(
+                f"feeds.{self._health.name}.{name}.socket", bound=queue.bound, depth=queue.depth, drops=queue.drops
+            )
+        if link.transport == "udp":
+            self._asked_only.add(name)
+            return await open_udp(
+                link.target,
+                on_open=arrived,
+                on_data=lambda chunks, now_ns: self._on_bytes(name, chunks, now_ns),
+                clock=self._clock,
+                buffer_bytes=self._config.udp_buffer,
+                queue=queue,
+            )
+        return await open_udp_line(
+            link.target,
+            interface=link.interface,
+            on_open=arrived,
+            on_data=lambda chunks, now_ns: self._on_bytes(name, chunks, now_ns),
+            clock=self._clock,
+            buffer_bytes=self._config.udp_buffer,
+            queue=queue,
+        )
+
+    def _begin(self, link: Link) -> Callable[[Connection], None]:
+        if link.transport == "websocket":
+            self._texts.add(link.name)
+
+        def begin(connection: Connection) -> None:
+            now_ns = self._clock()
+            self._connections[link.name] = connection
+            self._inbox.put(Opened(link.name, now_ns))
+            if self._capture is not None:
+                self._capture.opened(link, now_ns)
+            self._wake()
+
+        return begin
+
+    def _on_bytes(self, link: str, chunks: list[bytes], now_ns: int) -> None:
+        self._inbox.put_bytes(link, chunks, now_ns)
+        if self._capture is not None:
+            self._capture.received(link, chunks, now_ns, text=link in self._texts)
+        self._wake()
+
+
+def _reason(connection: Connection) -> str:
+    """Why it closed; empty if it did not, or nobody waits any more."""
+    closed = connection.closed
+    return closed.result() if closed.done() and not closed.cancelled() else ""
