@@ -34,9 +34,9 @@ def test_what_raises_is_named(conversations: list[Conversation]) -> None:
     told = next(one for one in conversations if one.venue == "XNAS")
     link = next(arguments[0] for name, arguments in told.calls if name == "opened")
     broken = Conversation(venue="XNAS", config=told.config, calls=[("wake", (1,)), ("received", (link, [None], [1]))])
+    seed = next(seed for seed in range(50) if Damage(seed).conversation(broken.calls) == broken.calls)
     with pytest.raises(FuzzError, match=r"XNAS, seed .*, call 1 \(received\): TypeError"):
-        for seed in range(5):
-            replay(broken, seed=seed, count=Count())
+        replay(broken, seed=seed, count=Count())
 
 
 def calls() -> list[Any]:

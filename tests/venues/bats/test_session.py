@@ -421,11 +421,37 @@ def test_previous_closes_come_with_definitions() -> None:
 
 def test_dead_letters_leave_the_rest_alone() -> None:
     world = begun()
-    world.both(world.venue.units[1].send(b"\x06\xfeabcd"), b"rubbish")
+    world.both(b"rubbish")
     world.both(world.venue.act(1))
     world.check_whole()
-    assert world.dead().count("unknown type") == 1
     assert sum("PITCH packet" in reason for reason in world.dead()) == 2
+
+
+def test_an_unknown_type_may_be_damage_the_first_time() -> None:
+    world = begun()
+    world.both(world.venue.units[1].send(b"\x06\xfeabcd"))
+    assert world.states()["U1A"] == State.GAP
+    assert world.states()["U2A"] == State.LIVE
+    world.offer()
+    world.check_whole()
+    world.now += 20_000 * MILLISECOND
+    world.both(world.venue.units[1].send(b"\x06\xfeabcd"))
+    assert world.dead().count("unknown type") == 2
+    world.check_whole()
+
+
+def test_damage_while_an_image_is_fresh_is_repaired_when_the_next_is_due() -> None:
+    world = begun()
+    unit = world.venue.units[1]
+    world.both(unit.send(delete(123_456_789)))
+    world.offer()
+    world.both(unit.send(delete(987_654_321)))
+    assert world.states()["U1A"] == State.LIVE
+    world.now += 11_000 * MILLISECOND
+    world.both(world.venue.act(1))
+    assert world.states()["U1A"] == State.GAP
+    world.offer()
+    world.check_whole()
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from tickcast.venues.xnas.day import HALF_DAY_NS, SECOND_NS, midnight_ns, new_yo
 
 GAP_LINK: Final = "gap"
 SPIN_LINK: Final = "spin"
+UNKNOWN_TYPE: Final = "unknown type"
 UNPRICED_IMAGE_NS: Final = 10_000_000_000
 """Orders that were never added make a unit's books doubtful; an image for that is wanted at most so often."""
 TOLD_IN_DOUBT: Final = (Kind.TRADE, Kind.BUST, Kind.STATUS, Kind.NOTICE, Kind.IMBALANCE)
@@ -60,6 +61,10 @@ class Unit:
     is_partial_day: bool = False
     """What was traded before is not known."""
     suspected_ns: int = 0
+    is_suspect: bool = False
+    """An image is wanted as soon as the last one is old enough."""
+    next_seq: int = 0
+    """Behind the newest message that was decoded."""
     has_checked_day: bool = False
 
 
@@ -100,6 +105,7 @@ class BatsSession:
             channel = wire.Channel(SPIN_LINK, request)
             self._channels[SPIN_LINK] = channel
             self._spin = Spin(channel)
+        self._unknown_types: set[bytes] = set()
         self._arbiter = _native.LineArbiter("pitch")
         self._recovery = Recovery(config, can_ask=config.gap_address is not None, ask_max=wire.COUNT_MAX)
         self._day = self._date or date(1970, 1, 2)
@@ -291,10 +297,11 @@ class BatsSession:
             clock = self._decoder.clock(unit.number)
             unit.buffer.append(Piece(block.first_seq, block.count, block.messages, block.ts_recv, clock))
         decoded = self._decoder.decode(block.messages, unit.number, block.first_seq, block.ts_recv)
+        unit.next_seq = block.first_seq + block.count
         self._take(step, decoded, block.ts_recv)
         if not unit.has_checked_day:
             self._check_day(unit, block.ts_recv)
-        if unit.phase == "live" and decoded.unpriced and self._date is None:
+        if self._date is None and (self._is_flawed(decoded) or (unit.phase == "live" and decoded.unpriced)):
             self._suspect(step, unit, decoded.unpriced, block)
         if not decoded.records:
             return
@@ -331,22 +338,39 @@ class BatsSession:
         if self._date is None and midnight_ns(day) + clock * SECOND_NS - ts_recv > HALF_DAY_NS:
             self._decoder.set_clock(unit.number, clock, midnight_ns(day - timedelta(days=1)))
 
+    def _is_flawed(self, decoded: "_native.Decoded") -> bool:
+        """Whether a message that was not understood may have been about a book.
+
+        The first one of an unknown type may be a damaged one of a known type; when it comes again, it is the venue's.
+        """
+        is_flawed = False
+        for _, reason, raw in decoded.dead:
+            kind = raw[1:2] if reason == UNKNOWN_TYPE else b""
+            is_flawed = is_flawed or kind not in self._unknown_types
+            if kind:
+                self._unknown_types.add(kind)
+        return is_flawed
+
     def _suspect(self, step: Step, unit: Unit, unpriced: int, block: "_native.LineBlock") -> None:
-        """Orders that were never added: our books or the venue are wrong, and it has to be seen and repaired."""
-        step.bury(f"unit {unit.number}: {unpriced} messages of orders that were never added", block.messages[:256])
-        if self._spin is None or block.ts_recv - unit.suspected_ns < UNPRICED_IMAGE_NS:
+        """Orders that were never added, or damage: our books or the venue are wrong; it has to be seen and repaired."""
+        if unpriced:
+            step.bury(f"unit {unit.number}: {unpriced} messages of orders that were never added", block.messages[:256])
+        unit.is_suspect = True
+        self._act_on_suspicion(step, unit, block.ts_recv)
+
+    def _act_on_suspicion(self, step: Step, unit: Unit, now_ns: int) -> None:
+        if self._spin is None or unit.phase != "live" or now_ns - unit.suspected_ns < UNPRICED_IMAGE_NS:
             return
-        unit.suspected_ns = block.ts_recv
-        self._mark(step, unit, State.GAP, block.ts_recv)
-        self._want_image(unit, block.first_seq + block.count, State.GAP)
+        unit.is_suspect = False
+        unit.suspected_ns = now_ns
+        self._mark(step, unit, State.GAP, now_ns)
+        self._want_image(unit, unit.next_seq, State.GAP)
 
     # ------------------------------------------------------------------ holes and images
 
     def _look(self, step: Step, now_ns: int) -> None:
         """Let time pass: holes become gaps, gaps are repaired or lost, images join."""
-        for kind, number, detail in self._arbiter.notices():
-            if kind == "too_old":
-                self._recovery.refuse(number, f"no more room behind the hole that ends at {detail}")
+        self._refuse_old()
         self._meet_quiet(step, now_ns)
         orders = self._recovery.look(self._arbiter.holes(), now_ns)
         for unit in self._in_phase("live", orders.gaps):
@@ -361,8 +385,15 @@ class BatsSession:
                 self._gap.send(step, wire.gap_request(ask.unit, ask.first, ask.count), now_ns)
         for unit in self._in_phase("image", self._units):
             self._join(step, unit, now_ns)
+        for unit in self._in_phase("live", [number for number, one in self._units.items() if one.is_suspect]):
+            self._act_on_suspicion(step, unit, now_ns)
         if self._spin is not None:
             self._spin.look(step, now_ns)
+
+    def _refuse_old(self) -> None:
+        for kind, number, detail in self._arbiter.notices():
+            if kind == "too_old":
+                self._recovery.refuse(number, f"no more room behind the hole that ends at {detail}")
 
     def _in_phase(self, phase: Phase, numbers: Iterable[int]) -> list[Unit]:
         found = [self._units[number] for number in numbers if number in self._units]
