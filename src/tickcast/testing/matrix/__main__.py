@@ -1,5 +1,6 @@
 """The command: ``python -m tickcast.testing.matrix``."""
 
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -41,6 +42,7 @@ def main(
 ) -> None:
     """Run every protocol with every fault and every process with kill and stop; exit status 1 if a cell fails."""
     began_ns = monotonic_ns()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # the instance ends with us
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
         subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=tuple(EXCHANGES)))
