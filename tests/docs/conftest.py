@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tickcast.cli.demo_market import EXCHANGES
 from tickcast.testing.instance import DemoInstance
 
 
 @pytest.fixture(scope="package")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
-    with DemoInstance(tmp_path_factory.mktemp("demo"), rate=500, symbols=20) as started:
+    with DemoInstance(tmp_path_factory.mktemp("demo"), rate=500, symbols=20, exchanges=tuple(EXCHANGES)) as started:
         started.wait_ready()
         yield started

@@ -37,7 +37,7 @@ def test_every_metric_is_described_and_every_description_is_of_a_metric(instance
 
 
 def test_every_queue_is_in_the_metrics_with_its_bound(instance: DemoInstance) -> None:
-    fed = {f"{stage}.{name}{rest}" for name in ("xnas", "binance", "xsim") for stage, rest in (("feeds", ".inbox"),
+    fed = {f"{stage}.{name}{rest}" for name in map(str.lower, instance.exchanges) for stage, rest in (("feeds", ".inbox"),
            ("normalise", ".waiting"), ("bus.publisher", ""))}  # fmt: skip
     wanted = fed | {"bus.shard.0", "fanout.client_buffers", "fanout.client_unsent", "fanout.price_history"}
 
@@ -66,8 +66,8 @@ def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None
         assert f"| `{name}` |" in text
     # a test's folder may be so deep that its sockets lie elsewhere
     found = {path.name for path in instance.data.iterdir()} - {"control.sock", "bus.sock"}
-    assert found == {"lock", "instance.json", "epoch", "logs", "demo"}
-    names = {"supervisor", "core", "sim", "xnas", "binance", "xsim"}
+    assert found == {"lock", "instance.json", "epoch", "logs", "feeds", "demo"}
+    names = {"supervisor", "core", "sim", *map(str.lower, instance.exchanges)}
     assert {"supervisor", "xnas"} <= {path.stem for path in (instance.data / "logs").glob("*.log")} <= names
 
 

@@ -261,7 +261,7 @@ class RecordedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def default_venues() -> dict[str, VenueConfig]:
-    """Return the three venues of the demo on free ports."""
+    """Return three venues that a client can be told of by one address each, on free ports."""
     return {"XNAS": SoupItchConfig(), "BINANCE": BinanceConfig(), "XSIM": XsimConfig()}
 
 
