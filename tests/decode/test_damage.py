@@ -1,10 +1,14 @@
 """No bytes crash the decoding: damaged files of every kind end with a status and a reason."""
 
+import gzip
 import json
+import lzma
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.decode.files import DAY, SECOND_NS, datagram, framed, mold, pcap, pcapng, pitch_add, pitch_time, run, unit
@@ -14,7 +18,8 @@ from tests.decode.test_pitch import LINES
 from tests.decode.test_sessions import LINES as SESSION
 from tests.decode.test_sessions import header, session
 
-from tickcast.model.errors import UsageError
+from tickcast.decode.containers import open_source
+from tickcast.model.errors import TickcastError, UsageError
 
 NOW = DAY * SECOND_NS
 PACKETS = [(NOW + at, datagram(mold([message], at + 1))) for at, message in enumerate(ITCH)]
@@ -83,3 +88,25 @@ def test_sessions_that_are_none(lines: bytes, tmp_path: Path) -> None:
     path.write_bytes(lines)
     result = run("BINANCE", path)
     assert isinstance(result.exception, UsageError) or result.exit_code == 3
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, zstandard.ZstdCompressor().compress])
+def test_a_compressed_file_that_is_cut_is_read_up_to_there(compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    whole = random.Random(4).randbytes(300_000)  # no compression makes them smaller
+    path = tmp_path / "cut"
+    path.write_bytes(compress(whole)[:200_000])
+    with open_source(str(path)) as source:
+        read = b"".join(source.chunks())
+    assert whole.startswith(read)
+    assert len(read) > 100_000
+    assert source.fault is not None
+
+
+@pytest.mark.parametrize("form", [[], ["--format", "csv"], ["--format", "arrow"], ["--summary"]])
+def test_what_cannot_be_written_is_said(form: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "itch"
+    path.write_bytes(framed(ITCH))
+    result = run("XNAS", path, "--output", "/dev/full", *form)
+    assert isinstance(result.exception, TickcastError)
+    assert not isinstance(result.exception, UsageError)
+    assert "/dev/full: expected to write there, found: No space left on device" in str(result.exception)

@@ -16,7 +16,7 @@ from tickcast.decode.run import ALIASES, Options, check_venue
 from tickcast.decode.run import decode as decode_files
 from tickcast.decode.stream import Sink
 from tickcast.decode.summary import SummarySink
-from tickcast.model.errors import UsageError
+from tickcast.model.errors import TickcastError, UsageError
 
 Format = Literal["json", "jsonl", "csv", "arrow"]
 CRYPTO: Final = ("BINANCE",)
@@ -52,19 +52,27 @@ def decode(
     """
     code = check_venue(venue)
     options = Options(raw=raw, day=day.date() if day else None, depth=depth)
-    with ExitStack() as stack:
-        out: IO[bytes] = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
-        try:
-            sink = _sink(code, out, form, summary=summary)
-            report = decode_files(code, files, sink, options)
+    try:
+        with ExitStack() as stack:
+            out: IO[bytes] = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
+            report = decode_files(code, files, _sink(code, out, form, summary=summary), options)
             out.flush()
-        except BrokenPipeError:
-            # the reader has seen enough; what the interpreter would flush at exit goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
+    except BrokenPipeError:  # the reader has seen enough
+        _forget_stdout()
+        return
+    except OSError as error:
+        if output is None:
+            _forget_stdout()
+        place = output or "standard output"
+        raise TickcastError(f"{place}: expected to write there, found: {error.strerror}; records are missing") from None
     _tell(report)
     if report.exit_status:
         sys.exit(report.exit_status)
+
+
+def _forget_stdout() -> None:
+    """Let what the interpreter would flush at exit go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sink(venue: str, out: IO[bytes], form: Format | None, *, summary: bool) -> Sink:

@@ -1,5 +1,6 @@
 """Files, compressed or not, and what they hold: told by their content, never by their name."""
 
+import io
 import lzma
 import re
 import sys
@@ -34,7 +35,7 @@ class Source:
 
     def __init__(self, name: str, file: IO[bytes]) -> None:
         self.name = name
-        self._file = file
+        self._file = cast("io.BufferedReader", file)  # whatever reads compressed bytes has read1, too
         self.head = b""
         self.fault: str | None = None
         """Why the file cannot be read to its end; known when :meth:`chunks` is over."""
@@ -48,11 +49,15 @@ class Source:
             self.head += data
 
     def _read(self, size: int) -> bytes:
+        parts: list[bytes] = []
         try:
-            return self._file.read(size)
+            # Piece by piece: a read that fails in the middle of a large buffer keeps what it has read before.
+            while size > 0 and (data := self._file.read1(size)):
+                parts.append(data)
+                size -= len(data)
         except UNREADABLE as error:
             self.fault = f"the file cannot be read any further: {str(error) or type(error).__name__}"
-            return b""
+        return b"".join(parts)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes of the file, decompressed, up to what cannot be read."""
