@@ -37,8 +37,8 @@ def test_every_metric_is_described_and_every_description_is_of_a_metric(instance
 
 
 def test_every_queue_is_in_the_metrics_with_its_bound(instance: DemoInstance) -> None:
-    fed = {f"{stage}.{name}{rest}" for name in map(str.lower, instance.exchanges) for stage, rest in (("feeds", ".inbox"),
-           ("normalise", ".waiting"), ("bus.publisher", ""))}  # fmt: skip
+    each = (("feeds", ".inbox"), ("normalise", ".waiting"), ("bus.publisher", ""))
+    fed = {f"{stage}.{name.lower()}{rest}" for name in instance.exchanges for stage, rest in each}
     wanted = fed | {"bus.shard.0", "fanout.client_buffers", "fanout.client_unsent", "fanout.price_history"}
 
     def shown(what: str) -> set[str]:
