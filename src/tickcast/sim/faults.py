@@ -8,7 +8,8 @@ deterministic: the same seed and the same units give the same faults.
 A *line* names the path of a unit where a venue has several (``A`` and ``B``, ``ws`` and ``rest``, ``gap``); a fault for
 ``A`` also takes ``A/1``. A *peer* is whoever receives, where every connection has an order of its own.
 
-``corrupt`` sets the top bit of the first byte of a unit's body and of up to three others. Where a protocol has no
+``corrupt`` flips the top bit of the first byte of a unit's body and of up to three of the four bytes behind it, which
+belong to the same message: what else is in a datagram stays as it is. Where a protocol has no
 checksum of its own (TCP and UDP have one) a change that leaves a message plausible cannot be noticed by anybody; the
 first byte is a message type or an opening brace, so that this one can.
 """
@@ -307,7 +308,8 @@ class FaultGate:
         if start >= len(unit):
             return unit
         spoilt = bytearray(unit)
-        others = self._random.sample(range(start, len(unit)), min(3, len(unit) - start))
+        near = range(start, min(start + 5, len(unit)))
+        others = self._random.sample(near, min(3, len(near)))
         for place in {start, *others}:
             spoilt[place] ^= 0x80
         return bytes(spoilt)
