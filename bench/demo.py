@@ -2,12 +2,12 @@
 
     python bench/demo.py [--rates 50000] [--seconds 20] [--json FILE]
 
-Runs `tickcast sim` and `tickcast up` (supervisor, three feeds, core) as processes of their own with the files that
+Runs `tickcast sim` and `tickcast up` (supervisor, feeds, core) as processes of their own with the files that
 `tickcast demo` writes; nothing is set otherwise but the length of XNAS's slices (``--slice-ms``): the simulated
 exchange stamps events evenly over a slice and sends them at its end, so a slice adds up to its length to every age.
 
-A tick is one message of an exchange: an ITCH message, a Binance stream event, a changed entry of XSIM. ``--rates`` is
-what the simulator is asked for over all three; the table says what the feeds took (messages), what the core got of it
+A tick is one order event of a simulated exchange, or a changed entry of XSIM. ``--rates`` is
+what the simulator is asked for over all of them; the table says what the feeds took (messages), what the core got of it
 (records: best bids and offers that moved, trades), and how much of the asked flow the simulator had to give up.
 
 200 clients watch 20 symbols of XNAS each at rate 20, and one probe watches ``--probed`` symbols unfiltered (rate 0).

@@ -4,13 +4,36 @@
 //! any, otherwise all rows with a key; it falls only if every deciding row was seen before, so no new trade is ever lost.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::record::{Record, flag, kind};
 
+/// The keys are hashes already: half of one is as good as a hash of it.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A window of the newest keys.
 pub struct Dedup {
-    seen: HashSet<u128>,
+    seen: HashSet<u128, BuildHasherDefault<KeyHasher>>,
     order: VecDeque<u128>,
+    /// The keys of one event, and whether the row is a trade.
+    keys: Vec<(u128, bool)>,
     window: usize,
     /// Rows dropped so far.
     pub duplicates: u64,
@@ -49,8 +72,9 @@ impl Dedup {
     #[must_use]
     pub fn new(window: usize) -> Self {
         Self {
-            seen: HashSet::new(),
+            seen: HashSet::default(),
             order: VecDeque::new(),
+            keys: Vec::new(),
             window: window.max(1),
             duplicates: 0,
         }
@@ -81,21 +105,24 @@ impl Dedup {
     }
 
     fn passes(&mut self, event: &[Record]) -> bool {
-        let trades = event.iter().any(|row| is_trade(row) && key(row).is_some());
-        let (mut deciding, mut fresh) = (0, 0);
-        for row in event {
-            let Some(key) = key(row) else { continue };
-            if !trades || is_trade(row) {
-                deciding += 1;
-                fresh += usize::from(!self.seen.contains(&key));
-            }
-        }
-        if deciding > 0 && fresh == 0 {
+        self.keys.clear();
+        self.keys.extend(
+            event
+                .iter()
+                .filter_map(|row| key(row).map(|key| (key, is_trade(row)))),
+        );
+        let trades = self.keys.iter().any(|(_, trade)| *trade);
+        let mut deciding = self
+            .keys
+            .iter()
+            .filter(|(_, trade)| *trade || !trades)
+            .peekable();
+        if deciding.peek().is_some() && deciding.all(|(key, _)| self.seen.contains(key)) {
             return false;
         }
-        for key in event.iter().filter_map(key) {
-            if self.seen.insert(key) {
-                self.order.push_back(key);
+        for (key, _) in &self.keys {
+            if self.seen.insert(*key) {
+                self.order.push_back(*key);
             }
         }
         while self.order.len() > self.window {
