@@ -142,7 +142,7 @@ async def test_late_packets_stay_in_order() -> None:
     async with serving("XNAS") as venue:
         client = await logged_in(venue)
         before = len(client.messages)
-        venue.arm(fault="delay", delay_ms=50, for_s=0.2)
+        venue.arm(fault="delay", delay_ms=1500, count=1)
         venue.run(0.2)
         assert venue.dialect.faults.held_bytes > 0
         async with asyncio.timeout(5):
