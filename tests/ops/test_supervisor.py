@@ -206,7 +206,7 @@ def test_no_orphan_when_the_supervisor_is_killed(start: Callable[..., Instance])
     os.kill(rows["a"]["pid"], signal.SIGSTOP)
     instance.process.kill()
     instance.process.wait()  # its last thread lets go of the lock
-    until(lambda: all(gone(row["pid"]) for row in rows.values()), within_s=5)
+    until(lambda: all(gone(row["pid"]) for row in rows.values()), within_s=20)
     with pytest.raises(StateError, match="no instance runs"):
         instance.data.instance()
     again = start(("core", "core", LIVES, []))  # the lock of a killed instance does not hold

@@ -298,7 +298,9 @@ impl Unit {
         let line_ends = std::mem::take(&mut self.line_ends);
         self.begin(self.session, first);
         (self.begun, self.line_ends) = (begun, line_ends);
-        self.announce(top, now);
+        if begun {
+            self.announce(top, now);
+        } // else nothing is known to exist, and the first packet says where the numbers stand
     }
 
     /// Adds a hole that reaches from the top to `last`.
