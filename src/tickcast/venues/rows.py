@@ -57,6 +57,10 @@ def status(instrument: int, state: State, *, ts_event: int, ts_recv: int, seq: i
     return ROW.pack(ts_event, ts_recv, instrument, seq, 0, 0, 0, Kind.STATUS, 0, 0, 0, LAST, state)
 
 
+MARKET: Final = 0
+"""The instrument of what concerns a whole scope."""
+
+
 def gap(instrument: int, missing: int, *, next_seq: int, ts_recv: int, repaired: bool = False) -> bytes:
     """Return the ledger entry of a loss: ``missing`` records before ``next_seq`` (0 = unknown number).
 

@@ -145,6 +145,7 @@ def test_what_the_venue_fills_is_lost_for_everybody() -> None:
     venue.now_ns += 2 * SECOND
     step = venue.take(venue.say("X", (262, request[262]), (268, 0)))
     assert states(step) == [State.GAP, State.GAP]
+    assert [(row.instrument, row.ident) for row in found(step) if row.kind == Kind.GAP] == [(0, 2)]
     hole = venue.peer.next_out - 3
     step = venue.take(venue.peer.raw("4", hole, [(123, "Y"), (36, hole + 2)], again=True))
     assert [row.ident for row in found(step) if row.kind == Kind.GAP] == [2, 2]
@@ -166,6 +167,8 @@ def test_what_comes_again_is_flagged_and_nothing_is_lost() -> None:
     trades = [(row.ident, bool(row.flags & Flag.BACKFILLED)) for row in found(step) if row.kind == Kind.TRADE]
     assert trades == [(41, True), (42, False)]
     assert states(step) == [State.LIVE]
+    ledger = [row for row in found(step) if row.kind == Kind.GAP]
+    assert [(row.instrument, row.ident, bool(row.flags & Flag.BACKFILLED)) for row in ledger] == [(0, 1, True)]
 
 
 def test_refused_symbols_are_tried_alone_and_then_unverified() -> None:

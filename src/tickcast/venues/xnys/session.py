@@ -75,6 +75,8 @@ class XnysSession:
         )
         self._tail = b""
         self._logons = 0
+        self._held = (0, 0)
+        """Messages of the open hole that may still come, and the number behind it."""
         self._count = 0
         """Records of the step under way."""
         self._defined: dict[str, Definition] = {}
@@ -194,11 +196,19 @@ class XnysSession:
             case LoggedOn():
                 self._logged_on(step, happening, now_ns)
             case Hole():
+                missing = happening.last - happening.first + 1
+                self._held = (missing, happening.last + 1)
+                self._add(step, rows.gap(rows.MARKET, missing, next_seq=happening.last + 1, ts_recv=now_ns))
                 self._add(step, self._decoder.hold(held=True, ts_recv=now_ns))
             case Filled():
                 self._add(step, self._decoder.hold(held=False, ts_recv=now_ns))
+                missing, next_seq = self._held
+                if missing:
+                    self._add(step, rows.gap(rows.MARKET, missing, next_seq=next_seq, ts_recv=now_ns, repaired=True))
+                self._held = (0, 0)
             case Lost():
                 missing = happening.last - happening.first + 1
+                self._held = (max(self._held[0] - missing, 0), self._held[1])
                 self._lose(step, None, missing=missing, next_seq=happening.last + 1, now_ns=now_ns)
             case Rejected():
                 reason = f"the venue rejects our {happening.msg_type or 'message'}: {happening.text}"
@@ -207,6 +217,7 @@ class XnysSession:
 
     def _logged_on(self, step: Step, happening: LoggedOn, now_ns: int) -> None:
         self._logons += 1
+        self._held = (0, 0)
         if happening.reset:
             step.new_session = True
         self._add(step, self._decoder.hold(held=False, ts_recv=now_ns))
