@@ -25,6 +25,8 @@ HEADER: Final = frozenset({8, 9, 35, 49, 56, 34, 43, 52, 97, 122, 10})
 """Tags that belong to the session and are written anew."""
 MARKET_DATA: Final = frozenset("WX")
 UNSENT_MAX: Final = 1 << 20
+WAITING_MAX: Final = 10_000
+"""Messages behind a hole; with more of them it is taken for one that was never filled."""
 
 
 class Told(NamedTuple):
@@ -34,16 +36,55 @@ class Told(NamedTuple):
     text: str
 
 
+class Turns:
+    """The numbers of a recorded session: messages in their turn, each once."""
+
+    def __init__(self) -> None:
+        self._following = 0
+        """Number of the message whose turn is next; 0 before the first logon."""
+        self._waiting: dict[int, Message] = {}
+
+    def take(self, message: Message) -> None:
+        """The next message as it came."""
+        kind, number = message.first.get(35, ""), message.number(34) or 0
+        if kind == "A" and (not self._following or number < self._following):
+            self._following = number
+            self._waiting.clear()
+        if kind == "4" and message.first.get(123) != "Y":  # a reset takes effect whatever its own number is
+            self._following = max(self._following, message.number(36) or 0)
+        elif self._following and number >= self._following:
+            self._waiting.setdefault(number, message)
+
+    def ready(self) -> Iterator[Told]:
+        """What may be told now."""
+        if len(self._waiting) > WAITING_MAX and self._following not in self._waiting:
+            self._following = min(self._waiting)
+        while (message := self._waiting.pop(self._following, None)) is not None:
+            kind = message.first.get(35, "")
+            self._following = max(self._following + 1, (message.number(36) or 0) if kind == "4" else 0)
+            if kind == "4":
+                self._waiting = {at: each for at, each in self._waiting.items() if at >= self._following}
+            if kind not in ADMIN:
+                yield Told(kind, joined([field for field in message.fields if field[0] not in HEADER]))
+
+    def rest(self) -> Iterator[Told]:
+        """At the end: what still waits, behind holes that were never filled."""
+        while self._waiting:
+            self._following = min(self._waiting)
+            yield from self.ready()
+
+
 def captured_fix(paths: Iterable[Path], target: str) -> Iterator[tuple[int, Told]]:
     """Yield (time of the read in ns, message) of what a captured feed got from ``target``, each number once, in order.
 
-    What came too early is left out, since it came again when it was asked for.
+    What came before its turn waits for what was asked for again, as it did in the feed. The numbers begin with the
+    first logon: what was sent again of the time before is left out.
 
     Raises:
         UsageError: a file cannot be read.
     """
     readers: dict[str, MessageReader] = {}
-    following = 0
+    turns = Turns()
     for line in read_session(paths):
         if line.t == "connect" and line.addr == target and not line.continued:
             readers[line.conn] = MessageReader()
@@ -55,17 +96,11 @@ def captured_fix(paths: Iterable[Path], target: str) -> Iterator[tuple[int, Told
             del readers[line.conn]
             continue
         for fields in messages:
-            message = Message(fields)
-            kind, number = message.first.get(35, ""), message.number(34) or 0
-            if kind == "A" and (not following or number < following):
-                following = number
-            if kind == "4":
-                following = message.number(36) or following
-            if number != following:
-                continue
-            following += 1
-            if kind not in ADMIN:
-                yield line.ts_ns, Told(kind, joined([field for field in fields if field[0] not in HEADER]))
+            turns.take(Message(fields))
+        for told in turns.ready():
+            yield line.ts_ns, told
+    for told in turns.rest():
+        yield line.ts_ns, told
 
 
 class FixPlayback(Playback):
