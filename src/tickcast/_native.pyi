@@ -199,8 +199,12 @@ class LineArbiter:
         buffer_bytes: int = 33_554_432,
         from_start: bool = False,
         recorded: bool = False,
+        known_types: bool = False,
     ) -> None:
         """``buffer_bytes`` may wait behind the holes of each unit.
+
+        ``known_types``: the payload is ITCH or PITCH. A packet with a message of another type, or too short for its type, is
+        damaged unless a second line brings the same bytes.
 
         ``recorded``: a recording, perhaps of a few packets of many: each is believed, however far ahead it is.
 

@@ -20,7 +20,7 @@ from tickcast.sim.mold_itch.dialect import MoldItchDialect, create
 from tickcast.sim.truth import venue_truth
 from tickcast.sim.universe import build
 
-RERUN = {"gap_range_max": 10_000_000, "gap_timeout_ms": 100}
+RERUN = {"gap_timeout_ms": 100}
 
 
 def free_ports(count: int) -> list[int]:
@@ -149,7 +149,7 @@ async def test_what_both_lines_and_the_server_lose_is_asked_for_again() -> None:
         assert State.GAP in {State(row.detail) for row in feed.rows if row.kind == Kind.STATUS}
 
 
-async def test_a_silent_server_means_a_loss_that_is_told_until_the_next_session() -> None:
+async def test_a_silent_server_means_a_loss_that_is_told_until_it_answers_again() -> None:
     async with exchange() as venue:
         feed = Running("XBOS", **venue.addresses, **RERUN)
         async with following(feed):
@@ -160,10 +160,16 @@ async def test_a_silent_server_means_a_loss_that_is_told_until_the_next_session(
             await until(lambda: feed.feed.health.dead_letters > 0)
             await feed.more_messages(500)
             assert set(feed.states().values()) == {State.GAP}
+            session = feed.pipeline.session
             venue.dialect.faults.clear()
-            venue.dialect.faults.arm(Fault(fault="restart"))
             await until(feed.is_up)
             await check_books(venue, feed)
+            assert feed.pipeline.session == session
+        told = news(feed)
+        assert len(set(told)) == len(told), "each trade once"
+        assert len(told) == sum(one["trades"] for one in venue_truth(venue.dialect).values()), (
+            "also those that were lost"
+        )
 
 
 async def test_an_exchange_that_begins_anew_is_a_new_session() -> None:

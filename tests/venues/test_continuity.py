@@ -37,6 +37,25 @@ def test_the_first_difference_after_a_snapshot_may_straddle_it_and_later_ones_ma
     assert [sync.phase, sync.diff(diff(103, 105)), sync.phase] == ["live", False, "repairing"]
 
 
+def test_a_snapshot_of_numbers_that_are_not_used_any_more_is_found_out() -> None:
+    sync = live(1_000_000)
+    seconds = 1_000_000_000
+    for at in range(5):
+        assert not sync.diff(Diff(101 + at, 101 + at, [], [], 0, (10 + at) * seconds))
+        assert sync.phase == "live", "it may be newer than the stream"
+    assert not sync.diff(Diff(106, 106, [], [], 0, 15 * seconds))
+    assert sync.phase == "repairing"
+    assert sync.snapshot(105) == [Diff(106, 106, [], [], 0, 15 * seconds)]
+
+
+def test_differences_of_before_a_snapshot_that_end_are_nothing() -> None:
+    sync = live(103)
+    assert not sync.diff(Diff(102, 102, [], [], 0, 1))
+    assert sync.diff(diff(103, 104))
+    assert not sync.diff(Diff(104, 104, [], [], 0, 10**12)), "not the same ones"
+    assert sync.phase == "live"
+
+
 def test_a_snapshot_that_is_too_old_does_not_join() -> None:
     sync = DepthSync()
     sync.diff(diff(100, 105))

@@ -101,6 +101,30 @@ def test_how_much_an_answer_holds_is_learned() -> None:
     assert recovery.look([(0, 77, 500, 0)], 122 * MS).asks == [Ask(0, 77, 38)]
 
 
+def test_while_the_server_answers_other_requests_none_is_given_up() -> None:
+    recovery = make(gap_attempts=2)
+    recovery.limit(10)
+    recovery.look([(0, 1, 100, 0)], 20 * MS)
+    now = 20
+    for last in range(99, 95, -1):  # one message at a time of the last request, nothing of the others
+        now += 100
+        assert recovery.look([(0, 1, last, 0)], now * MS).losses == []
+    losses = recovery.look([(0, 1, 96, 0)], (now + 100) * MS).losses
+    assert losses == [Loss(0, 1, 96, 96, "no answer to 2 requests")]
+
+
+def test_a_bound_stands_in_for_the_usual_one_while_it_is_set() -> None:
+    recovery = make(gap_range_max=10)
+    recovery.bound(0, 20, "join_range_max")
+    assert recovery.look([(0, 1, 20, 0)], 20 * MS).losses == []
+    assert recovery.look([(0, 1, 21, 0)], 21 * MS).losses == [
+        Loss(0, 1, 21, 21, "more is missing than is asked for (join_range_max = 20)")
+    ]
+    recovery.forget(0)
+    recovery.bound(0)
+    assert recovery.look([(0, 1, 11, 0)], 22 * MS).losses[0].reason.endswith("(gap_range_max = 10)")
+
+
 def test_a_unit_that_begins_anew_is_forgotten() -> None:
     recovery = make()
     recovery.look([(0, 5, 9, 0)], 20 * MS)

@@ -16,8 +16,7 @@ def _xnas(place: Place) -> tuple[Table, Table]:
 def _xbos(place: Place) -> tuple[Table, Table]:
     lines, rerequest = [place(), place()], place()
     servers = {"lines": lines, "rerequest": rerequest}
-    # a feed that is started anew asks for the whole session
-    return {"dialect": "mold_itch", **servers}, {**servers, "gap_range_max": 10_000_000}
+    return {"dialect": "mold_itch", **servers}, servers
 
 
 def _binance(place: Place) -> tuple[Table, Table]:

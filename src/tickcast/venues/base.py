@@ -174,8 +174,10 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     gap_attempts: int = 3
     """Requests for the same missing messages before they are given up."""
     gap_range_max: int = 10_000
-    """Missing messages that are asked for; more are not, an image or a loss takes their place. A MoldUDP64 feed that
-    starts late misses the session so far: give as many as a day has to have whole books then."""
+    """Missing messages that are asked for; more are not, an image or a loss takes their place."""
+    join_range_max: int = 10_000_000
+    """The same for what a MoldUDP64 feed is told of a session from its first message on: because it starts late, or to
+    repair books that lost something. It fits a day of a small market; books of a longer session stay unverified."""
     # FIX
     sender_comp_id: str = "TICKCAST"
     """SenderCompID (49) of what we send."""

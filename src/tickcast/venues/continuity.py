@@ -17,6 +17,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
+BEHIND_MAX_NS: Final = 5_000_000_000
+"""Differences that the book has already come from before a snapshot and soon cease. If they go on for so long, it was
+the snapshot that was wrong: an old one, of numbers that the venue does not use any more."""
 Levels = list[tuple[str, str]]
 
 BUFFER_MAX: Final = 4_096
@@ -41,7 +44,7 @@ Phase = Literal["syncing", "live", "repairing"]
 class DepthSync:
     """The state machine of one instrument; holds differences, not levels."""
 
-    __slots__ = ("_after_snapshot", "_buffer", "_resumed", "last", "missing", "phase")
+    __slots__ = ("_after_snapshot", "_behind_ns", "_buffer", "_resumed", "last", "missing", "phase")
 
     def __init__(self) -> None:
         self.phase: Phase = "syncing"
@@ -52,6 +55,8 @@ class DepthSync:
         """Ids missing at the last break; 0 = unknown number."""
         self._after_snapshot = False
         self._resumed = False
+        self._behind_ns = 0
+        """When the first came of the differences that the book has already; 0 = the newest was none."""
         self._buffer: deque[Diff] = deque(maxlen=BUFFER_MAX)
 
     @property
@@ -80,9 +85,12 @@ class DepthSync:
         if follows or (self._after_snapshot and diff.first <= self.last + 1 <= diff.last):
             self._after_snapshot = False
             self.last = diff.last
+            self._behind_ns = 0
             return True
         if diff.last <= self.last and not resumed:
-            return False
+            self._behind_ns = self._behind_ns or diff.ts_recv
+            if diff.ts_recv - self._behind_ns < BEHIND_MAX_NS:
+                return False
         self.missing = max(diff.first - self.last - 1, 0)
         self.repair()
         self._buffer.append(diff)
@@ -91,6 +99,7 @@ class DepthSync:
     def repair(self) -> None:
         """The book cannot be trusted: begin anew with a snapshot."""
         self.phase = "repairing"
+        self._behind_ns = 0
         self._buffer.clear()
 
     def snapshot(self, last: int) -> list[Diff] | None:
@@ -109,6 +118,7 @@ class DepthSync:
         self._buffer.clear()
         self._after_snapshot = not ready
         self._resumed = False
+        self._behind_ns = 0
         self.last = end
         self.phase = "live"
         return ready

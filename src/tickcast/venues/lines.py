@@ -9,8 +9,9 @@ The arbiter (:class:`tickcast._native.LineArbiter`) knows the holes; this machin
 
 A hole younger than ``gap_wait_ms`` is only patience: another line or a late packet may fill it. From then on its unit
 is in a gap and its missing messages are asked for, lowest first, a few requests at a time. A request is repeated after
-``gap_timeout_ms`` without any progress, and after ``gap_attempts`` everything that the unit misses is lost. How many
-messages a request may name is learned from the answers, since a server sends no more than one packet holds.
+``gap_timeout_ms`` without any progress, and after ``gap_attempts``, in which none of the unit's other requests was
+answered either, everything that the unit misses is lost. How many messages a request may name is learned from the
+answers, since a server sends no more than one packet holds.
 
 Use: after each read and at ``wake_ns`` call :meth:`Recovery.look` with the arbiter's holes, and do what it says.
 """
@@ -93,6 +94,8 @@ class Recovery:
         self._timeout_ns = config.gap_timeout_ms * MILLISECOND_NS
         self._attempts = config.gap_attempts
         self._range_max = config.gap_range_max
+        self._bounds: dict[int, tuple[int, str]] = {}
+        """By unit, in place of ``gap_range_max``: most messages, and the setting that says so."""
         self._can_ask = can_ask
         self._ask_max = ask_max
         self._fit = ask_max
@@ -123,6 +126,13 @@ class Recovery:
         """Take the server's word that it will not bring what is missing: the next look makes it a loss."""
         if unit in self._phases:
             self._refused[unit] = reason
+
+    def bound(self, unit: int, count: int | None = None, setting: str = "") -> None:
+        """Ask for at most so many missing messages of a unit, in place of ``gap_range_max``; None = as usual."""
+        if count is None:
+            self._bounds.pop(unit, None)
+        else:
+            self._bounds[unit] = (count, setting)
 
     def limit(self, count: int) -> None:
         """Name at most so many messages in a request from now on; larger ones are asked anew, in parts."""
@@ -172,7 +182,9 @@ class Recovery:
             return
         count = sum(last - first + 1 for _, first, last, _ in holes)
         reason = (
-            self._refused.pop(unit, "") or self._hopeless(count) or self._check_pending(unit, holes, now_ns, orders)
+            self._refused.pop(unit, "")
+            or self._hopeless(unit, count)
+            or self._check_pending(unit, holes, now_ns, orders)
         )
         if reason:
             self._phases[unit] = "lost"
@@ -181,23 +193,27 @@ class Recovery:
             return
         self._ask(unit, holes, now_ns, orders)
 
-    def _hopeless(self, count: int) -> str:
+    def _hopeless(self, unit: int, count: int) -> str:
         if not self._can_ask:
             return "there is no server to ask"
-        if count > self._range_max:
-            return f"more is missing than is asked for (gap_range_max = {self._range_max})"
+        most, setting = self._bounds.get(unit, (self._range_max, "gap_range_max"))
+        if count > most:
+            return f"more is missing than is asked for ({setting} = {most})"
         return ""
 
     def _check_pending(self, unit: int, holes: list[Hole], now_ns: int, orders: Orders) -> str:
         """Forget requests that are done, repeat those without progress; returns why all is lost, or nothing."""
         kept: list[_Pending] = []
-        for pending in self._pending.get(unit, ()):
-            left = sum(max(0, min(last, pending.last) - max(first, pending.first) + 1) for _, first, last, _ in holes)
+        found = [(pending, _missing(pending, holes)) for pending in self._pending.get(unit, ())]
+        if any(left < pending.left for pending, left in found):  # the server answers: what it owes may still come
+            for pending, _ in found:
+                pending.attempts = 1
+        for pending, left in found:
             if not left or (pending.is_cut and left < pending.left):
                 continue
             pending.is_cut = False
             if left < pending.left:
-                pending.left, pending.attempts, pending.sent_ns = left, 1, now_ns
+                pending.left, pending.sent_ns = left, now_ns
             elif now_ns - pending.sent_ns >= self._timeout_ns:
                 if pending.attempts >= self._attempts:
                     return f"no answer to {pending.attempts} requests"
@@ -232,6 +248,11 @@ class Recovery:
 
     def _wake_at(self, at_ns: int) -> None:
         self.wake_ns = min(self.wake_ns, at_ns) if self.wake_ns else at_ns
+
+
+def _missing(pending: _Pending, holes: Sequence[Hole]) -> int:
+    """Count the numbers of a request that are missing."""
+    return sum(max(0, min(last, pending.last) - max(first, pending.first) + 1) for _, first, last, _ in holes)
 
 
 def _without(first: int, last: int, taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -63,6 +63,9 @@ class Chaos:
             return
         if chance < 1.8 * trouble:
             one = one[: self.random.randint(0, len(one))]
+        elif chance < 2.0 * trouble and len(one) > 9:
+            places = {9, *(self.random.randrange(8, len(one)) for _ in range(3))}
+            one = bytes(byte ^ (0x80 if place in places else 0) for place, byte in enumerate(one))
         self.world.receive(line, one, *([one] if chance < 2.2 * trouble else []))
         if self.delayed[line] and self.random.random() < 0.3:
             self.world.receive(line, self.delayed[line].pop(0))

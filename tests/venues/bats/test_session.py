@@ -419,7 +419,7 @@ def test_previous_closes_come_with_definitions() -> None:
     assert [(world.symbols[int(row["instrument"])], int(row["price"])) for row in closes] == [("U1A", 1000)]
 
 
-def test_dead_letters_leave_the_rest_alone() -> None:
+def test_damaged_packets_leave_the_rest_alone() -> None:
     world = begun()
     world.both(b"rubbish")
     world.both(world.venue.act(1))
@@ -427,31 +427,82 @@ def test_dead_letters_leave_the_rest_alone() -> None:
     assert sum("PITCH packet" in reason for reason in world.dead()) == 2
 
 
-def test_an_unknown_type_may_be_damage_the_first_time() -> None:
+def spoilt(one: bytes) -> bytes:
+    """A packet whose first message has a type that nobody knows."""
+    return one[:9] + bytes([one[9] ^ 0x80]) + one[10:]
+
+
+def test_a_damaged_type_loses_against_the_copy_of_another_line() -> None:
     world = begun()
-    world.both(world.venue.units[1].send(b"\x06\xfeabcd"))
-    assert world.states()["U1A"] == State.GAP
-    assert world.states()["U2A"] == State.LIVE
-    world.offer()
+    one = world.venue.act(1)
+    world.receive("line0", spoilt(one))
+    assert world.session.phase(1) == "live"
+    world.receive("line1", one)
     world.check_whole()
-    world.now += 20_000 * MILLISECOND
-    world.both(world.venue.units[1].send(b"\x06\xfeabcd"))
-    assert world.dead().count("unknown type") == 2
+    assert State.GAP not in world.states().values()
+    assert not world.gap.requests
+    assert not world.spin.requests
+
+
+def test_a_type_damaged_on_both_lines_is_asked_for() -> None:
+    world = begun()
+    one = world.venue.act(1)
+    world.receive("line0", spoilt(one))
+    world.receive("line1", spoilt(one[:-1] + bytes([one[-1] ^ 1])))
+    world.both(world.venue.act(1))
+    world.pass_ms(25)
+    assert world.session.phase(1) == "gap"
+    assert world.session.phase(2) == "live"
+    world.retransmit()
     world.check_whole()
 
 
-def test_damage_while_an_image_is_fresh_is_repaired_when_the_next_is_due() -> None:
+def test_a_type_that_both_lines_bring_is_doubted_a_few_times_and_then_believed() -> None:
+    world = begun()
+    for number in range(1, 5):
+        world.both(world.venue.units[1].send(b"\x06\xfeabcd"))
+        assert world.session.phase(1) == ("image" if number < 4 else "live")
+        assert (State.GAP in world.states().values()) == (number < 4)
+        world.pass_ms(1)
+        world.offer()
+    world.both(world.venue.act(1))
+    world.check_whole()
+    assert world.dead().count("unknown type") == 4
+
+
+def test_a_message_that_contradicts_the_books_marks_its_unit_until_an_image_is_there() -> None:
     world = begun()
     unit = world.venue.units[1]
-    world.both(unit.send(delete(123_456_789)))
-    world.offer()
-    world.both(unit.send(delete(987_654_321)))
-    assert world.states()["U1A"] == State.LIVE
-    world.now += 11_000 * MILLISECOND
-    world.both(world.venue.act(1))
-    assert world.states()["U1A"] == State.GAP
+    kept = dict(unit.orders)
+    unit.orders.clear()
+    world.both(unit.send(add(min(kept), "B", 7, unit.symbols[0], 150)))  # its number is in use
+    unit.orders.update(kept)
+    assert world.session.phase(1) == "image"
+    assert world.states()[unit.symbols[0]] == State.GAP
+    assert State.GAP not in [world.states()[symbol] for symbol in world.venue.units[2].symbols]
     world.offer()
     world.check_whole()
+
+
+def test_lines_that_say_different_things_put_the_unit_in_doubt() -> None:
+    world = begun()
+    unit = world.venue.units[1]
+    one = unit.send(time(36_001))
+    other = one[:-1] + bytes([one[-1] ^ 1])
+    world.receive("line0", other)
+    world.receive("line1", one)
+    assert world.session.phase(1) == "image"
+    world.both(world.venue.act(1))
+    world.offer()
+    world.check_whole()
+
+
+def test_a_contradiction_without_a_spin_server_is_a_gap_that_stays() -> None:
+    world = begun(has_spin=False)
+    world.both(world.venue.units[1].send(delete(987_654)))
+    assert world.session.phase(1) == "lost"
+    assert {world.states()[symbol] for symbol in world.venue.units[1].symbols} == {State.GAP}
+    assert world.session.phase(2) == "live"
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,30 @@ def test_a_channel_is_open_when_its_login_is_accepted_and_beats_every_second() -
     assert one.wake_ns == START + 2 * wire.HEARTBEAT_NS
     one.closed()
     assert (one.state, one.wake_ns) == ("closed", 0)
+
+
+@pytest.mark.parametrize("code", wire.LOGIN_REJECTED)
+def test_a_rejection_is_one_to_the_letter(code: str) -> None:
+    one, step = channel(), Step()
+    one.read(step, packet([b"\x03\x02" + code.encode()]))
+    assert one.state == "closed"
+    assert ("gap" in step.refused) == (code != "B"), "a session in use is free again soon"
+
+
+@pytest.mark.parametrize(
+    "answer", [[b"\x03\x02\xc1"], [b"\x03\x02 "], [b"\x02\x02"], [b"\x04\x02N "], [b"\x03\x02N", b"\x03\x02N"]]
+)
+def test_a_damaged_answer_to_the_login_is_no_rejection(answer: list[bytes]) -> None:
+    one, step = channel(), Step()
+    one.read(step, packet(answer))
+    assert not step.refused
+    assert "gap" in step.drop
+    assert one.state != "open"
+
+
+def test_a_second_answer_to_the_login_is_damage() -> None:
+    one, step = channel(), Step()
+    one.read(step, ACCEPTED)
+    one.read(step, packet([b"\x0b\x02\x05\x00\x00\x00\x09\x00\x00\x00S"]))
+    assert not step.refused
+    assert "gap" in step.drop

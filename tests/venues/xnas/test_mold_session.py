@@ -154,6 +154,78 @@ def test_a_silent_server_is_asked_again_and_given_up() -> None:
     assert (late.records, late.messages) == ([], 0)
 
 
+def pass_until(session: MoldSession, now: int, wanted: Any) -> tuple[int, Step]:
+    """Wake the session when it wants to be until a step is as wanted."""
+    for _ in range(100):
+        now = max(now, session.wake_ns)
+        step = session.wake(now)
+        if wanted(step):
+            return now, step
+    raise AssertionError("it never came")
+
+
+def test_after_a_loss_the_server_is_asked_again_and_when_it_answers_all_is_told_again() -> None:
+    session = live()
+    old = TEN - 60 * itch.SECOND
+    take(session, packet(5, itch.execute(2, 10, 78, when=TEN)))
+    now, step = pass_until(session, NOW + 20 * MS, lambda step: step.dead_count)
+    assert states(step.records)[-1] == State.GAP
+    waits = []
+    for _ in range(7):
+        before = now
+        now, step = pass_until(session, now, lambda step: step.send)
+        assert requests(step) == [(TODAY.encode(), 1, 1)], "only to see whether it answers"
+        waits.append((now - before) // 1_000_000_000)
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    step = take(session, packet(6, itch.execute(2, 1, 79, when=TEN)), now=now)
+    assert trades(step) == [], "its order was added before the loss"
+    session.wake(now)
+    step = take(session, packet(1, opening(old)[0]), line="rerequest", now=now + 1)
+    assert requests(step)[0][1] == 1
+    missing = [*opening(old), itch.execute(2, 40, 77, when=old), itch.execute(2, 10, 78, when=old)]
+    step = take(session, packet(1, *missing, itch.execute(2, 1, 79, when=old)), line="rerequest", now=now + 2)
+    assert states(step.records)[-1] == State.LIVE
+    assert trades(step) == [77, 78, 79]
+    assert all(row.flags & Flag.REPLAYED for row in rows(step.records) if row.kind == Kind.TRADE)
+    assert session.decoder.book("AAPL", 1)[1] == [("185.0200", 249, 1)]
+    assert session.wake_ns == 0
+
+
+def test_a_session_too_long_to_be_told_again_is_not_asked_for() -> None:
+    session = make(gap_range_max=1, join_range_max=3)
+    take(session, packet(1, *opening()))
+    take(session, packet(7, itch.execute(2, 10, 78, when=TEN)))
+    step = session.wake(NOW + 20 * MS)
+    assert states(step.records)[-1] == State.GAP
+    assert "gap_range_max = 1" in step.dead[0][0]
+    assert session.wake_ns == 0
+
+
+def test_a_type_that_nobody_knows_loses_against_the_copy_of_another_line() -> None:
+    session = live()
+    good = itch.execute(2, 40, 77, when=TEN)
+    spoilt = bytes([good[0] ^ 0x80]) + good[1:]
+    step = take(session, packet(4, spoilt))
+    assert (step.dead_count, step.messages) == (1, 0)
+    step = take(session, packet(4, good), line="line2")
+    assert trades(step) == [77]
+    assert State.GAP not in states(step.records)
+
+
+def test_a_type_that_only_the_venue_knows_is_told_again_once_and_then_believed() -> None:
+    session = live()
+    take(session, packet(4, b"?new"))
+    step = take(session, packet(4, b"?new"), line="line2", now=NOW + 1)
+    assert states(step.records)[-1] == State.GAP
+    now, step = pass_until(session, NOW, lambda step: step.send)
+    step = take(session, packet(1, *opening(), b"?new"), line="rerequest", now=now + 1)
+    assert states(step.records)[-1] == State.LIVE
+    for line in ("line1", "line2"):
+        step = take(session, packet(5, b"?more"), line=line, now=now + 2)
+    assert State.GAP not in states(step.records)
+    assert session.arbiter.unit(0)["expected"] == 6
+
+
 def test_without_a_server_what_is_lost_is_lost_at_once_until_the_next_session() -> None:
     session = make(rerequest=None)
     take(session, packet(1, *opening()))
@@ -187,7 +259,7 @@ def test_a_late_start_asks_for_everything_and_tells_it_as_a_replay() -> None:
     assert not any(row.flags & Flag.REPLAYED for row in rows(step.records))
 
 
-@pytest.mark.parametrize("config", [{"rerequest": None}, {"gap_range_max": 4}])
+@pytest.mark.parametrize("config", [{"rerequest": None}, {"join_range_max": 4}])
 def test_a_late_start_without_history_is_unverified_and_its_stocks_are_known_by_name(config: dict[str, Any]) -> None:
     session = make(**config)
     take(session, packet(6, itch.add(3, "B", 7, 1_840_000, when=TEN)))

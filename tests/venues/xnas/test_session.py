@@ -279,13 +279,23 @@ def test_damage_drops_the_link_and_what_came_before_counts() -> None:
     assert session.next_sequence == 4
 
 
-def test_a_message_that_is_not_understood_is_a_dead_letter_and_keeps_its_number() -> None:
+def test_a_message_of_unknown_type_may_be_damage_until_it_is_told_again() -> None:
     session = make()
     login(session)
-    step = take(session, opening()[0], b"?what", *opening()[1:])
+    flawed = [opening()[0], b"?what", *opening()[1:]]
+    step = take(session, *flawed)
     assert step.dead_count == 1
     assert step.dead[0][1] == b"?what"
+    assert "from its beginning" in step.drop["tape"]
+    session.closed("tape", NOW)
+    login(session)
+    step = take(session, *flawed)
+    assert not step.drop, "it is as the venue means it"
+    assert states(step.records)[-1] == State.LIVE
     assert session.next_sequence == 5
+    step = take(session, b"?that", itch.execute(2, 1, 51, when=TEN))
+    assert not step.drop, "the type is known to exist"
+    assert State.GAP not in states(step.records)
 
 
 def test_of_what_happened_before_the_login_only_trades_are_told_as_repeats() -> None:

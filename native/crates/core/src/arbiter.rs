@@ -18,6 +18,11 @@
 //! Packets of different lines with the same numbers are compared by hash; where they differ one is damaged in a way that
 //! no header shows, and the feed is told ([`Event::Conflict`]).
 //!
+//! Where the payload's types are known ([`LineArbiter::of_known_types`]) a packet with a message of another type, or one
+//! too short for its type, is probably damaged: it loses against any other copy. It counts only if a second line brings
+//! the very same bytes (then the venue has a type that we do not know), or, with `MoldUDP64`, if the re-request server
+//! does (whose packets are divided in another way, so that they cannot be compared).
+//!
 //! Retransmissions (`is_repair`) fill holes and do nothing else.
 
 pub mod packet;
@@ -29,6 +34,7 @@ pub use packet::{Packet, Protocol, SessionId};
 pub use unit::{Block, Hole, UnitCounts};
 
 use unit::Unit;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Farther ahead than this a packet needs a second one that agrees.
 const AHEAD_MAX: u64 = 4_096;
@@ -42,6 +48,8 @@ const SILENT_NS: i64 = 5_000_000_000;
 const SESSIONS_KEPT: usize = 16;
 /// Bytes that are kept of a claim.
 const CLAIM_BYTES: usize = 1 << 20;
+/// Packets of unknown types that wait for a second copy.
+const STRANGE_KEPT: usize = 256;
 /// Damaged packets and notices that are kept between two looks at them; all are counted.
 const KEPT_MAX: usize = 100;
 
@@ -112,6 +120,10 @@ pub struct LineArbiter {
     is_from_start: bool,
     /// Farther ahead than this a packet needs a second one that agrees.
     ahead_max: u64,
+    /// Messages of types that are not known make a packet doubtful.
+    checks_types: bool,
+    /// Line and hash of the newest doubtful packets.
+    strange: VecDeque<(usize, u64)>,
     units: Vec<Option<Box<Unit>>>,
     claims: Vec<(u8, Claim)>,
     lines: Vec<LineCounts>,
@@ -139,6 +151,8 @@ impl LineArbiter {
             limit,
             is_from_start,
             ahead_max: AHEAD_MAX,
+            checks_types: false,
+            strange: VecDeque::new(),
             units: (0..256).map(|_| None).collect(),
             claims: Vec::new(),
             lines: Vec::new(),
@@ -156,6 +170,15 @@ impl LineArbiter {
     pub fn of_recording(self) -> Self {
         Self {
             ahead_max: u64::MAX,
+            ..self
+        }
+    }
+
+    /// The payload is ITCH or PITCH: a packet with another type of message needs a second copy.
+    #[must_use]
+    pub fn of_known_types(self) -> Self {
+        Self {
+            checks_types: true,
             ..self
         }
     }
@@ -179,6 +202,12 @@ impl LineArbiter {
             };
             self.lines[line].packets += 1;
             match self.protocol.parse(bytes) {
+                Ok(packet) if !self.is_plausible(&packet, arrival, is_repair) => {
+                    self.bury(
+                        arrival,
+                        "a message of unknown type or too short for its type",
+                    );
+                }
                 Ok(packet) if is_repair => self.repair(&packet, arrival, &mut out),
                 Ok(packet) => self.judge(&packet, arrival, &mut out),
                 Err(reason) => self.bury(arrival, reason),
@@ -239,6 +268,25 @@ impl LineArbiter {
     }
 
     // ---------------------------------------------------------------- one packet
+
+    /// Whether a packet's messages are of types that are known, or two lines agree on it.
+    #[inline]
+    fn is_plausible(&mut self, packet: &Packet<'_>, arrival: Arrival<'_>, is_repair: bool) -> bool {
+        let is_answer = is_repair && self.protocol == Protocol::MoldUdp64;
+        if !self.checks_types || is_answer || self.protocol.knows(packet) {
+            return true;
+        }
+        let print = xxh3_64(arrival.bytes);
+        let mut strange = self.strange.iter();
+        if strange.any(|&(line, other)| other == print && line != arrival.line) {
+            return true;
+        }
+        if self.strange.len() == STRANGE_KEPT {
+            self.strange.pop_front();
+        }
+        self.strange.push_back((arrival.line, print));
+        false
+    }
 
     fn repair(&mut self, packet: &Packet<'_>, arrival: Arrival<'_>, out: &mut Vec<Block>) {
         if packet.count == 0 {

@@ -50,12 +50,13 @@ impl LineArbiter {
 #[pymethods]
 impl LineArbiter {
     #[new]
-    #[pyo3(signature = (protocol, *, buffer_bytes=33_554_432, from_start=false, recorded=false))]
+    #[pyo3(signature = (protocol, *, buffer_bytes=33_554_432, from_start=false, recorded=false, known_types=false))]
     fn new(
         protocol: &str,
         buffer_bytes: usize,
         from_start: bool,
         recorded: bool,
+        known_types: bool,
     ) -> PyResult<Self> {
         let protocol = match protocol {
             "moldudp64" => Protocol::MoldUdp64,
@@ -69,6 +70,11 @@ impl LineArbiter {
         let inner = arbiter::LineArbiter::new(protocol, buffer_bytes, from_start);
         let inner = if recorded {
             inner.of_recording()
+        } else {
+            inner
+        };
+        let inner = if known_types {
+            inner.of_known_types()
         } else {
             inner
         };

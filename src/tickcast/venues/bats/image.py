@@ -103,6 +103,10 @@ class _Coming:
     sequence: int
     since_ns: int
     is_accepted: bool = False
+    is_stale: bool = False
+    """Nobody waits for it any more: the unit's numbers began anew, or it is whole."""
+    orders: int = 0
+    """That the server said it would send, less those that came."""
     size: int = 0
     parts: list[bytes] = field(default_factory=list)
 
@@ -132,6 +136,8 @@ class Spin:
         """No image is needed any more; one that comes is not used."""
         self._wanted.pop(unit, None)
         self._offered.pop(unit, None)
+        if self._coming is not None and self._coming.unit == unit:
+            self._coming.is_stale = True
 
     def closed(self) -> None:
         """The connection is gone, and what was half sent with it."""
@@ -181,6 +187,7 @@ class Spin:
                 return self._finish(step, coming, wire.SEQUENCE.unpack_from(message)[2], message)
         elif coming is not None and coming.is_accepted and coming.unit == unit:
             coming.parts.append(message)
+            coming.orders -= kind in wire.ADDS
             coming.size += len(message)
             coming.since_ns = now_ns
             if coming.size > IMAGE_MAX:
@@ -191,15 +198,19 @@ class Spin:
         return None
 
     def _response(self, step: Step, coming: _Coming, message: bytes, now_ns: int) -> None:
-        status = wire.SPIN_RESPONSE_LAYOUT.unpack_from(message)[4].decode("latin-1")
+        _, _, sequence, orders, letter = wire.SPIN_RESPONSE_LAYOUT.unpack_from(message)
+        status = letter.decode("latin-1")
+        if sequence != coming.sequence or status not in {"A", *wire.SPIN_REFUSED}:
+            reason = f"expected an answer about the image of {coming.sequence}, found {status!r} for {sequence}"
+            self._channel.give_up(step, reason, message)
+            self.closed()
+            return
         if status == "A":
-            coming.is_accepted, coming.since_ns = True, now_ns
+            coming.is_accepted, coming.orders, coming.since_ns = True, orders, now_ns
             return
         self._coming = None
         self._offered.pop(coming.unit, None)  # the next offer is another chance
         self.refusals += 1
-        if status not in wire.SPIN_REFUSED:
-            step.bury(f"{self._channel.name}: expected a spin status, found {status!r}", message)
 
     def _finish(self, step: Step, coming: _Coming, sequence: int, message: bytes) -> Image | None:
         """Hand over an image that says what it was asked to be."""
@@ -207,8 +218,14 @@ class Spin:
             step.bury(f"{self._channel.name}: expected the image of {coming.sequence}, found {sequence}", message)
             self._offered.pop(coming.unit, None)
             return None
+        if coming.orders:
+            step.bury(
+                f"{self._channel.name}: the image of {sequence} has {coming.orders} orders less than it says", b""
+            )
+            self._offered.pop(coming.unit, None)
+            return None
         least = self._wanted.get(coming.unit)
-        if least is None:
+        if least is None or coming.is_stale:
             return None
         if sequence < least:  # a hole came while it was sent
             self.refusals += 1

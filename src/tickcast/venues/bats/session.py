@@ -15,6 +15,7 @@ While an image is wanted trades are told as they come, quotes are not: books wit
 What the specification (2.41) does not say and what was decided is in ``NOTES.md``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -37,8 +38,9 @@ from tickcast.venues.xnas.day import HALF_DAY_NS, SECOND_NS, midnight_ns, new_yo
 GAP_LINK: Final = "gap"
 SPIN_LINK: Final = "spin"
 UNKNOWN_TYPE: Final = "unknown type"
-UNPRICED_IMAGE_NS: Final = 10_000_000_000
-"""Orders that were never added make a unit's books doubtful; an image for that is wanted at most so often."""
+UNKNOWN_DOUBTED: Final = 3
+"""Messages of one unknown type that are taken for damage. The arbiter lets them pass only if two lines agree on them,
+so that more are a type which the venue has and we have not."""
 TOLD_IN_DOUBT: Final = (Kind.TRADE, Kind.BUST, Kind.STATUS, Kind.NOTICE, Kind.IMBALANCE)
 """What does not depend on a whole book."""
 TOLD_AGAIN: Final = (Kind.TRADE, Kind.BUST)
@@ -60,11 +62,8 @@ class Unit:
     """Newer than the live messages: waits for them."""
     is_partial_day: bool = False
     """What was traded before is not known."""
-    suspected_ns: int = 0
-    is_suspect: bool = False
-    """An image is wanted as soon as the last one is old enough."""
-    next_seq: int = 0
-    """Behind the newest message that was decoded."""
+    least: int = 0
+    """Sequence number through which an image has to be current at least."""
     has_checked_day: bool = False
 
 
@@ -105,14 +104,15 @@ class BatsSession:
             channel = wire.Channel(SPIN_LINK, request)
             self._channels[SPIN_LINK] = channel
             self._spin = Spin(channel)
-        self._unknown_types: set[bytes] = set()
-        self._arbiter = _native.LineArbiter("pitch")
+        self._arbiter = _native.LineArbiter("pitch", known_types=True)
         self._recovery = Recovery(config, can_ask=config.gap_address is not None, ask_max=wire.COUNT_MAX)
         self._day = self._date or date(1970, 1, 2)
         self._decoder = self._new_decoder()
         self._units: dict[int, Unit] = {}
         self._defined: dict[str, tuple[Definition, int]] = {}
         """By the feed's symbol: definition and unit."""
+        self._unknown: Counter[int] = Counter()
+        """Messages of types that are not known."""
 
     # ------------------------------------------------------------------ what the shell asks
 
@@ -297,12 +297,14 @@ class BatsSession:
             clock = self._decoder.clock(unit.number)
             unit.buffer.append(Piece(block.first_seq, block.count, block.messages, block.ts_recv, clock))
         decoded = self._decoder.decode(block.messages, unit.number, block.first_seq, block.ts_recv)
-        unit.next_seq = block.first_seq + block.count
         self._take(step, decoded, block.ts_recv)
         if not unit.has_checked_day:
             self._check_day(unit, block.ts_recv)
-        if self._date is None and (self._is_flawed(decoded) or (unit.phase == "live" and decoded.unpriced)):
-            self._suspect(step, unit, decoded.unpriced, block)
+        if self._contradicts(unit, decoded):
+            if decoded.unpriced and unit.phase != "image":
+                text = f"unit {unit.number}: {decoded.unpriced} messages of orders that were never added"
+                step.bury(text, block.messages[:256])
+            self._doubt(step, unit, block.first_seq + block.count, block.ts_recv)
         if not decoded.records:
             return
         records = records_from(bytearray(decoded.records))
@@ -338,39 +340,41 @@ class BatsSession:
         if self._date is None and midnight_ns(day) + clock * SECOND_NS - ts_recv > HALF_DAY_NS:
             self._decoder.set_clock(unit.number, clock, midnight_ns(day - timedelta(days=1)))
 
-    def _is_flawed(self, decoded: "_native.Decoded") -> bool:
-        """Whether a message that was not understood may have been about a book.
+    def _contradicts(self, unit: Unit, decoded: "_native.Decoded") -> bool:
+        """Whether messages contradict the unit's books, or hide what they do to them.
 
-        The first one of an unknown type may be a damaged one of a known type; when it comes again, it is the venue's.
+        Recordings begin anywhere, and nobody repairs them: only counted.
         """
-        is_flawed = False
+        if self._date is not None or unit.phase == "lost":
+            return False
+        is_unpriced = bool(decoded.unpriced) and unit.phase != "image"
+        return self._is_harmful(decoded) or is_unpriced
+
+    def _is_harmful(self, decoded: "_native.Decoded") -> bool:
+        """Whether dead letters may have changed a book."""
+        is_harmful = decoded.dead_count > len(decoded.dead)
         for _, reason, raw in decoded.dead:
-            kind = raw[1:2] if reason == UNKNOWN_TYPE else b""
-            is_flawed = is_flawed or kind not in self._unknown_types
-            if kind:
-                self._unknown_types.add(kind)
-        return is_flawed
+            if reason != UNKNOWN_TYPE or len(raw) < wire.SMALLEST:
+                is_harmful = True
+                continue
+            self._unknown[raw[1]] += 1
+            is_harmful |= self._unknown[raw[1]] <= UNKNOWN_DOUBTED
+        return is_harmful
 
-    def _suspect(self, step: Step, unit: Unit, unpriced: int, block: "_native.LineBlock") -> None:
-        """Orders that were never added, or damage: our books or the venue are wrong; it has to be seen and repaired."""
-        if unpriced:
-            step.bury(f"unit {unit.number}: {unpriced} messages of orders that were never added", block.messages[:256])
-        unit.is_suspect = True
-        self._act_on_suspicion(step, unit, block.ts_recv)
-
-    def _act_on_suspicion(self, step: Step, unit: Unit, now_ns: int) -> None:
-        if self._spin is None or unit.phase != "live" or now_ns - unit.suspected_ns < UNPRICED_IMAGE_NS:
-            return
-        unit.is_suspect = False
-        unit.suspected_ns = now_ns
-        self._mark(step, unit, State.GAP, now_ns)
-        self._want_image(unit, unit.next_seq, State.GAP)
+    def _doubt(self, step: Step, unit: Unit, next_seq: int, ts_recv: int) -> None:
+        """Mark a unit whose books may be wrong, and have it repaired by an image of what was before ``next_seq``."""
+        was_marked = unit.phase == "image"
+        self._want_image(unit, next_seq, unit.doubt or State.GAP)
+        if unit.phase == "lost":
+            self._empty_books(step, unit, State.GAP, ts_recv)
+        elif not was_marked:
+            self._mark(step, unit, State.GAP, ts_recv)
 
     # ------------------------------------------------------------------ holes and images
 
     def _look(self, step: Step, now_ns: int) -> None:
         """Let time pass: holes become gaps, gaps are repaired or lost, images join."""
-        self._refuse_old()
+        self._heed(step, now_ns)
         self._meet_quiet(step, now_ns)
         orders = self._recovery.look(self._arbiter.holes(), now_ns)
         for unit in self._in_phase("live", orders.gaps):
@@ -385,15 +389,24 @@ class BatsSession:
                 self._gap.send(step, wire.gap_request(ask.unit, ask.first, ask.count), now_ns)
         for unit in self._in_phase("image", self._units):
             self._join(step, unit, now_ns)
-        for unit in self._in_phase("live", [number for number, one in self._units.items() if one.is_suspect]):
-            self._act_on_suspicion(step, unit, now_ns)
         if self._spin is not None:
             self._spin.look(step, now_ns)
 
-    def _refuse_old(self) -> None:
+    def _heed(self, step: Step, now_ns: int) -> None:
+        """See to what the arbiter noticed."""
         for kind, number, detail in self._arbiter.notices():
             if kind == "too_old":
                 self._recovery.refuse(number, f"no more room behind the hole that ends at {detail}")
+            elif kind == "conflict":
+                self._conflict(step, number, detail, now_ns)
+
+    def _conflict(self, step: Step, number: int, detail: str, now_ns: int) -> None:
+        """Two lines say different things under the same numbers: nobody knows which is right."""
+        unit = self._units.get(number)
+        step.bury(f"unit {number}: two lines say different things as messages {detail}", b"")
+        if unit is not None and unit.phase != "lost" and self._date is None:
+            _, _, last = detail.rpartition(" ")
+            self._doubt(step, unit, max(int(last) + 1, self._arbiter.unit(number)["expected"]), now_ns)
 
     def _in_phase(self, phase: Phase, numbers: Iterable[int]) -> list[Unit]:
         found = [self._units[number] for number in numbers if number in self._units]
@@ -408,7 +421,6 @@ class BatsSession:
         for instrument in self._decoder.instruments(unit.number):
             step.records.append(rows.gap(instrument, loss.missing, next_seq=next_seq, ts_recv=now_ns))
         if unit.phase == "image":
-            unit.buffer.restart(next_seq)
             self._want_image(unit, next_seq, unit.doubt or State.GAP)
         else:
             self._want_image(unit, next_seq, State.GAP)
@@ -429,7 +441,8 @@ class BatsSession:
             return
         unit.phase = "image"
         unit.buffer = LiveBuffer(first)
-        self._spin.want(unit.number, first - 1)
+        unit.least = max(unit.least, first - 1)
+        self._spin.want(unit.number, unit.least)
 
     def _join(self, step: Step, unit: Unit, now_ns: int) -> None:
         """Put an image in place, if the live messages have come as far and nothing is missing between."""
@@ -438,18 +451,25 @@ class BatsSession:
             return
         unit.image = None
         if image.sequence + 1 < unit.buffer.first:  # the buffer was cut while the image waited
-            self._spin.want(unit.number, unit.buffer.first - 1)
+            self._spin.want(unit.number, max(unit.least, unit.buffer.first - 1))
             return
         number, clock = unit.number, self._decoder.clock(unit.number)
         self._decoder.reset(number)
         self._decoder.set_clock(number, None)
         decoded = self._decoder.decode(image.messages, number, 0, now_ns)
         self._take(step, decoded, now_ns)
+        if decoded.dead_count and self._date is None:  # damaged on its way
+            self._decoder.reset(number)
+            self._decoder.set_clock(number, clock)
+            self._spin.want(number, unit.least)
+            return
+        is_whole = True
         pieces = unit.buffer.after(image.sequence)
         self._decoder.set_clock(number, pieces[0].clock if pieces else clock)
         for piece in pieces:
             decoded = self._decoder.decode(piece.messages, number, piece.first, piece.ts_recv)
             step.unpriced += decoded.unpriced
+            is_whole &= self._date is not None or not (decoded.unpriced or self._is_harmful(decoded))
             # Trades of orders that only the image knows had no price when they came; the others are repeats, which the
             # pipeline drops.
             records = records_from(bytearray(decoded.records))
@@ -457,7 +477,11 @@ class BatsSession:
             records["flags"] |= np.uint16(Flag.LAST_OF_EVENT | Flag.BACKFILLED)
             if len(records):
                 step.records.append(bytes(record_bytes(records)))
-        self._whole(step, unit, now_ns)
+        if is_whole:
+            self._whole(step, unit, now_ns)
+        else:
+            step.bury(f"unit {number}: the messages after the image of {image.sequence} contradict it", b"")
+            self._want_image(unit, unit.buffer.next, unit.doubt or State.GAP)
 
     def _whole(self, step: Step, unit: Unit, ts_recv: int) -> None:
         """The unit's books are complete: tell its instruments as they are."""
@@ -465,6 +489,10 @@ class BatsSession:
         unit.buffer = LiveBuffer(0)
         if self._spin is not None:
             self._spin.forget(unit.number)
+        if self._recovery.phase(unit.number) != "live":  # of what comes behind, something is missing
+            unit.phase, unit.doubt = "gap", State.GAP
+            self._mark(step, unit, State.GAP, ts_recv)
+            return
         self._tell_whole(step, unit, ts_recv)
 
     def _tell_whole(self, step: Step, unit: Unit, ts_recv: int) -> None:

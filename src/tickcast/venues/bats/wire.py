@@ -30,8 +30,13 @@ UNIT_CLEAR: Final = 0x97
 LOGIN: Final = struct.Struct("<BB4s4s2s10s")
 GAP_REQUEST: Final = struct.Struct("<BBBIH")
 GAP_RESPONSE_LAYOUT: Final = struct.Struct("<BBBIHc")
+ADDS: Final = frozenset({0x21, 0x22, 0x2F})
+"""Types that add an order."""
 SEQUENCE: Final = struct.Struct("<BBI")
 SPIN_RESPONSE_LAYOUT: Final = struct.Struct("<BBIIc")
+SMALLEST: Final = 2
+"""Bytes that every message has: its length and type."""
+LOGIN_RESPONSE_SIZE: Final = 3
 COUNT_MAX: Final = 65_535
 """Most messages that one gap request can name."""
 
@@ -169,25 +174,38 @@ class Channel:
                 self._give_up(step, str(wrong), data[place : place + length])
                 return found
             place += length
-            answers = [message for kind, message in messages if kind == LOGIN_RESPONSE]
-            if answers:
-                self._answer(step, answers[0])
+            if any(kind == LOGIN_RESPONSE for kind, _ in messages):
+                if not self._answer(step, body):
+                    return found
             elif body:
                 found.append(Packet(unit, sequence, body))
         self._tail = data[place:]
         return found
 
-    def _answer(self, step: Step, message: bytes) -> None:
-        status = chr(message[2]) if len(message) > 2 else ""
+    def _answer(self, step: Step, body: bytes) -> bool:
+        """Take the answer to the login; False: the link is given up.
+
+        Only what is a rejection to the letter is one: anything else is a damaged stream, and another may be whole.
+        """
+        status = body[2:].decode("latin-1")
+        if self.state != "asking" or body[0] != LOGIN_RESPONSE_SIZE or status not in {"A", *LOGIN_REJECTED}:
+            state = "an answer to the login" if self.state == "asking" else "no second answer to the login"
+            self._give_up(step, f"expected {state}, found {body[:16].hex(' ')}", body)
+            return False
         if status == "A":
             self.state = "open"
-            return
+            return True
         self.state = "closed"
-        reason = f"login rejected: {LOGIN_REJECTED.get(status, f'code {status!r}')}"
+        reason = f"login rejected: {LOGIN_REJECTED[status]}"
         if status == "B":  # our own connection of before, which the server has not given up yet
             step.drop[self.name] = reason
         else:
             step.refused[self.name] = reason
+        return False
+
+    def give_up(self, step: Step, reason: str, raw: bytes) -> None:
+        """Drop a stream that says what cannot be."""
+        self._give_up(step, reason, raw)
 
     def _give_up(self, step: Step, reason: str, raw: bytes) -> None:
         self._tail = b""

@@ -2,7 +2,9 @@
 
 The arbiter puts the lines together, the recovery machine says when a hole is a gap and what to ask for, the tape knows
 what that means for the instruments. The sequence of a session begins at 1, so a feed that comes late has a hole before
-its first packet: it is asked for like any other, and what it brings is told as a replay. See ``NOTES.md``.
+its first packet: it is asked for like any other, and what it brings is told as a replay. What the server did not bring
+is a loss; the books begin anew and are in doubt. From then on the server is asked for message 1 now and then, and when
+it answers, the session is told again from there: the books that come of it are whole. See ``NOTES.md``.
 """
 
 import ipaddress
@@ -22,6 +24,9 @@ REREQUEST: Final = "rerequest"
 LINES_MAX: Final = 255
 UNIT: Final = 0
 FIRST: Final = 1
+RETRY_MIN_NS: Final = 1_000_000_000
+RETRY_MAX_NS: Final = 30_000_000_000
+"""After a loss the server is asked whether it answers again: after the first time, then twice as long each time."""
 SETTLE_NS: Final = 200_000_000
 """Damage comes in bursts: so long it may last before all is told again, once."""
 
@@ -43,7 +48,7 @@ class MoldSession:
             feed=feed, config=config, securities=securities, previous_close=previous_close, ends_by_time=False
         )
         self._repeats = Repeats(config.gap_attempts)
-        self._arbiter = _native.LineArbiter("moldudp64", from_start=True)
+        self._arbiter = _native.LineArbiter("moldudp64", from_start=True, known_types=True)
         can_ask = config.rerequest is not None
         self._recovery = Recovery(config, can_ask=can_ask, ask_max=mold.ASK_MAX)
         self._numbers = {f"line{number + 1}": number for number in range(len(config.lines))}
@@ -59,6 +64,9 @@ class MoldSession:
         """Messages of the gap that is being repaired."""
         self._repair_ns = 0
         """When the session may be told again; 0 = that is not wanted."""
+        self._retry_ns = 0
+        """When the server is asked whether it answers again; 0 = nothing is lost."""
+        self._retry_wait_ns = RETRY_MIN_NS
         self._damaged = 0
 
     @property
@@ -66,7 +74,7 @@ class MoldSession:
         """When the recovery or what was put off is due."""
         if self._blocks or self._epoch != self._newest_epoch:
             return 1
-        due = [at for at in (self._recovery.wake_ns, self._repair_ns) if at]
+        due = [at for at in (self._recovery.wake_ns, self._repair_ns, self._retry_ns) if at]
         return min(due, default=0)
 
     @property
@@ -122,6 +130,8 @@ class MoldSession:
                 answer = mold.numbers(chunk)
                 if answer is not None:
                     self._recovery.answered(UNIT, *answer)
+                    if self._retry_ns and answer[0] == FIRST and chunk.startswith(self._session.encode("latin-1")):
+                        self._repair_ns = self._repair_ns or max(times[-1], self._repeats.next_ns)
         self._bury_damaged(step, link)
         now_ns = times[-1]
         conflict = ""
@@ -146,6 +156,8 @@ class MoldSession:
             self._contradict(step, now_ns)
         if self._repair_ns and now_ns >= self._repair_ns:
             self._tell_again(now_ns)
+        if self._retry_ns and now_ns >= self._retry_ns:
+            self._retry(step, now_ns)
         self._recover(step, now_ns)
 
     def _decode_all(self, step: Step, now_ns: int) -> bool:
@@ -171,6 +183,7 @@ class MoldSession:
             return False
         self._epoch = epoch
         self._missing, self._repair_ns = 0, 0
+        self._retry_ns, self._retry_wait_ns = 0, RETRY_MIN_NS
         self._tape.begin(step, now_ns)
         self._tape.login(now_ns, from_start=True)
         return True
@@ -190,6 +203,10 @@ class MoldSession:
     def _recover(self, step: Step, now_ns: int) -> None:
         """Do what the recovery machine says about the holes."""
         holes = self._arbiter.holes()
+        if self._tape.is_catching_up:
+            self._recovery.bound(UNIT, self._config.join_range_max, "join_range_max")
+        else:
+            self._recovery.bound(UNIT)
         orders = self._recovery.look(holes, now_ns)
         if orders.gaps and self._tape.is_catching_up:
             self._tape.is_gap = True  # what is told again or from before we came is no news for the ledger
@@ -213,10 +230,12 @@ class MoldSession:
             self._tape.clear(step, recovered=self._missing, next_seq=expected, ts_recv=now_ns)
             self._missing = 0
         self._tape.caught_up(step, now_ns)
+        if self._tape.doubt is None:
+            self._retry_wait_ns = RETRY_MIN_NS
 
     def _lose(self, step: Step, loss: Loss, now_ns: int) -> None:
         """Give up what does not come; what came in between is decoded by the books that begin anew."""
-        is_late_start = loss.first == FIRST and not self._tape.is_telling_again
+        is_late_start = loss.first == FIRST and self._tape.is_catching_up and not self._tape.is_telling_again
         state = State.UNVERIFIED if is_late_start else State.GAP
         step.bury(f"MoldUDP64: {loss.missing} messages from {loss.first} to {loss.last} are lost: {loss.reason}", b"")
         next_seq = loss.last + 1
@@ -228,6 +247,21 @@ class MoldSession:
             self._blocks.extend(self._arbiter.skip(UNIT, min(last, loss.last)))
         self._decode_all(step, now_ns)
         self._recovery.look(self._arbiter.holes(), now_ns)
+        self._retry_later(now_ns)
+
+    def _retry_later(self, now_ns: int) -> None:
+        """Ask again later, if there is anybody to ask and the session is not too long to be told again."""
+        can_ask = self._config.rerequest is not None
+        if can_ask and self._arbiter.unit(UNIT)["expected"] - FIRST <= self._config.join_range_max:
+            self._retry_ns = now_ns + self._retry_wait_ns
+            self._retry_wait_ns = min(2 * self._retry_wait_ns, RETRY_MAX_NS)
+        else:
+            self._retry_ns = 0
+
+    def _retry(self, step: Step, now_ns: int) -> None:
+        """Ask for the first message: that it comes says that the server answers, and what waits is not held up."""
+        step.send.append((REREQUEST, mold.request(self._session, FIRST, 1)))
+        self._retry_later(now_ns)
 
     def _contradict(self, step: Step, now_ns: int) -> None:
         """Messages contradict the books or each other: soon all is told again, from the first message on."""
@@ -242,7 +276,7 @@ class MoldSession:
 
     def _tell_again(self, now_ns: int) -> None:
         self._repeats.take(now_ns)
-        self._repair_ns = 0
+        self._repair_ns = self._retry_ns = 0
         self._arbiter.rewind(UNIT, FIRST, now_ns - self._config.gap_wait_ms * 1_000_000)
         self._epoch += 1
         self._newest_epoch = self._epoch
@@ -277,7 +311,8 @@ def _check(feed: str, config: VenueConfig) -> None:
         _address(f"feeds.{feed}.interface", config.interface)
     if config.rerequest is not None:
         _port(f"feeds.{feed}.rerequest", config.rerequest)
-    for key, least in (("gap_wait_ms", 0), ("gap_timeout_ms", 1), ("gap_attempts", 1), ("gap_range_max", 0)):
+    leasts = {"gap_wait_ms": 0, "gap_timeout_ms": 1, "gap_attempts": 1, "gap_range_max": 0, "join_range_max": 0}
+    for key, least in leasts.items():
         if getattr(config, key) < least:
             raise UsageError(f"feeds.{feed}.{key}: expected at least {least}, found {getattr(config, key)}")
 

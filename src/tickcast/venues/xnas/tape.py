@@ -7,7 +7,7 @@ that means for the instruments. Three things may stand in the way of ``live``:
 - a *gap*: messages are missing now and are being fetched. All instruments are ``gap`` from the moment that is known,
   and told as they are when nothing is missing any more;
 - a *doubt*: messages are lost for good. The books are begun anew and hold only what came since; trades go on exactly.
-  It lasts until the next session.
+  It lasts until all is told again, or until the next session.
 """
 
 import struct
@@ -32,6 +32,9 @@ MARKET: Final = 0
 """The instrument of ledger entries that concern all instruments alike."""
 REGAIN_NS: Final = 10_000_000_000
 """Time after which one more repair by telling all again is allowed."""
+UNKNOWN_TYPE: Final = "unknown type"
+LENGTH: Final = 2
+"""Bytes of the length before each message."""
 ROUND_LOT: Final = "100"
 """Lot size of a stock whose directory message was lost."""
 
@@ -88,6 +91,8 @@ class Tape:
         self._last_event_ns = 0
         self._known_flaws: set[int] = set()
         """Numbers of messages that made us begin anew."""
+        self._venue_types: set[int] = set()
+        """Types that we do not know and the venue does: told again, a message was of the same one."""
         self._day = TradingDay(self.date or date(1970, 1, 2), fixed=self.date is not None)
         self.decoder = self._new_decoder()
         self._directory: dict[str, bytes] = {}
@@ -116,6 +121,7 @@ class Tape:
         self.decoder = self._new_decoder()
         self._directory.clear()
         self._login_ns = ts_recv
+        self.doubt = None
         self.is_gap, self.is_catching_up, self.is_telling_again = False, True, True
 
     def mark(self, step: Step, *, missing: int, next_seq: int, ts_recv: int) -> None:
@@ -178,11 +184,27 @@ class Tape:
             step.records.append(self._stamp(decoded.records, ts_recv))
             if self._ends_by_time and self.is_catching_up and self._last_event_ns >= self._login_ns - BACKFILL_NS:
                 self.caught_up(step, ts_recv)
-        if not is_whole or not decoded.suspects:
+        if not is_whole:
             return True
-        news = [seq for seq in decoded.suspects if seq not in self._known_flaws]
+        suspects = decoded.suspects + (self._unknown(decoded, block, first_seq) if decoded.unknown else [])
+        news = [seq for seq in suspects if seq not in self._known_flaws]
         self._known_flaws.update(news)
         return not news
+
+    def _unknown(self, decoded: "_native.Decoded", block: bytes, first_seq: int) -> list[int]:
+        """Return the numbers of messages whose unknown type may be damage: told again, they would be of another."""
+        suspects = []
+        seq, place = first_seq, 0
+        for offset, reason, raw in decoded.dead:
+            if reason != UNKNOWN_TYPE or not raw or raw[0] in self._venue_types:
+                continue
+            while place < offset and place + LENGTH <= len(block):
+                place += LENGTH + int.from_bytes(block[place : place + LENGTH], "big")
+                seq += 1
+            if seq in self._known_flaws:
+                self._venue_types.add(raw[0])
+            suspects.append(seq)
+        return suspects
 
     def _stamp(self, data: bytes, ts_recv: int) -> bytes:
         """Put event times on their day; say what is told again and what is in doubt."""

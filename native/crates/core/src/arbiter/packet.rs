@@ -7,6 +7,8 @@
 //!   little-endian, then that many messages which begin with their own length (u8, itself included). Count 0 is a
 //!   heartbeat with the next sequence number, or with 0 outside trading hours.
 
+use crate::{itch, pitch};
+
 /// Ten bytes that name a `MoldUDP64` session; zeros for PITCH, which has none.
 pub type SessionId = [u8; 10];
 
@@ -40,6 +42,28 @@ impl Packet<'_> {
     }
 }
 
+/// Length of each ITCH message by its letter; 0 = there is none.
+const ITCH: [usize; 256] = {
+    let (mut lengths, mut index) = ([0; 256], 0);
+    while index < itch::message::TYPES.len() {
+        let (letter, length) = itch::message::TYPES[index];
+        lengths[letter as usize] = length;
+        index += 1;
+    }
+    lengths
+};
+
+/// Least length of each PITCH message by its type; 0 = there is none.
+const PITCH: [usize; 256] = {
+    let (mut lengths, mut index) = ([0; 256], 0);
+    while index < pitch::message::TYPES.len() {
+        let (code, _, length) = pitch::message::TYPES[index];
+        lengths[code as usize] = length;
+        index += 1;
+    }
+    lengths
+};
+
 const MOLD_HEADER: usize = 20;
 const MOLD_END: u16 = 0xffff;
 const PITCH_HEADER: usize = 8;
@@ -63,6 +87,31 @@ impl Protocol {
             Some(_) => Err("more bytes than the counted messages have"),
             None => Err("fewer bytes than the counted messages have"),
         }
+    }
+
+    /// Whether every message of a packet is of a type that the payload's specification has, and long enough for it.
+    /// Lengths alone do not show a type that was damaged on the way.
+    #[must_use]
+    pub fn knows(self, packet: &Packet<'_>) -> bool {
+        let mut rest = packet.body;
+        while !rest.is_empty() {
+            let Some((message, tail)) = self.skip(rest, 1).map(|at| rest.split_at(at)) else {
+                return false;
+            };
+            let is_known = match self {
+                Self::MoldUdp64 => message
+                    .get(2)
+                    .is_some_and(|&letter| ITCH[usize::from(letter)] == message.len() - 2),
+                Self::Pitch => message
+                    .get(1)
+                    .is_some_and(|&code| (1..=message.len()).contains(&PITCH[usize::from(code)])),
+            };
+            if !is_known {
+                return false;
+            }
+            rest = tail;
+        }
+        true
     }
 
     /// Bytes of the first `count` messages of a body; `None` if there are not so many.

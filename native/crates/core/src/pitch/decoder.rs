@@ -263,6 +263,11 @@ impl PitchDecoder {
         out: &mut Decoded,
     ) -> Result<(), Reason> {
         let code = message.code();
+        if let Message::AuctionSummary(m) = message
+            && m.auction_type().0 == b'C'
+        {
+            market.closing(unit, *m.symbol(), out)?;
+        }
         let (offset, name, id, told) = match message {
             Message::AuctionSummary(m) => (
                 m.time_offset(),

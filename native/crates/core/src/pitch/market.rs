@@ -142,6 +142,8 @@ pub(super) struct Stock {
     pub listing: Listing<u64>,
     pub unit: u8,
     pub reg_sho: u8,
+    /// Its closing auction or its unit's session is over: a suspension is the end of the day.
+    pub is_over: bool,
     /// House symbol of a mapped option; empty = the feed's.
     pub mapped: String,
 }

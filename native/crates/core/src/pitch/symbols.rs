@@ -29,13 +29,31 @@ impl Market {
         };
         let stock = &mut self.stocks[book as usize];
         let out = &mut decoded.records;
-        stock.listing.trading = trading;
+        stock.is_over &= reason[0] == b'S';
+        stock.listing.trading = if stock.is_over {
+            state::CLOSED
+        } else {
+            trading
+        };
         stock.listing.publish_state(stamp, reason, out);
         if matches!(reason[1], b'0' | b'1') && reason[1] != stock.reg_sho {
             stock.reg_sho = reason[1];
             let mut row = stamp.bare(stock.listing.instrument, kind::NOTICE);
             (row.detail, row.id) = (code.into(), reason[1].into());
             out.push(row);
+        }
+        Ok(())
+    }
+
+    /// The closing auction of a symbol is over: `S` means from here on that it is closed, not that it is suspended.
+    pub fn closing(
+        &mut self,
+        unit: u8,
+        name: [u8; 8],
+        decoded: &mut Decoded,
+    ) -> Result<(), Reason> {
+        if let Some(book) = self.stock(unit, name, decoded)? {
+            self.stocks[book as usize].is_over = true;
         }
         Ok(())
     }
@@ -153,6 +171,7 @@ impl Market {
     pub fn end_of_session(&mut self, unit: u8, code: u8, stamp: Stamp, out: &mut Vec<Record>) {
         push_event(out, stamp, (code, unit));
         for stock in self.stocks.iter_mut().filter(|stock| stock.unit == unit) {
+            stock.is_over = true;
             stock.listing.trading = state::CLOSED;
             stock.listing.publish_state(stamp, *b"    ", out);
             if let Some(last) = out.last_mut() {
@@ -270,6 +289,7 @@ impl Market {
             listing,
             unit,
             reg_sho: b'0',
+            is_over: false,
             mapped: String::new(),
         });
         self.index.insert(key, book);
