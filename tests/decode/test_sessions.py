@@ -154,3 +154,37 @@ def test_our_own_capture_of_a_binary_venue(tmp_path: Path) -> None:
     assert [(one["price"], one["size"]) for one in records(result, "trade")] == [("300.0000", "40")]
     assert summary("XNAS", path)["frames"] == len(messages)
     assert framed(messages)  # the same as a file
+
+
+SETTINGS = {"venue": "XNAS", "address": "10.0.0.1:9000", "date": "2020-01-30"}
+OURS = {"t": "header", "exchange": "XNAS", "feed": "nasdaq", "settings": SETTINGS}
+TAPE = {"t": "connect", "conn": "nasdaq.tape.1", "link": "tape", "transport": "tcp", "addr": "10.0.0.1:9000"}
+TOLD = [directory("AAPL", 1, 10), add(1, "B", 100, 3_000_000, when=20), execute(1, 40, 7, when=30)]
+LATER = execute(1, 10, 8, when=40)
+
+
+def read(ts: float, data: bytes) -> dict[str, Any]:
+    return {"t": "recv", "conn": "nasdaq.tape.1", "ts": ts, "b64": base64.b64encode(data).decode()}
+
+
+def test_the_next_segment_says_again_what_is_open(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    data = accepted("S1", 1) + stream([*TOLD, LATER])
+    first.write_bytes(session(OURS, {**TAPE, "ts": 1.0}, read(2.0, data[:-9])))
+    second.write_bytes(session(OURS, {**TAPE, "ts": 3.0, "continued": True}, read(4.0, data[-9:])))
+    result = run("XNAS", first, second)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [one["size"] for one in records(result, "trade")] == ["40", "10"]
+    assert records(result, "gap") == []
+
+
+def test_a_feed_that_was_killed_and_started_anew(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    half_a_packet = packet("S", LATER)[:9]
+    first.write_bytes(session(OURS, {**TAPE, "ts": 1.0}, read(2.0, accepted("S1", 1) + stream(TOLD) + half_a_packet)))
+    again = accepted("S1", 1) + stream([*TOLD, LATER])
+    second.write_bytes(session(OURS, {**TAPE, "ts": 3.0}, read(4.0, again)))
+    result = run("XNAS", first, second)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [one["size"] for one in records(result, "trade")] == ["40", "10"]
+    assert summary("XNAS", first, second)["instruments"]["AAPL"]["state"] == "live"

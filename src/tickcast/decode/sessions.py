@@ -33,6 +33,8 @@ CODES: Final = {
     "XSIM": ("XSIM",),
 }
 """Venue codes of sessions, by the family that is asked for."""
+ANEW: Final = (CODES["FIX"], CODES["BATS"])
+"""Venues where a feed that is started anew asks for other images than one that lost its links."""
 UNKNOWN: Final = ("unknown type", "which was not asked for", "found another object")
 """What sessions say of a frame of a kind that they do not know."""
 
@@ -97,6 +99,10 @@ class SessionReader:
             self._stream.report.frames += 1
             self._stream.report.bury(self._file, self._offset, f"expected a record of a session: {wrong}")
             return
+        if self._replay is not None and self._replay.is_over(line):
+            self._replay.cut(ts_ns)
+            if self._codes in ANEW:
+                self._replay = None
         if line.t == "header":
             self._begin(text, line)
         elif line.t == "recv":
@@ -162,6 +168,8 @@ class Replay:
         self._links: dict[str, Link] = {}
         self._by_conn: dict[str, str] = {}
         self._open: set[str] = set()
+        self._conns: set[str] = set()
+        """All that were ever opened."""
         self._pending: list[Request] = []
         self._answers: list[tuple[Line, Answer]] = []
         """Answers that no request has asked for yet."""
@@ -171,6 +179,20 @@ class Replay:
         self._chunks: list[bytes] = []
         self._times: list[int] = []
         self._place = ("", 0)
+
+    def is_over(self, line: Line) -> bool:
+        """Say whether the feed was killed and started anew: ours number their connections, from one at each start."""
+        return line.t == "connect" and bool(line.link) and not line.continued and line.conn in self._conns
+
+    def cut(self, ts_ns: int) -> None:
+        """End what is open: nobody lived to write that it was closed."""
+        self.flush()
+        self._advance(ts_ns)
+        for link in sorted(self._open):
+            self._take(self._session.closed(link, self._now_ns))
+        self._open.clear()
+        self._by_conn.clear()
+        self._conns.clear()
 
     def line(self, line: Line, place: tuple[str, int]) -> None:
         """Replay anything but a frame."""
@@ -243,6 +265,9 @@ class Replay:
         self._now_ns = max(self._now_ns, ts_ns)
 
     def _connect(self, line: Line) -> None:
+        if line.continued and line.conn in self._by_conn:
+            return  # the next segment says again what is open
+        self._conns.add(line.conn)
         link = self._named(line)
         if not link:
             return

@@ -290,6 +290,8 @@ class TapePlayback:
     async def _play(self, line: Line) -> None:
         if line.t == "connect":
             self._targets[line.conn] = line.addr
+            if not line.continued and (killed := self._clients.pop(line.conn, None)) is not None:
+                killed.writer.close()  # whoever recorded it did not live to say that it was closed
             place = self._places.get(line.addr)
             if isinstance(place, StreamPlace) and not line.continued and await self._until(place.is_awaited):
                 self._clients[line.conn] = place.take()
