@@ -20,7 +20,7 @@ from tickcast.sim.mold_itch.dialect import MoldItchDialect, create
 from tickcast.sim.truth import venue_truth
 from tickcast.sim.universe import build
 
-RERUN = {"gap_timeout_ms": 100}
+RERUN = {"gap_timeout_ms": 400}
 
 
 def free_ports(count: int) -> list[int]:
