@@ -90,6 +90,8 @@ def test_the_demo_is_found_by_its_data_folder(admin: str, tmp_path: Path) -> Non
         (("XNAS", "throttle"), "expected a fault of drop, duplicate, .*, found throttle; nothing armed"),
         (("XNAS", "drop", "--line", "A"), "expected a line of none, found A; nothing armed"),
         (("XNAS", "drop", "--for-s", "-1"), "for_s"),
+        (("XNAS", "drop", "--for-s", "nan"), "--for-s: expected a number, found nan; nothing armed"),
+        (("XNAS", "clock", "--offset-s", "inf"), "--offset-s: expected a number, found inf; nothing armed"),
         (("XLON", "drop"), "expected a venue of XNAS, XSIM, found XLON; nothing armed"),
         (("XLON",), "expected a venue of XNAS, XSIM, found XLON"),
     ],

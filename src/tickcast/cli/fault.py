@@ -1,6 +1,7 @@
 """``tickcast sim fault``: faults on demand in simulated exchanges that run."""
 
 import http.client
+import math
 import tomllib
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -52,6 +53,9 @@ def fault(
         raise UsageError(f"expected --list or a verb, found --list and {verb}; nothing armed")
     if parameters and verb in {None, CLEAR}:
         raise UsageError(f"expected a verb for {', '.join(parameters)}, found {verb or 'none'}; nothing armed")
+    for name, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')}: expected a number, found {value}; nothing armed")
     endpoint = admin or demo_admin(data)
     if verb is None:
         _show(ask_admin(endpoint, "GET", "/faults"), venue, as_json=as_json)
