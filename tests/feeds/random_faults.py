@@ -12,7 +12,7 @@ from typing import Any, Final
 from tests.feeds.test_simulated import Running, running
 from tests.venues.decoding import rows
 
-from tickcast.model.record import Kind, State
+from tickcast.model.record import Flag, Kind, State
 from tickcast.sim import config as sim
 from tickcast.sim.faults import Fault, Verb
 from tickcast.sim.server import Simulator
@@ -97,7 +97,7 @@ class Screen:
                     shown.ask = quote
                 elif row.kind == Kind.STATUS:
                     shown.state = State(row.detail)
-                elif row.kind == Kind.TRADE:
+                elif row.kind == Kind.TRADE and not row.flags & Flag.SNAPSHOT:  # that is the last one, told again
                     key = batch.session, row.instrument, row.ident
                     self.trades[key] = self.trades.get(key, 0) + 1
         self._taken = len(batches)
