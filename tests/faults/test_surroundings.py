@@ -60,7 +60,11 @@ def fill(disk: Path) -> Path:
     [
         ("[gateway]\nprot = 1", 2, "gateway.prot: unknown key, did you mean port? allowed here: host, port, "),
         ("[gateway]\nport = '80'", 2, 'gateway.port: expected a whole number, found "80"'),
-        ("[feeds.x]\nvenue = 'XLON'", 2, 'feeds.x.venue: expected one of XNAS, XBOS, BATS, XNYS, BINANCE, XSIM, found "XLON"'),
+        (
+            "[feeds.x]\nvenue = 'XLON'",
+            2,
+            'feeds.x.venue: expected one of XNAS, XBOS, BATS, XNYS, BINANCE, XSIM, found "XLON"',
+        ),
         ("[gateway\nport = 1", 1, "not valid TOML: Expected ']'"),
     ],
     ids=["unknown key", "wrong type", "unknown venue", "syntax"],
