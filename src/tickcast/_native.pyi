@@ -678,7 +678,7 @@ class Dedup:
     """Forgets nothing within a bounded window: first arrival of a composite key wins.
 
     The key of a trade, bust or correction is (instrument, kind, id); of anything with a venue sequence (instrument, kind, seq, price,
-    size, detail); records with neither, and those flagged SNAPSHOT, always pass. An event passes or falls as a whole: it falls if
+    size, detail); records with neither, those flagged SNAPSHOT, gaps and what concerns the market (instrument 0) always pass. An event passes or falls as a whole: it falls if
     all of its trades, busts and corrections were seen before, or, having none, all of its rows with a key.
     """
 

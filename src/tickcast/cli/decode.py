@@ -54,7 +54,7 @@ def decode(
     options = Options(raw=raw, day=day.date() if day else None, depth=depth)
     try:
         with ExitStack() as stack:
-            out: IO[bytes] = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
+            out: IO[bytes] = stack.enter_context(_open(output)) if output else sys.stdout.buffer
             report = decode_files(code, files, _sink(code, out, form, summary=summary), options)
             out.flush()
     except BrokenPipeError:  # the reader has seen enough
@@ -68,6 +68,13 @@ def decode(
     _tell(report)
     if report.exit_status:
         sys.exit(report.exit_status)
+
+
+def _open(output: Path) -> IO[bytes]:
+    try:
+        return output.open("wb")
+    except OSError as error:
+        raise UsageError(f"--output: expected a file to write, found {output}: {error.strerror}") from None
 
 
 def _forget_stdout() -> None:

@@ -203,6 +203,8 @@ def _append(path: Path, data: bytes, *, at: int) -> None:
         except OSError:
             with contextlib.suppress(OSError):
                 file.truncate(at)
+            if not at and path.is_file():
+                path.unlink(missing_ok=True)
             raise
 
 

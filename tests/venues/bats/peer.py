@@ -365,9 +365,16 @@ class World:
         rows = self.records()
         return [int(one) for one in rows["id"][rows["kind"] == Kind.TRADE]]
 
-    def gaps(self) -> list[tuple[str, int]]:
+    def ledger(self) -> list[tuple[int, bool]]:
+        """Entries of whole units: how many are missing, and whether they came after all."""
         rows = self.records()
-        rows = rows[rows["kind"] == Kind.GAP]
+        rows = rows[(rows["kind"] == Kind.GAP) & (rows["instrument"] == 0)]
+        return [(int(row["id"]), bool(row["flags"] & Flag.BACKFILLED)) for row in rows]
+
+    def gaps(self) -> list[tuple[str, int]]:
+        """Entries of single instruments."""
+        rows = self.records()
+        rows = rows[(rows["kind"] == Kind.GAP) & (rows["instrument"] != 0)]
         return [(self.symbols[int(row["instrument"])], int(row["id"])) for row in rows]
 
     def dead(self) -> list[str]:

@@ -87,6 +87,9 @@ def test_a_hole_marks_its_unit_and_no_other_until_it_is_filled() -> None:
     world.retransmit()
     world.check_whole()
     assert not world.gaps()  # nothing was lost in the end
+    (missing, first_came), (recovered, then_came) = world.ledger()
+    assert (first_came, then_came) == (False, True)
+    assert missing == recovered > 0
     assert not world.spin.requests
     rows = world.records()
     assert (rows["flags"] & Flag.BACKFILLED).any()

@@ -43,9 +43,10 @@ fn is_trade(row: &Record) -> bool {
     matches!(row.kind, kind::TRADE | kind::BUST | kind::CORRECTION)
 }
 
-/// The row's key; `None` if it always passes.
+/// The row's key; `None` if it always passes: snapshots, entries of the ledger, and what concerns the market (instrument 0),
+/// where the numbers of several units mean different things.
 fn key(row: &Record) -> Option<u128> {
-    if row.flags & flag::SNAPSHOT != 0 {
+    if row.flags & flag::SNAPSHOT != 0 || row.kind == kind::GAP || row.instrument == 0 {
         return None;
     }
     let mut bytes = [0_u8; 48];
@@ -165,6 +166,19 @@ mod tests {
         );
         assert_eq!(dedup.filter(&[Record { seq: 9, ..trade }]), []);
         assert_eq!((dedup.duplicates, dedup.len()), (2, 1));
+    }
+
+    #[test]
+    fn the_ledger_and_what_concerns_the_market_always_pass() {
+        let mut dedup = Dedup::new(10);
+        let gap = row(kind::GAP, 5, 9, LAST);
+        let notice = Record {
+            instrument: 0,
+            ..row(kind::NOTICE, 0, 9, LAST)
+        };
+        let batch = [gap, gap, notice, notice];
+        assert_eq!(dedup.filter(&batch), batch);
+        assert_eq!((dedup.duplicates, dedup.len()), (0, 0));
     }
 
     #[test]

@@ -65,6 +65,8 @@ class Unit:
     least: int = 0
     """Sequence number through which an image has to be current at least."""
     has_checked_day: bool = False
+    hole: int = 0
+    """Messages of the gap that may still come."""
 
 
 class BatsSession:
@@ -368,6 +370,7 @@ class BatsSession:
         if unit.phase == "lost":
             self._empty_books(step, unit, State.GAP, ts_recv)
         elif not was_marked:
+            step.records.append(rows.gap(rows.MARKET, 0, next_seq=next_seq, ts_recv=ts_recv))
             self._mark(step, unit, State.GAP, ts_recv)
 
     # ------------------------------------------------------------------ holes and images
@@ -376,13 +379,20 @@ class BatsSession:
         """Let time pass: holes become gaps, gaps are repaired or lost, images join."""
         self._heed(step, now_ns)
         self._meet_quiet(step, now_ns)
-        orders = self._recovery.look(self._arbiter.holes(), now_ns)
+        holes = self._arbiter.holes()
+        orders = self._recovery.look(holes, now_ns)
         for unit in self._in_phase("live", orders.gaps):
             unit.phase, unit.doubt = "gap", State.GAP
+            unit.hole = sum(last - first + 1 for number, first, last, _ in holes if number == unit.number)
+            step.records.append(rows.gap(rows.MARKET, unit.hole, next_seq=self._expected(unit), ts_recv=now_ns))
             self._mark(step, unit, State.GAP, now_ns)
         for loss in orders.losses:
             self._lose(step, loss, now_ns)
         for unit in self._in_phase("gap", orders.live):
+            if unit.hole:
+                row = rows.gap(rows.MARKET, unit.hole, next_seq=self._expected(unit), ts_recv=now_ns, repaired=True)
+                step.records.append(row)
+                unit.hole = 0
             self._whole(step, unit, now_ns)
         if self._gap.state == "open":
             for ask in orders.asks:
@@ -391,6 +401,9 @@ class BatsSession:
             self._join(step, unit, now_ns)
         if self._spin is not None:
             self._spin.look(step, now_ns)
+
+    def _expected(self, unit: Unit) -> int:
+        return self._arbiter.unit(unit.number)["expected"]
 
     def _heed(self, step: Step, now_ns: int) -> None:
         """See to what the arbiter noticed."""
@@ -417,7 +430,7 @@ class BatsSession:
         unit = self._units.get(loss.unit)
         if unit is None:
             return
-        next_seq = loss.last + 1
+        next_seq, unit.hole = loss.last + 1, 0
         for instrument in self._decoder.instruments(unit.number):
             step.records.append(rows.gap(instrument, loss.missing, next_seq=next_seq, ts_recv=now_ns))
         if unit.phase == "image":

@@ -28,8 +28,6 @@ from tickcast.venues.xnas.day import TradingDay, new_york_day
 
 BACKFILL_NS: Final = 1_000_000_000
 """What happened so long before the login is told again, not news."""
-MARKET: Final = 0
-"""The instrument of ledger entries that concern all instruments alike."""
 REGAIN_NS: Final = 10_000_000_000
 """Time after which one more repair by telling all again is allowed."""
 UNKNOWN_TYPE: Final = "unknown type"
@@ -126,7 +124,7 @@ class Tape:
 
     def mark(self, step: Step, *, missing: int, next_seq: int, ts_recv: int) -> None:
         """Messages are missing (0 = unknown number): every instrument is ``gap`` until :meth:`clear`."""
-        step.records.append(rows.gap(MARKET, missing, next_seq=next_seq, ts_recv=ts_recv))
+        step.records.append(rows.gap(rows.MARKET, missing, next_seq=next_seq, ts_recv=ts_recv))
         was_gap, self.is_gap = self.is_gap, True
         if was_gap or self.is_catching_up:
             return
@@ -136,7 +134,7 @@ class Tape:
     def clear(self, step: Step, *, recovered: int, next_seq: int, ts_recv: int) -> None:
         """Nothing is missing any more: the ledger says that ``recovered`` messages came after all, unless 0."""
         if recovered:
-            step.records.append(rows.gap(MARKET, recovered, next_seq=next_seq, ts_recv=ts_recv, repaired=True))
+            step.records.append(rows.gap(rows.MARKET, recovered, next_seq=next_seq, ts_recv=ts_recv, repaired=True))
         self.is_gap = False
         if not self.is_catching_up:
             self._tell(step, ts_recv)
@@ -172,7 +170,7 @@ class Tape:
         step.unpriced += decoded.unpriced
         is_whole = self.doubt is None and self.date is None
         if decoded.unpriced and is_whole:
-            step.bury(f"{decoded.unpriced} messages of orders that were never added", b"")
+            step.bury(f"{decoded.unpriced} messages of orders that were never added", block[:256])
         for _, reason, raw in decoded.dead:
             step.bury(reason, raw)
         step.dead_count += decoded.dead_count - len(decoded.dead)
