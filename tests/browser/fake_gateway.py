@@ -284,6 +284,8 @@ def demo_world(gateway: FakeGateway) -> None:
     """The names of the page's default list, three feeds, and the budget's hops."""
     gateway.add("AAPL", "185.42", legs=(3, 3))
     gateway.add("XNAS:AAPL", "185.42")
+    for number, venue in enumerate(("XBOS", "BATS", "XNYS")):
+        gateway.add(f"{venue}:AAPL", f"185.4{number}", venue=venue)
     gateway.add("XSIM:AAPL", "185.40", venue="XSIM")
     gateway.add("BINANCE:AAPL-USD", "185.47", venue="BINANCE")
     gateway.add("MSFT", "421.07", legs=(1, 2), crossed=True)

@@ -5,6 +5,9 @@ import { Signal } from "./signal.ts";
 export const DEFAULT_SYMBOLS: readonly string[] = [
   "AAPL",
   "XNAS:AAPL",
+  "XBOS:AAPL",
+  "BATS:AAPL",
+  "XNYS:AAPL",
   "XSIM:AAPL",
   "BINANCE:AAPL-USD",
   "MSFT",

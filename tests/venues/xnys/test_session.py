@@ -59,6 +59,19 @@ def found(step: Step) -> list[Row]:
     return rows(step.records)
 
 
+def test_request_ids_of_another_process_are_told_apart() -> None:
+    first, second = Venue(), Venue()
+    (request,) = first.up("A")
+    kept = first.session.wake(EPOCH_NS + 10 * SECOND).keep
+    assert kept is not None
+    second.session.restore(kept)
+    second.peer = first.peer
+    (again,) = second.up("A")
+    assert again[262].partition("-")[0] != request[262].partition("-")[0]
+    assert State.LIVE not in states(second.refresh(request[262], "A")), "an old refresh that is sent again"
+    assert states(second.refresh(again[262], "A")) == [State.LIVE]
+
+
 def states(step: Step) -> list[State]:
     return [State(row.detail) for row in found(step) if row.kind == Kind.STATUS]
 

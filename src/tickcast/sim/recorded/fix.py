@@ -7,6 +7,7 @@ later gets what is still to come.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -23,6 +24,8 @@ from tickcast.sim.recorded.play import Playback
 
 HEADER: Final = frozenset({8, 9, 35, 49, 56, 34, 43, 52, 97, 122, 10})
 """Tags that belong to the session and are written anew."""
+REQUEST_ID: Final = re.compile(r"((?:^|\x01)(?:262|320)=)[^-\x01]*-")
+"""MDReqID and SecurityReqID begin with what is particular to a connection: the client's replaces the recorded one's."""
 MARKET_DATA: Final = frozenset("WX")
 UNSENT_MAX: Final = 1 << 20
 WAITING_MAX: Final = 10_000
@@ -119,7 +122,8 @@ class FixPlayback(Playback):
         super().__init__(name, config, now_ns=now_ns)
         self._source = (list(source[0]), source[1])
         self._address = venue.address
-        self._clients: dict[FixClient, None] = {}
+        self._clients: dict[FixClient, str] = {}
+        """Who has asked for something, and how its request ids begin."""
         self._wanted = asyncio.Event()
         """Somebody has asked for market data."""
         self.server = FixServer(name, venue, now_ns=now_ns, faults=FaultGate(seed=name, now_ns=now_ns))
@@ -144,7 +148,8 @@ class FixPlayback(Playback):
 
     def take(self, peer: FixClient, message: Message) -> None:
         """Whoever asks gets what is recorded: the answers, then the market data."""
-        self._clients[peer] = None
+        ident = message.first.get(262) or message.first.get(320) or ""
+        self._clients[peer] = ident.partition("-")[0]
         self.begun()
         if message.first[35] == "V":
             self._wanted.set()
@@ -171,8 +176,8 @@ class FixPlayback(Playback):
 
     def _publish(self, block: list[Told]) -> None:
         for told in block:
-            for client in self._clients:
-                client.send(told.msg_type, told.text)
+            for client, prefix in self._clients.items():
+                client.send(told.msg_type, REQUEST_ID.sub(rf"\g<1>{prefix}-", told.text))
         self.server.flush()
         self.played += len(block)
 

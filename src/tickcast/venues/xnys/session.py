@@ -75,6 +75,7 @@ class XnysSession:
         )
         self._tail = b""
         self._logons = 0
+        self._prefix = ""
         self._held = (0, 0)
         """Messages of the open hole that may still come, and the number behind it."""
         self._count = 0
@@ -225,7 +226,9 @@ class XnysSession:
             # trades that happened while there was no subscription are told by nobody
             self._lose(step, None, missing=0, next_seq=self._fix.next_in, now_ns=now_ns)
         self._forget_requests()
-        self._decoder.expect(f"{self._logons}-")
+        # our next number is one that no connection began with, in this process or one before
+        self._prefix = f"{self._logons}.{self._fix.next_out}"
+        self._decoder.expect(f"{self._prefix}-")
         self._ask_list(step, now_ns)
 
     def _lose(self, step: Step, symbols: Sequence[str] | None, *, missing: int, next_seq: int, now_ns: int) -> None:
@@ -252,7 +255,7 @@ class XnysSession:
     def _ident(self) -> str:
         """Ids of one connection begin alike, so that answers to an earlier one are told apart."""
         self._requests += 1
-        return f"{self._logons}-{self._requests}"
+        return f"{self._prefix}-{self._requests}"
 
     def _ask_list(self, step: Step, now_ns: int) -> None:
         asked = Asked("list", self._ident())
