@@ -12,7 +12,7 @@ use tickcast_core::sequence::{self, Verdict};
 use tickcast_core::{dedup, last, soup};
 
 use crate::arbiter::LineBlock;
-use crate::bytes::bytes_of;
+use crate::bytes::{bytes_of, dead_of};
 
 type Levels = Vec<(String, String)>;
 
@@ -148,20 +148,11 @@ fn handed_over(py: Python<'_>, decoded: &itch::Decoded) -> PyResult<Decoded> {
             Message::parse(bytes).map_err(|fault| PyValueError::new_err(fault.reason()))?;
         instruments.push(fields(py, message)?.unbind());
     }
-    let dead = decoded.dead.iter();
     Ok(Decoded {
         records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
         instruments,
         messages: decoded.messages,
-        dead: dead
-            .map(|dead| {
-                (
-                    dead.offset,
-                    dead.reason,
-                    PyBytes::new(py, &dead.raw).unbind(),
-                )
-            })
-            .collect(),
+        dead: dead_of(py, &decoded.dead),
         dead_count: decoded.dead_count,
         unknown: decoded.unknown,
         unpriced: decoded.unpriced,

@@ -7,7 +7,7 @@ use tickcast_core::decimal::Decimal;
 use tickcast_core::fix::{self, Mode, Options, Subject};
 use tickcast_core::record::as_bytes;
 
-use crate::bytes::bytes_of;
+use crate::bytes::{bytes_of, dead_of};
 
 type Levels = Vec<(String, String, u32)>;
 
@@ -151,7 +151,6 @@ fn decoded_of(py: Python<'_>, decoded: fix::Decoded) -> PyResult<FixDecoded> {
         instruments.push(dict.unbind());
     }
     let events = decoded.events.into_iter();
-    let dead = decoded.dead.iter();
     Ok(FixDecoded {
         records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
         texts: decoded.texts,
@@ -160,15 +159,7 @@ fn decoded_of(py: Python<'_>, decoded: fix::Decoded) -> PyResult<FixDecoded> {
             .map(|event| (subject(event.subject), event.name, event.detail))
             .collect(),
         messages: decoded.messages,
-        dead: dead
-            .map(|dead| {
-                (
-                    dead.offset,
-                    dead.reason,
-                    PyBytes::new(py, &dead.raw).unbind(),
-                )
-            })
-            .collect(),
+        dead: dead_of(py, &decoded.dead),
         dead_count: decoded.dead_count,
         unpriced: decoded.unpriced,
     })

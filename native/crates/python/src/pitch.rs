@@ -10,7 +10,7 @@ use tickcast_core::pitch::{self, Message};
 use tickcast_core::record::as_bytes;
 
 use crate::arbiter::LineBlock;
-use crate::bytes::bytes_of;
+use crate::bytes::{bytes_of, dead_of};
 use crate::decode::{Decoded, Fields};
 
 type Rows = Vec<(String, u64, u32)>;
@@ -26,20 +26,11 @@ fn handed_over(py: Python<'_>, decoded: &pitch::Decoded) -> PyResult<Decoded> {
         dict.set_item("osi_symbol", &met.osi_symbol)?;
         instruments.push(dict.unbind());
     }
-    let dead = decoded.dead.iter();
     Ok(Decoded {
         records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
         instruments,
         messages: decoded.messages,
-        dead: dead
-            .map(|dead| {
-                (
-                    dead.offset,
-                    dead.reason,
-                    PyBytes::new(py, &dead.raw).unbind(),
-                )
-            })
-            .collect(),
+        dead: dead_of(py, &decoded.dead),
         dead_count: decoded.dead_count,
         unknown: decoded.unknown,
         unpriced: decoded.unpriced,

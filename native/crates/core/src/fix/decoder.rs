@@ -13,23 +13,13 @@ use super::entry::{Entry, Reason};
 use super::fields::{Fields, SOH, number};
 use super::instrument::{Instrument, Stamp};
 use super::securities::refused;
+pub use crate::dead::{DEAD_MAX, Dead};
 use crate::decimal::Decimal;
 use crate::orderbook::Side;
 use crate::record::{Record, flag, kind, state};
 
-/// Most dead letters that one call hands back.
-pub const DEAD_MAX: usize = 100;
 /// MDEntryIDs kept of one instrument; beyond it the instrument is lost rather than the memory.
 const ENTRIES_MAX: usize = 1 << 20;
-
-/// A message that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dead {
-    /// Of the message in the block.
-    pub offset: usize,
-    pub reason: &'static str,
-    pub raw: Vec<u8>,
-}
 
 /// What an [`Event`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,8 @@
 //! What a call of the decoder hands back.
 
 use super::message::{Fault, StockDirectory};
+pub use crate::dead::{DEAD_MAX, Dead};
 use crate::record::Record;
-
-/// Most dead letters that one call hands back.
-pub const DEAD_MAX: usize = 100;
-
-/// A message that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dead {
-    /// Of its length field in the block.
-    pub offset: usize,
-    pub reason: &'static str,
-    pub raw: Vec<u8>,
-}
 
 /// What one call decoded.
 #[derive(Debug, Default)]

@@ -6,12 +6,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasherDefault;
 
+pub use crate::dead::{DEAD_MAX, Dead};
 use crate::listing::{Listing, ROUND_LOT, Scale, Stamp, publish, size};
 use crate::orderbook::{Order, Orders, ReferenceHasher, Side, Taken};
 use crate::record::{Record, condition, kind};
 
-/// Most dead letters that one call hands back.
-pub const DEAD_MAX: usize = 100;
 /// A price above this (ten thousand million with 4 decimals) is damage, not a price.
 pub(super) const PRICE_MAX: u64 = 100_000_000_000_000;
 /// Executions of a unit that a trade break can name.
@@ -22,15 +21,6 @@ pub type Reason = &'static str;
 
 /// Why a message of a type that is not known is a dead letter.
 pub const UNKNOWN: Reason = "unknown type";
-
-/// A message that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dead {
-    /// Of its first byte in the block.
-    pub offset: usize,
-    pub reason: Reason,
-    pub raw: Vec<u8>,
-}
 
 /// A symbol met for the first time, or known by another name from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

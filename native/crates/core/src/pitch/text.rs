@@ -78,6 +78,31 @@ impl<'a> Fields<'a> {
         name[..6].copy_from_slice(self.take::<6>()?);
         Ok(name)
     }
+
+    /// Order, symbol, and what is stated of it: as orders and trades begin.
+    fn stated(
+        &mut self,
+        is_short_symbol: bool,
+        is_long_price: bool,
+    ) -> Result<(u64, [u8; 8], Stated), Reason> {
+        let (id, side, shares) = (self.id()?, self.letter()?, self.shares::<6>()?);
+        let name = if is_short_symbol {
+            self.short_symbol()?
+        } else {
+            self.symbol()?
+        };
+        let price = if is_long_price {
+            self.long_price()?
+        } else {
+            self.price()?
+        };
+        let stated = Stated {
+            side,
+            shares,
+            price,
+        };
+        Ok((id, name, stated))
+    }
 }
 
 fn digits(field: &[u8]) -> Option<u64> {
@@ -235,20 +260,7 @@ impl PitchTextDecoder {
         stamp: Stamp,
         out: &mut Decoded,
     ) -> Result<(), Reason> {
-        let (id, side, shares) = (fields.id()?, fields.letter()?, fields.shares::<6>()?);
-        let name = match letter {
-            b'A' => fields.short_symbol()?,
-            _ => fields.symbol()?,
-        };
-        let price = match letter {
-            b'1' => fields.long_price()?,
-            _ => fields.price()?,
-        };
-        let stated = Stated {
-            side,
-            shares,
-            price,
-        };
+        let (id, name, stated) = fields.stated(letter == b'A', letter == b'1')?;
         self.market.add(UNIT, name, id, stated, stamp, out)
     }
 
@@ -259,20 +271,7 @@ impl PitchTextDecoder {
         stamp: Stamp,
         out: &mut Decoded,
     ) -> Result<(), Reason> {
-        let (_, side, shares) = (fields.id()?, fields.letter()?, fields.shares::<6>()?);
-        let name = match letter {
-            b'P' => fields.short_symbol()?,
-            _ => fields.symbol()?,
-        };
-        let price = match letter {
-            b'2' => fields.long_price()?,
-            _ => fields.price()?,
-        };
-        let stated = Stated {
-            side,
-            shares,
-            price,
-        };
+        let (_, name, stated) = fields.stated(letter == b'P', letter == b'2')?;
         let execution = fields.id()?;
         self.market.trade(UNIT, name, stated, execution, stamp, out)
     }
