@@ -163,6 +163,118 @@ def itch_messages(block: Buffer) -> list[dict[str, object]]:
         ValueError: a message of unknown type or wrong length.
     """
 
+# ------------------------------------------------------------------ decode: declared JSON venues
+
+@final
+class JsonBreak:
+    """A book is not whole any more; its GAP and STATUS rows are in the records already, before what follows."""
+
+    instrument: int
+    reason: Literal["chain", "counter", "checksum", "crossed", "malformed", "overflow"]
+    """``chain``: ids do not join; ``counter``: the connection's; ``malformed``: a message of the book could not be read;
+    ``overflow``: more differences wait for a snapshot than may."""
+    scope: Literal["instrument", "channel", "connection"]
+    text: str
+    """What was expected, what was found."""
+    message: str
+    """Name of the declared message."""
+    expected: int
+    """Id that should have come; 0 = unknown."""
+    found: int
+    frame: int
+    """Index of the frame."""
+    cause: int
+    """Breaks of one scope and cause share it; counts up."""
+
+@final
+class JsonDecoded:
+    """What one call decoded."""
+
+    records: bytes
+    """Whole events, in order."""
+    texts: dict[int, str]
+    """Texts of ids that are no numbers, by index of the record."""
+    cold: list[tuple[int, int]]
+    """Frames that no declared message matches: index of the frame, and how many records go before what it will give."""
+    control: int
+    """Frames understood that tell nothing."""
+    dead: list[tuple[int, str]]
+    """Frames (or rows of them) not understood: index of the frame, reason; at most 100 a call, ``dead_count`` counts all.
+    No JSON, wrong types, no decimal, an unknown name of an instrument."""
+    dead_count: int
+    breaks: list[JsonBreak]
+    whole: list[int]
+    """Instruments whose books became whole, in order."""
+    short: list[int]
+    """Instruments whose differences begin behind the snapshot that was given: a newer one is wanted."""
+
+@final
+class JsonFeed:
+    """The books, ids and continuity of one feed of a declared venue (:class:`tickcast.venues.declared.dialect.Dialect`).
+
+    Rows: a trade is one event. A quote tells the sides that changed. A book message tells the best bid and offer where it
+    changed and no quote stream gives it, then up to ``depth`` book levels a side that changed; a snapshot tells all of them
+    (flag SNAPSHOT is not set: it is news). Measures tell what changed. ``seq`` of a book's rows is its last id. A book's
+    state is told when it changes: SYNCING until the first snapshot, GAP when its rule breaks (with a GAP row before: id =
+    missing, seq = next in hand), LIVE again with the repairing snapshot; UNVERIFIED in place of LIVE where nothing proves it.
+    Nothing of a book that is not whole is told, neither levels nor its best bid and offer.
+    """
+
+    def __init__(self, dialect: bytes, *, depth: int = 0) -> None:
+        """``dialect``: the declaration as JSON (``msgspec.json.encode``); ``depth`` levels a side are published.
+
+        Raises:
+            ValueError: the declaration makes no sense; says where.
+        """
+
+    def define(self, market: str, native: str, instrument: int, *, book: bool, quotes: bool, state: int) -> None:
+        """Make an instrument known. ``book``: a book is subscribed to; ``quotes``: so is a stream of best bids and offers,
+        otherwise the book gives them; ``state``: by the venue's list. Again for a known name: nothing changes but ``state``."""
+
+    def forget(self, market: str, native: str) -> None:
+        """An instrument was delisted: its book is dropped."""
+
+    def open_link(self, link: int, market: str) -> None:
+        """A connection begins: names in it are those of ``market``, its counter begins anew."""
+
+    def decode(self, link: int, frames: Sequence[bytes], times: Sequence[int]) -> JsonDecoded:
+        """Decode whole frames in order, without the GIL; ``times`` of their receipt, ns."""
+
+    def rest_book(self, instrument: int, body: bytes, ts_recv: int) -> JsonDecoded:
+        """Take a book from REST: the differences that waited are applied on top of it. ``dead``, ``whole`` and ``short`` say
+        how it went; one older than what a whole book has changes nothing."""
+
+    def compare(self, instrument: int, body: bytes, levels: int) -> str:
+        """Compare a book that nothing proves with one from REST; empty = they agree over the best ``levels``, or differ only
+        where the stream is ahead."""
+
+    def suspend(self, instruments: Sequence[int], state: int, ts_recv: int) -> bytes:
+        """Tell that these books are not up to date now (link lost: STALE; subscribed anew: REPAIRING, SYNCING): status rows
+        of those whose state changes. Books of links that come back are proved by their chain, or begin anew."""
+
+    def set_state(self, instrument: int, state: int, ts_recv: int) -> bytes:
+        """Take the venue's word for an instrument (LIVE, HALTED, AUCTION, CLOSED); a status row if what is seen changes."""
+
+    def state(self, instrument: int) -> int:
+        """State that was told last."""
+
+    def book(self, instrument: int, depth: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Bids and asks, best first: price and size as the venue writes them."""
+
+    def last_id(self, instrument: int) -> int:
+        """Last id that the book holds; 0 = none."""
+
+    def activity(self) -> list[tuple[int, int]]:
+        """Instrument and how many rows of it came so far."""
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """By name of the declared message: ``frames``, ``rows``, ``records``, ``dead``; beside them ``checksums`` with
+        ``verified``, ``failed`` and ``zero`` (the venue sends 0: nothing is proved), ``books`` with ``breaks``, ``levels``,
+        ``buffered``; ``bytes`` of all books."""
+
+    def drift(self) -> list[tuple[str, str, int, bytes]]:
+        """Keys of rows that are not declared: message, key, how often seen (keys are looked at in samples), one frame."""
+
 # ------------------------------------------------------------------ decode: redundant packet lines
 
 @final

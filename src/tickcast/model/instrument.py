@@ -38,6 +38,15 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """Digits of a second in the venue's event times: 3, 6 or 9."""
     primary: bool = False
     """Open, high, low and previous close of the security are this instrument's."""
+    settle_currency: str | None = None
+    """Of contracts: what profit and loss are paid in."""
+    underlying: str | None = None
+    """Of derivatives: house symbol of what they derive from."""
+    strike: str | None = None
+    """Of options: decimal text."""
+    expiry: str | None = None
+    """Of futures and options: RFC 3339, UTC."""
+    option_type: Literal["call", "put"] | None = None
 
     @property
     def name(self) -> str:

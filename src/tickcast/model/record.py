@@ -60,6 +60,18 @@ class Kind(IntEnum):
     THETA = 39
     VEGA = 40
     RHO = 41
+    BID_IV = 42
+    ASK_IV = 43
+    UNDERLYING = 44
+    FUNDING_NEXT = 45
+    FUNDING_TIME = 46
+    SETTLEMENT = 47
+    OPEN_24H = 48
+    HIGH_24H = 49
+    LOW_24H = 50
+    VOLUME_24H = 51
+    TURNOVER_24H = 52
+    LIQUIDATION = 53
 
 
 class Side(IntEnum):

@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import msgspec
 
 from tickcast.model.instrument import Definition
+from tickcast.model.ledger import Incident
 
 DEAD_LETTERS_KEPT: Final = 100
 """Dead letters of one step that are kept with their bytes; all are counted."""
@@ -42,6 +43,10 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     at_ns: int = 0
     """Not before this time; 0 = now."""
+    weight: int = 1
+    """What it costs of the venue's quota."""
+    priority: float = 0.0
+    """Where requests wait for the quota, the highest goes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,8 @@ class Step:
     """What was not understood: reason and raw bytes; at most :data:`DEAD_LETTERS_KEPT`."""
     dead_count: int = 0
     unpriced: int = 0
+    incidents: list[Incident] = field(default_factory=list)
+    """What belongs into the ledger."""
     keep: bytes | None = None
     """State that must survive this process (see :class:`Persistent`); the newest replaces what was kept before."""
 

@@ -80,6 +80,30 @@ pub mod kind {
     pub const THETA: u8 = 39;
     pub const VEGA: u8 = 40;
     pub const RHO: u8 = 41;
+    /// Implied volatility of the best bid.
+    pub const BID_IV: u8 = 42;
+    /// Implied volatility of the best ask.
+    pub const ASK_IV: u8 = 43;
+    /// Price of the underlying that implied volatilities are computed with.
+    pub const UNDERLYING: u8 = 44;
+    /// Predicted funding rate of the next interval.
+    pub const FUNDING_NEXT: u8 = 45;
+    /// When the next funding is paid: seconds since 1970 UTC, scale 9.
+    pub const FUNDING_TIME: u8 = 46;
+    /// Settlement or delivery price.
+    pub const SETTLEMENT: u8 = 47;
+    /// Price 24 hours ago.
+    pub const OPEN_24H: u8 = 48;
+    /// Highest price of 24 hours.
+    pub const HIGH_24H: u8 = 49;
+    /// Lowest price of 24 hours.
+    pub const LOW_24H: u8 = 50;
+    /// Volume of 24 hours.
+    pub const VOLUME_24H: u8 = 51;
+    /// Volume of 24 hours in the currency of prices.
+    pub const TURNOVER_24H: u8 = 52;
+    /// A liquidation: price, size, side of the order; no trade.
+    pub const LIQUIDATION: u8 = 53;
 }
 
 /// Bits of `flags`.

@@ -64,6 +64,18 @@ pub fn kind_name(number: u8) -> &'static str {
         kind::THETA => "theta",
         kind::VEGA => "vega",
         kind::RHO => "rho",
+        kind::BID_IV => "bid_iv",
+        kind::ASK_IV => "ask_iv",
+        kind::UNDERLYING => "underlying",
+        kind::FUNDING_NEXT => "funding_next",
+        kind::FUNDING_TIME => "funding_time",
+        kind::SETTLEMENT => "settlement",
+        kind::OPEN_24H => "open_24h",
+        kind::HIGH_24H => "high_24h",
+        kind::LOW_24H => "low_24h",
+        kind::VOLUME_24H => "volume_24h",
+        kind::TURNOVER_24H => "turnover_24h",
+        kind::LIQUIDATION => "liquidation",
         _ => "",
     }
 }

@@ -1,0 +1,76 @@
+"""The gap ledger: everything that made data less than whole, when it began, when it was made good, and how."""
+
+from typing import Literal
+
+import msgspec
+
+IncidentKind = Literal[
+    "gap",  # messages are missing
+    "checksum",  # the venue's checksum does not agree with the book
+    "crossed",  # a book's best bid is at or above its best ask
+    "damaged",  # a message could not be read, so that its book cannot be trusted
+    "compared",  # a book that nothing proves differs from the venue's own over REST
+    "reconnect",  # a connection was lost and opened again
+    "restart",  # the venue began its numbers anew
+    "halt",  # the venue halted an instrument
+    "quiet",  # a stream was silent beyond what is normal for it
+    "listed",
+    "delisted",
+    "refused",  # a login or a subscription
+    "throttled",  # the venue told us to wait
+    "drift",  # something in the venue's messages that nobody knew
+]
+Scope = Literal["instrument", "channel", "unit", "connection", "venue"]
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session tells of one, when it happens; its end is seen by the instruments' states."""
+
+    kind: IncidentKind
+    scope: Scope
+    reason: str
+    """What was expected, what was found."""
+    ts_ns: int
+    link: str = ""
+    channel: str = ""
+    """The venue's word for the stream."""
+    instruments: tuple[int, ...] = ()
+    """Those it concerns; each is open until its state is ``live`` (or what the venue's state is) again. None: it is
+    over
+    as it happens (``listed``, ``throttled``), or the whole venue's."""
+    from_seq: int = 0
+    """First missing number of the venue's; 0 = unknown."""
+    to_seq: int = 0
+    repair: str = ""
+    """How it will be repaired: ``snapshot``, ``resubscribe``, ``retransmission``, ``reconnect``; empty = not."""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One incident as the bus and ``GET /gaps`` tell it; told again, with the same ``id``, whenever it changes."""
+
+    id: str
+    """``FEED-SESSION-NUMBER``; never used twice."""
+    feed: str
+    venue: str
+    kind: IncidentKind
+    scope: Scope
+    reason: str
+    began_ns: int
+    ended_ns: int = 0
+    """0 = still open."""
+    instruments: tuple[str, ...] = ()
+    """``VENUE:SYMBOL`` of those concerned, at most 100; ``instruments_count`` counts all."""
+    instruments_count: int = 0
+    open_count: int = 0
+    """Of these, not whole again yet."""
+    link: str = ""
+    channel: str = ""
+    from_seq: int = 0
+    to_seq: int = 0
+    missing: int = 0
+    """Messages lost; 0 = unknown number."""
+    recovered: int = 0
+    """Of these, came after all."""
+    repaired_by: str = ""
+    """``snapshot``, ``resubscribe``, ``retransmission``, ``reconnect``, ``venue``; empty while open, or where it was
+    not."""

@@ -1,0 +1,231 @@
+"""A JSON venue as data: what its hot messages look like, and what proves that its books are whole.
+
+The core (:class:`tickcast._native.JsonFeed`) runs a :class:`Dialect` over lists of frames: which kind a frame is, where
+each column stands, exact decimals, ids, books and their continuity. What no declared message matches is *cold* and goes
+to the venue's Python (:mod:`.venue`).
+
+Paths name a place in a frame: keys and list positions joined by dots (``data.0.px``, ``-1`` is the last of a list). A
+path is read from the *row*; one that begins with ``/`` from the frame (``/arg.instId``). A key that holds a dot
+cannot be
+named. Numbers and strings are read alike: by their text, so that ``"185.40"`` and ``185.40`` are the same exact value.
+An absent place, ``null`` and ``""`` are the same: nothing said.
+"""
+
+from typing import Literal
+
+import msgspec
+
+TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
+"""``s`` may have a fraction (``1618678135.123456``); ``iso`` is RFC 3339."""
+
+ChecksumKind = Literal["kraken", "kraken_v1", "okx"]
+"""``kraken``: CRC32 of the ten best asks, then bids, price and size text without the point and leading zeros.
+``kraken_v1``: the same over the strings of its older dialect. ``okx``: signed CRC32 of the 25 best levels, bid and
+ask by
+turns, ``price:size`` joined by colons, the strings as sent. A checksum of 0 where the venue has retired it proves
+nothing."""
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything declared."""
+
+
+class Match(Declared, frozen=True):
+    """A condition on the text at a path; everything that is set must hold."""
+
+    path: str
+    equals: tuple[str, ...] = ()
+    """One of these."""
+    prefix: str = ""
+    suffix: str = ""
+    present: bool | None = None
+    """Whether something stands there (``null`` counts as absent)."""
+
+
+class Key(Declared, frozen=True):
+    """Where the venue's name of the instrument stands."""
+
+    path: str
+    split: str = ""
+    """Not empty: the text is divided at this character, and ``part`` of it is the name."""
+    part: int = 0
+    """Negative counts from the end."""
+
+
+class Time(Declared, frozen=True):
+    """Where the event's time stands; without one (or where it is absent) it is the time of receipt."""
+
+    path: str
+    unit: TimeUnit
+
+
+class Aggressor(Declared, frozen=True):
+    """Which texts say that the buyer or the seller was the aggressor (Binance's ``m``: true = the seller)."""
+
+    path: str
+    buyer: tuple[str, ...]
+    seller: tuple[str, ...]
+
+
+class Levels(Declared, frozen=True):
+    """Where changed levels stand: two lists, or one list of both sides with a word for the side in each entry."""
+
+    bids: str = ""
+    asks: str = ""
+    mixed: str = ""
+    """Path of the one list; ``side`` then is a path in its entries."""
+    side: str = ""
+    bid_words: tuple[str, ...] = ("bid", "buy")
+    ask_words: tuple[str, ...] = ("offer", "ask", "sell")
+    price: str = "0"
+    """In an entry: a position of a list or a key of an object."""
+    size: str = "1"
+    """A size of 0 deletes the level."""
+    action: str = ""
+    """In an entry: where a word stands whose ``deleted`` means that the level is gone, whatever the size."""
+    deleted: tuple[str, ...] = ("delete",)
+
+
+Chain = Literal["range", "previous", "consecutive", "none"]
+"""``range``: ids ``first..last``, each message begins after its predecessor's last; where ``previous`` is declared
+too, it
+must be the predecessor's last. ``previous``: ``previous`` is the predecessor's ``last``. ``consecutive``: ``last`` is
+the
+predecessor's + 1. ``none``: nothing chains the messages."""
+
+
+class BookRule(Declared, frozen=True):
+    """What proves that a book is whole, and what a break of it concerns."""
+
+    chain: Chain
+    snapshot: Literal["stream", "rest", "every"]
+    """Where the beginning comes from: in the stream after subscribing, over REST (differences wait for it), or every
+    message is a whole book."""
+    checksum: ChecksumKind | None = None
+    """Verified at every message that has one (beside the chain)."""
+    scope: Literal["instrument", "channel", "connection"] = "instrument"
+    """What a break concerns: only this book, all books of the message's kind on the connection, or all of the
+    connection."""
+    first_at: int | None = None
+    """With ``consecutive``: this id begins a new book whatever came before (Bybit: 1)."""
+    same_is_empty: bool = False
+    """With ``previous``: ``previous == last`` says that nothing changed (OKX)."""
+    depth: int = 0
+    """Levels a side that the venue keeps; what is pushed out is cut off by us (Kraken). 0 = all."""
+    depth_from: str = ""
+    """Path of a text that ends with that depth where it is chosen at subscription (``book-1000``); overrides
+    ``depth``."""
+
+
+class Trades(Declared, frozen=True, tag="trades"):
+    """Each row is a trade."""
+
+    key: Key
+    price: str
+    size: str
+    id: str = ""
+    """A decimal number that fits in 64 bits is the record's id; of any other text it is the xxh3-64, and the text goes
+    into the text column."""
+    aggressor: Aggressor | None = None
+    time: Time | None = None
+    seq: str = ""
+    history: tuple[Match, ...] = ()
+    """All hold: the trade is history told at subscription, flagged so. Empty = never."""
+    chained: bool = False
+    """Ids of an instrument count up by one: a jump is a gap."""
+    liquidation: bool = False
+    """Rows are liquidations (kind LIQUIDATION), no trades."""
+
+
+class Quotes(Declared, frozen=True, tag="quotes"):
+    """Each row has the best bid and offer.
+
+    A side whose price is 0 or null is empty; one whose path is absent is unchanged.
+    """
+
+    key: Key
+    bid: str
+    ask: str
+    bid_size: str = ""
+    ask_size: str = ""
+    time: Time | None = None
+    seq: str = ""
+    comparable: bool = False
+    """``seq`` counts with the book's ids: the newer of quote and book is the best bid and offer (Binance)."""
+
+
+class Book(Declared, frozen=True, tag="book"):
+    """Each row is a message of a book."""
+
+    key: Key
+    levels: Levels
+    rule: BookRule
+    snapshot: tuple[Match, ...] = ()
+    """All hold: the row is a whole book. Empty = never, or always where the rule says ``every``."""
+    first: str = ""
+    last: str = ""
+    previous: str = ""
+    checksum: str = ""
+    time: Time | None = None
+
+
+class Measure(Declared, frozen=True):
+    """One value of a row: ``kind`` is one of :class:`tickcast.model.record.Kind`; with ``unit`` it is a time."""
+
+    kind: int
+    path: str
+    unit: TimeUnit | None = None
+
+
+class Measures(Declared, frozen=True, tag="measures"):
+    """Each row has values besides trades and books.
+
+    Those whose place is empty are not told, unchanged ones are not repeated.
+    """
+
+    key: Key
+    values: tuple[Measure, ...]
+    time: Time | None = None
+
+
+Emit = Trades | Quotes | Book | Measures
+
+
+class Message(Declared, frozen=True):
+    """A kind of frame."""
+
+    name: str
+    """For statistics, errors and ``docs/venues.md``: the venue's own word."""
+    when: tuple[Match, ...]
+    """All hold. Messages are tried in the order of their declaration; paths are those of the frame."""
+    rows: str = ""
+    """Path of the rows in the frame; lists on the way are walked through (``events.trades``). Empty = the frame is the
+    one row. The rows of one frame are one event for each instrument and emit."""
+    emits: tuple[Emit, ...] = ()
+    """None: understood, nothing to tell (heartbeats); counted as control."""
+    market: str = ""
+    """Namespace of the instruments' names where it is not the link's."""
+    fields: tuple[str, ...] = ()
+    """Further keys of a row that are known and not read; others are counted as drift. Empty = not watched."""
+
+
+class Counter(Declared, frozen=True):
+    """A number that counts *all* messages of a connection, cold ones too: a jump concerns every book of it."""
+
+    path: str
+    first: int | None = None
+    """Value of the first message of a connection; None = any."""
+
+
+class Dialect(Declared, frozen=True):
+    """What the core is told of a venue."""
+
+    messages: tuple[Message, ...]
+    counter: Counter | None = None
+    rest_book: Book | None = None
+    """How the answer to a request for a book is read (paths from the answer; ``key`` is not used)."""
+    rest_rows: str = ""
+    """Path of the book in that answer; empty = the answer itself."""
+    buffer_max: int = 4096
+    """Differences of one book that wait for its snapshot; the oldest beyond it are dropped, which a newer one makes
+    good."""

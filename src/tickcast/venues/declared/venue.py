@@ -1,0 +1,247 @@
+"""What a JSON venue adds to its declared dialect: a class of short methods, without any state of the conversation.
+
+:class:`tickcast.venues.declared.session.DeclaredSession` drives it: it lists the instruments, spreads channels over
+links
+within the limits, subscribes, answers pings, lets the core decode, repairs what breaks, and keeps the ledger. The venue
+only says how its messages are written.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from tickcast.model.instrument import AssetClass
+from tickcast.model.record import State
+from tickcast.venues.base import Request, VenueConfig
+from tickcast.venues.declared.dialect import Dialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """So much in so long, for one address of ours."""
+
+    amount: int
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the venue allows; with the page that says so in NOTES.md."""
+
+    channels_per_link: int
+    channels_per_message: int = 50
+    """Of one subscribe message."""
+    messages: Quota | None = None
+    """We send on one link."""
+    connects: Quota | None = None
+    """New connections of one address."""
+    weight: Quota | None = None
+    """REST: sum of :attr:`tickcast.venues.base.Request.weight`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An instrument as the venue lists it."""
+
+    native: str
+    """The venue's name, as it stands in the messages of its market."""
+    symbol: str
+    """House symbology: see :class:`tickcast.model.instrument.Definition`."""
+    asset_class: AssetClass
+    currency: str
+    """Of prices."""
+    market: str = ""
+    """Namespace of ``native`` where a name means several instruments (``spot``, ``linear``)."""
+    state: State = State.LIVE
+    """By the venue's list: ``live`` while it trades."""
+    tick_size: str | None = None
+    lot_size: str | None = None
+    contract_size: str | None = None
+    settle_currency: str | None = None
+    underlying: str | None = None
+    """House symbol of what it derives from."""
+    strike: str | None = None
+    expiry: str | None = None
+    """RFC 3339, UTC."""
+    option_type: str | None = None
+    """``call`` or ``put``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Something to subscribe to: ``name`` is the venue's word, ``native`` empty where it is not of one instrument."""
+
+    name: str
+    native: str = ""
+    market: str = ""
+    endpoint: str = ""
+    """Which of the venue's socket addresses serves it: a key of :attr:`Venue.endpoints`."""
+    book: bool = False
+    """It carries the instrument's book: subscribed anew to repair it."""
+
+
+# ------------------------------------------------------------------ what a cold frame says
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Subscriptions are confirmed."""
+
+    channels: Sequence[Channel] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A subscription (or, without one, the login or the request) is refused; ``fatal``: the link is of no use."""
+
+    reason: str
+    channel: Channel | None = None
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """To be sent back at once: the answer to a ping."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A heartbeat, a pong: nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The venue says that an instrument halts, opens, closes."""
+
+    native: str
+    state: State
+    market: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Records that the declaration cannot say: whole events, made by the venue with :mod:`tickcast.venues.rows`."""
+
+    records: Sequence[bytes]
+    texts: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Relist:
+    """The list of instruments has changed: it is asked for again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The venue announces that it will close the link: it is opened anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Not understood: a dead letter."""
+
+    reason: str
+
+
+Happening = Acknowledged | Refused | Reply | Alive | Status | Rows | Relist | Leaving | Unknown
+
+
+class Venue(ABC):
+    """One venue; an instance lives as long as its feed."""
+
+    code: ClassVar[str]
+    """``OKX``."""
+    title: ClassVar[str]
+    """For people: ``OKX v5``."""
+    dialect: ClassVar[Dialect]
+    limits: ClassVar[Limits]
+    url: ClassVar[str]
+    """Default of the config's ``url``, without a path."""
+    rest_url: ClassVar[str]
+    """Default of the config's ``rest_url``."""
+    endpoints: ClassVar[Mapping[str, str]] = {"": ""}
+    """Path of each socket address, by name."""
+    streams: ClassVar[tuple[str, ...]]
+    """What it gives, as words of the config's ``streams``: of ``trade quote book ticker mark funding open_interest
+    liquidation greeks status``."""
+    ping_interval_s: ClassVar[float] = 0.0
+    """Above 0: :meth:`ping` is sent so often."""
+    proof: ClassVar[str]
+    """For people: what proves the continuity of its books, in one sentence (``tickcast venues``)."""
+
+    def __init__(self, config: VenueConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def listing(self) -> Sequence[Request]:
+        """Ask for the list of instruments: one request for each market that the venue lists apart."""
+
+    @abstractmethod
+    def listed(self, request: Request, body: bytes) -> Sequence[Listed]:
+        """Read an answer to :meth:`listing`.
+
+        Raises:
+            ValueError: it is no such list.
+        """
+
+    @abstractmethod
+    def channels(self, listed: Listed) -> Sequence[Channel]:
+        """Say what to subscribe to for an instrument, by the config's ``streams``."""
+
+    def market_channels(self, listed: Sequence[Listed]) -> Sequence[Channel]:
+        """Say what to subscribe to for all of them together (liquidations of a whole market)."""
+        del listed
+        return ()
+
+    def target(self, endpoint: str, channels: Sequence[Channel]) -> str:
+        """Return the address of a link that will carry these channels."""
+        del channels
+        return (self.config.url or self.url).rstrip("/") + self.endpoints[endpoint]
+
+    @abstractmethod
+    def subscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
+        """Write the frames that subscribe; at most :attr:`Limits.channels_per_message` are asked for in one call."""
+
+    @abstractmethod
+    def unsubscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
+        """Write the frames that end subscriptions."""
+
+    def ping(self) -> bytes | None:
+        """Write the venue's own ping; None = the protocol's pings of the shell are enough."""
+        return None
+
+    @abstractmethod
+    def cold(self, frame: bytes, market: str) -> Sequence[Happening]:
+        """Read a frame that the dialect does not declare.
+
+        Raises:
+            ValueError: it is no message of this venue.
+        """
+
+    def book_request(self, native: str, market: str) -> Request | None:
+        """Ask for a book over REST: where the rule's snapshot is ``rest``, and to compare books that nothing proves."""
+        del native, market
+        return None
+
+    def probe_request(self) -> Request | None:
+        """Ask the venue something cheap over REST: whether it lives (its time, its status)."""
+        return None
+
+    def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
+        """Say what another recorder's session subscribed to, where it holds no list of instruments.
+
+        Args:
+            addresses: of the recorded connections.
+            sent: what the recorder sent.
+            instruments: house symbols that its header names.
+        """
+        del addresses, sent, instruments
+        return ()
