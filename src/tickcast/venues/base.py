@@ -7,7 +7,7 @@ as one :class:`Step`: records and definitions for the pipeline, frames to send, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 import msgspec
 
@@ -19,6 +19,14 @@ DEAD_LETTERS_KEPT: Final = 100
 
 Transport = Literal["tcp", "websocket", "udp", "udp_line"]
 """``udp`` sends datagrams to its target and takes the answers; ``udp_line`` listens at its target or joins it."""
+
+
+Stream = Literal[
+    "trade", "quote", "book", "ticker", "mark", "funding", "open_interest", "liquidation", "greeks", "status"
+]
+"""What venues stream: ``quote`` is the best bid and offer, ``ticker`` the figures of the day, ``mark`` mark and index
+price."""
+STREAMS: Final[tuple[Stream, ...]] = get_args(Stream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +145,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The settings of a feed that its venue reads; ``feeds.config`` adds those of the shell."""
 
     venue: str
-    """Code of the venue: ``XNAS``, ``XBOS``, ``BATS``, ``XNYS``, ``BINANCE`` or ``XSIM``."""
+    """Code of the venue, such as ``XNAS`` or ``BINANCE`` (``tickcast venues`` names all)."""
     address: str | None = None
     """``host:port`` of a TCP feed: SoupBinTCP (XNAS, XBOS) or FIX (XNYS)."""
     lines: tuple[str, ...] = ()
@@ -146,14 +154,15 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     interface: str = ""
     """Address of the network interface on which multicast groups are joined; empty = the system's choice."""
     url: str | None = None
-    """WebSocket address without a path, such as ``wss://stream.binance.com:9443`` (BINANCE)."""
+    """WebSocket address without a path, such as ``wss://stream.binance.com:9443``; absent = the venue's own."""
     rest_url: str | None = None
-    """REST address without a path, such as ``https://api.binance.com`` (BINANCE, XSIM)."""
+    """REST address without a path, such as ``https://api.binance.com``; absent = the venue's own (XSIM has none)."""
     calendar: str = "24/7"
     """Session calendar of the instruments: ``24/7`` (UTC days) or one of exchange_calendars', such as ``XNYS``.
     For a replay ``NAME@2020-01-30``: the sessions around that day, which roll by event time only."""
     symbols: tuple[str, ...] = ()
-    """Only these, in the house symbology (``AAPL``, ``BTC-USDT``); empty = all."""
+    """Only these, in the house symbology (``AAPL``, ``BTC-USDT``); empty = all. Crypto venues: also with wildcards
+    (``BTC-USD-*-C``)."""
     depth: int = 0
     """Book levels a side that are published as book rows; 0 = best bid and offer only."""
     # logins
@@ -194,9 +203,23 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """HeartBtInt (108) asked for at logon."""
     reset_on_logon: bool = False
     """Both sides begin at sequence number 1 at every logon (ResetSeqNumFlag, 141=Y)."""
+    # crypto venues
+    streams: tuple[Literal[Stream, "aggTrade", "bookTicker", "depth"], ...] = STREAMS
+    """What is subscribed to, as far as the venue has it; without ``quote`` the book gives the best bid and offer."""
+    markets: tuple[str, ...] = ()
+    """Only these of the venue's markets, by its own words such as ``spot`` and ``linear`` (``tickcast venues``); empty
+    = all."""
+    instruments_refresh_s: float = 3600.0
+    """The venue's list of instruments is asked for so often; 0 = once. What is new is streamed where ``symbols`` allow
+    it, what is off the list ends."""
+    compare_interval_s: float = 60.0
+    """So often one of the books that nothing proves (state ``unverified``) is compared with the venue's own over REST,
+    by turns; 0 = never."""
+    poll_interval_s: float = 60.0
+    """What a venue tells over REST only (open interest) is asked for so often; 0 = never."""
+    channels_max: int = 0
+    """Channels of one connection, where that is less than the venue allows; 0 = as many as it allows."""
     # BINANCE
-    streams: tuple[Literal["trade", "aggTrade", "bookTicker", "depth"], ...] = ("trade", "bookTicker", "depth")
-    """Streams of each symbol. Captured sessions hold ``aggTrade`` in place of ``trade``."""
     depth_speed: Literal["100ms", "1000ms"] = "100ms"
     """Update speed of the ``depth`` stream."""
     streams_max: int = 1024

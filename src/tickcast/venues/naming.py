@@ -1,6 +1,7 @@
 """Definitions: from a venue's spelling to the house symbology, and to the security an instrument belongs to."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from tickcast import _native
 from tickcast.model.instrument import AssetClass, Definition
@@ -27,7 +28,13 @@ class Naming:
         native_symbol: str = "",
         tick_size: str | None = None,
         lot_size: str | None = None,
+        contract_size: str | None = None,
         time_precision: int = 9,
+        settle_currency: str | None = None,
+        underlying: str | None = None,
+        strike: str | None = None,
+        expiry: str | None = None,
+        option_type: Literal["call", "put"] | None = None,
     ) -> Definition:
         """Define an instrument.
 
@@ -47,9 +54,15 @@ class Naming:
             native_symbol="" if native_symbol == symbol else native_symbol,
             tick_size=tick_size,
             lot_size=lot_size,
+            contract_size=contract_size,
             calendar=self._calendar,
             time_precision=time_precision,
             primary=name in self._primary,
+            settle_currency=settle_currency,
+            underlying=underlying,
+            strike=strike,
+            expiry=expiry,
+            option_type=option_type,
         )
 
 

@@ -10,7 +10,6 @@ from tests.venues.captures import session as recorded
 from tests.venues.decoding import Row, rows, states
 
 from tickcast import _native
-from tickcast.model.errors import UsageError
 from tickcast.model.record import Kind, Side, State
 from tickcast.venues.base import Answer, Request, Step, VenueConfig
 from tickcast.venues.binance.session import BinanceSession
@@ -349,11 +348,6 @@ def test_another_spelling_of_the_same_is_understood() -> None:
 def test_an_announced_shutdown_drops_the_link() -> None:
     session, _ = started()
     assert list(feed(session, b'{"e":"serverShutdown","E":1770123456789}').drop) == ["streams-1"]
-
-
-def test_addresses_are_needed() -> None:
-    with pytest.raises(UsageError, match=r"feeds\.b\.rest_url: expected an address"):
-        BinanceSession(feed="b", config=VenueConfig(venue="BINANCE", url="ws://x"), securities={}, previous_close={})
 
 
 # ------------------------------------------------------------------ recorded

@@ -37,6 +37,16 @@ STATES: Final[Mapping[str, State]] = {
 UNUSED: Final = ("kline_", "miniTicker", "ticker", "avgPrice", "depth5", "depth10", "depth20")
 """Streams that exist, were not asked for and are understood as such (a recording may hold them)."""
 
+WORDS: Final[Mapping[str, str]] = {
+    "trade": "trade",
+    "quote": "bookTicker",
+    "book": "depth",
+    "aggTrade": "aggTrade",
+    "bookTicker": "bookTicker",
+    "depth": "depth",
+}
+"""Streams by the config's words."""
+
 Handler = Callable[[Market, bytes, int, Step], None]
 
 
@@ -51,17 +61,15 @@ class BinanceSession:
         securities: Mapping[str, Sequence[str]],
         previous_close: Mapping[str, str],
     ) -> None:
-        for key in ("url", "rest_url"):
-            if getattr(config, key) is None:
-                raise UsageError(f"feeds.{feed}.{key}: expected an address for venue {config.venue}, found nothing")
-        if not config.streams:
+        self._streams = tuple(WORDS[word] for word in config.streams if word in WORDS)
+        if not self._streams:
             raise UsageError(f"feeds.{feed}.streams: expected at least one stream, found none")
         self._config = config
-        self._url = str(config.url).rstrip("/")
-        self._rest_url = str(config.rest_url).rstrip("/")
+        self._url = (config.url or "wss://stream.binance.com:9443").rstrip("/")
+        self._rest_url = (config.rest_url or "https://api.binance.com").rstrip("/")
         self._naming = Naming(feed=feed, venue=config.venue, calendar=config.calendar, securities=securities)
         self._previous_close = previous_close
-        self._depth = "depth" in config.streams
+        self._depth = "depth" in self._streams
         self._markets: dict[str, Market] = {}
         self._routes: dict[bytes, tuple[Handler, Market]] = {}
         self._opened: set[str] = set()
@@ -254,7 +262,7 @@ class BinanceSession:
 
     def _names(self, native: str) -> list[str]:
         speed = "" if self._config.depth_speed == "1000ms" else f"@{self._config.depth_speed}"
-        return [f"{native.lower()}@{stream}{speed if stream == 'depth' else ''}" for stream in self._config.streams]
+        return [f"{native.lower()}@{stream}{speed if stream == 'depth' else ''}" for stream in self._streams]
 
     def _grouped(
         self, chosen: list[tuple[wire.SymbolInfo, Definition]]
@@ -286,7 +294,7 @@ class BinanceSession:
             definition,
             link=link,
             state=STATES.get(info.status, State.CLOSED),
-            best_from_book="bookTicker" not in self._config.streams,
+            best_from_book="bookTicker" not in self._streams,
             levels=self._config.depth > 0,
         )
         if not self._depth:
@@ -298,7 +306,7 @@ class BinanceSession:
             "aggTrade": self._on_agg_trade,
             "depth": self._on_depth,
         }
-        for name, stream in zip(self._names(info.symbol), self._config.streams, strict=True):
+        for name, stream in zip(self._names(info.symbol), self._streams, strict=True):
             self._routes[name.encode()] = (handlers[stream], market)
         step.definitions.append(definition)
         step.records.append(market.status(market.state, ts_recv))

@@ -9,7 +9,7 @@ only says how its messages are written.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tickcast.model.instrument import AssetClass
 from tickcast.model.record import State
@@ -64,8 +64,9 @@ class Listed:
     strike: str | None = None
     expiry: str | None = None
     """RFC 3339, UTC."""
-    option_type: str | None = None
-    """``call`` or ``put``."""
+    option_type: Literal["call", "put"] | None = None
+    time_precision: int = 3
+    """Digits of a second in the venue's event times: 3, 6 or 9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Subscriptions are confirmed."""
+    """Subscriptions are confirmed: these, or without any all of the oldest message not answered yet.
+
+    ``name`` and ``native`` of the channels are enough.
+    """
 
     channels: Sequence[Channel] = ()
 
@@ -192,6 +196,11 @@ class Venue(ABC):
             ValueError: it is no such list.
         """
 
+    def next_page(self, request: Request, body: bytes) -> Request | None:
+        """Ask for the rest of a list that comes in pages; None = this answer was the last of it."""
+        del request, body
+        return None
+
     @abstractmethod
     def channels(self, listed: Listed) -> Sequence[Channel]:
         """Say what to subscribe to for an instrument, by the config's ``streams``."""
@@ -230,6 +239,14 @@ class Venue(ABC):
         """Ask for a book over REST: where the rule's snapshot is ``rest``, and to compare books that nothing proves."""
         del native, market
         return None
+
+    def polls(self, listed: Listed) -> Sequence[Request]:
+        """Ask for what the venue tells of an instrument over REST only, every ``poll_interval_s`` of the config.
+
+        The body of the answer is decoded by the dialect as if it were a frame.
+        """
+        del listed
+        return ()
 
     def probe_request(self) -> Request | None:
         """Ask the venue something cheap over REST: whether it lives (its time, its status)."""
