@@ -5,9 +5,10 @@ each column stands, exact decimals, ids, books and their continuity. What no dec
 to the venue's Python (:mod:`.venue`).
 
 Paths name a place in a frame: keys and list positions joined by dots (``data.0.px``, ``-1`` is the last of a list). A
-path is read from the *row*; one that begins with ``/`` from the frame (``/arg.instId``). A key that holds a dot
-cannot be
-named. Numbers and strings are read alike: by their text, so that ``"185.40"`` and ``185.40`` are the same exact value.
+path is read from the *row*; one that begins with ``/`` from the frame (``/arg.instId``), one that begins with ``^``
+from the entry of the outer list in which the row's list stands (rows ``data.details``: ``^instId`` is a key of the
+entry of ``data``). A key that holds a dot cannot be named. Numbers and strings are read alike: by their text, so that
+``"185.40"`` and ``185.40`` are the same exact value.
 An absent place, ``null`` and ``""`` are the same: nothing said.
 """
 
@@ -150,6 +151,8 @@ class Quotes(Declared, frozen=True, tag="quotes"):
     ask_size: str = ""
     time: Time | None = None
     seq: str = ""
+    whole: bool = False
+    """Each row tells both sides: one whose path is absent (an empty list) is empty."""
     comparable: bool = False
     """``seq`` counts with the book's ids: the newer of quote and book is the best bid and offer (Binance)."""
 
