@@ -204,6 +204,8 @@ class Message(Declared, frozen=True):
     rows: str = ""
     """Path of the rows in the frame; lists on the way are walked through (``events.trades``). Empty = the frame is the
     one row. The rows of one frame are one event for each instrument and emit."""
+    newest_first: bool = False
+    """The rows of a frame stand newest first: they are told from the last to the first (Coinbase's trades)."""
     emits: tuple[Emit, ...] = ()
     """None: understood, nothing to tell (heartbeats); counted as control."""
     market: str = ""

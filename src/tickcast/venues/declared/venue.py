@@ -121,6 +121,7 @@ class Status:
     """The venue says that an instrument halts, opens, closes."""
 
     native: str
+    """Empty: all instruments of the market."""
     state: State
     market: str = ""
     reason: str = ""
@@ -165,7 +166,8 @@ class Venue(ABC):
     """``OKX``."""
     title: ClassVar[str]
     """For people: ``OKX v5``."""
-    dialect: ClassVar[Dialect]
+    dialect: Dialect
+    """Of the class; an instance may put its own in place by its config (the depth of books that was asked for)."""
     limits: ClassVar[Limits]
     url: ClassVar[str]
     """Default of the config's ``url``, without a path."""
@@ -205,6 +207,11 @@ class Venue(ABC):
     def channels(self, listed: Listed) -> Sequence[Channel]:
         """Say what to subscribe to for an instrument, by the config's ``streams``."""
 
+    def quoted(self, listed: Listed) -> bool:
+        """Whether a stream of best bids and offers is among the channels; otherwise the book gives them."""
+        del listed
+        return "quote" in self.config.streams and "quote" in self.streams
+
     def market_channels(self, listed: Sequence[Listed]) -> Sequence[Channel]:
         """Say what to subscribe to for all of them together (liquidations of a whole market)."""
         del listed
@@ -214,6 +221,10 @@ class Venue(ABC):
         """Return the address of a link that will carry these channels."""
         del channels
         return (self.config.url or self.url).rstrip("/") + self.endpoints[endpoint]
+
+    def hello(self) -> Sequence[bytes]:
+        """Write the frames that every link begins with, before any subscription (Coinbase's heartbeats)."""
+        return ()
 
     @abstractmethod
     def subscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
