@@ -1,6 +1,7 @@
 //! The synchronous core of tickcast: batch in, batch out; no clock, no threads, no I/O but the hub's one `send`.
 
 pub mod arbiter;
+pub mod books;
 pub mod dead;
 pub mod decimal;
 pub mod dedup;
