@@ -1,0 +1,25 @@
+"""Which voices there are."""
+
+from importlib import import_module
+from typing import Final
+
+from tickcast.model.errors import UsageError
+from tickcast.sim.crypto.voice import Voice
+
+VOICES: Final[dict[str, str]] = {
+    "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
+}
+"""Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
+
+
+def voice(word: str) -> type[Voice]:
+    """Return a voice's class.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if word not in VOICES:
+        raise UsageError(f"expected a voice of {', '.join(sorted(VOICES))}, found {word}; nothing started")
+    module, _, name = VOICES[word].partition(":")
+    found: type[Voice] = getattr(import_module(module), name)
+    return found
