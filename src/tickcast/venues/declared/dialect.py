@@ -227,6 +227,8 @@ class Dialect(Declared, frozen=True):
 
     messages: tuple[Message, ...]
     counter: Counter | None = None
+    plain: tuple[str, ...] = ()
+    """Whole frames that are no JSON and tell nothing (``pong``); counted as control."""
     rest_book: Book | None = None
     """How the answer to a request for a book is read (paths from the answer; ``key`` is not used)."""
     rest_rows: str = ""
