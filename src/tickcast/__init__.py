@@ -1,19 +1,34 @@
 """tickcast: exchange feeds in, every screen and every table out, every hop measured and every loss counted."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tickcast.client import StreamClosedError, StreamError, Tick, stream
+    from tickcast.direct import book, feed
+    from tickcast.model.errors import FeedError, TickcastError, UsageError
 
 __version__ = "0.1.0"
 
-__all__ = ["StreamClosedError", "StreamError", "Tick", "__version__", "stream"]
+__all__ = [
+    "FeedError",
+    "StreamClosedError",
+    "StreamError",
+    "Tick",
+    "TickcastError",
+    "UsageError",
+    "__version__",
+    "book",
+    "feed",
+    "stream",
+]
+
+_DIRECT, _ERRORS = "tickcast.direct", "tickcast.model.errors"
+_HOMES = {"book": _DIRECT, "feed": _DIRECT, "FeedError": _ERRORS, "TickcastError": _ERRORS, "UsageError": _ERRORS}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when it is first asked for (PEP 562); importing tickcast does nothing else."""
+    """Import what is asked for when it is first asked for (PEP 562); importing tickcast does nothing else."""
     if name not in __all__:
         raise AttributeError(f"module 'tickcast' has no attribute {name!r}")
-    from tickcast import client  # noqa: PLC0415
-
-    return getattr(client, name)
+    return getattr(import_module(_HOMES.get(name, "tickcast.client")), name)

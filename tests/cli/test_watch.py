@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from tickcast.cli import watch
+from tickcast.cli.terminal import digits
 from tickcast.client import Tick
 from tickcast.testing.gateway import running_gateway
 
@@ -113,7 +114,7 @@ def test_what_goes_wrong_is_said(url: str, arguments: tuple[str, ...], status: i
      ("1E+3", 0, "1000"), ("0.50000", 0, "0.5"), ("1200.00", 0, "1200")],
 )  # fmt: skip
 def test_the_table_leaves_out_filling_zeros(text: str, least: int, shown: str) -> None:
-    assert watch._number(Decimal(text), least=least) == shown
+    assert digits(Decimal(text), least=least) == shown
 
 
 @pytest.mark.parametrize(

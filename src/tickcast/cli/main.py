@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "up": "tickcast.cli.up:up",
     "run": "tickcast.cli.up:run",
     "sim": "tickcast.cli.sim:sim",
+    "feed": "tickcast.cli.feed:feed",
     "watch": "tickcast.cli.watch:watch",
     "get": "tickcast.cli.watch:get",
     "ps": "tickcast.cli.ops:ps",

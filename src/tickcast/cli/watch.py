@@ -4,20 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from decimal import Decimal
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import urlopen
 
 import click
 import msgspec
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from tickcast.cli.instance import data_option, gateway_address
+from tickcast.cli.terminal import digits, fitted
 from tickcast.client import Tick, stream
 from tickcast.client.tick import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
@@ -30,7 +28,6 @@ _STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "di
 _COLUMNS = ("symbol", "price", "change", "%", "bid", "ask", "size", "volume", "age", "merged", "state")
 _SACRIFICE = ("size", "volume", "merged", "age", "change", "%")
 """Columns that are left out where a terminal is too narrow, in this order; the others always stay."""
-_GAP = 2
 _address = click.option("--url", help="Address of the gateway, such as http://127.0.0.1:8000.")
 
 
@@ -162,46 +159,25 @@ def _table(symbols: tuple[str, ...], newest: dict[str, Tick], merged: dict[str, 
     for symbol in dict.fromkeys(symbols):
         tick = newest.get(symbol)
         rows.append({"symbol": symbol, "state": "waiting"} if tick is None else _cells(tick, merged[symbol], now))
-    widths = {
-        name: max(len(name), *(Text.from_markup(row.get(name, "")).cell_len for row in rows)) for name in _COLUMNS
-    }
-    for name in _SACRIFICE:
-        if sum(widths.values()) + _GAP * (len(widths) - 1) <= width:
-            break
-        del widths[name]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
-    for name in widths:
-        table.add_column(name, justify="left" if name in {"symbol", "state"} else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(row.get(name, "") for name in widths))
-    return table
+    return fitted(_COLUMNS, rows, sacrifice=_SACRIFICE, width=width)
 
 
 def _cells(tick: Tick, merged: int, now: int) -> dict[str, str]:
     colour = "" if not tick.change else "green" if tick.change > 0 else "red"
-    change = _number(tick.change, least=2)
+    change = digits(tick.change, least=2)
     return {
         "symbol": tick.symbol,
-        "price": _number(tick.price, least=2),
+        "price": digits(tick.price, least=2),
         "change": f"[{colour}]{change}[/]" if colour else change,
-        "%": _number(tick.change_pct and round(tick.change_pct, 2), least=2),
-        "bid": _number(tick.bid, least=2),
-        "ask": _number(tick.ask, least=2),
-        "size": _number(tick.size),
-        "volume": _number(tick.volume),
+        "%": digits(tick.change_pct and round(tick.change_pct, 2), least=2),
+        "bid": digits(tick.bid, least=2),
+        "ask": digits(tick.ask, least=2),
+        "size": digits(tick.size),
+        "volume": digits(tick.volume),
         "age": _age(tick, now),
         "merged": str(merged),
         "state": f"[{_STYLES.get(tick.state, 'yellow')}]{tick.state}[/]",
     }
-
-
-def _number(value: Decimal | None, *, least: int = 0) -> str:
-    """Digits for eyes: without the zeros that a venue fills up with, but at least so many decimals."""
-    if value is None:
-        return "-"
-    whole, _, fraction = f"{value:f}".partition(".")
-    fraction = fraction.rstrip("0").ljust(least, "0")
-    return f"{whole}.{fraction}" if fraction else whole
 
 
 def _age(tick: Tick, now: int) -> str:

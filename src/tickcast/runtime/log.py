@@ -48,6 +48,25 @@ def configure(*, level: str = "INFO", log_format: LogFormat = "auto", **context:
     structlog.contextvars.bind_contextvars(**context)
 
 
+def configure_library() -> None:
+    """Log as a guest in somebody's process: to the standard loggers ``tickcast.*``.
+
+    Their handlers and levels are the host's. Nothing happens where logging was set up before.
+    """
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
 def get_logger(stage: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a stage: its name is the stage's."""
     return structlog.stdlib.get_logger(f"tickcast.{stage}")
