@@ -15,6 +15,7 @@ from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.session import BinanceSession
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
+from tickcast.venues.deribit.venue import DeribitVenue
 from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
 from tickcast.venues.xsim.session import XsimSession
@@ -57,6 +58,7 @@ VENUES: Final[Mapping[str, Factory]] = {
     "XNYS": XnysSession,
     "BINANCE": BinanceSession,
     "XSIM": XsimSession,
+    "DERIBIT": declared(DeribitVenue),
 }
 """Ours, by code."""
 
