@@ -93,7 +93,7 @@ def test_channels() -> None:
 def test_subscriptions() -> None:
     deribit = venue()
     channels = [*deribit.channels(instruments()["BTC-USD-PERP"]), *deribit.market_channels([*instruments().values()])]
-    heartbeat, subscribe = map(json.loads, deribit.subscribe(channels))
+    heartbeat, subscribe = map(json.loads, [*deribit.hello(), *deribit.subscribe(channels)])
     assert (heartbeat["method"], heartbeat["params"]) == ("public/set_heartbeat", {"interval": 30})
     assert subscribe["method"] == "public/subscribe"
     assert subscribe["params"]["channels"] == [

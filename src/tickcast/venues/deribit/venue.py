@@ -145,9 +145,13 @@ class DeribitVenue(Venue):
             else []
         )
 
+    def hello(self) -> Sequence[bytes]:
+        """Ask for heartbeats."""
+        return [HEARTBEAT]
+
     def subscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
-        """Write one request, and one for heartbeats: asked for again they change nothing."""
-        return [HEARTBEAT, request(2, "public/subscribe", channels)]
+        """Write one request."""
+        return [request(2, "public/subscribe", channels)]
 
     def unsubscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
         """Write one request."""
