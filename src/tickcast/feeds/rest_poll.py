@@ -1,22 +1,28 @@
 """REST connector: carries a session's requests until each has an answer that says something.
 
 A venue that refuses for now (429, 418, 503 and every other 5xx), an unreachable venue and a slow one are asked again:
-not before Retry-After, with backoff by purpose. While a Retry-After runs, nothing is sent to the venue at all.
+not before Retry-After, with backoff by purpose. While a Retry-After runs, nothing is sent to the venue at all, by no
+process of this machine. Requests that wait for the venue's quota go by their urgency, which is asked for anew each time
+one may go.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 import aiohttp
 
 from tickcast.feeds.backoff import Backoff, retry_after_s
+from tickcast.feeds.budget import Budgets
 from tickcast.ports import Clock
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.venues.base import Answer, Request
 
 REFUSED_FOR_NOW: Final = frozenset({408, 418, 425, 429})
+THROTTLED: Final = frozenset({418, 429})
 CONCURRENT_MAX: Final = 8
+WEIGHT: Final = "weight"
 
 
 class RestClient:
@@ -31,27 +37,50 @@ class RestClient:
         clock: Clock,
         timeout_s: float,
         answer_max: int,
+        budgets: Budgets | None = None,
+        weight_header: str = "",
+        priority: Callable[[Request], float] = lambda request: request.priority,
+        on_throttled: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        """``on_trouble`` is told of every failed try."""
+        """``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait."""
         self._on_answer = on_answer
         self._on_trouble = on_trouble
+        self._on_throttled = on_throttled
         self._new_backoff = new_backoff
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._answer_max = answer_max
+        self._budgets = budgets
+        self._weight_header = weight_header
+        self._priority = priority
         self._backoffs: dict[str, Backoff] = {}
         self._tasks = TaskGroupOwner("feeds.rest")
-        self._slots = asyncio.Semaphore(CONCURRENT_MAX)
+        self._waiting: list[tuple[int, Request]] = []
+        """Not before (ns), in the order of arrival."""
+        self._news = asyncio.Event()
+        self._running = 0
         self._hold_ns = 0
+        self._pump: asyncio.Task[None] | None = None
         self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have not been sent yet."""
+        return len(self._waiting)
 
     def ask(self, request: Request) -> None:
         """Carry a request; the answer comes by ``on_answer``."""
-        self._tasks.spawn(self._carry(request, 0.0), request.purpose)
+        self._put(request, 0.0)
+
+    def _put(self, request: Request, delay_s: float) -> None:
+        self._waiting.append((max(request.at_ns, self._clock() + round(delay_s * 1e9)), request))
+        self._news.set()
+        if self._pump is None:
+            self._pump = self._tasks.spawn(self._send_all(), "pump")
 
     def ask_again(self, request: Request) -> None:
         """Carry a request once more whose answer was of no use."""
-        self._tasks.spawn(self._carry(request, self._backoff(request.purpose).next_s()), request.purpose)
+        self._put(request, self._backoff(request.purpose).next_s())
 
     def worked(self, purpose: str) -> None:
         """An answer was of use: begin from the first delay next time."""
@@ -66,22 +95,50 @@ class RestClient:
     def _backoff(self, purpose: str) -> Backoff:
         return self._backoffs.setdefault(purpose, self._new_backoff())
 
-    async def _carry(self, request: Request, delay_s: float) -> None:
+    async def _send_all(self) -> None:
+        """Send what is due, the most urgent first, as fast as slots and quota allow."""
         while True:
-            now_ns = self._clock()
-            delay_s = max(delay_s, (request.at_ns - now_ns) / 1e9, (self._hold_ns - now_ns) / 1e9)
-            if delay_s > 0:
-                await asyncio.sleep(delay_s)
-                delay_s = 0.0
+            self._news.clear()
+            wait_ns = self._send_next()
+            if wait_ns == 0:
                 continue
-            async with self._slots:
-                trouble, wait_s = await self._try(request)
-            if trouble is None:
-                return
-            if wait_s:
-                self._hold_ns = max(self._hold_ns, self._clock() + round(wait_s * 1e9))
-            self._on_trouble(trouble)
-            delay_s = self._backoff(request.purpose).next_s(at_least_s=wait_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait_ns is None else wait_ns / 1e9):
+                    await self._news.wait()
+
+    def _send_next(self) -> int | None:
+        """Send one request; how long to wait before the next try: 0 = go on, None = until there is news."""
+        now_ns = self._clock()
+        if not self._waiting or self._running >= CONCURRENT_MAX:
+            return None
+        if self._hold_ns > now_ns:
+            return self._hold_ns - now_ns
+        due = [entry for entry in self._waiting if entry[0] <= now_ns]
+        if not due:
+            return max(1, min(at_ns for at_ns, _ in self._waiting) - now_ns)
+        chosen = max(due, key=lambda entry: self._priority(entry[1]))  # the first of equals
+        request = chosen[1]
+        if self._budgets is not None and (wait_ns := self._budgets.of(request.url).take(WEIGHT, request.weight)):
+            return wait_ns
+        self._waiting.remove(chosen)
+        self._running += 1
+        self._tasks.spawn(self._carry(request), request.purpose)
+        return 0
+
+    async def _carry(self, request: Request) -> None:
+        try:
+            trouble, wait_s = await self._try(request)
+        finally:
+            self._running -= 1
+            self._news.set()
+        if trouble is None:
+            return
+        if wait_s:
+            self._hold_ns = max(self._hold_ns, self._clock() + round(wait_s * 1e9))
+            if self._budgets is not None:
+                self._budgets.of(request.url).hold(WEIGHT, self._hold_ns)
+        self._on_trouble(trouble)
+        self._put(request, self._backoff(request.purpose).next_s(at_least_s=wait_s))
 
     async def _try(self, request: Request) -> tuple[str | None, float]:
         """One try: what went wrong (None = answered) and how long the venue wants us to wait."""
@@ -92,7 +149,11 @@ class RestClient:
             async with self._http.get(request.url, headers=dict(request.headers), allow_redirects=False) as response:
                 if response.status in REFUSED_FOR_NOW or response.status >= 500:
                     wait_s = retry_after_s(response.headers.get("Retry-After"), now_ns=self._clock())
-                    return f"{request.purpose}: {shown} answered {response.status}", wait_s
+                    reason = f"{request.purpose}: {shown} answered {response.status}"
+                    if response.status in THROTTLED:
+                        self._on_throttled(f"{reason}, Retry-After {wait_s:g} s")
+                    return reason, wait_s
+                self._note_weight(request, response)
                 body = await response.content.read(self._answer_max + 1)
                 while len(body) <= self._answer_max and not response.content.at_eof():
                     body += await response.content.read(self._answer_max + 1 - len(body))
@@ -112,3 +173,9 @@ class RestClient:
             return f"{request.purpose}: {shown}: {text}", 0.0
         self._on_answer(request, answer)
         return None, 0.0
+
+    def _note_weight(self, request: Request, response: aiohttp.ClientResponse) -> None:
+        """Believe the venue's own count: others may ask it from this address too."""
+        used = response.headers.get(self._weight_header, "") if self._weight_header else ""
+        if self._budgets is not None and used.isascii() and used.isdigit():
+            self._budgets.of(request.url).told(WEIGHT, float(used[:12]))

@@ -58,6 +58,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """So much in so long, for one address of ours."""
+
+    amount: int
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a REST request brought: never 429, 418 or 5xx, those are asked again by the shell."""
 
@@ -139,6 +147,26 @@ class Persistent(Protocol):
 
     def restore(self, kept: bytes) -> None:
         """Take what was kept last; called once, before :meth:`Session.start`. Damaged bytes are as good as none."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A session whose venue limits what an address may ask: the shell keeps to it, over all processes here."""
+
+    @property
+    def weight(self) -> Quota | None:
+        """Sum of :attr:`Request.weight`."""
+
+    @property
+    def connects(self) -> Quota | None:
+        """New connections."""
+
+    @property
+    def weight_header(self) -> str:
+        """Header of an answer that tells how much of ``weight`` is used; empty = none."""
+
+    def priority(self, request: Request) -> float:
+        """Say how urgent a request is now that waits for the quota; the highest goes first."""
 
 
 class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,9 +1,8 @@
 """What a JSON venue adds to its declared dialect: a class of short methods, without any state of the conversation.
 
 :class:`tickcast.venues.declared.session.DeclaredSession` drives it: it lists the instruments, spreads channels over
-links
-within the limits, subscribes, answers pings, lets the core decode, repairs what breaks, and keeps the ledger. The venue
-only says how its messages are written.
+links within the limits, subscribes, answers pings, lets the core decode, repairs what breaks, and keeps the ledger.
+The venue only says how its messages are written.
 """
 
 from abc import ABC, abstractmethod
@@ -13,16 +12,8 @@ from typing import ClassVar, Literal
 
 from tickcast.model.instrument import AssetClass
 from tickcast.model.record import State
-from tickcast.venues.base import Request, VenueConfig
+from tickcast.venues.base import Quota, Request, VenueConfig
 from tickcast.venues.declared.dialect import Dialect
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
-    """So much in so long, for one address of ours."""
-
-    amount: int
-    per_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +29,8 @@ class Limits:
     """New connections of one address."""
     weight: Quota | None = None
     """REST: sum of :attr:`tickcast.venues.base.Request.weight`."""
+    weight_header: str = ""
+    """Header of a REST answer that tells how much of ``weight`` this address has used of the running window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
