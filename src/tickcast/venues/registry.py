@@ -13,9 +13,11 @@ from tickcast.model.errors import UsageError
 from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.session import BinanceSession
+from tickcast.venues.coinbase.venue import CoinbaseVenue
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
+from tickcast.venues.kraken.venue import KrakenVenue
 from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
 from tickcast.venues.xsim.session import XsimSession
@@ -59,6 +61,8 @@ VENUES: Final[Mapping[str, Factory]] = {
     "BINANCE": BinanceSession,
     "XSIM": XsimSession,
     "DERIBIT": declared(DeribitVenue),
+    "COINBASE": declared(CoinbaseVenue),
+    "KRAKEN": declared(KrakenVenue),
 }
 """Ours, by code."""
 

@@ -1,0 +1,177 @@
+"""Coinbase Advanced Trade: what its declared dialect does not say."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import msgspec
+
+from tickcast.model.record import State
+from tickcast.venues.base import Request
+from tickcast.venues.coinbase.dialect import DIALECT
+from tickcast.venues.coinbase.wire import Envelope, Failure, Product, Products, StatusMessage, Subscriptions
+from tickcast.venues.declared.dialect import Dialect
+from tickcast.venues.declared.venue import (
+    Acknowledged,
+    Alive,
+    Channel,
+    Happening,
+    Limits,
+    Listed,
+    Quota,
+    Refused,
+    Status,
+    Unknown,
+    Venue,
+)
+
+LEVEL2: Final = "level2"
+TRADES: Final = "market_trades"
+TICKER: Final = "ticker"
+STATUS: Final = "status"
+HEARTBEATS: Final = "heartbeats"
+FATAL: Final = ("authentication", "jwt", "unauthorized")
+"""Words of errors after which a connection is of no use."""
+
+
+class CoinbaseVenue(Venue):
+    """Spot products; the best bid and offer comes from the book where there is one."""
+
+    code: ClassVar[str] = "COINBASE"
+    title: ClassVar[str] = "Coinbase Advanced Trade"
+    dialect: Dialect = DIALECT
+    # One connection's counter is the scope of a break: a link is kept small, so that few books are repaired at once.
+    limits: ClassVar[Limits] = Limits(
+        channels_per_link=60,
+        channels_per_message=20,
+        messages=Quota(amount=8, per_s=1.0),
+        connects=Quota(amount=8, per_s=1.0),
+        weight=Quota(amount=10, per_s=1.0),
+    )
+    url: ClassVar[str] = "wss://advanced-trade-ws.coinbase.com"
+    rest_url: ClassVar[str] = "https://api.coinbase.com"
+    streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "status")
+    proof: ClassVar[str] = (
+        "sequence_num counts all messages of a connection: a jump breaks every book of it; nothing checks the content"
+    )
+
+    def listing(self) -> Sequence[Request]:
+        """Ask for the spot products; the list is one answer."""
+        url = f"{self._rest}/api/v3/brokerage/market/products?product_type=SPOT"
+        return [Request(purpose="products", url=url)]
+
+    def listed(self, request: Request, body: bytes) -> Sequence[Listed]:
+        """Read the products; one with an alias has no data of its own and is not listed."""
+        del request
+        products = msgspec.json.decode(body, type=Products).products
+        return [_listed(one) for one in products if one.product_type == "SPOT" and not one.alias]
+
+    def channels(self, listed: Listed) -> Sequence[Channel]:
+        """Trades and the book; the ticker for the figures of the day, and for quotes where there is no book."""
+        wanted = self.config.streams
+        found = []
+        if "trade" in wanted:
+            found.append(Channel(TRADES, listed.native))
+        if "book" in wanted:
+            found.append(Channel(LEVEL2, listed.native, book=True))
+        if "ticker" in wanted or self.quoted(listed):
+            found.append(Channel(TICKER, listed.native))
+        if "status" in wanted:
+            found.append(Channel(STATUS, listed.native))
+        return found
+
+    def quoted(self, listed: Listed) -> bool:
+        """The book is proved and told at every change; the ticker neither, so it quotes only where there is no book."""
+        del listed
+        return "quote" in self.config.streams and "book" not in self.config.streams
+
+    def hello(self) -> Sequence[bytes]:
+        """Every connection needs heartbeats: one whose channels are quiet for 60 to 90 s is closed otherwise."""
+        return [_frame("subscribe", HEARTBEATS, [])]
+
+    def subscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
+        """One message for each channel's name."""
+        return _frames("subscribe", channels)
+
+    def unsubscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
+        """One message for each channel's name."""
+        return _frames("unsubscribe", channels)
+
+    def cold(self, frame: bytes, market: str) -> Sequence[Happening]:
+        """Acknowledgements, the status of products, errors."""
+        del market
+        envelope = msgspec.json.decode(frame, type=Envelope)
+        if envelope.channel == "subscriptions":
+            events = msgspec.json.decode(frame, type=Subscriptions).events
+            return [
+                Acknowledged(
+                    [
+                        Channel(name, native, book=name == LEVEL2)
+                        for event in events
+                        for name, natives in event.subscriptions.items()
+                        for native in natives
+                        if name != HEARTBEATS
+                    ]
+                )
+            ]
+        if envelope.channel == "status":
+            return [
+                Status(one.id, STATES.get(one.status, State.CLOSED), reason=one.status_message or one.status)
+                for event in msgspec.json.decode(frame, type=StatusMessage).events
+                for one in event.products
+            ]
+        if envelope.channel == HEARTBEATS:
+            return [Alive()]
+        if envelope.type == "error":
+            failure = msgspec.json.decode(frame, type=Failure)
+            reason = " ".join(filter(None, (failure.message, failure.reason))) or "an error without a text"
+            return [Refused(reason, fatal=any(word in reason.lower() for word in FATAL))]
+        return [Unknown(f"channel {envelope.channel!r}, type {envelope.type!r}")]
+
+    def probe_request(self) -> Request | None:
+        """Its clock."""
+        return Request(purpose="probe", url=f"{self._rest}/api/v3/brokerage/time")
+
+    @property
+    def _rest(self) -> str:
+        return (self.config.rest_url or self.rest_url).rstrip("/")
+
+
+STATES: Final = {"online": State.LIVE, "offline": State.CLOSED, "internal": State.CLOSED, "delisted": State.CLOSED}
+
+
+def _listed(product: Product) -> Listed:
+    return Listed(
+        native=product.product_id,
+        symbol=f"{product.base_currency_id}-{product.quote_currency_id}".upper(),
+        asset_class="crypto",
+        currency=product.quote_currency_id,
+        state=_state(product),
+        tick_size=product.price_increment or product.quote_increment,
+        lot_size=product.base_increment,
+        time_precision=6,
+    )
+
+
+def _state(product: Product) -> State:
+    state = STATES.get(product.status, State.CLOSED)
+    if state is State.LIVE and (product.is_disabled or product.trading_disabled):
+        return State.CLOSED
+    if state is State.LIVE and product.auction_mode:
+        return State.AUCTION
+    if state is State.LIVE and (product.cancel_only or product.post_only):
+        return State.HALTED  # orders may rest, nothing is matched
+    return state
+
+
+def _frames(kind: str, channels: Sequence[Channel]) -> list[bytes]:
+    by_name: dict[str, list[str]] = {}
+    for channel in channels:
+        by_name.setdefault(channel.name, []).append(channel.native)
+    return [_frame(kind, name, natives) for name, natives in by_name.items()]
+
+
+def _frame(kind: str, name: str, natives: Sequence[str]) -> bytes:
+    body: dict[str, object] = {"type": kind, "channel": name}
+    if natives:
+        body["product_ids"] = natives
+    return msgspec.json.encode(body)

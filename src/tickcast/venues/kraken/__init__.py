@@ -1,0 +1,1 @@
+"""Kraken spot: WebSocket v2 live; its older dialect v1 for recordings."""
