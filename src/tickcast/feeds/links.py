@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, assert_never
 
 from tickcast.feeds.backoff import Backoff
+from tickcast.feeds.budget import Budgets
 from tickcast.feeds.capture import Capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.health import HealthTracker
@@ -18,6 +19,8 @@ from tickcast.runtime import metrics
 from tickcast.venues.base import Link
 
 SECOND_NS: Final = 1_000_000_000
+CONNECTS: Final = "connects"
+"""The quota of new connections."""
 PROBE_AFTER_NS: Final = SECOND_NS
 """A link that brought nothing for so long is pinged, so that quiet is told from dead."""
 
@@ -49,8 +52,10 @@ class Links:
         clock: Clock,
         new_backoff: Callable[[], Backoff],
         log: Any,
+        budgets: Budgets | None = None,
     ) -> None:
-        """``wake`` is called when something was put into the inbox."""
+        """``wake`` is called when something was put into the inbox; ``budgets`` say how often links may be opened."""
+        self._budgets = budgets
         self._config = config
         self._inbox = inbox
         self._wake = wake
@@ -75,6 +80,7 @@ class Links:
         backoff = self._new_backoff()
         while True:
             messages = self._health.messages
+            await self._await_turn(link)
             try:
                 connection = await self._open(link)
             except FeedError as wrong:
@@ -175,6 +181,13 @@ class Links:
             if self._capture is not None:
                 self._capture.closed(name, now_ns, _reason(connection))
             self._wake()
+
+    async def _await_turn(self, link: Link) -> None:
+        """Wait until the venue allows this address another connection."""
+        if self._budgets is None or link.transport != "websocket":
+            return
+        while wait_ns := self._budgets.of(link.target).take(CONNECTS):  # noqa: ASYNC110  other processes take too
+            await asyncio.sleep(wait_ns / SECOND_NS)
 
     async def _open(self, link: Link) -> Connection:
         """Connect; that it is open goes into the inbox before its first byte."""

@@ -40,7 +40,7 @@ class RestClient:
         budgets: Budgets | None = None,
         weight_header: str = "",
         priority: Callable[[Request], float] = lambda request: request.priority,
-        on_throttled: Callable[[str], None] = lambda reason: None,
+        on_throttled: Callable[[str], None] | None = None,
     ) -> None:
         """``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait."""
         self._on_answer = on_answer
@@ -150,7 +150,7 @@ class RestClient:
                 if response.status in REFUSED_FOR_NOW or response.status >= 500:
                     wait_s = retry_after_s(response.headers.get("Retry-After"), now_ns=self._clock())
                     reason = f"{request.purpose}: {shown} answered {response.status}"
-                    if response.status in THROTTLED:
+                    if response.status in THROTTLED and self._on_throttled is not None:
                         self._on_throttled(f"{reason}, Retry-After {wait_s:g} s")
                     return reason, wait_s
                 self._note_weight(request, response)

@@ -20,18 +20,19 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from tickcast.feeds.backoff import Backoff
+from tickcast.feeds.budget import Budgets, shared_folder, sweep
 from tickcast.feeds.capture import Capture, open_capture
 from tickcast.feeds.config import FeedConfig, read_previous_close
 from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Received
 from tickcast.feeds.kept import KeptFile
-from tickcast.feeds.links import Links
-from tickcast.feeds.rest_poll import RestClient
+from tickcast.feeds.links import CONNECTS, Links
+from tickcast.feeds.rest_poll import WEIGHT, RestClient
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Persistent, Request, Session, Step
+from tickcast.venues.base import Answer, Limited, Persistent, Request, Session, Step
 from tickcast.venues.registry import open_session
 
 SECOND_NS: Final = 1_000_000_000
@@ -58,6 +59,7 @@ class Feed:
         jitter: Callable[[], float],
         capture: Capture | None = None,
         kept: KeptFile | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self._config = config
         self._capture = capture
@@ -93,7 +95,9 @@ class Feed:
             clock=clock,
             new_backoff=self._new_backoff,
             log=self._log,
+            budgets=budgets,
         )
+        limited = session if isinstance(session, Limited) else None
         self._rest = RestClient(
             on_answer=self._on_answer,
             on_trouble=self._on_trouble,
@@ -101,6 +105,9 @@ class Feed:
             clock=clock,
             timeout_s=config.connect_timeout_s,
             answer_max=config.message_max,
+            budgets=budgets,
+            weight_header=limited.weight_header if limited else "",
+            priority=limited.priority if limited else _own_priority,
         )
 
     def watch(self) -> None:
@@ -316,6 +323,20 @@ class Feed:
         )
 
 
+def _own_priority(request: Request) -> float:
+    return request.priority
+
+
+def open_budgets(session: Session, *, clock: Clock) -> Budgets | None:
+    """Return the quotas of a session's venue, shared with every other feed process here; None if it has none."""
+    if not isinstance(session, Limited):
+        return None
+    quotas = {name: quota for name, quota in ((WEIGHT, session.weight), (CONNECTS, session.connects)) if quota}
+    folder = shared_folder(os.environ)
+    sweep(folder, clock())
+    return Budgets(folder, quotas, clock=clock)
+
+
 def _newest(arrivals: list[Arrival]) -> int:
     """Time of the read that brought the newest bytes; 0 = there was none."""
     times = [arrival.times[-1] for arrival in arrivals if isinstance(arrival, Received)]
@@ -366,6 +387,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         jitter=random.SystemRandom().random,
         capture=open_capture(name, config, folder / "capture" / name, clock=clock) if config.capture else None,
         kept=kept,
+        budgets=open_budgets(session, clock=clock),
     )
     feed.watch()
     await feed.run(stop)

@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 
 from tickcast.model.instrument import AssetClass
 from tickcast.model.record import State
-from tickcast.venues.base import Quota, Request, VenueConfig
+from tickcast.venues.base import Quota as Quota  # noqa: PLC0414  venues import it from here
+from tickcast.venues.base import Request, VenueConfig
 from tickcast.venues.declared.dialect import Dialect
 
 
