@@ -55,7 +55,7 @@ async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Ev
     if name not in config.feeds:
         raise UsageError(f"expected one of the feeds {', '.join(config.feeds) or '(none)'}, found {name!r}")
     publisher = SocketPublisher(name, data.socket("bus"), config.bus, clock=now_ns)
-    pipeline = Pipeline(name, config.normalise)
+    pipeline = Pipeline(name, config.normalise, venue=config.feeds[name].venue)
     pipeline.watch()
     await publisher.start()
     ready()

@@ -8,6 +8,7 @@ import msgspec
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import AssetClass, Definition
+from tickcast.model.ledger import Incident
 
 Clock = Callable[[], int]
 """Now, ns since 1970 UTC."""
@@ -50,18 +51,28 @@ class Normaliser(Protocol):
         definitions: Sequence[Definition] = (),
         texts: Mapping[int, str] | None = None,
         new_session: bool = False,
+        incidents: Sequence[Incident] = (),
     ) -> list[TickBatch]:
         """Make batches of whole events; none if nothing new is in them.
 
         ``texts`` is by index of the record; ``received_ns`` is the time of the read that brought the newest bytes.
         """
 
+    def unlinked(self, link: str, reason: str, now_ns: int) -> None:
+        """A link was lost: an incident that ends when it is open and its instruments are whole again."""
+
+    def linked(self, link: str, now_ns: int) -> None:
+        """A link is open again."""
+
+    def settle(self, now_ns: int) -> list[TickBatch]:
+        """What there is to tell though nothing arrived; called now and then."""
+
     def refresh(self) -> TickBatch | None:
-        """Definitions and newest state, flagged SNAPSHOT; None before there is any."""
+        """Definitions, newest state, flagged SNAPSHOT, and the ledger; None before there is any."""
 
     @property
     def gaps(self) -> int:
-        """Entries of the gap ledger, so far."""
+        """Losses that records told, so far."""
 
     @property
     def dead_letters(self) -> int:

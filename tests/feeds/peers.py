@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import Definition
+from tickcast.model.ledger import Incident
 from tickcast.model.record import records_from
 from tickcast.runtime.clock import now_ns
 from tickcast.venues import rows
@@ -118,6 +119,20 @@ class Through:
 
     def __init__(self) -> None:
         self.session = 1
+        self.incidents: list[Incident] = []
+        self.told: list[str] = []
+
+    def unlinked(self, link: str, reason: str, now_ns: int) -> None:
+        assert now_ns
+        self.told.append(f"-{link}: {reason}")
+
+    def linked(self, link: str, now_ns: int) -> None:
+        assert now_ns
+        self.told.append(f"+{link}")
+
+    def settle(self, now_ns: int) -> list[TickBatch]:
+        assert now_ns
+        return []
 
     def accept(
         self,
@@ -128,7 +143,9 @@ class Through:
         definitions: Sequence[Definition] = (),
         texts: Mapping[int, str] | None = None,
         new_session: bool = False,
+        incidents: Sequence[Incident] = (),
     ) -> list[TickBatch]:
+        self.incidents.extend(incidents)
         assert not texts
         assert received_ns <= decoded_ns
         self.session += new_session

@@ -145,7 +145,10 @@ async def test_what_both_lines_and_the_server_lose_is_asked_for_again() -> None:
             await until(lambda: feed.pipeline.gaps)
             await feed.more_messages(300)
             await check_books(venue, feed)
-        assert [one.repaired for one in feed.pipeline.ledger].count(True) >= 1
+        entries = [one for one in feed.pipeline.ledger.known() if one.kind == "gap"]
+        assert entries
+        assert all(one.ended_ns and one.missing == one.recovered for one in entries)
+        assert {one.repaired_by for one in entries} == {"retransmission"}
         assert State.GAP in {State(row.detail) for row in feed.rows if row.kind == Kind.STATUS}
 
 

@@ -132,11 +132,15 @@ def test_records_of_the_market_as_a_whole_need_no_definition() -> None:
 
 
 def test_gaps_are_entered_in_the_ledger() -> None:
-    pipeline = make(1, ledger_max=2)
+    pipeline = make(1)
     for number in range(3):
         accept(pipeline, rows.gap(1, 10 + number, next_seq=100 + number, ts_recv=NOW))
     assert pipeline.gaps == 3
-    assert [(gap.missing, gap.next_seq) for gap in pipeline.ledger] == [(11, 101), (12, 102)]
+    assert [(one.missing, one.from_seq, one.to_seq) for one in pipeline.ledger.known()] == [
+        (10, 90, 99),
+        (11, 90, 100),
+        (12, 90, 101),
+    ]
 
 
 def test_a_late_joiner_is_told_definitions_and_newest_state() -> None:

@@ -16,7 +16,7 @@ def conflate(batches: Sequence[TickBatch]) -> tuple[TickBatch, int]:
 
     Of each instrument's bid and ask rows only the newest of each side stays, both together as one event at the place
     of the newer one, so that no reader ever sees a bid and an ask of different times side by side. All other rows stay
-    in their order.
+    in their order. Of each entry of the ledger the newest telling stays.
     """
     records = np.concatenate([b.records for b in batches])
     texts = _texts(batches) if any(b.texts is not None for b in batches) else None
@@ -42,6 +42,7 @@ def conflate(batches: Sequence[TickBatch]) -> tuple[TickBatch, int]:
         definitions=tuple(d for b in batches for d in b.definitions),
         texts=None if texts is None else tuple(texts[i] for i in order),
         hops=Hops(newest_hops.received, newest_hops.decoded, newest_hops.bus_in, newest_hops.bus_out),
+        ledger=tuple({entry.id: entry for b in batches for entry in b.ledger}.values()),
     )
     return result, int(quote.sum()) - len(newest)
 

@@ -132,7 +132,9 @@ class SocketPublisher:
         self._pump()
         if refresh is not None:
             # behind what is sent again, since it is newer
-            state = TickBatch(self.feed, refresh.session, refresh.records, (), refresh.texts, refresh.hops)
+            state = TickBatch(
+                self.feed, refresh.session, refresh.records, (), refresh.texts, refresh.hops, refresh.ledger
+            )
             link.send(wire.batch(0, state, self._clock()))
 
     def acknowledged(self, number: int) -> None:

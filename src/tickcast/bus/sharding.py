@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from tickcast.model.batch import TickBatch
 from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Records
+
+LEDGER_SHARD: Final = 0
+"""An entry may concern instruments of all shards; its tellings must stay in order."""
 
 
 def shard_of(security: str, shards: int) -> int:
@@ -26,8 +30,8 @@ class Sharder:
     def split(self, batch: TickBatch) -> list[tuple[int, TickBatch]]:
         """Cut a batch into one part for each shard it touches, whole events each; order is kept within each part.
 
-        Records of an instrument that was never defined go to shard 0. A batch without records goes where its
-        definitions belong, or to shard 0.
+        Records of an instrument that was never defined go to shard 0, and so does the ledger. A batch without records
+        goes where its definitions belong, or to shard 0.
         """
         if self._shards == 1:
             return [(0, batch)]
@@ -35,6 +39,8 @@ class Sharder:
             self._known[definition.instrument] = shard_of(definition.security, self._shards)
         rows = self._rows(batch.records)
         wanted = set(np.unique(rows).tolist()) | {self._known[d.instrument] for d in batch.definitions}
+        if batch.ledger:
+            wanted.add(LEDGER_SHARD)
         return [(shard, self._part(batch, rows == shard, shard)) for shard in sorted(wanted or {0})]
 
     def _rows(self, records: Records) -> npt.NDArray[np.int64]:
@@ -56,6 +62,7 @@ class Sharder:
             definitions=tuple(self._own(batch.definitions, shard)),
             texts=None if texts is None else tuple(texts[i] for i in np.flatnonzero(mask)),
             hops=batch.hops,
+            ledger=batch.ledger if shard == LEDGER_SHARD else (),
         )
 
     def _own(self, definitions: Iterable[Definition], shard: int) -> Iterable[Definition]:

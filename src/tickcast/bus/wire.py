@@ -16,14 +16,15 @@ from tickcast.model.batch import Hops, TickBatch
 from tickcast.model.errors import BusError
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import Definition
+from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import RECORD, record_bytes, records_from
 
 T = TypeVar("T")
-VERSION: Final = 1
+VERSION: Final = 2
 FRAME_MAX: Final = 64 * 1024 * 1024
 _HEAD: Final = struct.Struct("<IB")
-# number, feed session, received, decoded, bus_in; then lengths of records, definitions, texts
-_BATCH: Final = struct.Struct("<QQqqqIII")
+# number, feed session, received, decoded, bus_in; then lengths of records, definitions, texts, ledger
+_BATCH: Final = struct.Struct("<QQqqqIIII")
 
 
 class FrameType(IntEnum):
@@ -64,6 +65,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
 _encode = msgspec.msgpack.Encoder().encode
 _definitions = msgspec.msgpack.Decoder(tuple[Definition, ...])
 _texts = msgspec.msgpack.Decoder(tuple[str | None, ...])
+_ledger = msgspec.msgpack.Decoder(tuple[LedgerEntry, ...])
 _health = msgspec.msgpack.Decoder(FeedHealth)
 _hello = msgspec.msgpack.Decoder(Hello)
 _welcome = msgspec.msgpack.Decoder(Welcome)
@@ -107,11 +109,11 @@ def batch(number: int, value: TickBatch, bus_in_ns: int) -> Buffers:
     records = record_bytes(value.records)
     definitions = _encode(value.definitions) if value.definitions else b""
     texts = _encode(value.texts) if value.texts is not None else b""
+    ledger = _encode(value.ledger) if value.ledger else b""
     hops = value.hops
-    head = _BATCH.pack(
-        number, value.session, hops.received, hops.decoded, bus_in_ns, len(records), len(definitions), len(texts)
-    )
-    return _frame(FrameType.BATCH, head, records, definitions, texts)
+    lengths = (len(records), len(definitions), len(texts), len(ledger))
+    head = _BATCH.pack(number, value.session, hops.received, hops.decoded, bus_in_ns, *lengths)
+    return _frame(FrameType.BATCH, head, records, definitions, texts, ledger)
 
 
 def read_batch(body: memoryview, feed: str) -> tuple[int, TickBatch]:
@@ -121,21 +123,24 @@ def read_batch(body: memoryview, feed: str) -> tuple[int, TickBatch]:
         BusError: the body contradicts itself.
     """
     try:
-        number, session, received, decoded, bus_in, n_records, n_definitions, n_texts = _BATCH.unpack_from(body)
-        expected = _BATCH.size + n_records + n_definitions + n_texts
+        number, session, received, decoded, bus_in, *lengths = _BATCH.unpack_from(body)
+        n_records, n_definitions, n_texts, n_ledger = lengths
+        expected = _BATCH.size + sum(lengths)
         if expected != len(body) or n_records % RECORD.itemsize:
             raise BusError(f"expected a batch of {expected} bytes in whole records, found {len(body)} bytes")
         start = _BATCH.size
         records = records_from(body[start : start + n_records])
         start += n_records
         definitions = _definitions.decode(body[start : start + n_definitions]) if n_definitions else ()
-        texts = _texts.decode(body[start + n_definitions :]) if n_texts else None
+        start += n_definitions
+        texts = _texts.decode(body[start : start + n_texts]) if n_texts else None
+        ledger = _ledger.decode(body[start + n_texts :]) if n_ledger else ()
     except (struct.error, msgspec.DecodeError) as wrong:
         raise BusError(f"expected a batch, found {len(body)} bytes that are none: {wrong}") from wrong
     if texts is not None and len(texts) != len(records):
         raise BusError(f"expected {len(records)} texts, one for each record, found {len(texts)}")
     hops = Hops(received=received, decoded=decoded, bus_in=bus_in)
-    return number, TickBatch(feed, session, records, definitions, texts, hops)
+    return number, TickBatch(feed, session, records, definitions, texts, hops, ledger)
 
 
 def _decoded(decoder: "msgspec.msgpack.Decoder[T]", body: memoryview, what: str) -> T:

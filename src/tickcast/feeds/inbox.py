@@ -24,6 +24,7 @@ class Closed:
 
     link: str
     now_ns: int
+    reason: str = ""
 
 
 @dataclass(slots=True)

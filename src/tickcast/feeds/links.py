@@ -177,9 +177,10 @@ class Links:
             self._connections.pop(name, None)
             connection.abort("the feed lets go")
             now_ns = self._clock()
-            self._inbox.put(Closed(name, now_ns))
+            reason = _reason(connection)
+            self._inbox.put(Closed(name, now_ns, reason))
             if self._capture is not None:
-                self._capture.closed(name, now_ns, _reason(connection))
+                self._capture.closed(name, now_ns, reason)
             self._wake()
 
     async def _await_turn(self, link: Link) -> None:

@@ -40,9 +40,9 @@ class RestClient:
         budgets: Budgets | None = None,
         weight_header: str = "",
         priority: Callable[[Request], float] = lambda request: request.priority,
-        on_throttled: Callable[[str], None] | None = None,
+        on_throttled: Callable[[str, float], None] | None = None,
     ) -> None:
-        """``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait."""
+        """``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait (seconds)."""
         self._on_answer = on_answer
         self._on_trouble = on_trouble
         self._on_throttled = on_throttled
@@ -151,7 +151,7 @@ class RestClient:
                     wait_s = retry_after_s(response.headers.get("Retry-After"), now_ns=self._clock())
                     reason = f"{request.purpose}: {shown} answered {response.status}"
                     if response.status in THROTTLED and self._on_throttled is not None:
-                        self._on_throttled(f"{reason}, Retry-After {wait_s:g} s")
+                        self._on_throttled(f"{reason}, Retry-After {wait_s:g} s", wait_s)
                     return reason, wait_s
                 self._note_weight(request, response)
                 body = await response.content.read(self._answer_max + 1)

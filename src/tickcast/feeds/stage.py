@@ -28,6 +28,7 @@ from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Recei
 from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.links import CONNECTS, Links
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
+from tickcast.model.ledger import Incident
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
@@ -76,6 +77,7 @@ class Feed:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._reported_ns = 0
+        self._ledger_due = False
         self._logged = 0
         self._inbox = Inbox(bound=config.inbox_max, pause=self._pause, resume=self._resume)
         self.health = HealthTracker(
@@ -101,6 +103,7 @@ class Feed:
         self._rest = RestClient(
             on_answer=self._on_answer,
             on_trouble=self._on_trouble,
+            on_throttled=self._on_throttled,
             new_backoff=self._new_backoff,
             clock=clock,
             timeout_s=config.connect_timeout_s,
@@ -162,6 +165,10 @@ class Feed:
         self._schedule_wake()
         if steps:
             await self._publish(steps, _newest(arrivals) or self._clock())
+        if self._ledger_due:
+            self._ledger_due = False
+            for batch in self._normaliser.settle(self._clock()):
+                await self._publisher.publish(batch)
         self._inbox.done(arrivals)
 
     def _dispatch(self, arrival: Arrival) -> Step:
@@ -177,18 +184,23 @@ class Feed:
                     self._rest.worked(arrival.request.purpose)
                 return step
             case Opened():
+                self._normaliser.linked(arrival.link, arrival.now_ns)
                 return session.opened(arrival.link, arrival.now_ns)
             case Closed():
                 self._links.is_over(arrival.link)
+                self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
                 return session.closed(arrival.link, arrival.now_ns)
             case _:
                 assert_never(arrival)
 
     async def _publish(self, steps: list[Step], received_ns: int) -> None:
-        """Publish steps together; a new feed session begins a batch of its own."""
+        """Publish steps together; a new feed session begins a batch of its own, and so do incidents.
+
+        The ledger takes the incidents of a batch before its rows.
+        """
         group: list[Step] = []
         for step in steps:
-            if step.new_session and group:
+            if (step.new_session or step.incidents) and group:
                 await self._publish_group(group, received_ns)
                 group = []
             group.append(step)
@@ -204,8 +216,8 @@ class Feed:
             offset += len(records) // 64
             parts.append(records)
         definitions = [one for step in group for one in step.definitions]
-        new_session = group[0].new_session
-        if not offset and not definitions and not new_session:
+        new_session, incidents = group[0].new_session, group[0].incidents
+        if not offset and not definitions and not new_session and not incidents:
             return
         batches = self._normaliser.accept(
             b"".join(parts) if len(parts) > 1 else parts[0],
@@ -214,6 +226,7 @@ class Feed:
             definitions=definitions,
             texts=texts,
             new_session=new_session,
+            incidents=incidents,
         )
         for batch in batches:
             self.health.records += len(batch.records)
@@ -238,7 +251,7 @@ class Feed:
         for request in step.repeat:
             self._rest.ask_again(request)
         self._let_go(step, now_ns)
-        if step.records or step.definitions or step.new_session:
+        if step.records or step.definitions or step.new_session or step.incidents:
             self._pending.append(step)
             self._wakeup.set()
 
@@ -287,6 +300,15 @@ class Feed:
         self.health.last_error = reason
         self._log.warning("request failed", reason=reason)
 
+    def _on_throttled(self, reason: str, wait_s: float) -> None:
+        """The venue refuses requests for now: that belongs into the ledger."""
+        now_ns = self._clock()
+        incident = Incident(
+            kind="throttled", scope="venue", reason=reason, ts_ns=now_ns, until_ns=now_ns + round(wait_s * SECOND_NS)
+        )
+        self._pending.append(Step(incidents=[incident]))
+        self._wakeup.set()
+
     def _pause(self) -> None:
         self._links.pause()
 
@@ -305,6 +327,8 @@ class Feed:
             await asyncio.sleep(HEALTH_INTERVAL_S)
             now_ns = self._clock()
             self._links.watch(now_ns)
+            self._ledger_due = True
+            self._wakeup.set()
             changed = self.health.evaluate(now_ns)
             if changed:
                 self._log.info("health", state=self.health.state, error=self.health.last_error)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tickcast.model.instrument import Definition
+from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Records, empty_records
 
 
@@ -34,3 +35,5 @@ class TickBatch:
     definitions: tuple[Definition, ...] = ()
     texts: tuple[str | None, ...] | None = None
     hops: Hops = field(default_factory=Hops)
+    ledger: tuple[LedgerEntry, ...] = ()
+    """Entries that are new or have changed; the newest telling of an id counts."""

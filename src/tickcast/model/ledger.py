@@ -1,6 +1,6 @@
 """The gap ledger: everything that made data less than whole, when it began, when it was made good, and how."""
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -19,7 +19,13 @@ IncidentKind = Literal[
     "refused",  # a login or a subscription
     "throttled",  # the venue told us to wait
     "drift",  # something in the venue's messages that nobody knew
+    "outage",  # the feed's process was gone, or had nothing to tell; entered by the core
 ]
+KINDS: Final[tuple[str, ...]] = get_args(IncidentKind)
+LOSSLESS: Final = frozenset({"halt", "listed", "delisted", "throttled", "drift"})
+"""Kinds that take nothing from the data: what the venue does, and what we only note."""
+NAMED_MAX: Final = 100
+"""Instruments that an entry names; all are counted."""
 Scope = Literal["instrument", "channel", "unit", "connection", "venue"]
 
 
@@ -36,8 +42,9 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's word for the stream."""
     instruments: tuple[int, ...] = ()
     """Those it concerns; each is open until its state is ``live`` (or what the venue's state is) again. None: it is
-    over
-    as it happens (``listed``, ``throttled``), or the whole venue's."""
+    over as it happens (``listed``, ``throttled``), or the whole venue's."""
+    until_ns: int = 0
+    """When it is over, where that is known already (``throttled``: until when the venue wants us to wait)."""
     from_seq: int = 0
     """First missing number of the venue's; 0 = unknown."""
     to_seq: int = 0
@@ -72,5 +79,10 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     recovered: int = 0
     """Of these, came after all."""
     repaired_by: str = ""
-    """``snapshot``, ``resubscribe``, ``retransmission``, ``reconnect``, ``venue``; empty while open, or where it was
-    not."""
+    """``snapshot``, ``resubscribe``, ``retransmission``, ``reconnect``, ``restart`` (of the feed), ``venue``; empty
+    while open, or where it was not."""
+
+    @property
+    def lost(self) -> int:
+        """Messages that never came; 0 where their number is not known."""
+        return max(self.missing - self.recovered, 0)

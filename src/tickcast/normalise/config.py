@@ -12,7 +12,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Most records of one batch; more become several, cut between events."""
     waiting_max: int = 4_096
     """Most records that wait for the definition of their instrument; the oldest beyond it are dead letters."""
-    ledger_max: int = 1_024
-    """Newest gaps that are kept one by one; all are counted."""
+    ledger_open_max: int = 1_024
+    """Entries of the gap ledger that are open at one time; a break beyond it joins the newest entry of its kind."""
+    ledger_drift_max: int = 60
+    """Entries about unknown things in a venue's messages in an hour; the same one is entered once."""
     skew_ms: int = 1_000
     """An event time further ahead of the receive time is not believed."""

@@ -6,14 +6,13 @@ What happens to the records of one read, in this order:
 2. records of an instrument without a definition wait, bounded, and are dead letters beyond that;
 3. dedup by composite keys, within the feed session (a new session, say a venue that restarts with lower numbers, begins
    with an empty window: its numbers mean something else);
-4. ``gap`` records are entered in the ledger;
+4. incidents, ``gap`` and ``status`` records are entered in the ledger (:mod:`tickcast.normalise.ledger`);
 5. the newest state is kept for whoever asks later (:meth:`Pipeline.refresh`);
 6. the rest is cut into batches between events, and stamped.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -22,8 +21,10 @@ import numpy.typing as npt
 from tickcast import _native
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.model.instrument import Definition
+from tickcast.model.ledger import Incident
 from tickcast.model.record import Flag, Kind, Records, record_bytes, records_from
 from tickcast.normalise.config import Config
+from tickcast.normalise.ledger import Ledger
 from tickcast.runtime import metrics
 
 MILLISECOND_NS: Final = 1_000_000
@@ -31,24 +32,10 @@ MARKET: Final = 0
 """The instrument of records that concern the market as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """An entry of the ledger."""
-
-    instrument: int
-    missing: int
-    """Records lost; 0 = unknown number."""
-    next_seq: int
-    ts_recv: int
-    session: int
-    repaired: bool = False
-    """They came after all: the entry that says so, behind the one that they were missing."""
-
-
 class Pipeline:
     """The pipeline of one feed; a :class:`tickcast.ports.Normaliser`."""
 
-    def __init__(self, feed: str, config: Config | None = None) -> None:
+    def __init__(self, feed: str, config: Config | None = None, *, venue: str = "") -> None:
         self._feed = feed
         self._config = config or Config()
         self._skew_ns = self._config.skew_ms * MILLISECOND_NS
@@ -63,8 +50,10 @@ class Pipeline:
         self._dead = 0
         self._skewed = 0
         self._duplicates_before = 0
-        self.ledger: deque[Gap] = deque(maxlen=self._config.ledger_max)
-        """The newest gaps."""
+        self.ledger: Final = Ledger(
+            feed, venue, open_max=self._config.ledger_open_max, drift_max=self._config.ledger_drift_max
+        )
+        """What made data less than whole."""
 
     def watch(self) -> None:
         """Publish the waiting room as a metric; once per process and feed."""
@@ -74,10 +63,16 @@ class Pipeline:
             depth=lambda: self._waiting_count,
             drops=lambda: self._dead,
         )
+        metrics.watch_queue(
+            f"normalise.{self._feed}.ledger",
+            bound=self._config.ledger_open_max,
+            depth=lambda: self.ledger.open_count,
+            drops=lambda: self.ledger.merged + self.ledger.suppressed,
+        )
 
     @property
     def gaps(self) -> int:
-        """Entries of the gap ledger, so far."""
+        """Gap records of messages that were missing, so far."""
         return self._gaps
 
     @property
@@ -109,6 +104,7 @@ class Pipeline:
         definitions: Sequence[Definition] = (),
         texts: Mapping[int, str] | None = None,
         new_session: bool = False,
+        incidents: Sequence[Incident] = (),
     ) -> list[TickBatch]:
         """Make batches of what is new; see the module."""
         if new_session or not self._session:
@@ -123,19 +119,40 @@ class Pipeline:
             rows, column = self._release(rows, column)
         if len(rows):
             rows, column = self._drop_repeats(rows, column)
+        self._gaps += int(np.count_nonzero((rows["kind"] == Kind.GAP) & ((rows["flags"] & Flag.BACKFILLED) == 0)))
+        self.ledger.enter(self._session, rows, incidents)
         if not len(rows) and not news:
-            return []
+            return self._told(received_ns)
         if len(rows):
-            self._enter_gaps(rows)
             self._last.update(record_bytes(rows))
-        return self._cut(rows, column, news, received_ns, decoded_ns)
+        batches = self._cut(rows, column, news, received_ns, decoded_ns)
+        batches[-1].ledger = self.ledger.news(received_ns)
+        return batches
+
+    def unlinked(self, link: str, reason: str, now_ns: int) -> None:
+        """A link was lost: an entry of the ledger, told with the next batch."""
+        self.ledger.unlinked(self._session or now_ns // MILLISECOND_NS, link, reason, now_ns)
+
+    def linked(self, link: str, now_ns: int) -> None:
+        """A link is open again."""
+        self.ledger.linked(link, now_ns)
+
+    def settle(self, now_ns: int) -> list[TickBatch]:
+        """What the ledger has to tell though nothing arrives; call it now and then."""
+        self.ledger.settle(now_ns)
+        return self._told(now_ns)
+
+    def _told(self, now_ns: int) -> list[TickBatch]:
+        news = self.ledger.news(now_ns)
+        return [TickBatch(feed=self._feed, session=self._session, ledger=news)] if news else []
 
     def refresh(self) -> TickBatch | None:
-        """Definitions and newest state of every instrument, flagged SNAPSHOT.
+        """Definitions, newest state of every instrument, flagged SNAPSHOT, and what the ledger told lately.
 
         What was traded before is not in it: so a VOLUME row without a size says that of each instrument that traded.
         """
-        if not self._definitions:
+        entries = self.ledger.known()
+        if not self._definitions and not entries:
             return None
         rows = records_from(self._last.snapshot())
         unknown = rows[rows["kind"] == Kind.TRADE].copy()
@@ -143,7 +160,11 @@ class Pipeline:
         unknown["flags"] = Flag.LAST_OF_EVENT | Flag.NO_SIZE
         rows = np.concatenate([rows, unknown])
         return TickBatch(
-            feed=self._feed, session=self._session, records=rows, definitions=tuple(self._definitions.values())
+            feed=self._feed,
+            session=self._session,
+            records=rows,
+            definitions=tuple(self._definitions.values()),
+            ledger=entries,
         )
 
     # ------------------------------------------------------------------ steps
@@ -158,6 +179,7 @@ class Pipeline:
         news = tuple(one for one in definitions if self._definitions.get(one.instrument) != one)
         if news:
             self._definitions.update((one.instrument, one) for one in news)
+            self.ledger.learn({one.instrument: one.name for one in news})
             self._known = np.sort(np.array([MARKET, *self._definitions], np.uint64))
         return news
 
@@ -224,22 +246,6 @@ class Pipeline:
                 texts.extend(column[start:end])
             start = end
         return (np.concatenate(kept) if kept else rows[:0]), texts
-
-    def _enter_gaps(self, rows: Records) -> None:
-        for index in np.flatnonzero(rows["kind"] == Kind.GAP).tolist():
-            row = rows[index]
-            repaired = bool(row["flags"] & Flag.BACKFILLED)
-            self._gaps += not repaired
-            self.ledger.append(
-                Gap(
-                    int(row["instrument"]),
-                    int(row["id"]),
-                    int(row["seq"]),
-                    int(row["ts_recv"]),
-                    self._session,
-                    repaired,
-                )
-            )
 
     def _cut(
         self,
