@@ -13,11 +13,13 @@ from tickcast.model.errors import UsageError
 from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.session import BinanceSession
+from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
 from tickcast.venues.kraken.venue import KrakenVenue
+from tickcast.venues.okx.venue import OkxVenue
 from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
 from tickcast.venues.xsim.session import XsimSession
@@ -59,6 +61,8 @@ VENUES: Final[Mapping[str, Factory]] = {
     "BATS": BatsSession,
     "XNYS": XnysSession,
     "BINANCE": BinanceSession,
+    "OKX": declared(OkxVenue),
+    "BYBIT": declared(BybitVenue),
     "XSIM": XsimSession,
     "DERIBIT": declared(DeribitVenue),
     "COINBASE": declared(CoinbaseVenue),

@@ -1,0 +1,1 @@
+"""Bybit: spot, linear and inverse contracts, and options over the v5 WebSocket and REST."""
