@@ -1,16 +1,41 @@
-"""One session for every declared venue: it lists, subscribes, decodes by the core, repairs, and tells the ledger."""
+"""One session for every declared venue: it lists, subscribes, decodes by the core, repairs, and tells the ledger.
+
+The order of things: the venue's lists of instruments; for what the config asks of them, channels, spread over links
+(:mod:`.links`); on each link the subscriptions, as fast as the venue takes them; then frames, decoded by the core in
+one call for each read. What the core does not know goes to the venue's Python, and its rows back to their place.
+
+A book that breaks is marked by the core at once, and repaired on its own (:mod:`.books`): from a snapshot over REST, or
+by subscribing its channel anew, while all others go on. Lost links leave their instruments stale. All of it is told to
+the ledger. Nothing here waits or reads a clock: what is due is done when :meth:`DeclaredSession.wake` is called.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
 
 import msgspec
 
 from tickcast import _native
-from tickcast.venues.base import Answer, Request, Step, VenueConfig
-from tickcast.venues.declared.venue import Venue
+from tickcast.model.ledger import Incident
+from tickcast.model.record import State
+from tickcast.venues import rows
+from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
+from tickcast.venues.declared import venue as said
+from tickcast.venues.declared.books import IDLE, BookKeeping
+from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
+from tickcast.venues.declared.links import PONG_NS, Wire, Wires
+from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
+from tickcast.venues.declared.placing import Inserted, place_rows
+from tickcast.venues.declared.venue import Channel, Venue
 from tickcast.venues.naming import Naming
 
-INSTRUMENTS: Final = "instruments "
+POLL: Final = "poll "
+URGENT: Final = 1e18
+"""Priority of the lists of instruments."""
+DRIFT_NS: Final = 60 * SECOND_NS
+"""What is new in the venue's messages is looked at so often."""
+POLLS_LINK: Final = 1 << 16
+"""Numbers of links from here on are those of answers that are read as frames."""
 
 
 class DeclaredSession:
@@ -25,43 +50,518 @@ class DeclaredSession:
         securities: Mapping[str, Sequence[str]],
         previous_close: Mapping[str, str],
     ) -> None:
+        limits = venue.limits
+        if config.channels_max:
+            limits = replace(limits, channels_per_link=min(config.channels_max, limits.channels_per_link))
         self._venue = venue
         self._config = config
         self._previous_close = previous_close
-        self._naming = Naming(feed=feed, venue=venue.code, calendar=config.calendar, securities=securities)
+        naming = Naming(feed=feed, venue=venue.code, calendar=config.calendar, securities=securities)
         self._feed = _native.JsonFeed(msgspec.json.encode(venue.dialect), depth=config.depth)
+        self._catalogue = Catalogue(venue, config, naming)
+        self._wires = Wires(venue, limits)
+        self._errands = Errands()
+        self._books = BookKeeping(
+            venue, config, feed=self._feed, catalogue=self._catalogue, wires=self._wires, errands=self._errands
+        )
+        self._owner: dict[Channel, Instrument] = {}
+        self._common: set[Channel] = set()
+        """Channels of no one instrument."""
+        self._lost: dict[int, set[str]] = {}
+        """Links that carry part of an instrument and are closed, where its book is on another."""
+        self._leaving: dict[str, str] = {}
+        """Links that are dropped by us, and why."""
+        self._drift: set[tuple[str, str]] = set()
+        self._poll_links: dict[str, int] = {}
+        self._polled: dict[str, str] = {}
+        """Market of each poll, by its purpose."""
+        self._ping_ns = int(venue.ping_interval_s * SECOND_NS)
+        self._refresh_ns = self._poll_ns = self._drift_ns = 0
+        self._wake_ns = 0
+        self._is_settled = True
 
     @property
     def wake_ns(self) -> int:
         """When to call :meth:`wake`."""
-        return 0
+        return self._wake_ns
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """What is streamed, for tests and tools."""
+        return self._catalogue.all
+
+    @property
+    def core(self) -> _native.JsonFeed:
+        """Books, statistics and drift, for tests and tools."""
+        return self._feed
+
+    # ------------------------------------------------------------------ quotas, kept by the shell
+
+    @property
+    def weight(self) -> Quota | None:
+        """Of REST requests."""
+        return self._venue.limits.weight
+
+    @property
+    def connects(self) -> Quota | None:
+        """Of new connections."""
+        return self._venue.limits.connects
+
+    @property
+    def weight_header(self) -> str:
+        """Header of an answer that tells how much of the weight is used."""
+        return self._venue.limits.weight_header
+
+    def priority(self, request: Request) -> float:
+        """Say how urgent a request is now."""
+        return self._books.urgency(request)
+
+    # ------------------------------------------------------------------ links
 
     def start(self, now_ns: int) -> Step:
         """Ask for the instruments."""
-        del now_ns
-        return Step(requests=list(self._venue.listing()))
+        step = Step()
+        self._list(now_ns)
+        return self._settle(step, now_ns)
 
     def opened(self, link: str, now_ns: int) -> Step:
-        """Subscribe."""
-        del link, now_ns
-        return Step()
-
-    def received(self, link: str, chunks: Sequence[bytes], times: Sequence[int]) -> Step:
-        """Decode."""
-        del link, times
-        return Step(messages=len(chunks))
+        """Subscribe to what the link carries."""
+        step = Step()
+        wire = self._wires.by_name.get(link)
+        if wire is None:
+            return step
+        step.new_session = wire.opened_count > 0
+        self._leaving.pop(link, None)
+        self._feed.open_link(wire.number, wire.market)
+        wire.opened(self._venue.hello(), now_ns)
+        wire.ping_due_ns = now_ns + self._ping_ns if self._ping_ns else 0
+        return self._settle(step, now_ns)
 
     def closed(self, link: str, now_ns: int) -> Step:
         """Say that what came over it is stale."""
-        del link, now_ns
-        return Step()
+        step = Step()
+        wire = self._wires.by_name.get(link)
+        if wire is None or not wire.is_open:
+            return step
+        reason = self._leaving.pop(link, "the link was lost")
+        wire.closed()
+        concerned = list(dict.fromkeys(self._owner[one] for one in wire.subscriptions if one in self._owner))
+        first = [one.id for one in concerned if self._main_wire(one) is wire]
+        self._books.dismiss(first)
+        step.records.append(self._feed.suspend(first, State.STALE, now_ns))
+        for one in concerned:
+            if self._main_wire(one) is not wire:
+                self._lost.setdefault(one.id, set()).add(link)
+                step.records.append(rows.status(one.id, State.STALE, ts_event=now_ns, ts_recv=now_ns))
+        step.incidents.append(
+            Incident(
+                kind="reconnect",
+                scope="connection",
+                reason=reason,
+                ts_ns=now_ns,
+                link=link,
+                instruments=tuple(one.id for one in concerned),
+                repair="reconnect",
+            )
+        )
+        return self._settle(step, now_ns)
+
+    def _main_wire(self, instrument: Instrument) -> Wire | None:
+        """The link whose loss makes it stale: that of its book, if it has one."""
+        channel = instrument.book or (instrument.channels[0] if instrument.channels else None)
+        return None if channel is None else self._wires.by_channel.get(channel)
+
+    # ------------------------------------------------------------------ frames
+
+    def received(self, link: str, chunks: Sequence[bytes], times: Sequence[int]) -> Step:
+        """Decode frames in order."""
+        step = Step(messages=len(chunks))
+        wire = self._wires.by_name.get(link)
+        if wire is None or not chunks:
+            return step
+        now_ns = times[-1]
+        wire.heard_ns = now_ns
+        wire.pinged_ns = 0
+        wire.has_spoken = True
+        decoded = self._feed.decode(wire.number, chunks, times)
+        self._take(decoded, step, chunks, times, wire)
+        if not self._is_settled or (self._wake_ns and now_ns >= self._wake_ns):
+            self._settle(step, now_ns)
+        return step
+
+    def _take(
+        self,
+        decoded: _native.JsonDecoded,
+        step: Step,
+        chunks: Sequence[bytes],
+        times: Sequence[int],
+        wire: Wire | None,
+    ) -> None:
+        """Take what the core made of frames; ``wire`` None: they were answers to polls."""
+        inserted: list[Inserted] = []
+        for place, offset in decoded.cold:
+            found, texts = self._cold(chunks[place], times[place], wire, step)
+            if found:
+                inserted.append((offset, found, texts))
+        place_rows(step, decoded.records, decoded.texts, inserted)
+        for place, reason in decoded.dead:
+            step.bury(reason, chunks[place])
+        step.dead_count += decoded.dead_count - len(decoded.dead)
+        if decoded.breaks or decoded.whole or decoded.short:
+            self._is_settled = False
+            link = wire.name if wire is not None else ""
+            self._became_whole(self._books.judge(decoded, step, times, link), times[-1], step)
+
+    def _became_whole(self, instruments: Sequence[int], now_ns: int, step: Step) -> None:
+        for instrument in instruments:
+            known = self._catalogue.get(instrument)
+            if known is not None and known.book is not None:
+                wire = self._wires.by_channel.get(known.book)
+                if wire is not None:
+                    wire.heard(known.book)
+            if self._lost.get(instrument):
+                step.records.append(rows.status(instrument, State.STALE, ts_event=now_ns, ts_recv=now_ns))
+
+    # ------------------------------------------------------------------ cold frames
+
+    def _cold(self, frame: bytes, ts_recv: int, wire: Wire | None, step: Step) -> tuple[list[bytes], dict[int, str]]:
+        """Let the venue read a frame: the rows it brings, and their texts."""
+        self._is_settled = False
+        cold = Cold(frame=frame, now_ns=ts_recv, wire=wire, step=step)
+        try:
+            happenings = self._venue.cold(frame, wire.market if wire is not None else "")
+        except ValueError as wrong:  # msgspec's errors and those of UTF-8 are ValueErrors
+            step.bury(str(wrong), frame)
+            return [], {}
+        for one in happenings:
+            match one:
+                case said.Acknowledged() | said.Refused() | said.Reply() | said.Leaving():
+                    if wire is not None:
+                        self._happen(one, cold, wire)
+                case said.Status():
+                    self._status(one, cold)
+                case said.Rows(records, texts):
+                    cold.add(records, texts)
+                case said.Relist():
+                    self._list(ts_recv)
+                case said.Unknown(reason):
+                    step.bury(reason, frame)
+                case said.Alive():
+                    pass
+                case _:
+                    assert_never(one)
+        return cold.records, cold.texts
+
+    def _happen(
+        self, one: said.Acknowledged | said.Refused | said.Reply | said.Leaving, cold: "Cold", wire: Wire
+    ) -> None:
+        """Take what the venue says of a link and its channels."""
+        step, now_ns = cold.step, cold.now_ns
+        match one:
+            case said.Acknowledged(channels):
+                for channel in wire.confirmed(channels):
+                    self._subscribed(channel, now_ns, step)
+            case said.Refused(reason, channel, fatal):
+                self._refused(reason, channel, wire, step, now_ns)
+                if fatal:
+                    step.refused[wire.name] = self._leaving[wire.name] = reason
+            case said.Reply(answer):
+                step.send.extend(wire.first([answer], now_ns))
+            case said.Leaving(reason):
+                step.drop[wire.name] = self._leaving[wire.name] = reason
+            case _:
+                assert_never(one)
+
+    def _subscribed(self, channel: Channel, now_ns: int, step: Step) -> None:
+        """A channel is confirmed, or speaks."""
+        owner = self._owner.get(channel)
+        if owner is None:
+            return
+        wire = self._wires.by_channel[channel]
+        lost = self._lost.get(owner.id)
+        if lost is not None:
+            lost.discard(wire.name)
+            if not lost:
+                del self._lost[owner.id]
+                state = State(self._feed.state(owner.id))
+                step.records.append(rows.status(owner.id, state, ts_event=now_ns, ts_recv=now_ns))
+        if channel.book:
+            self._books.subscribed(owner.id, now_ns)
+
+    def _refused(self, reason: str, channel: Channel | None, wire: Wire, step: Step, now_ns: int) -> None:
+        concerned = wire.refused(channel, now_ns)
+        owners = dict.fromkeys(self._owner[one].id for one in concerned if one in self._owner)
+        self._books.dismiss([self._owner[one].id for one in concerned if one.book and one in self._owner])
+        step.incidents.append(
+            Incident(
+                kind="refused",
+                scope="channel" if concerned else "connection",
+                reason=reason,
+                ts_ns=now_ns,
+                link=wire.name,
+                channel=channel.name if channel is not None else "",
+                instruments=tuple(owners),
+            )
+        )
+
+    def _status(self, status: said.Status, cold: "Cold") -> None:
+        """Take the venue's word for an instrument, or all of them."""
+        if status.native:
+            one = self._catalogue.find(status.market, status.native)
+            concerned: Sequence[Instrument] = [] if one is None else [one]
+        else:
+            concerned = [one for one in self._catalogue.all if status.market in {"", one.listed.market}]
+        for one in concerned:
+            was, one.listed = one.listed.state, replace(one.listed, state=status.state)
+            cold.add([self._feed.set_state(one.id, status.state, cold.now_ns)], {})
+            if status.state == State.HALTED != was:
+                cold.step.incidents.append(halt(one, status.reason or "halted by the venue", cold.now_ns))
+
+    # ------------------------------------------------------------------ REST
 
     def answered(self, request: Request, answer: Answer) -> Step:
-        """Take a list of instruments or a book."""
-        del request, answer
-        return Step()
+        """Take a list of instruments, a book, or what is polled."""
+        step = Step()
+        now_ns = answer.received_ns
+        self._is_settled = False
+        try:
+            if self._catalogue.owns(request.purpose):
+                self._take_list(request, answer, step)
+            elif self._books.owns(request.purpose):
+                self._became_whole(self._books.answered(request, answer, step), now_ns, step)
+            elif request.purpose in self._polled:
+                self._take_poll(request, answer, step)
+        except ValueError as wrong:
+            step.bury(f"{request.purpose}: {wrong}", answer.body[:256])
+            step.repeat.append(request)
+        if not step.repeat:
+            self._errands.done(request.purpose)
+        return self._settle(step, now_ns)
+
+    def _take_poll(self, request: Request, answer: Answer, step: Step) -> None:
+        """Read an answer as if it were a frame."""
+        if answer.status != 200:
+            step.bury(f"{request.purpose}: expected status 200, found {answer.status}", answer.body[:256])
+            return  # the next round asks again
+        market = self._polled[request.purpose]
+        number = self._poll_links.get(market)
+        if number is None:
+            number = self._poll_links[market] = POLLS_LINK + len(self._poll_links)
+            self._feed.open_link(number, market)
+        times = [answer.received_ns]
+        self._take(self._feed.decode(number, [answer.body], times), step, [answer.body], times, None)
+
+    # ------------------------------------------------------------------ instruments
+
+    def _list(self, now_ns: int) -> None:
+        """Ask for the list of instruments, now and every so often."""
+        self._is_settled = False
+        for request in self._catalogue.requests():
+            self._errands.add(replace(request, priority=URGENT))
+        every_ns = int(self._config.instruments_refresh_s * SECOND_NS)
+        self._refresh_ns = now_ns + every_ns if every_ns else 0
+
+    def _take_list(self, request: Request, answer: Answer, step: Step) -> None:
+        now_ns = answer.received_ns
+        changes = self._catalogue.take(request, answer)
+        for reason, raw in changes.wrong:
+            step.bury(reason, raw)
+        for one in changes.new:
+            self._begin(one, step, now_ns)
+        self._place(changes)
+        for one in changes.moved:
+            self._moved(one, step, now_ns)
+        for one in changes.gone:
+            self._end(one, step, now_ns)
+        if not changes.is_first:
+            self._tell_listed(changes, step, now_ns)
+        if changes.more is not None:
+            self._errands.add(replace(changes.more, priority=URGENT))
+        if changes.is_first and changes.is_complete:
+            for symbol in self._catalogue.missing():
+                step.bury(f"symbol {symbol} of the config is not in the venue's list", b"")
+        if changes.is_complete and not self._catalogue.all:
+            step.repeat.append(request)
+
+    def _begin(self, one: Instrument, step: Step, now_ns: int) -> None:
+        """Stream an instrument."""
+        listed = one.listed
+        for channel in one.channels:
+            self._owner[channel] = one
+        self._feed.define(
+            listed.market,
+            listed.native,
+            one.id,
+            book=one.book is not None,
+            quotes=self._venue.quoted(listed),
+            state=int(listed.state),
+        )
+        step.definitions.append(one.definition)
+        state = State(self._feed.state(one.id))
+        step.records.append(rows.status(one.id, state, ts_event=now_ns, ts_recv=now_ns))
+        close = self._previous_close.get(one.definition.symbol)
+        if close is not None:
+            step.records.append(rows.previous_close(one.id, close, ts_event=now_ns, ts_recv=now_ns))
+
+    def _place(self, changes: Changes) -> None:
+        """Spread the channels of new instruments over links."""
+        groups: list[Sequence[Channel]] = [one.channels for one in changes.new]
+        if changes.new or changes.gone:
+            common = list(self._venue.market_channels([one.listed for one in self._catalogue.all]))
+            self._wires.remove(self._common - set(common))
+            self._common = set(common)
+            groups[:0] = [[channel] for channel in common]
+        self._wires.place(groups, self._feed.open_link)
+
+    def _moved(self, one: Instrument, step: Step, now_ns: int) -> None:
+        """The list says another state than before."""
+        state = one.listed.state
+        step.records.append(self._feed.set_state(one.id, state, now_ns))
+        if state == State.HALTED:
+            step.incidents.append(halt(one, "halted, by the venue's list", now_ns))
+
+    def _end(self, one: Instrument, step: Step, now_ns: int) -> None:
+        """It is off the list: nothing more is streamed of it."""
+        self._wires.remove(one.channels)
+        self._books.forget(one.id)
+        for channel in one.channels:
+            self._owner.pop(channel, None)
+        self._lost.pop(one.id, None)
+        step.records.append(self._feed.set_state(one.id, State.CLOSED, now_ns))
+        self._feed.forget(one.listed.market, one.listed.native)
+
+    @staticmethod
+    def _tell_listed(changes: Changes, step: Step, now_ns: int) -> None:
+        for one in changes.new:
+            step.incidents.append(
+                Incident(
+                    kind="listed",
+                    scope="instrument",
+                    reason=f"{one.definition.name} is new in the venue's list",
+                    ts_ns=now_ns,
+                    instruments=(one.id,),
+                )
+            )
+        for one in changes.gone:
+            step.incidents.append(
+                Incident(
+                    kind="delisted",
+                    scope="instrument",
+                    reason=f"{one.definition.name} is off the venue's list",
+                    ts_ns=now_ns,
+                    instruments=(one.id,),
+                )
+            )
+
+    # ------------------------------------------------------------------ time
 
     def wake(self, now_ns: int) -> Step:
         """Do what is due."""
-        del now_ns
-        return Step()
+        step = Step()
+        if self._refresh_ns and self._refresh_ns <= now_ns:
+            self._list(now_ns)
+        if self._poll_ns and self._poll_ns <= now_ns:
+            self._poll(now_ns)
+        if self._drift_ns and self._drift_ns <= now_ns:
+            self._look_for_drift(step, now_ns)
+        return self._settle(step, now_ns)
+
+    def _settle(self, step: Step, now_ns: int) -> Step:
+        """Send what may be sent, ask for what is due, and say when to be called again."""
+        self._is_settled = True
+        step.links.extend(self._wires.due_links())
+        self._books.pump(step, now_ns)
+        for wire in self._wires:
+            if wire.is_open:
+                self._tend(wire, step, now_ns)
+        step.requests.extend(self._errands.release(self._books.urgency))
+        if not self._poll_ns and self._config.poll_interval_s and self._catalogue.all:
+            self._poll_ns = now_ns + SECOND_NS
+        if not self._drift_ns and self._catalogue.all:
+            self._drift_ns = now_ns + DRIFT_NS
+        due = [self._wires.next_ns(now_ns), self._books.next_ns(), self._refresh_ns, self._poll_ns, self._drift_ns]
+        self._wake_ns = soonest(due)
+        return step
+
+    def _tend(self, wire: Wire, step: Step, now_ns: int) -> None:
+        """Look after an open link: pings, subscriptions that nobody answered, what waits to be sent."""
+        if wire.pinged_ns and now_ns - wire.pinged_ns >= PONG_NS:
+            reason = f"nothing within {PONG_NS // SECOND_NS} s of a ping"
+            step.drop[wire.name] = self._leaving[wire.name] = reason
+            wire.pinged_ns = 0
+            return
+        if wire.ping_due_ns and wire.ping_due_ns <= now_ns:
+            ping = self._venue.ping()
+            if ping is not None:
+                step.send.extend(wire.first([ping], now_ns))
+                wire.pinged_ns = wire.pinged_ns or now_ns
+            wire.ping_due_ns = now_ns + self._ping_ns
+        for channel in wire.overdue(now_ns):
+            if wire.confirms or not wire.has_spoken:
+                self._unanswered(channel, wire, step, now_ns)
+            else:  # this venue does not confirm, and what it sends says that it has understood
+                wire.heard(channel)
+                self._subscribed(channel, now_ns, step)
+        step.send.extend(wire.pump(self._venue, now_ns))
+
+    def _unanswered(self, channel: Channel, wire: Wire, step: Step, now_ns: int) -> None:
+        owner = self._owner.get(channel)
+        step.incidents.append(
+            Incident(
+                kind="refused",
+                scope="channel",
+                reason=f"{channel.name} {channel.native}: asked for twice, neither confirmed nor heard of",
+                ts_ns=now_ns,
+                link=wire.name,
+                channel=channel.name,
+                instruments=(owner.id,) if owner is not None else (),
+            )
+        )
+
+    def _poll(self, now_ns: int) -> None:
+        """Ask for what the venue tells over REST only."""
+        self._poll_ns = now_ns + int(self._config.poll_interval_s * SECOND_NS)
+        for one in self._catalogue.all:
+            for place, request in enumerate(self._venue.polls(one.listed)):
+                purpose = f"{POLL}{one.definition.symbol} {place}"
+                self._polled[purpose] = one.listed.market
+                self._errands.add(replace(request, purpose=purpose, priority=IDLE))
+
+    def _look_for_drift(self, step: Step, now_ns: int) -> None:
+        """Tell, once each, of keys in the venue's messages that nobody knew."""
+        self._drift_ns = now_ns + DRIFT_NS
+        for message, key, count, _ in self._feed.drift():
+            if (message, key) not in self._drift:
+                self._drift.add((message, key))
+                step.incidents.append(
+                    Incident(
+                        kind="drift",
+                        scope="venue",
+                        reason=f"messages {message} have a key {key!r} that is not declared, seen {count} times",
+                        ts_ns=now_ns,
+                        channel=message,
+                    )
+                )
+
+
+@dataclass(slots=True, kw_only=True)
+class Cold:
+    """A frame that the venue's Python reads, and the rows that it brings."""
+
+    frame: bytes
+    now_ns: int
+    wire: Wire | None
+    step: Step
+    records: list[bytes] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)
+
+    def add(self, records: Sequence[bytes], texts: Mapping[int, str]) -> None:
+        """Add rows."""
+        offset = sum(map(len, self.records)) // rows.ROW.size
+        self.records.extend(record for record in records if record)
+        self.texts.update((offset + place, text) for place, text in texts.items())
+
+
+def halt(one: Instrument, reason: str, now_ns: int) -> Incident:
+    """Make the incident of a halt."""
+    return Incident(kind="halt", scope="instrument", reason=reason, ts_ns=now_ns, instruments=(one.id,))

@@ -1,0 +1,257 @@
+"""What a session does about books: those that are not whole are repaired, those that nothing proves are compared."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from tickcast import _native
+from tickcast.model.ledger import Incident
+from tickcast.model.record import State
+from tickcast.venues.base import Answer, Request, Step, VenueConfig
+from tickcast.venues.declared import dialect, incidents
+from tickcast.venues.declared.instruments import Catalogue, Instrument
+from tickcast.venues.declared.links import Wires
+from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
+from tickcast.venues.declared.placing import place_rows
+from tickcast.venues.declared.repairs import Repairs
+from tickcast.venues.declared.venue import Venue
+
+BOOK: Final = "book "
+COMPARE: Final = "compare "
+IDLE: Final = -1.0
+"""Priority of comparisons and polls."""
+COMPARED_LEVELS: Final = 10
+REST_NS: Final = 60 * SECOND_NS
+"""A book over REST may wait so long for the venue's quota before it is asked for anew."""
+
+
+class BookKeeping:
+    """The books of one feed."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        config: VenueConfig,
+        *,
+        feed: _native.JsonFeed,
+        catalogue: Catalogue,
+        wires: Wires,
+        errands: Errands,
+    ) -> None:
+        self._venue = venue
+        self._feed = feed
+        self._catalogue = catalogue
+        self._wires = wires
+        self._errands = errands
+        self._repairs = Repairs()
+        rules = snapshot_kinds(venue.dialect)
+        self._from_rest = "rest" in rules
+        self._heals_itself = rules <= {"every"}
+        self.repair = "" if self._heals_itself else "snapshot" if self._from_rest else "resubscribe"
+        """How a break is made good, as the ledger says it."""
+        self._whole: set[int] = set()
+        self._purposes: dict[str, int] = {}
+        self._activity: dict[int, int] = {}
+        """Rows of each instrument, when repairs were last looked at."""
+        self._compare_every_ns = int(config.compare_interval_s * SECOND_NS)
+        self._compare_ns = 0
+        self._turns: list[int] = []
+        self._doubted: set[int] = set()
+        """Books that differed from the venue's own once: a second time, it is no accident of timing."""
+
+    # ------------------------------------------------------------------ what happens to them
+
+    def judge(self, decoded: _native.JsonDecoded, step: Step, times: Sequence[int], link: str) -> list[int]:
+        """Take what became of books; returns those that became whole."""
+        now_ns = times[-1]
+        step.incidents.extend(incidents.of_breaks(decoded.breaks, link=link, times=times, repair=self.repair))
+        for broken in decoded.breaks:
+            self.broken(broken.instrument, now_ns)
+        broken_ones = {broken.instrument for broken in decoded.breaks}
+        became = []
+        for instrument in dict.fromkeys(decoded.whole):
+            if instrument in broken_ones and State(self._feed.state(instrument)) in {State.GAP, State.REPAIRING}:
+                continue  # it broke again behind that
+            self._whole.add(instrument)
+            self._repairs.whole(instrument, now_ns)
+            self._errands.withdraw(self._purpose(BOOK, instrument))
+            became.append(instrument)
+        for instrument in decoded.short:
+            self.broken(instrument, now_ns)
+        return became
+
+    def broken(self, instrument: int, now_ns: int) -> None:
+        """A book is not whole."""
+        self._whole.discard(instrument)
+        if not self._heals_itself:
+            self._repairs.broken(instrument, now_ns)
+
+    def subscribed(self, instrument: int, now_ns: int) -> None:
+        """The channel of a book is subscribed: its beginning is to come."""
+        if instrument in self._whole or self._heals_itself:
+            return
+        if self._from_rest:
+            self._repairs.broken(instrument, now_ns)
+        else:
+            self._repairs.waiting(instrument, now_ns)
+
+    def dismiss(self, instruments: Sequence[int]) -> None:
+        """Nothing is to be asked for: their link is closed, or the venue refuses."""
+        for instrument in instruments:
+            self._whole.discard(instrument)
+            self._repairs.dismiss(instrument)
+            self._errands.withdraw(self._purpose(BOOK, instrument))
+
+    def forget(self, instrument: int) -> None:
+        """There is no such instrument any more."""
+        self.dismiss([instrument])
+        self._repairs.forget(instrument)
+        self._doubted.discard(instrument)
+
+    def _purpose(self, kind: str, instrument: int) -> str:
+        known = self._catalogue.get(instrument)
+        return kind + (known.definition.symbol if known is not None else str(instrument))
+
+    # ------------------------------------------------------------------ what is due
+
+    def next_ns(self) -> int:
+        """When :meth:`pump` has something to do; 0 = never."""
+        return soonest([self._repairs.next_ns(), self._compare_ns])
+
+    def pump(self, step: Step, now_ns: int) -> None:
+        """Ask for the books that are due."""
+        due = self._repairs.next_ns()
+        if due and due <= now_ns:
+            self._repair(step, now_ns)
+        if self._compare_every_ns and self._compare_ns <= now_ns:
+            if self._compare_ns:
+                self._compare(now_ns)
+            self._compare_ns = now_ns + self._compare_every_ns
+
+    def _repair(self, step: Step, now_ns: int) -> None:
+        activity = self._activity = dict(self._feed.activity())
+        dropped = []
+        for instrument in self._repairs.due(now_ns, lambda one: activity.get(one, 0)):
+            known = self._catalogue.get(instrument)
+            if known is None or known.book is None:
+                self._repairs.dismiss(instrument)
+                continue
+            wire = self._wires.by_channel.get(known.book)
+            if wire is None or not wire.is_open:
+                self._repairs.dismiss(instrument)
+                continue
+            if self._from_rest:
+                self._ask(known)
+                self._repairs.asked(instrument, now_ns, within_ns=REST_NS)
+                if self._feed.state(instrument) == State.GAP:
+                    dropped.append(instrument)
+            else:
+                wire.renew(known.book, activity.get(instrument, 0))
+                self._repairs.asked(instrument, now_ns)
+                dropped.append(instrument)
+        if dropped:
+            step.records.append(self._feed.suspend(dropped, State.REPAIRING, now_ns))
+
+    def _ask(self, known: Instrument) -> None:
+        request = self._venue.book_request(known.listed.native, known.listed.market)
+        if request is None:
+            return
+        purpose = self._purpose(BOOK, known.id)
+        self._purposes[purpose] = known.id
+        self._errands.add(replace(request, purpose=purpose))
+
+    def _compare(self, now_ns: int) -> None:
+        """Ask for one of the books that nothing proves, by turns."""
+        del now_ns
+        self._turns = [one for one in self._turns if self._feed.state(one) == State.UNVERIFIED] or [
+            one.id
+            for one in self._catalogue.all
+            if one.book is not None and self._feed.state(one.id) == State.UNVERIFIED
+        ]
+        if not self._turns:
+            return
+        known = self._catalogue.get(self._turns.pop(0))
+        request = None if known is None else self._venue.book_request(known.listed.native, known.listed.market)
+        if known is None or request is None:
+            return
+        purpose = self._purpose(COMPARE, known.id)
+        self._purposes[purpose] = known.id
+        self._errands.add(replace(request, purpose=purpose, priority=IDLE))
+
+    def urgency(self, request: Request) -> float:
+        """Say how urgent a request is: a book that is much traded goes before one that is not."""
+        instrument = self._purposes.get(request.purpose)
+        if instrument is None or request.purpose.startswith(COMPARE):
+            return request.priority
+        return float(self._activity.get(instrument, 0))
+
+    # ------------------------------------------------------------------ answers
+
+    def owns(self, purpose: str) -> bool:
+        """Whether a request was for a book."""
+        return purpose in self._purposes
+
+    def answered(self, request: Request, answer: Answer, step: Step) -> list[int]:
+        """Take a book from REST; returns those that became whole.
+
+        Raises:
+            ValueError: it is none; it has to be asked for again.
+        """
+        instrument = self._purposes[request.purpose]
+        known = self._catalogue.get(instrument)
+        if known is None:
+            return []
+        if answer.status != 200:
+            raise ValueError(f"expected status 200, found {answer.status}")
+        if request.purpose.startswith(COMPARE):
+            self._judge_comparison(known, answer, step)
+            return []
+        if not self._repairs.is_open(instrument):
+            return []
+        decoded = self._feed.rest_book(instrument, answer.body, answer.received_ns)
+        place_rows(step, decoded.records, decoded.texts, ())
+        if decoded.dead_count:
+            raise ValueError(decoded.dead[0][1] if decoded.dead else "it was not understood")
+        became = self.judge(decoded, step, [answer.received_ns], "")
+        if decoded.short and instrument not in became:
+            step.repeat.append(request)
+            self._repairs.asked(instrument, answer.received_ns, within_ns=REST_NS)
+        elif instrument not in became and not decoded.breaks and self._is_up(instrument):
+            self._whole.add(instrument)  # it was whole already, and the answer is older
+            self._repairs.whole(instrument, answer.received_ns)
+        return became
+
+    def _is_up(self, instrument: int) -> bool:
+        down = {State.EMPTY, State.SYNCING, State.GAP, State.REPAIRING, State.STALE}
+        return State(self._feed.state(instrument)) not in down
+
+    def _judge_comparison(self, known: Instrument, answer: Answer, step: Step) -> None:
+        if self._feed.state(known.id) != State.UNVERIFIED:
+            return
+        difference = self._feed.compare(known.id, answer.body, COMPARED_LEVELS)
+        if not difference:
+            self._doubted.discard(known.id)
+        elif known.id not in self._doubted:
+            self._doubted.add(known.id)
+            self._turns.insert(0, known.id)
+        else:
+            self._doubted.discard(known.id)
+            step.incidents.append(
+                Incident(
+                    kind="compared",
+                    scope="instrument",
+                    reason=difference,
+                    ts_ns=answer.received_ns,
+                    instruments=(known.id,),
+                    repair=self.repair,
+                )
+            )
+            step.records.append(self._feed.suspend([known.id], State.GAP, answer.received_ns))
+            self.broken(known.id, answer.received_ns)
+
+
+def snapshot_kinds(declared: dialect.Dialect) -> set[str]:
+    """Return where the books of a dialect begin, as its rules say it."""
+    return {
+        emit.rule.snapshot for message in declared.messages for emit in message.emits if isinstance(emit, dialect.Book)
+    }

@@ -1,0 +1,42 @@
+"""What the ledger is told of breaks, as the core reports them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from tickcast import _native
+from tickcast.model.ledger import Incident, IncidentKind
+
+KINDS: Final[Mapping[str, IncidentKind]] = {
+    "chain": "gap",
+    "counter": "gap",
+    "overflow": "gap",
+    "checksum": "checksum",
+    "crossed": "crossed",
+    "malformed": "damaged",
+}
+
+
+def of_breaks(breaks: Iterable[_native.JsonBreak], *, link: str, times: Sequence[int], repair: str) -> list[Incident]:
+    """Make one incident of each cause, with all the instruments that it concerns."""
+    causes: dict[int, list[_native.JsonBreak]] = {}
+    for broken in breaks:
+        causes.setdefault(broken.cause, []).append(broken)
+    incidents = []
+    for group in causes.values():
+        first = group[0]
+        is_restart = first.reason in {"chain", "counter"} and 0 < first.found < first.expected
+        incidents.append(
+            Incident(
+                kind="restart" if is_restart else KINDS[first.reason],
+                scope=first.scope,
+                reason=first.text,
+                ts_ns=times[first.frame],
+                link=link,
+                channel=first.message,
+                instruments=tuple(dict.fromkeys(one.instrument for one in group)),
+                from_seq=max(first.expected, 0),
+                to_seq=first.found - 1 if 0 < first.expected < first.found else 0,
+                repair=repair,
+            )
+        )
+    return incidents

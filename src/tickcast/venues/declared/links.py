@@ -1,0 +1,334 @@
+"""The links of a feed: which channels each carries, what has been asked for on it, and what was confirmed.
+
+A channel is *wanted* (waits for its turn), *asked* (sent, not answered), *active* or *refused*; it goes round again
+when the link comes back. Everything that is sent goes through one queue for each link, so that the venue's limit of
+messages holds whatever it is that is sent.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Literal
+
+from tickcast.venues.base import Link
+from tickcast.venues.declared.pacing import SECOND_NS, Bucket, soonest
+from tickcast.venues.declared.venue import Channel, Limits, Venue
+
+ANSWER_NS: Final = 5 * SECOND_NS
+"""A subscription is confirmed within this time, or asked for again."""
+ASKED_MAX: Final = 2
+"""So often, before it counts as refused."""
+REFUSED_NS: Final = 60 * SECOND_NS
+"""What was refused is asked for again after this time."""
+PONG_NS: Final = 10 * SECOND_NS
+"""A venue that is pinged says something within this time, or the link is dead."""
+
+Phase = Literal["wanted", "asked", "active", "refused"]
+
+
+class Subscription:
+    """One channel on one link."""
+
+    __slots__ = ("asked_ns", "attempts", "channel", "phase", "urgency")
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.phase: Phase = "wanted"
+        self.attempts = 0
+        self.asked_ns = 0
+        """When it was asked for, or refused."""
+        self.urgency = 0.0
+        """The most urgent go first."""
+
+
+class Wire:
+    """One link: its channels, and what waits to be sent."""
+
+    def __init__(self, number: int, name: str, *, endpoint: str, market: str, limits: Limits) -> None:
+        self.number = number
+        """As the core knows it."""
+        self.name = name
+        self.endpoint = endpoint
+        self.market = market
+        self.target = ""
+        self.subscriptions: dict[Channel, Subscription] = {}
+        self._restless: dict[Channel, Subscription] = {}
+        """Those that are not active."""
+        self.is_named = False
+        """The shell has been told of it."""
+        self.is_open = False
+        self.opened_count = 0
+        self.heard_ns = 0
+        self.pinged_ns = 0
+        """When a ping was sent that nothing has followed yet; 0 = none."""
+        self.ping_due_ns = 0
+        self.has_spoken = False
+        """Something came since it was opened."""
+        self.confirms = False
+        """The venue confirms subscriptions: one that is not confirmed is none."""
+        self._limits = limits
+        self._bucket = Bucket(limits.messages)
+        self._queue: deque[tuple[bytes, tuple[Channel, ...]]] = deque()
+        """Frames to be sent, and the channels of which it is the last word."""
+        self._unanswered: deque[tuple[Channel, ...]] = deque()
+        self._dropping: list[Channel] = []
+        self._renewing: dict[Channel, float] = {}
+        """To be subscribed anew, and how urgent it is."""
+
+    # ------------------------------------------------------------------ what it carries
+
+    @property
+    def room(self) -> int:
+        """How many channels more it may carry."""
+        return self._limits.channels_per_link - len(self.subscriptions)
+
+    def add(self, channels: Iterable[Channel]) -> None:
+        """Carry channels."""
+        for channel in channels:
+            if channel not in self.subscriptions:
+                self.subscriptions[channel] = self._restless[channel] = Subscription(channel)
+
+    def remove(self, channels: Iterable[Channel]) -> None:
+        """Carry channels no more."""
+        for channel in channels:
+            subscription = self.subscriptions.pop(channel, None)
+            self._renewing.pop(channel, None)
+            self._restless.pop(channel, None)
+            if subscription is not None and self.is_open and subscription.phase in {"asked", "active"}:
+                self._dropping.append(channel)
+
+    def renew(self, channel: Channel, urgency: float) -> None:
+        """Subscribe a channel anew: unsubscribe, subscribe."""
+        if self.is_open and channel in self.subscriptions:
+            self._renewing[channel] = urgency
+
+    def opened(self, hello: Sequence[bytes], now_ns: int) -> None:
+        """It is open: everything is to be asked for."""
+        self.is_open = True
+        self.opened_count += 1
+        self.heard_ns = now_ns
+        self._reset()
+        self._queue.extend((frame, ()) for frame in hello)
+
+    def closed(self) -> None:
+        """It is closed: nothing is subscribed any more."""
+        self.is_open = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.pinged_ns = 0
+        self.has_spoken = False
+        self._queue.clear()
+        self._unanswered.clear()
+        self._dropping.clear()
+        self._renewing.clear()
+        self._bucket = Bucket(self._limits.messages)
+        self._restless = dict(self.subscriptions)
+        for subscription in self._restless.values():
+            subscription.phase = "wanted"
+            subscription.attempts = 0
+
+    # ------------------------------------------------------------------ sending
+
+    def first(self, frames: Iterable[bytes], now_ns: int) -> list[tuple[str, bytes]]:
+        """Send at once: answers to pings, which count all the same."""
+        sent = [(self.name, frame) for frame in frames]
+        self._bucket.spend(len(sent), now_ns)
+        return sent
+
+    def pump(self, venue: Venue, now_ns: int) -> list[tuple[str, bytes]]:
+        """Return what may be sent now."""
+        sent: list[tuple[str, bytes]] = []
+        while self.is_open and (self._queue or self._fill(venue, now_ns)):
+            if self._bucket.ready_ns(1, now_ns) > now_ns:
+                break
+            frame, channels = self._queue.popleft()
+            self._bucket.spend(1, now_ns)
+            sent.append((self.name, frame))
+            for channel in channels:
+                subscription = self.subscriptions.get(channel)
+                if subscription is not None:
+                    subscription.asked_ns = now_ns
+            self._unanswered.append(channels)
+        return sent
+
+    def _fill(self, venue: Venue, now_ns: int) -> bool:
+        """Write the next frames; whether there are any."""
+        most = self._limits.channels_per_message
+        if self._dropping:
+            part, self._dropping = self._dropping[:most], self._dropping[most:]
+            self._queue.extend((frame, ()) for frame in venue.unsubscribe(part))
+            return bool(self._queue)
+        if self._renewing:
+            urgent = sorted(self._renewing, key=lambda channel: -self._renewing[channel])[:most]
+            for channel in urgent:
+                del self._renewing[channel]
+            self._queue.extend((frame, ()) for frame in venue.unsubscribe(urgent))
+            self._ask(venue, urgent, now_ns)
+            return bool(self._queue)
+        wanted = [one for one in self._restless.values() if one.phase == "wanted"]
+        if wanted:
+            wanted.sort(key=lambda one: -one.urgency)
+            self._ask(venue, [one.channel for one in wanted[:most]], now_ns)
+        return bool(self._queue)
+
+    def _ask(self, venue: Venue, channels: list[Channel], now_ns: int) -> None:
+        frames = list(venue.subscribe(channels))
+        for place, frame in enumerate(frames):
+            self._queue.append((frame, tuple(channels) if place == len(frames) - 1 else ()))
+        for channel in channels:
+            subscription = self._restless[channel] = self.subscriptions[channel]
+            subscription.phase = "asked"
+            subscription.attempts += 1
+            subscription.asked_ns = now_ns
+
+    @property
+    def waits(self) -> bool:
+        """Whether something waits to be sent."""
+        return self.is_open and (
+            bool(self._queue or self._dropping or self._renewing)
+            or any(one.phase == "wanted" for one in self._restless.values())
+        )
+
+    # ------------------------------------------------------------------ answers
+
+    def confirmed(self, channels: Sequence[Channel]) -> list[Channel]:
+        """Subscriptions are confirmed (none named: those of the oldest message); returns those that were not before."""
+        self.confirms = True
+        if not channels:
+            found: Iterable[Channel] = self._unanswered.popleft() if self._unanswered else ()
+        else:
+            found = [known for named in channels for known in self._named(named)]
+        return [channel for channel in found if self.heard(channel)]
+
+    def heard(self, channel: Channel) -> bool:
+        """Take a channel as subscribed, since it speaks; whether that is news."""
+        subscription = self.subscriptions.get(channel)
+        if subscription is None or subscription.phase == "active":
+            return False
+        subscription.phase = "active"
+        self._restless.pop(channel, None)
+        subscription.attempts = 0
+        return True
+
+    def refused(self, channel: Channel | None, now_ns: int) -> list[Channel]:
+        """A subscription is refused, or without one those of the oldest message; returns them."""
+        if channel is None:
+            found: Sequence[Channel] = self._unanswered.popleft() if self._unanswered else ()
+        else:
+            found = self._named(channel)
+        for one in found:
+            subscription = self.subscriptions.get(one)
+            if subscription is not None:
+                subscription.phase = "refused"
+                subscription.asked_ns = now_ns
+                self._restless[one] = subscription
+        return list(found)
+
+    def _named(self, named: Channel) -> list[Channel]:
+        if named in self.subscriptions:
+            return [named]
+        return [one for one in self.subscriptions if (one.name, one.native) == (named.name, named.native)]
+
+    def overdue(self, now_ns: int) -> list[Channel]:
+        """Ask again for what was not answered; returns what was asked for in vain too often, which is refused now."""
+        given_up = []
+        for subscription in self._restless.values():
+            age_ns = now_ns - subscription.asked_ns
+            if subscription.phase == "asked" and age_ns >= ANSWER_NS:
+                if subscription.attempts < ASKED_MAX:
+                    subscription.phase = "wanted"
+                else:
+                    subscription.phase = "refused"
+                    subscription.asked_ns = now_ns
+                    given_up.append(subscription.channel)
+            elif subscription.phase == "refused" and age_ns >= REFUSED_NS:
+                subscription.phase = "wanted"
+                subscription.attempts = ASKED_MAX - 1
+        return given_up
+
+    # ------------------------------------------------------------------ time
+
+    def next_ns(self, now_ns: int) -> int:
+        """When something is to be done; 0 = nothing is."""
+        if not self.is_open:
+            return 0
+        due = [self.ping_due_ns, self.pinged_ns + PONG_NS if self.pinged_ns else 0]
+        if self.waits:
+            due.append(self._bucket.ready_ns(1, now_ns))
+        for subscription in self._restless.values():
+            if subscription.phase == "asked":
+                due.append(subscription.asked_ns + ANSWER_NS)
+            elif subscription.phase == "refused":
+                due.append(subscription.asked_ns + REFUSED_NS)
+        return soonest(due)
+
+
+class Wires:
+    """All links of a feed, and which of them carries what."""
+
+    def __init__(self, venue: Venue, limits: Limits) -> None:
+        """``limits``: the venue's, or less."""
+        self._venue = venue
+        self._limits = limits
+        self.by_name: dict[str, Wire] = {}
+        self.by_channel: dict[Channel, Wire] = {}
+
+    def __iter__(self) -> Iterator[Wire]:
+        """All of them, oldest first."""
+        return iter(self.by_name.values())
+
+    def place(self, groups: Iterable[Sequence[Channel]], open_link: Callable[[int, str], None]) -> None:
+        """Spread groups of channels over links: what is of one group and endpoint stays together.
+
+        ``open_link`` is told of the number and market of each new link.
+        """
+        for group in groups:
+            parts: dict[tuple[str, str], list[Channel]] = {}
+            for channel in group:
+                if channel not in self.by_channel:
+                    parts.setdefault((channel.endpoint, channel.market), []).append(channel)
+            for (endpoint, market), channels in parts.items():
+                most = self._limits.channels_per_link
+                for begin in range(0, len(channels), most):
+                    self._put(endpoint, market, channels[begin : begin + most], open_link)
+
+    def _put(self, endpoint: str, market: str, channels: list[Channel], open_link: Callable[[int, str], None]) -> None:
+        wire = next((one for one in self.by_name.values() if self._takes(one, endpoint, market, channels)), None)
+        if wire is None:
+            kind = endpoint or "streams"
+            count = sum(one.endpoint == endpoint for one in self.by_name.values())
+            wire = Wire(len(self.by_name), f"{kind}-{count + 1}", endpoint=endpoint, market=market, limits=self._limits)
+            self.by_name[wire.name] = wire
+            open_link(wire.number, market)
+        wire.add(channels)
+        for channel in channels:
+            self.by_channel[channel] = wire
+
+    def _takes(self, wire: Wire, endpoint: str, market: str, channels: list[Channel]) -> bool:
+        if (wire.endpoint, wire.market) != (endpoint, market) or wire.room < len(channels):
+            return False
+        if not wire.is_named:
+            return True
+        # an address that names its channels cannot take more once it is told
+        return self._venue.target(endpoint, [*wire.subscriptions, *channels]) == wire.target
+
+    def remove(self, channels: Iterable[Channel]) -> None:
+        """Channels are wanted no more."""
+        for channel in channels:
+            wire = self.by_channel.pop(channel, None)
+            if wire is not None:
+                wire.remove([channel])
+
+    def due_links(self) -> list[Link]:
+        """Return the links that the shell is to keep open from now on."""
+        links = []
+        for wire in self.by_name.values():
+            if not wire.is_named and wire.subscriptions:
+                wire.is_named = True
+                wire.target = self._venue.target(wire.endpoint, list(wire.subscriptions))
+                links.append(Link(name=wire.name, transport="websocket", target=wire.target))
+        return links
+
+    def next_ns(self, now_ns: int) -> int:
+        """When something is to be done on any of them; 0 = never."""
+        return soonest([wire.next_ns(now_ns) for wire in self.by_name.values()])
