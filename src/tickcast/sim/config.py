@@ -218,7 +218,68 @@ class XsimConfig(
     """How many of the first crypto pairs are listed here too."""
 
 
-VenueConfig = SoupItchConfig | FixConfig | MoldItchConfig | PitchConfig | BinanceConfig | XsimConfig
+class CryptoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="dialect"):
+    """A market that speaks the dialect of a real crypto venue: WebSocket streams and REST."""
+
+    address: str = "127.0.0.1:0"
+    """Where the WebSocket server listens; port 0 takes a free one."""
+    rest_address: str = "127.0.0.1:0"
+    """Where the REST server listens; port 0 takes a free one."""
+    rate: float | None = None
+    """Order events a second; by default the venue's share of the market's rate."""
+    quantum_ms: float = 10.0
+    """The flow is made in slices of this length; one is encoded in one go, and other venues wait for it."""
+    pairs: int = 20
+    """Of so many pairs of the market at most it lists spot, perpetuals, futures or options; 0 = all."""
+    ping_s: float = 20.0
+    """Where the venue sends pings of the WebSocket protocol: this often; a client that has not answered when the next
+    is due is closed."""
+    weight: int | None = None
+    """REST weight that one address may use in the venue's window before 429; absent = as the real venue, 0 = any."""
+    unsent_bytes_max: int = 8 * 1024 * 1024
+    """Bytes that may wait for one client before it is closed as slow."""
+    clients_max: int = 256
+    """Connections at a time."""
+
+
+class BinanceFuturesConfig(CryptoConfig, frozen=True, kw_only=True, tag="binance_futures"):
+    """BINANCE_FUTURES: USD-margined perpetuals and quarterly futures."""
+
+
+class OkxConfig(CryptoConfig, frozen=True, kw_only=True, tag="okx"):
+    """OKX: spot, swaps, futures, options."""
+
+
+class BybitConfig(CryptoConfig, frozen=True, kw_only=True, tag="bybit"):
+    """BYBIT: spot and linear contracts."""
+
+
+class CoinbaseConfig(CryptoConfig, frozen=True, kw_only=True, tag="coinbase"):
+    """COINBASE: spot."""
+
+
+class KrakenConfig(CryptoConfig, frozen=True, kw_only=True, tag="kraken"):
+    """KRAKEN: spot, with checksums."""
+
+
+class DeribitConfig(CryptoConfig, frozen=True, kw_only=True, tag="deribit"):
+    """DERIBIT: perpetuals, futures, options."""
+
+
+VenueConfig = (
+    SoupItchConfig
+    | FixConfig
+    | MoldItchConfig
+    | PitchConfig
+    | BinanceConfig
+    | XsimConfig
+    | BinanceFuturesConfig
+    | OkxConfig
+    | BybitConfig
+    | CoinbaseConfig
+    | KrakenConfig
+    | DeribitConfig
+)
 
 
 class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -283,7 +344,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     recorded: RecordedConfig = RecordedConfig()
     """Playback in place of the market."""
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
-    """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``binance`` or ``xsim``."""
+    """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
+    ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken`` or ``deribit``."""
 
 
 SYMBOLS_MAX = 50_000
@@ -372,7 +434,7 @@ def _addresses(venue: VenueConfig) -> tuple[str, ...]:
         return (*venue.lines, venue.rerequest)
     if isinstance(venue, PitchConfig):
         return (*venue.lines_a, *venue.lines_b, *venue.gap_lines, venue.gap_address, venue.spin_address)
-    return (venue.address, venue.rest_address) if isinstance(venue, BinanceConfig) else (venue.address,)
+    return (venue.address, venue.rest_address) if isinstance(venue, BinanceConfig | CryptoConfig) else (venue.address,)
 
 
 def _check_lines(name: str, venue: MoldItchConfig | PitchConfig, *, source: str) -> None:

@@ -53,6 +53,12 @@ FACTORIES: Final = {
     "pitch": "tickcast.sim.pitch.dialect:create",
     "binance": "tickcast.sim.binance.dialect:create",
     "xsim": "tickcast.sim.xsim.dialect:create",
+    "binance_futures": "tickcast.sim.crypto.dialect:create",
+    "okx": "tickcast.sim.crypto.dialect:create",
+    "bybit": "tickcast.sim.crypto.dialect:create",
+    "coinbase": "tickcast.sim.crypto.dialect:create",
+    "kraken": "tickcast.sim.crypto.dialect:create",
+    "deribit": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""
 

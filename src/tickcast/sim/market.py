@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,17 @@ class Recent:
     size: int
 
 
+class Fair(Protocol):
+    """Prices that a flow follows, by row of its universe."""
+
+    price: I64
+    """In ticks."""
+    halted: set[int]
+
+    def advance(self, elapsed_ns: int) -> None:
+        """Walk to ``elapsed_ns`` after the start."""
+
+
 class OrderFlow:
     """Books and trades of the symbols that one venue lists."""
 
@@ -125,12 +136,14 @@ class OrderFlow:
         base: int,
         auctions: bool = False,
         keep_refs: bool = False,
+        fair: Fair | None = None,
     ) -> None:
         """Prepare empty books.
 
         ``base`` is the first order reference and match number, higher than any used before, so that none comes twice;
         ``auctions`` has stocks open, close and resume with a cross. ``keep_refs`` lets a replaced order keep its
-        reference, as markets do that modify orders.
+        reference, as markets do that modify orders. ``fair`` gives the prices that are followed; default the common
+        market's.
         """
         self._keep_refs = keep_refs
         self._auctions = auctions
@@ -138,7 +151,7 @@ class OrderFlow:
         self.indices = np.asarray(indices, dtype=np.int64)
         self.row = np.full(len(universe.symbols), -1, np.int64)
         self.row[self.indices] = np.arange(len(self.indices))
-        self.fair = FairPrices(universe, config)
+        self.fair: Fair = fair or FairPrices(universe, config)
         self.config = config.market
         count, slots = len(self.indices), config.market.orders_per_side
         self.slots = slots

@@ -191,17 +191,15 @@ class BookNews:
     """The book after it, to the topic's depth: for checksums."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Stream:
     """A topic that somebody listens to."""
 
     topic: Topic
     instrument: Instrument | None
     listeners: dict["Client", None] = field(default_factory=dict)
-    due_ns: int = 0
-    stale: bool = False
-    """Something changed since it was told."""
-    told: object = None
+    told: dict[int, tuple[object, ...]] = field(default_factory=dict)
+    """Of a value: what was told last, by the instrument's row."""
     # of a book
     levels: tuple[Levels, Levels] = field(default_factory=lambda: ({}, {}))
     """As told last."""
@@ -216,15 +214,17 @@ class Stream:
 class Client:
     """One connection; identity is equality."""
 
-    __slots__ = ("close", "connected_ns", "endpoint", "heard_ns", "memory", "number", "out", "path", "query", "sent",
-                 "topics", "window_count", "window_ns")  # fmt: skip
+    __slots__ = (
+        "beaten_ns", "close", "connected_ns", "endpoint", "heard_ns", "memory", "number", "out", "path", "query",
+        "sent", "topics", "window_count", "window_ns",
+    )  # fmt: skip
 
     def __init__(self, number: int, *, endpoint: str, path: str, query: dict[str, str], now_ns: int) -> None:
         self.number = number
         self.endpoint = endpoint
         """Which of the voice's ``paths`` it came by."""
         self.path, self.query = path, query
-        self.connected_ns = self.heard_ns = self.window_ns = now_ns
+        self.connected_ns = self.heard_ns = self.window_ns = self.beaten_ns = now_ns
         self.window_count = 0
         self.sent = 0
         """Messages written for it so far; a voice's connection counter."""
