@@ -33,7 +33,7 @@ class BookKeeping:
         venue: Venue,
         config: VenueConfig,
         *,
-        feed: _native.JsonFeed,
+        feed: "_native.JsonFeed",
         catalogue: Catalogue,
         wires: Wires,
         errands: Errands,
@@ -61,7 +61,7 @@ class BookKeeping:
 
     # ------------------------------------------------------------------ what happens to them
 
-    def judge(self, decoded: _native.JsonDecoded, step: Step, times: Sequence[int], link: str) -> list[int]:
+    def judge(self, decoded: "_native.JsonDecoded", step: Step, times: Sequence[int], link: str) -> list[int]:
         """Take what became of books; returns those that became whole."""
         now_ns = times[-1]
         step.incidents.extend(incidents.of_breaks(decoded.breaks, link=link, times=times, repair=self.repair))

@@ -16,7 +16,7 @@ KINDS: Final[Mapping[str, IncidentKind]] = {
 }
 
 
-def of_breaks(breaks: Iterable[_native.JsonBreak], *, link: str, times: Sequence[int], repair: str) -> list[Incident]:
+def of_breaks(breaks: Iterable["_native.JsonBreak"], *, link: str, times: Sequence[int], repair: str) -> list[Incident]:
     """Make one incident of each cause, with all the instruments that it concerns."""
     causes: dict[int, list[_native.JsonBreak]] = {}
     for broken in breaks:

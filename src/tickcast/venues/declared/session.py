@@ -91,7 +91,7 @@ class DeclaredSession:
         return self._catalogue.all
 
     @property
-    def core(self) -> _native.JsonFeed:
+    def core(self) -> "_native.JsonFeed":
         """Books, statistics and drift, for tests and tools."""
         return self._feed
 
@@ -191,7 +191,7 @@ class DeclaredSession:
 
     def _take(
         self,
-        decoded: _native.JsonDecoded,
+        decoded: "_native.JsonDecoded",
         step: Step,
         chunks: Sequence[bytes],
         times: Sequence[int],
