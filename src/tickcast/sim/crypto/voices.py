@@ -7,6 +7,7 @@ from tickcast.model.errors import UsageError
 from tickcast.sim.crypto.voice import Voice
 
 VOICES: Final[dict[str, str]] = {
+    "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
