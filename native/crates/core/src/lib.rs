@@ -10,6 +10,7 @@ pub mod export;
 pub mod fix;
 pub mod hub;
 pub mod itch;
+pub mod json;
 pub mod last;
 pub mod latest;
 pub mod levelbook;

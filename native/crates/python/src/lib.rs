@@ -6,6 +6,7 @@ mod decode;
 mod export;
 mod fix;
 mod hub;
+mod json;
 mod packets;
 mod pitch;
 mod ws;
@@ -20,6 +21,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     export::register(module)?;
     fix::register(module)?;
     hub::register(module)?;
+    json::register(module)?;
     packets::register(module)?;
     pitch::register(module)?;
     ws::register(module)

@@ -1,0 +1,62 @@
+//! What a call hands back.
+
+use crate::books::{Break, Event};
+use crate::dead::DEAD_MAX;
+use crate::record::Record;
+
+/// A break, with the name of the message that made it known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedBreak {
+    pub message: String,
+    pub event: Break,
+}
+
+/// What one call decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Whole events, in order.
+    pub records: Vec<Record>,
+    /// Texts of ids that are no numbers, by index of the record; ascending.
+    pub texts: Vec<(usize, String)>,
+    /// Frames that no declared message matches, and how many records go before what they will give.
+    pub cold: Vec<(usize, usize)>,
+    /// Frames understood that tell nothing.
+    pub control: u64,
+    /// Index of the frame, and why it or a row of it was not understood: the first [`DEAD_MAX`].
+    pub dead: Vec<(usize, String)>,
+    pub dead_count: u64,
+    pub breaks: Vec<NamedBreak>,
+    /// Instruments whose books became whole, in order.
+    pub whole: Vec<u64>,
+    /// Instruments whose differences begin behind the snapshot that was given.
+    pub short: Vec<u64>,
+}
+
+impl Decoded {
+    /// Counts a dead letter; the reason is written only while it is handed back.
+    pub fn refuse(&mut self, frame: usize, reason: impl FnOnce() -> String) {
+        self.dead_count += 1;
+        if self.dead.len() < DEAD_MAX {
+            self.dead.push((frame, reason()));
+        }
+    }
+
+    /// Takes what the continuity engine told.
+    pub fn take(
+        &mut self,
+        events: &mut Vec<Event>,
+        message: &str,
+        instrument: impl Fn(u32) -> u64,
+    ) {
+        for event in events.drain(..) {
+            match event {
+                Event::Break(event) => self.breaks.push(NamedBreak {
+                    message: message.to_owned(),
+                    event,
+                }),
+                Event::Whole(index) => self.whole.push(instrument(index)),
+                Event::Short(index) => self.short.push(instrument(index)),
+            }
+        }
+    }
+}

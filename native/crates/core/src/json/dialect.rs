@@ -1,0 +1,280 @@
+//! The declaration of a venue as it comes from Python: `tickcast.venues.declared.dialect`, where every field is
+//! described.
+
+use serde::Deserialize;
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeUnit {
+    S,
+    Ms,
+    Us,
+    Ns,
+    Iso,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ChecksumKind {
+    Kraken,
+    KrakenV1,
+    Okx,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Chain {
+    Range,
+    Previous,
+    Consecutive,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotFrom {
+    Stream,
+    Rest,
+    Every,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    Instrument,
+    Channel,
+    Connection,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    pub path: String,
+    #[serde(default)]
+    pub equals: Vec<String>,
+    #[serde(default)]
+    pub prefix: String,
+    #[serde(default)]
+    pub suffix: String,
+    #[serde(default)]
+    pub present: Option<bool>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    pub path: String,
+    #[serde(default)]
+    pub split: String,
+    #[serde(default)]
+    pub part: i32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    pub path: String,
+    pub unit: TimeUnit,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aggressor {
+    pub path: String,
+    pub buyer: Vec<String>,
+    pub seller: Vec<String>,
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Levels {
+    pub bids: String,
+    pub asks: String,
+    pub mixed: String,
+    pub side: String,
+    pub bid_words: Vec<String>,
+    pub ask_words: Vec<String>,
+    pub price: String,
+    pub size: String,
+    pub action: String,
+    pub deleted: Vec<String>,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self {
+            bids: String::new(),
+            asks: String::new(),
+            mixed: String::new(),
+            side: String::new(),
+            bid_words: words(&["bid", "buy"]),
+            ask_words: words(&["offer", "ask", "sell"]),
+            price: "0".to_owned(),
+            size: "1".to_owned(),
+            action: String::new(),
+            deleted: words(&["delete"]),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BookRule {
+    pub chain: Chain,
+    pub snapshot: SnapshotFrom,
+    #[serde(default)]
+    pub checksum: Option<ChecksumKind>,
+    #[serde(default = "instrument")]
+    pub scope: Scope,
+    #[serde(default)]
+    pub first_at: Option<u64>,
+    #[serde(default)]
+    pub same_is_empty: bool,
+    #[serde(default)]
+    pub depth: usize,
+    #[serde(default)]
+    pub depth_from: String,
+}
+
+const fn instrument() -> Scope {
+    Scope::Instrument
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trades {
+    pub key: Key,
+    pub price: String,
+    pub size: String,
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub aggressor: Option<Aggressor>,
+    #[serde(default)]
+    pub time: Option<Time>,
+    #[serde(default)]
+    pub seq: String,
+    #[serde(default)]
+    pub history: Vec<Match>,
+    #[serde(default)]
+    pub chained: bool,
+    #[serde(default)]
+    pub liquidation: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quotes {
+    pub key: Key,
+    pub bid: String,
+    pub ask: String,
+    #[serde(default)]
+    pub bid_size: String,
+    #[serde(default)]
+    pub ask_size: String,
+    #[serde(default)]
+    pub time: Option<Time>,
+    #[serde(default)]
+    pub seq: String,
+    #[serde(default)]
+    pub whole: bool,
+    #[serde(default)]
+    pub comparable: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Book {
+    pub key: Key,
+    pub levels: Levels,
+    pub rule: BookRule,
+    #[serde(default)]
+    pub snapshot: Vec<Match>,
+    #[serde(default)]
+    pub first: String,
+    #[serde(default)]
+    pub last: String,
+    #[serde(default)]
+    pub previous: String,
+    #[serde(default)]
+    pub checksum: String,
+    #[serde(default)]
+    pub time: Option<Time>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    pub kind: u8,
+    pub path: String,
+    #[serde(default)]
+    pub unit: Option<TimeUnit>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measures {
+    pub key: Key,
+    pub values: Vec<Measure>,
+    #[serde(default)]
+    pub time: Option<Time>,
+}
+
+/// What is told of each row; the variants are named by their `type` in the JSON.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Emit {
+    Trades(Box<Trades>),
+    Quotes(Box<Quotes>),
+    Book(Box<Book>),
+    Measures(Box<Measures>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    pub name: String,
+    pub when: Vec<Match>,
+    #[serde(default)]
+    pub rows: String,
+    #[serde(default)]
+    pub newest_first: bool,
+    #[serde(default)]
+    pub emits: Vec<Emit>,
+    #[serde(default)]
+    pub market: String,
+    #[serde(default)]
+    pub fields: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counter {
+    pub path: String,
+    #[serde(default)]
+    pub first: Option<u64>,
+}
+
+const fn buffer_max() -> usize {
+    4096
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dialect {
+    pub messages: Vec<Message>,
+    #[serde(default)]
+    pub counter: Option<Counter>,
+    #[serde(default)]
+    pub plain: Vec<String>,
+    #[serde(default)]
+    pub rest_book: Option<Book>,
+    #[serde(default)]
+    pub rest_rows: String,
+    #[serde(default = "buffer_max")]
+    pub buffer_max: usize,
+}

@@ -1,0 +1,518 @@
+//! Rows to records: the state of a feed, and what each kind of row does to it.
+
+use std::collections::HashMap;
+
+use super::decoded::Decoded;
+use super::drift::Drift;
+use super::levels::{self, BookRow};
+use super::names::Names;
+use super::path::{Frame, Row, says_something};
+use super::plan::{BookPlan, MeasuresPlan, QuotesPlan, TradesPlan};
+use super::read::{KeyPlan, Trouble, sequence, shown, time_of};
+use super::trades::{self, Id, LastSide};
+use crate::books::{BookMessage, Books, Change, Event, Output, Quote};
+use crate::decimal::Decimal;
+use crate::record::{Record, flag, kind};
+
+/// Values of measures that are remembered, by kind.
+const MEASURES: usize = (kind::TURNOVER_24H - kind::MARK) as usize + 2;
+
+/// Where the value of a kind is remembered; the kinds are checked when a declaration is compiled.
+const fn slot(kind: u8) -> usize {
+    if kind == kind::PREV_CLOSE {
+        MEASURES - 1
+    } else {
+        (kind - kind::MARK) as usize
+    }
+}
+
+/// How far an id of a chained trade must lie below its predecessor's for the venue to have begun its numbers anew.
+const RESTART: u64 = 1_000_000;
+
+/// What is remembered of an instrument.
+#[derive(Default)]
+pub struct Known {
+    pub id: u64,
+    quote: [LastSide; 2],
+    measures: Option<Box<[Option<Decimal>; MEASURES]>>,
+    last_trade: Option<u64>,
+}
+
+/// A connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    pub market: usize,
+    /// What its counter says next.
+    pub next: Option<i64>,
+}
+
+/// A frame at hand.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub frame: Frame<'a>,
+    /// Its index among those of the call.
+    pub index: usize,
+    pub ts_recv: i64,
+    pub link: u32,
+    pub market: usize,
+    /// It comes late or again by the connection's counter: books have gone on without it.
+    pub late: bool,
+}
+
+/// The state of a feed.
+pub struct Engine {
+    pub books: Books,
+    pub known: Vec<Known>,
+    pub names: Names,
+    pub links: HashMap<u32, Link>,
+    pub drift: Drift,
+    pub events: Vec<Event>,
+    changes: Vec<Change>,
+}
+
+/// The rows of one instrument and emit of a frame are one event: this joins them.
+struct Joiner {
+    index: u32,
+    end: usize,
+}
+
+impl Joiner {
+    const fn new() -> Self {
+        Self { index: 0, end: 0 }
+    }
+
+    /// Takes the end of the event before off if it was of the same instrument and records of this one follow it directly.
+    fn joined(&mut self, index: u32, start: usize, records: &mut [Record]) {
+        if records.len() == start {
+            return;
+        }
+        if self.index == index && self.end == start && start > 0 {
+            records[start - 1].flags &= !flag::LAST_OF_EVENT;
+        }
+        *self = Self {
+            index,
+            end: records.len(),
+        };
+    }
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(books: Books) -> Self {
+        Self {
+            books,
+            known: Vec::new(),
+            names: Names::default(),
+            links: HashMap::new(),
+            drift: Drift::default(),
+            events: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// The instrument of a row; otherwise the row is a dead letter.
+    #[inline]
+    fn instrument(
+        &self,
+        key: &KeyPlan,
+        row: Row<'_>,
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) -> Option<u32> {
+        match key.read(row) {
+            Ok(name) => {
+                let found = self.names.find(call.market, &name);
+                if found.is_none() {
+                    refuse_name(&name, call, out);
+                }
+                found
+            }
+            Err(trouble) => {
+                out.refuse(call.index, || trouble.reason(call.frame));
+                None
+            }
+        }
+    }
+
+    pub fn trades(
+        &mut self,
+        plan: &TradesPlan,
+        rows: &[(u32, u32)],
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        for row in rows_of(rows, call) {
+            let Some(index) = self.instrument(&plan.key, row, call, out) else {
+                continue;
+            };
+            let (mut record, id) = match trades::trade(plan, row, call.ts_recv) {
+                Ok(read) => read,
+                Err(trouble) => {
+                    out.refuse(call.index, || trouble.reason(call.frame));
+                    continue;
+                }
+            };
+            self.books.arrived(index, call.ts_recv, &mut out.records);
+            if let (true, Id::Number(number)) = (plan.chained, &id) {
+                self.chain_trade(index, *number, call, out);
+            }
+            if let Id::Text(text) = id {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                out.texts.push((out.records.len(), text));
+            }
+            record.instrument = self.known[index as usize].id;
+            out.records.push(record);
+        }
+    }
+
+    /// Tells a gap where ids of trades are missing.
+    fn chain_trade(&mut self, index: u32, number: u64, call: &Call<'_>, out: &mut Decoded) {
+        let known = &mut self.known[index as usize];
+        let last = known.last_trade.unwrap_or(number);
+        if number <= last && last - number < RESTART {
+            known.last_trade = Some(last);
+            return;
+        }
+        known.last_trade = Some(number);
+        if number <= last || number == last + 1 {
+            return;
+        }
+        let gap = Record {
+            ts_event: call.ts_recv,
+            ts_recv: call.ts_recv,
+            instrument: known.id,
+            seq: number,
+            id: number - last - 1,
+            kind: kind::GAP,
+            flags: flag::LAST_OF_EVENT,
+            ..Record::default()
+        };
+        let status = Record {
+            seq: 0,
+            id: 0,
+            kind: kind::STATUS,
+            detail: u16::from(self.books.state(index)),
+            ..gap
+        };
+        out.records.extend([gap, status]);
+    }
+
+    pub fn quotes(
+        &mut self,
+        plan: &QuotesPlan,
+        rows: &[(u32, u32)],
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        let mut joiner = Joiner::new();
+        for row in rows_of(rows, call) {
+            let Some(index) = self.instrument(&plan.key, row, call, out) else {
+                continue;
+            };
+            let quote = match self.read_quote(plan, index, row, call) {
+                Ok(quote) => quote,
+                Err(trouble) => {
+                    out.refuse(call.index, || trouble.reason(call.frame));
+                    continue;
+                }
+            };
+            self.books.arrived(index, call.ts_recv, &mut out.records);
+            let start = out.records.len();
+            self.books.quote(index, &quote, &mut out.records);
+            joiner.joined(index, start, &mut out.records);
+        }
+    }
+
+    #[inline]
+    fn read_quote<'p>(
+        &mut self,
+        plan: &'p QuotesPlan,
+        index: u32,
+        row: Row<'_>,
+        call: &Call<'_>,
+    ) -> Result<Quote, Trouble<'p>> {
+        let ts_event = time_of(plan.time.as_ref(), row, call.ts_recv)?;
+        let seq = sequence(plan.seq.as_ref(), row)?;
+        let [bid, ask] = trades::quote(plan, row, &mut self.known[index as usize].quote)?;
+        Ok(Quote {
+            bid,
+            ask,
+            seq,
+            comparable: plan.comparable,
+            origin: origin(ts_event, call),
+        })
+    }
+
+    pub fn measures(
+        &mut self,
+        plan: &MeasuresPlan,
+        rows: &[(u32, u32)],
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        let mut joiner = Joiner::new();
+        for row in rows_of(rows, call) {
+            let Some(index) = self.instrument(&plan.key, row, call, out) else {
+                continue;
+            };
+            let read = check_measures(plan, row, call);
+            let ts_event = match read {
+                Ok(ts_event) => ts_event,
+                Err(trouble) => {
+                    out.refuse(call.index, || trouble.reason(call.frame));
+                    continue;
+                }
+            };
+            self.books.arrived(index, call.ts_recv, &mut out.records);
+            let start = out.records.len();
+            self.tell_measures(plan, index, row, origin(ts_event, call), &mut out.records);
+            joiner.joined(index, start, &mut out.records);
+        }
+    }
+
+    /// Appends the values that changed, as one event.
+    #[inline]
+    fn tell_measures(
+        &mut self,
+        plan: &MeasuresPlan,
+        index: u32,
+        row: Row<'_>,
+        origin: Record,
+        records: &mut Vec<Record>,
+    ) {
+        let known = &mut self.known[index as usize];
+        let remembered = known
+            .measures
+            .get_or_insert_with(|| Box::new([None; MEASURES]));
+        let start = records.len();
+        for value in &plan.values {
+            let Ok(Some((decimal, exact))) = trades::measure(value, row) else {
+                continue;
+            };
+            let last = &mut remembered[slot(value.kind)];
+            if last.is_some_and(|last| last.compare(decimal).is_eq()) {
+                continue;
+            }
+            *last = Some(decimal);
+            records.push(Record {
+                instrument: known.id,
+                price: decimal.mantissa,
+                price_scale: decimal.scale,
+                kind: value.kind,
+                flags: if exact { 0 } else { flag::INEXACT_SIZE },
+                ..origin
+            });
+        }
+        if records.len() > start
+            && let Some(last) = records.last_mut()
+        {
+            last.flags |= flag::LAST_OF_EVENT;
+        }
+    }
+
+    pub fn book(
+        &mut self,
+        plan: &BookPlan,
+        rows: &[(u32, u32)],
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        let Some(key) = &plan.key else { return };
+        for row in rows_of(rows, call) {
+            let Some(index) = self.instrument(key, row, call, out) else {
+                continue;
+            };
+            let read = levels::read(plan, row, call.ts_recv, &mut self.changes);
+            if call.late {
+                continue;
+            }
+            let mut output = Output {
+                records: &mut out.records,
+                events: &mut self.events,
+            };
+            match read {
+                Ok(read) => {
+                    let message = book_message(plan, &read, call, &self.changes);
+                    self.books.arrived(index, call.ts_recv, output.records);
+                    self.books.message(index, &message, &mut output);
+                }
+                Err(trouble) => {
+                    let reason = trouble.reason(call.frame);
+                    let message = unread(plan, call);
+                    self.books.malformed(index, &message, &reason, &mut output);
+                    out.refuse(call.index, || reason);
+                }
+            }
+        }
+    }
+
+    /// A message of a book has no rows that could be read: the book breaks, if the frame itself names it.
+    pub fn book_without_rows(
+        &mut self,
+        plan: &BookPlan,
+        reason: &str,
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        let Some(key) = plan.key.as_ref().filter(|key| key.path.is_of_frame()) else {
+            return;
+        };
+        let Ok(name) = key.read(Row::alone(call.frame, 0)) else {
+            return;
+        };
+        let Some(index) = self.names.find(call.market, &name) else {
+            return;
+        };
+        let mut output = Output {
+            records: &mut out.records,
+            events: &mut self.events,
+        };
+        self.books
+            .malformed(index, &unread(plan, call), reason, &mut output);
+    }
+
+    /// Takes a book from REST.
+    pub fn rest(
+        &mut self,
+        plan: &BookPlan,
+        index: u32,
+        row: Row<'_>,
+        ts_recv: i64,
+        out: &mut Decoded,
+    ) {
+        let call = Call {
+            frame: row.frame,
+            index: 0,
+            ts_recv,
+            link: 0,
+            market: 0,
+            late: false,
+        };
+        match levels::read(plan, row, ts_recv, &mut self.changes) {
+            Ok(read) => {
+                let message = book_message(plan, &read, &call, &self.changes);
+                let mut output = Output {
+                    records: &mut out.records,
+                    events: &mut self.events,
+                };
+                self.books.rest(index, &message, &mut output);
+            }
+            Err(trouble) => out.refuse(0, || trouble.reason(row.frame)),
+        }
+    }
+
+    /// Compares a book with one from REST; see [`Books::compare`].
+    ///
+    /// # Errors
+    /// The answer cannot be read.
+    pub fn compare(
+        &mut self,
+        plan: &BookPlan,
+        index: u32,
+        row: Row<'_>,
+        levels: usize,
+    ) -> Result<String, String> {
+        let read = levels::read(plan, row, 0, &mut self.changes)
+            .map_err(|trouble| trouble.reason(row.frame))?;
+        Ok(self.books.compare(index, read.last, &self.changes, levels))
+    }
+}
+
+fn rows_of<'a>(rows: &[(u32, u32)], call: &Call<'a>) -> impl Iterator<Item = Row<'a>> {
+    let frame = call.frame;
+    rows.iter().map(move |&(place, outer)| Row {
+        frame,
+        place,
+        outer,
+    })
+}
+
+#[cold]
+fn refuse_name(name: &[u8], call: &Call<'_>, out: &mut Decoded) {
+    out.refuse(call.index, || {
+        let shown = String::from_utf8_lossy(&name[..name.len().min(60)]).into_owned();
+        format!("expected an instrument of the list, found {shown:?}")
+    });
+}
+
+/// Reads all values, so that half an event is never told; the time of the row.
+#[inline]
+fn check_measures<'p>(
+    plan: &'p MeasuresPlan,
+    row: Row<'_>,
+    call: &Call<'_>,
+) -> Result<i64, Trouble<'p>> {
+    for value in &plan.values {
+        trades::measure(value, row)?;
+    }
+    time_of(plan.time.as_ref(), row, call.ts_recv)
+}
+
+const fn origin(ts_event: i64, call: &Call<'_>) -> Record {
+    Record {
+        ts_event,
+        ts_recv: call.ts_recv,
+        instrument: 0,
+        seq: 0,
+        id: 0,
+        price: 0,
+        size: 0,
+        kind: 0,
+        side: 0,
+        price_scale: 0,
+        size_scale: 0,
+        flags: 0,
+        detail: 0,
+    }
+}
+
+fn book_message<'c>(
+    plan: &BookPlan,
+    read: &BookRow,
+    call: &Call<'_>,
+    changes: &'c [Change],
+) -> BookMessage<'c> {
+    BookMessage {
+        kind: plan.kind,
+        link: call.link,
+        frame: call.index as u32,
+        snapshot: read.snapshot,
+        more: false,
+        first: read.first,
+        last: read.last,
+        previous: read.previous,
+        checksum: read.checksum,
+        depth: read.depth,
+        changes,
+        origin: origin(read.ts_event, call),
+    }
+}
+
+/// What is known of a message of a book that could not be read.
+fn unread(plan: &BookPlan, call: &Call<'_>) -> BookMessage<'static> {
+    BookMessage {
+        kind: plan.kind,
+        link: call.link,
+        frame: call.index as u32,
+        snapshot: false,
+        more: false,
+        first: None,
+        last: None,
+        previous: None,
+        checksum: None,
+        depth: 0,
+        changes: &[],
+        origin: origin(call.ts_recv, call),
+    }
+}
+
+/// What a path of rows found instead of rows, for people.
+#[must_use]
+pub fn no_rows(path: &str, frame: Frame<'_>) -> String {
+    let found = if says_something(frame.token(0)) {
+        shown(frame, 0)
+    } else {
+        "nothing".to_owned()
+    };
+    format!("expected rows at {path:?}, found none in {found}")
+}

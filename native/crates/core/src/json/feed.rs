@@ -1,0 +1,451 @@
+//! A feed of a declared venue: frames in, records out.
+
+use super::decoded::Decoded;
+use super::dialect::Dialect;
+use super::drift::{Foreign, is_sampled};
+use super::engine::{Call, Engine, Known, Link, no_rows};
+use super::path::{Frame, Row};
+use super::plan::{CounterPlan, EmitPlan, MessagePlan, Plan};
+use super::tape::{Fault, Tape};
+use crate::books::{Books, Jump, Level, Output, Reason, Statistics};
+use crate::record::{Record, state};
+
+/// What one kind of frame brought so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub frames: u64,
+    pub rows: u64,
+    pub records: u64,
+    pub dead: u64,
+}
+
+/// Place of a probe that was not looked up yet, and of one that is not there.
+const UNKNOWN: u32 = u32::MAX;
+const ABSENT: u32 = u32::MAX - 1;
+
+/// How far a counter may lie behind for its frame to be one that comes late, and not a new count.
+const LATE_MAX: i64 = 1_000;
+
+/// See `JsonFeed` in `src/tickcast/_native.pyi`.
+pub struct JsonFeed {
+    plan: Plan,
+    /// Of each message: index of its own market.
+    markets: Vec<Option<usize>>,
+    engine: Engine,
+    tape: Tape,
+    probes: Vec<u32>,
+    rows: Vec<(u32, u32)>,
+    counts: Vec<Counts>,
+}
+
+impl JsonFeed {
+    /// Makes a feed of a declaration in JSON; `depth` levels a side are published.
+    ///
+    /// # Errors
+    /// The declaration makes no sense; says where.
+    pub fn new(dialect: &[u8], depth: usize) -> Result<Self, String> {
+        let declared: Dialect = serde_json::from_slice(dialect)
+            .map_err(|error| format!("expected a dialect, found: {error}"))?;
+        let plan = Plan::new(&declared)?;
+        let books = Books::new(plan.rules.clone(), depth, plan.buffer_max);
+        let mut engine = Engine::new(books);
+        let markets = plan
+            .messages
+            .iter()
+            .map(|message| {
+                message
+                    .market
+                    .as_ref()
+                    .map(|name| engine.names.market(name))
+            })
+            .collect();
+        Ok(Self {
+            markets,
+            engine,
+            tape: Tape::default(),
+            probes: vec![UNKNOWN; plan.probes.len()],
+            rows: Vec::new(),
+            counts: vec![Counts::default(); plan.messages.len()],
+            plan,
+        })
+    }
+
+    /// Makes an instrument known; again for a known name, only its state changes.
+    pub fn define(&mut self, market: &str, native: &str, instrument: u64, wanted: Wanted) {
+        let engine = &mut self.engine;
+        let market = engine.names.market(market);
+        if let Some(index) = engine.names.find(market, native.as_bytes()) {
+            // what that would tell is told by `set_state`, which knows the time
+            let mut untold = Vec::new();
+            engine.books.set_state(index, wanted.state, 0, &mut untold);
+            return;
+        }
+        let index = engine
+            .books
+            .define(instrument, wanted.book, wanted.quotes, wanted.state);
+        let places = index as usize + 1;
+        if engine.known.len() < places {
+            engine.known.resize_with(places, Known::default);
+        }
+        engine.known[index as usize].id = instrument;
+        engine.names.insert(market, native.as_bytes(), index);
+    }
+
+    pub fn forget(&mut self, market: &str, native: &str) {
+        let engine = &mut self.engine;
+        let market = engine.names.market(market);
+        if let Some(index) = engine.names.remove(market, native.as_bytes()) {
+            engine.books.forget(index);
+            engine.known[index as usize] = Known::default();
+        }
+    }
+
+    pub fn open_link(&mut self, link: u32, market: &str) {
+        let market = self.engine.names.market(market);
+        let next = self.plan.counter.as_ref().and_then(|counter| counter.first);
+        self.engine.links.insert(link, Link { market, next });
+        self.engine.books.open_link(link);
+    }
+
+    /// Decodes whole frames in order, with the times of their receipt.
+    pub fn decode<'f>(
+        &mut self,
+        link: u32,
+        frames: impl Iterator<Item = (&'f [u8], i64)>,
+    ) -> Decoded {
+        let mut out = Decoded::default();
+        let (expected, _) = frames.size_hint();
+        out.records.reserve(expected);
+        for (index, (bytes, ts_recv)) in frames.enumerate() {
+            self.frame(link, index, bytes, ts_recv, &mut out);
+        }
+        out
+    }
+
+    fn frame(&mut self, link: u32, index: usize, bytes: &[u8], ts_recv: i64, out: &mut Decoded) {
+        if let Err(fault) = self.tape.read(bytes) {
+            not_json(&self.plan, bytes, fault, index, out);
+            return;
+        }
+        let frame = Frame {
+            bytes,
+            tape: &self.tape,
+        };
+        let message = matching(&self.plan, &mut self.probes, frame);
+        let opened = self.engine.links.get(&link).copied().unwrap_or_default();
+        let mut call = Call {
+            frame,
+            index,
+            ts_recv,
+            link,
+            market: opened.market,
+            late: false,
+        };
+        let name = message.map_or("", |message| self.plan.messages[message].name.as_str());
+        if let Some(counter) = &self.plan.counter {
+            call.late = count(counter, &mut self.engine, &call, out);
+            let books = &self.engine.books;
+            out.take(&mut self.engine.events, name, |index| {
+                books.instrument(index)
+            });
+        }
+        let Some(message) = message else {
+            out.cold.push((index, out.records.len()));
+            return;
+        };
+        let plan = &self.plan.messages[message];
+        if let Some(market) = self.markets[message] {
+            call.market = market;
+        }
+        let counts = &mut self.counts[message];
+        counts.frames += 1;
+        if plan.emits.is_empty() {
+            out.control += 1;
+            return;
+        }
+        let (records, dead) = (out.records.len(), out.dead_count);
+        self.rows.clear();
+        rows(plan, &call, &mut self.rows, &mut self.engine, out);
+        if is_sampled(counts.frames - 1) {
+            self.engine.drift.look(message, plan, frame, &self.rows);
+        }
+        for emit in &plan.emits {
+            match emit {
+                EmitPlan::Trades(emit) => self.engine.trades(emit, &self.rows, &call, out),
+                EmitPlan::Quotes(emit) => self.engine.quotes(emit, &self.rows, &call, out),
+                EmitPlan::Book(emit) => self.engine.book(emit, &self.rows, &call, out),
+                EmitPlan::Measures(emit) => self.engine.measures(emit, &self.rows, &call, out),
+            }
+        }
+        if !self.engine.events.is_empty() {
+            let books = &self.engine.books;
+            out.take(&mut self.engine.events, name, |index| {
+                books.instrument(index)
+            });
+        }
+        counts.rows += self.rows.len() as u64;
+        counts.records += (out.records.len() - records) as u64;
+        counts.dead += out.dead_count - dead;
+    }
+
+    /// Takes a book from REST: differences that waited are applied on top of it.
+    pub fn rest_book(&mut self, instrument: u64, body: &[u8], ts_recv: i64) -> Decoded {
+        let mut out = Decoded::default();
+        match self.rest_row(instrument, body) {
+            Ok((index, place)) => {
+                let frame = Frame {
+                    bytes: body,
+                    tape: &self.tape,
+                };
+                if let Some(plan) = &self.plan.rest_book {
+                    let row = Row::alone(frame, place);
+                    self.engine.rest(plan, index, row, ts_recv, &mut out);
+                }
+            }
+            Err(reason) => out.refuse(0, || reason),
+        }
+        let books = &self.engine.books;
+        out.take(&mut self.engine.events, "", |index| books.instrument(index));
+        out
+    }
+
+    /// Compares a book with one from REST.
+    ///
+    /// # Errors
+    /// The answer cannot be read.
+    pub fn compare(
+        &mut self,
+        instrument: u64,
+        body: &[u8],
+        levels: usize,
+    ) -> Result<String, String> {
+        let (index, place) = self.rest_row(instrument, body)?;
+        let Some(plan) = &self.plan.rest_book else {
+            return Err("expected a declared rest_book, found none".to_owned());
+        };
+        let frame = Frame {
+            bytes: body,
+            tape: &self.tape,
+        };
+        let row = Row::alone(frame, place);
+        self.engine.compare(plan, index, row, levels)
+    }
+
+    /// Index of the instrument, and where the book stands in an answer.
+    fn rest_row(&mut self, instrument: u64, body: &[u8]) -> Result<(u32, u32), String> {
+        if self.plan.rest_book.is_none() {
+            return Err("expected a declared rest_book, found none".to_owned());
+        }
+        let index = self
+            .index(instrument)
+            .ok_or("expected a known instrument")?;
+        self.tape.read(body).map_err(no_json)?;
+        let frame = Frame {
+            bytes: body,
+            tape: &self.tape,
+        };
+        let Some(rows) = &self.plan.rest_rows else {
+            return Ok((index, 0));
+        };
+        let place = rows
+            .find_from(frame, 0)
+            .ok_or_else(|| no_rows(rows.text(), frame))?;
+        Ok((index, place))
+    }
+
+    /// Index of an instrument that is known.
+    fn index(&self, instrument: u64) -> Option<u32> {
+        let place = self
+            .engine
+            .known
+            .iter()
+            .position(|known| known.id == instrument)?;
+        u32::try_from(place).ok()
+    }
+
+    /// Tells that these books are not up to date now.
+    pub fn suspend(&mut self, instruments: &[u64], state: u8, ts_recv: i64) -> Vec<Record> {
+        let mut records = Vec::new();
+        for &instrument in instruments {
+            if let Some(index) = self.index(instrument) {
+                self.engine
+                    .books
+                    .suspend(index, state, ts_recv, &mut records);
+            }
+        }
+        records
+    }
+
+    /// Takes the venue's word for an instrument.
+    pub fn set_state(&mut self, instrument: u64, state: u8, ts_recv: i64) -> Vec<Record> {
+        let mut records = Vec::new();
+        if let Some(index) = self.index(instrument) {
+            self.engine
+                .books
+                .set_state(index, state, ts_recv, &mut records);
+        }
+        records
+    }
+
+    /// State that was told last.
+    #[must_use]
+    pub fn state(&self, instrument: u64) -> u8 {
+        self.index(instrument)
+            .map_or(state::EMPTY, |index| self.engine.books.state(index))
+    }
+
+    /// Bids and asks, best first.
+    #[must_use]
+    pub fn book(&self, instrument: u64, depth: usize) -> [Vec<Level>; 2] {
+        self.index(instrument)
+            .map(|index| self.engine.books.book(index, depth))
+            .unwrap_or_default()
+    }
+
+    /// Last id that the book holds; 0 = none.
+    #[must_use]
+    pub fn last_id(&self, instrument: u64) -> i64 {
+        self.index(instrument)
+            .map_or(0, |index| self.engine.books.last_id(index))
+    }
+
+    /// Instrument, and how many rows of it came.
+    pub fn activity(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.engine.books.activity()
+    }
+
+    /// Of each declared message its name and counts.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, Counts)> {
+        let names = self
+            .plan
+            .messages
+            .iter()
+            .map(|message| message.name.as_str());
+        names.zip(self.counts.iter().copied())
+    }
+
+    #[must_use]
+    pub fn books(&self) -> Statistics {
+        self.engine.books.statistics()
+    }
+
+    /// Keys of rows that are not declared.
+    #[must_use]
+    pub fn drift(&self) -> Vec<Foreign> {
+        self.engine.drift.found(&self.plan.messages)
+    }
+}
+
+/// What is wanted of an instrument.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub book: bool,
+    pub quotes: bool,
+    /// By the venue's list.
+    pub state: u8,
+}
+
+fn no_json(fault: Fault) -> String {
+    format!(
+        "expected JSON, found at byte {}: {}",
+        fault.offset, fault.reason
+    )
+}
+
+/// A frame that is no JSON: one of the declared words, or a dead letter.
+#[cold]
+fn not_json(plan: &Plan, bytes: &[u8], fault: Fault, index: usize, out: &mut Decoded) {
+    if plan.plain.iter().any(|plain| **plain == *bytes) {
+        out.control += 1;
+    } else {
+        out.refuse(index, || no_json(fault));
+    }
+}
+
+/// The first declared message whose conditions hold.
+#[inline]
+fn matching(plan: &Plan, probes: &mut [u32], frame: Frame<'_>) -> Option<usize> {
+    probes.fill(UNKNOWN);
+    plan.messages.iter().position(|message| {
+        message.when.iter().all(|(probe, condition)| {
+            if probes[*probe] == UNKNOWN {
+                let row = Row::alone(frame, 0);
+                probes[*probe] = plan.probes[*probe].find(row).unwrap_or(ABSENT);
+            }
+            let found = Some(probes[*probe]).filter(|&place| place != ABSENT);
+            condition.holds(frame, found)
+        })
+    })
+}
+
+/// Collects the rows of a frame; where there are none, it is a dead letter, and breaks the book that it names.
+#[inline]
+fn rows(
+    plan: &MessagePlan,
+    call: &Call<'_>,
+    rows: &mut Vec<(u32, u32)>,
+    engine: &mut Engine,
+    out: &mut Decoded,
+) {
+    if plan.rows.collect(call.frame, rows).is_err() {
+        let reason = no_rows(plan.rows.text(), call.frame);
+        for emit in &plan.emits {
+            if let EmitPlan::Book(book) = emit {
+                engine.book_without_rows(book, &reason, call, out);
+            }
+        }
+        out.refuse(call.index, || reason);
+    }
+    if plan.newest_first {
+        rows.reverse();
+    }
+}
+
+/// Checks the connection's counter; true: the frame comes late or again.
+fn count(plan: &CounterPlan, engine: &mut Engine, call: &Call<'_>, out: &mut Decoded) -> bool {
+    let Some(place) = plan.path.said(Row::alone(call.frame, 0)) else {
+        return false;
+    };
+    let text = call.frame.text(place);
+    let Some(found) = super::read::whole(&text).and_then(|found| i64::try_from(found).ok()) else {
+        out.refuse(call.index, || {
+            let text = super::read::shown(call.frame, place);
+            format!(
+                "expected a whole number at {:?}, found {text}",
+                plan.path.text()
+            )
+        });
+        return false;
+    };
+    let link = engine.links.entry(call.link).or_default();
+    let Some(expected) = link.next else {
+        link.next = found.checked_add(1);
+        return false;
+    };
+    let begins_anew = plan.first == Some(found) && found + 1 != expected;
+    if found < expected && expected - found <= LATE_MAX && !begins_anew {
+        return true;
+    }
+    link.next = found.checked_add(1);
+    if found != expected {
+        let text = format!(
+            "expected {expected} at {:?}, found {found}",
+            plan.path.text()
+        );
+        let jump = Jump {
+            reason: Reason::Counter,
+            text: &text,
+            kind: u16::MAX,
+            expected,
+            found,
+            frame: call.index as u32,
+            ts_recv: call.ts_recv,
+        };
+        let mut output = Output {
+            records: &mut out.records,
+            events: &mut engine.events,
+        };
+        engine.books.break_link(call.link, &jump, &mut output);
+    }
+    false
+}

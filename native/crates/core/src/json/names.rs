@@ -1,0 +1,56 @@
+//! Instruments by market and name.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// xxh3-64 of the bytes; their number, which the standard library hashes beforehand, is left out.
+#[derive(Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+}
+
+type Market = HashMap<Box<[u8]>, u32, BuildHasherDefault<NameHasher>>;
+
+/// Names of each market.
+#[derive(Default)]
+pub struct Names {
+    markets: Vec<(String, Market)>,
+}
+
+impl Names {
+    /// Index of a market, which is made known.
+    pub fn market(&mut self, name: &str) -> usize {
+        if let Some(index) = self.markets.iter().position(|(known, _)| known == name) {
+            return index;
+        }
+        self.markets.push((name.to_owned(), Market::default()));
+        self.markets.len() - 1
+    }
+
+    #[inline]
+    pub fn find(&self, market: usize, name: &[u8]) -> Option<u32> {
+        self.markets.get(market)?.1.get(name).copied()
+    }
+
+    pub fn insert(&mut self, market: usize, name: &[u8], index: u32) {
+        if let Some((_, names)) = self.markets.get_mut(market) {
+            names.insert(name.into(), index);
+        }
+    }
+
+    pub fn remove(&mut self, market: usize, name: &[u8]) -> Option<u32> {
+        self.markets.get_mut(market)?.1.remove(name)
+    }
+}

@@ -1,0 +1,514 @@
+//! The declaration, compiled: paths in steps, words in bytes, rules as the continuity engine takes them.
+
+use super::dialect;
+use super::path::{Path, Rows};
+use super::read::{Condition, KeyPlan, RowMatch, TimePlan, required, texts};
+use crate::books::{self, Rule};
+use crate::record::kind;
+
+/// Trades or liquidations.
+#[derive(Debug)]
+pub struct TradesPlan {
+    pub key: KeyPlan,
+    pub price: Path,
+    pub size: Path,
+    pub id: Option<Path>,
+    pub aggressor: Option<AggressorPlan>,
+    pub time: Option<TimePlan>,
+    pub seq: Option<Path>,
+    pub history: Box<[RowMatch]>,
+    pub chained: bool,
+    pub kind: u8,
+}
+
+#[derive(Debug)]
+pub struct AggressorPlan {
+    pub path: Path,
+    pub buyer: Box<[Box<[u8]>]>,
+    pub seller: Box<[Box<[u8]>]>,
+}
+
+#[derive(Debug)]
+pub struct QuotesPlan {
+    pub key: KeyPlan,
+    /// Price and size of the bid, then of the ask.
+    pub sides: [(Path, Option<Path>); 2],
+    pub time: Option<TimePlan>,
+    pub seq: Option<Path>,
+    pub whole: bool,
+    pub comparable: bool,
+}
+
+#[derive(Debug)]
+pub enum LevelsPlan {
+    Sides {
+        bids: Option<Path>,
+        asks: Option<Path>,
+    },
+    Mixed {
+        list: Path,
+        side: Path,
+        bid_words: Box<[Box<[u8]>]>,
+        ask_words: Box<[Box<[u8]>]>,
+    },
+}
+
+#[derive(Debug)]
+pub struct BookPlan {
+    /// `None`: of an answer over REST.
+    pub key: Option<KeyPlan>,
+    pub levels: LevelsPlan,
+    pub price: Path,
+    pub size: Path,
+    pub action: Option<Path>,
+    pub deleted: Box<[Box<[u8]>]>,
+    /// Index of its rule.
+    pub kind: u16,
+    /// Every message is a whole book.
+    pub every: bool,
+    pub snapshot: Box<[RowMatch]>,
+    pub first: Option<Path>,
+    pub last: Option<Path>,
+    pub previous: Option<Path>,
+    pub checksum: Option<Path>,
+    pub depth_from: Option<Path>,
+    pub time: Option<TimePlan>,
+}
+
+#[derive(Debug)]
+pub struct MeasurePlan {
+    pub kind: u8,
+    pub path: Path,
+    pub unit: Option<dialect::TimeUnit>,
+}
+
+#[derive(Debug)]
+pub struct MeasuresPlan {
+    pub key: KeyPlan,
+    pub values: Box<[MeasurePlan]>,
+    pub time: Option<TimePlan>,
+}
+
+#[derive(Debug)]
+pub enum EmitPlan {
+    Trades(Box<TradesPlan>),
+    Quotes(Box<QuotesPlan>),
+    Book(Box<BookPlan>),
+    Measures(Box<MeasuresPlan>),
+}
+
+/// A kind of frame.
+#[derive(Debug)]
+pub struct MessagePlan {
+    pub name: String,
+    /// Index of the path among those of [`Plan::probes`], and what must hold of what stands there.
+    pub when: Box<[(usize, Condition)]>,
+    pub rows: Rows,
+    pub newest_first: bool,
+    pub emits: Box<[EmitPlan]>,
+    pub market: Option<String>,
+    /// Keys of a row that are known; `None`: not watched.
+    pub known: Option<Box<[Box<[u8]>]>>,
+}
+
+#[derive(Debug)]
+pub struct CounterPlan {
+    pub path: Path,
+    pub first: Option<i64>,
+}
+
+/// A whole dialect.
+#[derive(Debug)]
+pub struct Plan {
+    /// Paths of the conditions of all messages, each once.
+    pub probes: Box<[Path]>,
+    pub messages: Box<[MessagePlan]>,
+    pub counter: Option<CounterPlan>,
+    /// Whole frames that are no JSON and tell nothing.
+    pub plain: Box<[Box<[u8]>]>,
+    pub rest_book: Option<BookPlan>,
+    pub rest_rows: Option<Path>,
+    /// Of the books, by kind.
+    pub rules: Vec<Rule>,
+    pub buffer_max: usize,
+}
+
+/// Adds where in the declaration a refusal belongs.
+fn at<T>(place: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|reason| format!("{place}: {reason}"))
+}
+
+fn optional(name: &str, text: &str) -> Result<Option<Path>, String> {
+    at(name, Path::new(text))
+}
+
+fn needed(name: &str, text: &str) -> Result<Path, String> {
+    at(name, required(text))
+}
+
+fn matches(name: &str, declared: &[dialect::Match]) -> Result<Box<[RowMatch]>, String> {
+    declared
+        .iter()
+        .map(|each| at(name, RowMatch::new(each)))
+        .collect()
+}
+
+fn time(declared: Option<&dialect::Time>) -> Result<Option<TimePlan>, String> {
+    declared
+        .map(|time| at("time", TimePlan::new(time)))
+        .transpose()
+}
+
+fn trades(declared: &dialect::Trades) -> Result<TradesPlan, String> {
+    let aggressor = declared.aggressor.as_ref().map(|aggressor| {
+        Ok::<_, String>(AggressorPlan {
+            path: needed("aggressor", &aggressor.path)?,
+            buyer: texts(&aggressor.buyer),
+            seller: texts(&aggressor.seller),
+        })
+    });
+    if declared.chained && declared.id.is_empty() {
+        return Err("id: expected a path, since trades are chained by it, found nothing".into());
+    }
+    Ok(TradesPlan {
+        key: at("key", KeyPlan::new(&declared.key))?,
+        price: needed("price", &declared.price)?,
+        size: needed("size", &declared.size)?,
+        id: optional("id", &declared.id)?,
+        aggressor: aggressor.transpose()?,
+        time: time(declared.time.as_ref())?,
+        seq: optional("seq", &declared.seq)?,
+        history: matches("history", &declared.history)?,
+        chained: declared.chained,
+        kind: if declared.liquidation {
+            kind::LIQUIDATION
+        } else {
+            kind::TRADE
+        },
+    })
+}
+
+fn quotes(declared: &dialect::Quotes) -> Result<QuotesPlan, String> {
+    let bid_size = optional("bid_size", &declared.bid_size)?;
+    let ask_size = optional("ask_size", &declared.ask_size)?;
+    Ok(QuotesPlan {
+        key: at("key", KeyPlan::new(&declared.key))?,
+        sides: [
+            (needed("bid", &declared.bid)?, bid_size),
+            (needed("ask", &declared.ask)?, ask_size),
+        ],
+        time: time(declared.time.as_ref())?,
+        seq: optional("seq", &declared.seq)?,
+        whole: declared.whole,
+        comparable: declared.comparable,
+    })
+}
+
+fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
+    let sides = LevelsPlan::Sides {
+        bids: optional("levels.bids", &declared.bids)?,
+        asks: optional("levels.asks", &declared.asks)?,
+    };
+    let Some(list) = optional("levels.mixed", &declared.mixed)? else {
+        return match &sides {
+            LevelsPlan::Sides {
+                bids: None,
+                asks: None,
+            } => Err("levels: expected bids and asks, or mixed, found none".into()),
+            _ => Ok(sides),
+        };
+    };
+    if !(declared.bids.is_empty() && declared.asks.is_empty()) {
+        return Err("levels: expected either bids and asks, or mixed, found both".into());
+    }
+    Ok(LevelsPlan::Mixed {
+        list,
+        side: needed("levels.side", &declared.side)?,
+        bid_words: texts(&declared.bid_words),
+        ask_words: texts(&declared.ask_words),
+    })
+}
+
+const fn chain(declared: dialect::Chain) -> books::Chain {
+    match declared {
+        dialect::Chain::Range => books::Chain::Range,
+        dialect::Chain::Previous => books::Chain::Previous,
+        dialect::Chain::Consecutive => books::Chain::Consecutive,
+        dialect::Chain::None => books::Chain::None,
+    }
+}
+
+fn rule(declared: &dialect::BookRule, counted: bool) -> Result<Rule, String> {
+    let first_at = declared
+        .first_at
+        .map(|first| i64::try_from(first).map_err(|_| "rule.first_at: too large".to_owned()))
+        .transpose()?;
+    Ok(Rule {
+        chain: chain(declared.chain),
+        snapshot: match declared.snapshot {
+            dialect::SnapshotFrom::Stream => books::SnapshotFrom::Stream,
+            dialect::SnapshotFrom::Rest => books::SnapshotFrom::Rest,
+            dialect::SnapshotFrom::Every => books::SnapshotFrom::Every,
+        },
+        checksum: declared.checksum.map(|checksum| match checksum {
+            dialect::ChecksumKind::Kraken => books::ChecksumKind::Kraken,
+            dialect::ChecksumKind::KrakenV1 => books::ChecksumKind::KrakenV1,
+            dialect::ChecksumKind::Okx => books::ChecksumKind::Okx,
+        }),
+        scope: match declared.scope {
+            dialect::Scope::Instrument => books::Scope::Instrument,
+            dialect::Scope::Channel => books::Scope::Channel,
+            dialect::Scope::Connection => books::Scope::Connection,
+        },
+        first_at,
+        same_is_empty: declared.same_is_empty,
+        depth: u32::try_from(declared.depth).map_err(|_| "rule.depth: too large".to_owned())?,
+        counted,
+    })
+}
+
+/// Whether a book says all that its rule needs.
+fn check(declared: &dialect::Book) -> Result<(), String> {
+    let (first, last) = (("first", &declared.first), ("last", &declared.last));
+    let wanted = match declared.rule.chain {
+        dialect::Chain::Range => vec![first, last],
+        dialect::Chain::Previous => vec![("previous", &declared.previous), last],
+        dialect::Chain::Consecutive => vec![last],
+        dialect::Chain::None => Vec::new(),
+    };
+    for (name, path) in wanted {
+        needed(name, path)?;
+    }
+    if declared.rule.checksum.is_some() {
+        needed("checksum", &declared.checksum)?;
+    }
+    Ok(())
+}
+
+fn book(declared: &dialect::Book, key: Option<KeyPlan>, kind: u16) -> Result<BookPlan, String> {
+    Ok(BookPlan {
+        key,
+        levels: levels(&declared.levels)?,
+        price: needed("levels.price", &declared.levels.price)?,
+        size: needed("levels.size", &declared.levels.size)?,
+        action: optional("levels.action", &declared.levels.action)?,
+        deleted: texts(&declared.levels.deleted),
+        kind,
+        every: declared.rule.snapshot == dialect::SnapshotFrom::Every,
+        snapshot: matches("snapshot", &declared.snapshot)?,
+        first: optional("first", &declared.first)?,
+        last: optional("last", &declared.last)?,
+        previous: optional("previous", &declared.previous)?,
+        checksum: optional("checksum", &declared.checksum)?,
+        depth_from: optional("rule.depth_from", &declared.rule.depth_from)?,
+        time: time(declared.time.as_ref())?,
+    })
+}
+
+/// Whether a kind has one value, in the place of the price.
+#[must_use]
+pub const fn is_measure(kind: u8) -> bool {
+    kind == kind::PREV_CLOSE || (kind::MARK <= kind && kind <= kind::TURNOVER_24H)
+}
+
+fn measures(declared: &dialect::Measures) -> Result<MeasuresPlan, String> {
+    let value = |measure: &dialect::Measure| {
+        if !is_measure(measure.kind) {
+            return Err(format!(
+                "values: expected kind {} or {} to {}, found {}",
+                kind::PREV_CLOSE,
+                kind::MARK,
+                kind::TURNOVER_24H,
+                measure.kind
+            ));
+        }
+        Ok(MeasurePlan {
+            kind: measure.kind,
+            path: needed("values", &measure.path)?,
+            unit: measure.unit,
+        })
+    };
+    Ok(MeasuresPlan {
+        key: at("key", KeyPlan::new(&declared.key))?,
+        values: declared
+            .values
+            .iter()
+            .map(value)
+            .collect::<Result<_, _>>()?,
+        time: time(declared.time.as_ref())?,
+    })
+}
+
+/// Collects what is compiled so far.
+#[derive(Default)]
+struct Compiler {
+    probes: Vec<Path>,
+    rules: Vec<Rule>,
+    counted: bool,
+}
+
+impl Compiler {
+    fn probe(&mut self, text: &str) -> Result<usize, String> {
+        if let Some(index) = self.probes.iter().position(|path| path.text() == text) {
+            return Ok(index);
+        }
+        self.probes.push(needed("when", text)?);
+        Ok(self.probes.len() - 1)
+    }
+
+    fn emit(&mut self, declared: &dialect::Emit) -> Result<EmitPlan, String> {
+        Ok(match declared {
+            dialect::Emit::Trades(declared) => {
+                EmitPlan::Trades(Box::new(at("trades", trades(declared))?))
+            }
+            dialect::Emit::Quotes(declared) => {
+                EmitPlan::Quotes(Box::new(at("quotes", quotes(declared))?))
+            }
+            dialect::Emit::Measures(declared) => {
+                EmitPlan::Measures(Box::new(at("measures", measures(declared))?))
+            }
+            dialect::Emit::Book(declared) => {
+                EmitPlan::Book(Box::new(at("book", self.book(declared))?))
+            }
+        })
+    }
+
+    fn book(&mut self, declared: &dialect::Book) -> Result<BookPlan, String> {
+        let kind = u16::try_from(self.rules.len()).map_err(|_| "too many books".to_owned())?;
+        check(declared)?;
+        self.rules.push(rule(&declared.rule, self.counted)?);
+        let key = at("key", KeyPlan::new(&declared.key))?;
+        book(declared, Some(key), kind)
+    }
+
+    fn message(&mut self, declared: &dialect::Message) -> Result<MessagePlan, String> {
+        let mut when = Vec::new();
+        for each in &declared.when {
+            when.push((self.probe(&each.path)?, Condition::new(each)));
+        }
+        let emits: Box<[EmitPlan]> = declared
+            .emits
+            .iter()
+            .map(|emit| self.emit(emit))
+            .collect::<Result<_, _>>()?;
+        let known = (!declared.fields.is_empty()).then(|| known(&declared.fields, &emits));
+        Ok(MessagePlan {
+            name: declared.name.clone(),
+            when: when.into(),
+            rows: at("rows", Rows::new(&declared.rows))?,
+            newest_first: declared.newest_first,
+            emits,
+            market: (!declared.market.is_empty()).then(|| declared.market.clone()),
+            known,
+        })
+    }
+}
+
+impl Plan {
+    /// Compiles a declaration.
+    ///
+    /// # Errors
+    /// It makes no sense; says where.
+    pub fn new(declared: &dialect::Dialect) -> Result<Self, String> {
+        let mut compiler = Compiler {
+            counted: declared.counter.is_some(),
+            ..Compiler::default()
+        };
+        let mut messages = Vec::new();
+        for message in &declared.messages {
+            let place = format!("message {:?}", message.name);
+            messages.push(at(&place, compiler.message(message))?);
+        }
+        let counter = declared.counter.as_ref().map(|counter| {
+            Ok::<_, String>(CounterPlan {
+                path: needed("counter", &counter.path)?,
+                first: counter.first.and_then(|first| i64::try_from(first).ok()),
+            })
+        });
+        let rest_book = declared.rest_book.as_ref().map(|rest| {
+            let kind = compiler.rules.len().try_into().unwrap_or(u16::MAX);
+            at("rest_book", book(rest, None, kind))
+        });
+        Ok(Self {
+            messages: messages.into(),
+            counter: counter.transpose()?,
+            plain: texts(&declared.plain),
+            rest_book: rest_book.transpose()?,
+            rest_rows: optional("rest_rows", &declared.rest_rows)?,
+            probes: compiler.probes.into(),
+            rules: compiler.rules,
+            buffer_max: declared.buffer_max,
+        })
+    }
+}
+
+/// Keys of a row that are read or named.
+fn known(fields: &[String], emits: &[EmitPlan]) -> Box<[Box<[u8]>]> {
+    let mut known: Vec<Box<[u8]>> = fields.iter().map(|field| field.as_bytes().into()).collect();
+    for emit in emits {
+        emit.visit(&mut |path| {
+            if let Some(key) = path.row_key()
+                && !known.iter().any(|each| **each == *key)
+            {
+                known.push(key.into());
+            }
+        });
+    }
+    known.into()
+}
+
+impl EmitPlan {
+    /// Every path that is read from a row.
+    fn visit(&self, see: &mut impl FnMut(&Path)) {
+        match self {
+            Self::Trades(plan) => {
+                [&plan.key.path, &plan.price, &plan.size]
+                    .into_iter()
+                    .chain(&plan.id)
+                    .chain(&plan.seq)
+                    .chain(plan.aggressor.as_ref().map(|aggressor| &aggressor.path))
+                    .chain(plan.time.as_ref().map(TimePlan::path))
+                    .chain(plan.history.iter().map(|each| &each.path))
+                    .for_each(see);
+            }
+            Self::Quotes(plan) => {
+                let sides = plan.sides.iter();
+                sides
+                    .flat_map(|(price, size)| core::iter::once(price).chain(size))
+                    .chain([&plan.key.path])
+                    .chain(&plan.seq)
+                    .chain(plan.time.as_ref().map(TimePlan::path))
+                    .for_each(see);
+            }
+            Self::Book(plan) => plan.visit(see),
+            Self::Measures(plan) => {
+                let values = plan.values.iter().map(|value| &value.path);
+                values
+                    .chain([&plan.key.path])
+                    .chain(plan.time.as_ref().map(TimePlan::path))
+                    .for_each(see);
+            }
+        }
+    }
+}
+
+impl BookPlan {
+    fn visit(&self, see: &mut impl FnMut(&Path)) {
+        let (one, two) = match &self.levels {
+            LevelsPlan::Sides { bids, asks } => (bids.as_ref(), asks.as_ref()),
+            LevelsPlan::Mixed { list, .. } => (Some(list), None),
+        };
+        let key = self.key.as_ref().map(|key| &key.path);
+        key.into_iter()
+            .chain(one)
+            .chain(two)
+            .chain(&self.first)
+            .chain(&self.last)
+            .chain(&self.previous)
+            .chain(&self.checksum)
+            .chain(&self.depth_from)
+            .chain(self.time.as_ref().map(TimePlan::path))
+            .chain(self.snapshot.iter().map(|each| &each.path))
+            .for_each(see);
+    }
+}
