@@ -1,13 +1,12 @@
 //! Exact decimals: text to `(mantissa, scale)` and back. `value = mantissa / 10^scale`.
 //!
 //! No float is ever involved. The digits of a text survive (`185.40` is `(18540, 2)`, not `(1854, 1)`), since clients see
-//! what the venue wrote. Two limits: the mantissa is an `i64`, and the scale is at most [`MAX_SCALE`], so that `10^scale`
-//! fits in an `i128` wherever two decimals are compared. Trailing zeros are given up where a limit would be crossed.
+//! what the venue wrote. Two limits: the mantissa is an `i64`, and the scale is at most [`MAX_SCALE`]. Trailing zeros are given up where a limit would be crossed.
 
 use core::cmp::Ordering;
 use core::fmt;
 
-/// Largest scale: `10^38` is the largest power of ten in an `i128`.
+/// Largest scale.
 pub const MAX_SCALE: u8 = 38;
 
 /// An exact decimal number.
@@ -85,17 +84,13 @@ impl Decimal {
         if self.scale > other.scale {
             return other.compare(self).reverse();
         }
-        // self.scale < other.scale: self against the quotient of other, a remainder breaks the tie. Never overflows.
-        let power = power_of_ten(other.scale - self.scale);
-        let quotient = i128::from(other.mantissa).div_euclid(power);
-        let remainder = i128::from(other.mantissa).rem_euclid(power);
-        i128::from(self.mantissa)
-            .cmp(&quotient)
-            .then(if remainder == 0 {
-                Ordering::Equal
-            } else {
-                Ordering::Less
-            })
+        // self.scale < other.scale: self at the finer scale. Where that does not fit, it is beyond every mantissa there is.
+        let power = 10_i64.checked_pow(u32::from(other.scale - self.scale));
+        match power.and_then(|power| self.mantissa.checked_mul(power)) {
+            Some(mantissa) => mantissa.cmp(&other.mantissa),
+            None if self.mantissa == 0 => 0.cmp(&other.mantissa),
+            None => self.mantissa.cmp(&0),
+        }
     }
 }
 
@@ -103,11 +98,6 @@ impl fmt::Display for Decimal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&format_decimal(self.mantissa, self.scale))
     }
-}
-
-/// `10^exponent` for an exponent up to [`MAX_SCALE`].
-fn power_of_ten(exponent: u8) -> i128 {
-    10_i128.pow(u32::from(exponent.min(MAX_SCALE)))
 }
 
 /// Digits of a text as far as they fit.

@@ -6,13 +6,22 @@
 //!
 //! No I/O, no clock, no texts of a venue: whoever parses the frames calls with decimals and ids.
 
+mod book;
+mod chain;
+mod checksum;
+mod compare;
+mod engine;
+mod ladder;
+mod rows;
 mod rule;
+mod waiting;
 
+pub use engine::Books;
 pub use rule::{Chain, ChecksumKind, Rule, Scope, SnapshotFrom};
 
 use crate::decimal::Decimal;
 pub use crate::orderbook::Side;
-use crate::record::{Record, state};
+use crate::record::Record;
 
 /// A level that a message sets or deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,149 +180,11 @@ pub struct Statistics {
     pub bytes: u64,
 }
 
-/// All books of a feed; each is known by the index that [`Books::define`] gave.
-pub struct Books {
-    rules: Vec<Rule>,
-    instruments: Vec<u64>,
-    states: Vec<u8>,
-}
-
 /// Records and events that a call appends to.
 pub struct Output<'a> {
     pub records: &'a mut Vec<Record>,
     pub events: &'a mut Vec<Event>,
 }
 
-impl Books {
-    /// `rules`: one for each declared book, that of [`BookMessage::kind`]; `depth` levels a side are published;
-    /// `buffer_max` differences of a book wait for a snapshot over REST. `counted` (see [`Rule`]) is the caller's to set.
-    #[must_use]
-    pub fn new(rules: Vec<Rule>, depth: usize, buffer_max: usize) -> Self {
-        let _ = (depth, buffer_max);
-        Self {
-            rules,
-            instruments: Vec::new(),
-            states: Vec::new(),
-        }
-    }
-
-    /// Adds an instrument. `has_book`: a book is subscribed to; `has_quotes`: so is a stream of best bids and offers, otherwise
-    /// the book gives them; `state`: by the venue's list.
-    pub fn define(&mut self, instrument: u64, has_book: bool, has_quotes: bool, state: u8) -> u32 {
-        let _ = (has_book, has_quotes, self.rules.len());
-        self.instruments.push(instrument);
-        self.states.push(state);
-        u32::try_from(self.instruments.len() - 1).expect("more than 2^32 instruments")
-    }
-
-    /// Drops an instrument; its index is not used again, and what is told of it after that is ignored.
-    pub fn forget(&mut self, index: u32) {
-        let _ = index;
-    }
-
-    /// A connection begins (anew): its books must be joined by their chain, or begin anew.
-    pub fn open_link(&mut self, link: u32) {
-        let _ = link;
-    }
-
-    /// Counts a row (of any kind) of an instrument: call it for every one, before what it tells. One without a book is up to
-    /// date with the first: its state is told.
-    pub fn arrived(&mut self, index: u32, ts_recv: i64, records: &mut Vec<Record>) {
-        let _ = (index, ts_recv, records);
-    }
-
-    /// Takes a message of a book from the stream.
-    pub fn message(&mut self, index: u32, message: &BookMessage<'_>, output: &mut Output<'_>) {
-        let _ = (index, message, &output.records, &output.events);
-    }
-
-    /// Takes a whole book from REST: `last` is its id, `changes` its levels. (`snapshot`, `link` and the like do not matter.)
-    pub fn rest(&mut self, index: u32, message: &BookMessage<'_>, output: &mut Output<'_>) {
-        let _ = (index, message, &output.records, &output.events);
-    }
-
-    /// A message of a book could not be read: it breaks, in the scope of its rule. Of `message` the kind, link, frame and
-    /// times count.
-    pub fn malformed(
-        &mut self,
-        index: u32,
-        message: &BookMessage<'_>,
-        text: &str,
-        output: &mut Output<'_>,
-    ) {
-        let _ = (index, message, text, &output.records, &output.events);
-    }
-
-    /// Breaks all books of a connection.
-    pub fn break_link(&mut self, link: u32, jump: &Jump<'_>, output: &mut Output<'_>) {
-        let _ = (link, jump, &output.records, &output.events);
-    }
-
-    /// Takes a best bid and offer: the sides that changed are told.
-    pub fn quote(&mut self, index: u32, quote: &Quote, records: &mut Vec<Record>) {
-        let _ = (index, quote, records);
-    }
-
-    /// Tells that a book is not up to date now: a status row if that is news. STALE keeps the book (a chain that goes on
-    /// proves that nothing was missed), every other state drops it.
-    pub fn suspend(&mut self, index: u32, state: u8, ts_recv: i64, records: &mut Vec<Record>) {
-        let _ = (index, state, ts_recv, records);
-    }
-
-    /// Takes the venue's word for an instrument; a status row if what is seen changes.
-    pub fn set_state(&mut self, index: u32, state: u8, ts_recv: i64, records: &mut Vec<Record>) {
-        let _ = (index, state, ts_recv, records);
-    }
-
-    /// State that was told last.
-    #[must_use]
-    pub fn state(&self, index: u32) -> u8 {
-        self.states
-            .get(index as usize)
-            .copied()
-            .unwrap_or(state::EMPTY)
-    }
-
-    #[must_use]
-    pub fn instrument(&self, index: u32) -> u64 {
-        self.instruments.get(index as usize).copied().unwrap_or(0)
-    }
-
-    /// The best `depth` bids and asks, best first; 0 = all.
-    #[must_use]
-    pub fn book(&self, index: u32, depth: usize) -> [Vec<Level>; 2] {
-        let _ = (index, depth);
-        Default::default()
-    }
-
-    /// Last id that the book holds; 0 = none.
-    #[must_use]
-    pub fn last_id(&self, index: u32) -> i64 {
-        let _ = index;
-        0
-    }
-
-    /// Compares a book with one from REST (of the id `last`, if it has one) over the best `levels`: empty = they agree, or differ only
-    /// where the stream is ahead.
-    #[must_use]
-    pub fn compare(
-        &self,
-        index: u32,
-        last: Option<i64>,
-        changes: &[Change],
-        levels: usize,
-    ) -> String {
-        let _ = (index, last, changes, levels);
-        String::new()
-    }
-
-    /// Instrument, and how many rows of it came.
-    pub fn activity(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.instruments.iter().map(|&instrument| (instrument, 0))
-    }
-
-    #[must_use]
-    pub fn statistics(&self) -> Statistics {
-        Statistics::default()
-    }
-}
+#[cfg(test)]
+mod tests;

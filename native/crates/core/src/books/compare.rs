@@ -1,0 +1,90 @@
+//! A book that nothing proves, held against the venue's own from REST.
+//!
+//! The two are never of the same moment. What differs at a price that changed in the stream a moment ago is a race and no
+//! error; and where both have ids, a book from REST that is newer than ours cannot be compared at all.
+
+use core::fmt::Write;
+
+use super::book::Book;
+use super::ladder::{Ladder, Packed, order};
+use super::{Change, Side};
+use core::cmp::Ordering;
+
+/// Differences over the best `levels`, as a text; empty = none.
+pub(super) fn compare(book: &Book, last: Option<i64>, changes: &[Change], levels: usize) -> String {
+    let held = book.position.last;
+    let is_newer = matches!((last, held), (Some(last), Some(held)) if last > held);
+    let is_strict = last.is_some() && last == held;
+    if !book.is_whole() || is_newer || (!is_strict && book.is_proved) {
+        return String::new();
+    }
+    let mut found = Found {
+        text: String::new(),
+        more: 0,
+    };
+    for (side, word) in [(Side::Bid, "bid"), (Side::Ask, "ask")] {
+        let mut theirs = Ladder::default();
+        theirs.replace(side, changes.iter().map(Packed::new));
+        let ours = &book.ladders[side as usize];
+        let excused = |level: &Packed| !is_strict && book.changed_recently(side, level.price());
+        for level in theirs
+            .top(levels)
+            .iter()
+            .rev()
+            .filter(|level| !excused(level))
+        {
+            let mine = ours.get(side, level.price());
+            if mine.is_none_or(|mine| mine.size().compare(level.size()) != Ordering::Equal) {
+                found.add(word, level, mine.as_ref(), Some(level));
+            }
+        }
+        // what the venue gave ends somewhere: worse levels of ours are nothing to it
+        let worst = theirs.top(levels).first().copied();
+        let is_full = theirs.len() >= levels;
+        for level in ours
+            .top(levels)
+            .iter()
+            .rev()
+            .filter(|level| !excused(level))
+        {
+            let is_beyond = is_full
+                && worst.is_some_and(|worst| {
+                    order(side, level.price(), worst.price()) == Ordering::Less
+                });
+            if !is_beyond && theirs.get(side, level.price()).is_none() {
+                found.add(word, level, Some(level), None);
+            }
+        }
+    }
+    found.finish()
+}
+
+struct Found {
+    text: String,
+    more: usize,
+}
+
+impl Found {
+    fn add(&mut self, side: &str, at: &Packed, ours: Option<&Packed>, theirs: Option<&Packed>) {
+        if !self.text.is_empty() {
+            self.more += 1;
+            return;
+        }
+        let size = |level: Option<&Packed>| {
+            level.map_or("nothing".to_owned(), |level| level.size().to_string())
+        };
+        self.text = format!(
+            "{side} {}: the venue's book has {}, ours {}",
+            at.price(),
+            size(theirs),
+            size(ours)
+        );
+    }
+
+    fn finish(mut self) -> String {
+        if self.more > 0 {
+            let _ = write!(self.text, " (and {} more levels)", self.more);
+        }
+        self.text
+    }
+}

@@ -1,0 +1,1 @@
+//! Checksums of books: the example of each venue's documentation, worked out by hand.
