@@ -74,8 +74,9 @@ def test_without_a_price_increment_the_quote_increment_is_the_tick() -> None:
     [
         ({"status": "delisted"}, State.CLOSED),
         ({"status": "a word of tomorrow"}, State.CLOSED),
-        ({"trading_disabled": True}, State.CLOSED),
-        ({"is_disabled": True}, State.CLOSED),
+        ({"status": "offline"}, State.HALTED),
+        ({"trading_disabled": True}, State.HALTED),
+        ({"is_disabled": True}, State.HALTED),
         ({"auction_mode": True}, State.AUCTION),
         ({"cancel_only": True}, State.HALTED),
         ({"post_only": True}, State.HALTED),
@@ -162,7 +163,7 @@ def test_the_status_channel_tells_each_product() -> None:
     )
     assert make().cold(frame, "") == [
         Status("BTC-USD", State.LIVE, reason="online"),
-        Status("ETH-USD", State.CLOSED, reason="maintenance"),
+        Status("ETH-USD", State.HALTED, reason="maintenance"),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from tickcast.model.record import State
-from tickcast.venues.base import Request
+from tickcast.venues.base import Quota, Request
 from tickcast.venues.coinbase.dialect import DIALECT
 from tickcast.venues.coinbase.wire import Envelope, Failure, Product, Products, StatusMessage, Subscriptions
 from tickcast.venues.declared.dialect import Dialect
@@ -17,7 +17,6 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
-    Quota,
     Refused,
     Status,
     Unknown,
@@ -136,7 +135,7 @@ class CoinbaseVenue(Venue):
         return (self.config.rest_url or self.rest_url).rstrip("/")
 
 
-STATES: Final = {"online": State.LIVE, "offline": State.CLOSED, "internal": State.CLOSED, "delisted": State.CLOSED}
+STATES: Final = {"online": State.LIVE, "offline": State.HALTED, "internal": State.CLOSED, "delisted": State.CLOSED}
 
 
 def _listed(product: Product) -> Listed:
@@ -154,13 +153,11 @@ def _listed(product: Product) -> Listed:
 
 def _state(product: Product) -> State:
     state = STATES.get(product.status, State.CLOSED)
-    if state is State.LIVE and (product.is_disabled or product.trading_disabled):
-        return State.CLOSED
-    if state is State.LIVE and product.auction_mode:
-        return State.AUCTION
-    if state is State.LIVE and (product.cancel_only or product.post_only):
-        return State.HALTED  # orders may rest, nothing is matched
-    return state
+    if state is not State.LIVE:
+        return state
+    if product.is_disabled or product.trading_disabled or product.cancel_only or product.post_only:
+        return State.HALTED  # with the last two orders may rest; nothing is matched
+    return State.AUCTION if product.auction_mode else state
 
 
 def _frames(kind: str, channels: Sequence[Channel]) -> list[bytes]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from tickcast.model.record import State
-from tickcast.venues.base import Request, VenueConfig
+from tickcast.venues.base import Quota, Request, VenueConfig
 from tickcast.venues.declared.dialect import Dialect
 from tickcast.venues.declared.venue import (
     Acknowledged,
@@ -15,7 +15,6 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
-    Quota,
     Refused,
     Status,
     Unknown,
