@@ -6,7 +6,7 @@ import pytest
 from tickcast.model.record import State
 from tickcast.venues.base import VenueConfig
 from tickcast.venues.coinbase.dialect import DIALECT
-from tickcast.venues.coinbase.venue import CoinbaseVenue
+from tickcast.venues.coinbase.venue import NO_CHANNEL, CoinbaseVenue
 from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
@@ -169,12 +169,12 @@ def test_the_status_channel_tells_each_product() -> None:
 
 def test_errors_are_refusals_and_those_of_the_login_fatal() -> None:
     assert make().cold(b'{"type":"error","message":"too many subscriptions"}', "") == [
-        Refused("too many subscriptions")
+        Refused("too many subscriptions", NO_CHANNEL)
     ]
     assert make().cold(b'{"type":"error","message":"Authentication failure"}', "") == [
-        Refused("Authentication failure", fatal=True)
+        Refused("Authentication failure", NO_CHANNEL, fatal=True)
     ]
-    assert make().cold(b'{"type":"error"}', "") == [Refused("an error without a text")]
+    assert make().cold(b'{"type":"error"}', "") == [Refused("an error without a text", NO_CHANNEL)]
 
 
 def test_what_nobody_knows_is_said_so() -> None:

@@ -20,7 +20,7 @@ from tickcast.venues.declared.venue import (
 from tickcast.venues.kraken.dialect import served
 from tickcast.venues.kraken.v1 import DIALECT as V1_DIALECT
 from tickcast.venues.kraken.v1 import KrakenV1Venue
-from tickcast.venues.kraken.venue import KrakenVenue
+from tickcast.venues.kraken.venue import NO_CHANNEL, KrakenVenue
 
 BTC = Listed(native="BTC/USD", symbol="BTC-USD", asset_class="crypto", currency="USD")
 
@@ -127,16 +127,21 @@ def test_subscriptions_are_grouped_by_channel() -> None:
     channels = [*venue.channels(BTC), *venue.channels(eth), *venue.market_channels([BTC, eth])]
     both = ["BTC/USD", "ETH/USD"]
     assert [msgspec.json.decode(frame) for frame in venue.subscribe(channels)] == [
-        {"method": "subscribe", "params": {"channel": "trade", "symbol": both, "snapshot": True}},
-        {"method": "subscribe", "params": {"channel": "book", "symbol": both, "depth": 10, "snapshot": True}},
+        {"method": "subscribe", "req_id": 2, "params": {"channel": "trade", "symbol": both, "snapshot": True}},
         {
             "method": "subscribe",
+            "req_id": 1,
+            "params": {"channel": "book", "symbol": both, "depth": 10, "snapshot": True},
+        },
+        {
+            "method": "subscribe",
+            "req_id": 3,
             "params": {"channel": "ticker", "symbol": both, "snapshot": True, "event_trigger": "bbo"},
         },
-        {"method": "subscribe", "params": {"channel": "instrument", "snapshot": True}},
+        {"method": "subscribe", "req_id": 4, "params": {"channel": "instrument", "snapshot": True}},
     ]
     assert [msgspec.json.decode(frame) for frame in venue.unsubscribe([Channel("book", "BTC/USD", book=True)])] == [
-        {"method": "unsubscribe", "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}}
+        {"method": "unsubscribe", "req_id": 1, "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 10}}
     ]
 
 
@@ -166,11 +171,28 @@ def test_answers() -> None:
         b'"time_in":"2026-01-29T10:00:00Z","time_out":"2026-01-29T10:00:00Z"}'
     )
     assert make().cold(refused, "") == [Refused("Currency pair not supported XBT/EUR", Channel("", "XBT/EUR"))]
-    assert make().cold(b'{"error":"Exceeded msg rate","method":"subscribe","success":false}', "") == [
-        Refused("Exceeded msg rate")
+    numbered = refused.replace(b'"success"', b'"req_id":1,"success"')
+    assert make().cold(numbered, "") == [
+        Refused("Currency pair not supported XBT/EUR", Channel("book", "XBT/EUR", book=True))
+    ]
+    assert make().cold(b'{"error":"Exceeded msg rate","method":"subscribe","success":false,"req_id":99}', "") == [
+        Refused("Exceeded msg rate", NO_CHANNEL)
     ]
     assert make().cold(b'{"method":"pong","time_in":"x","time_out":"y"}', "") == [Alive()]
-    assert make().cold(b'{"error":"Malformed request","success":false}', "") == [Refused("Malformed request")]
+    assert make().cold(b'{"error":"Malformed request","success":false}', "") == [
+        Refused("Malformed request", NO_CHANNEL)
+    ]
+
+
+def test_a_subscription_that_is_there_already_is_confirmed() -> None:
+    frame = b'{"error":"Already subscribed","method":"subscribe","req_id":2,"success":false,"symbol":"BTC/USD"}'
+    assert make().cold(frame, "") == [Acknowledged([Channel("trade", "BTC/USD")])]
+
+
+def test_the_end_of_a_subscription_confirms_none() -> None:
+    done = b'{"method":"unsubscribe","result":{"channel":"book","depth":10,"symbol":"BTC/USD"},"success":true}'
+    wrong = b'{"error":"Subscription Not Found","method":"unsubscribe","success":false,"symbol":"BTC/USD"}'
+    assert make().cold(done, "") == make().cold(wrong, "") == [Alive()]
 
 
 def test_the_status_of_the_exchange_is_that_of_all_pairs() -> None:
@@ -224,5 +246,7 @@ def test_events_of_the_older_dialect() -> None:
         Status("", State.LIVE, reason="online")
     ]
     assert venue.cold(b'{"event":"pong","reqid":3}', "") == [Alive()]
-    assert venue.cold(b'{"event":"error","errorMessage":"Malformed request"}', "") == [Refused("Malformed request")]
+    assert venue.cold(b'{"event":"error","errorMessage":"Malformed request"}', "") == [
+        Refused("Malformed request", NO_CHANNEL)
+    ]
     assert isinstance(venue.cold(b'{"event":"addOrderStatus"}', "")[0], Unknown)

@@ -28,6 +28,8 @@ TRADES: Final = "market_trades"
 TICKER: Final = "ticker"
 STATUS: Final = "status"
 HEARTBEATS: Final = "heartbeats"
+NO_CHANNEL: Final = Channel("")
+"""Errors name no channel."""
 FATAL: Final = ("authentication", "jwt", "unauthorized")
 """Words of errors after which a connection is of no use."""
 
@@ -123,7 +125,7 @@ class CoinbaseVenue(Venue):
         if envelope.type == "error":
             failure = msgspec.json.decode(frame, type=Failure)
             reason = " ".join(filter(None, (failure.message, failure.reason))) or "an error without a text"
-            return [Refused(reason, fatal=any(word in reason.lower() for word in FATAL))]
+            return [Refused(reason, NO_CHANNEL, fatal=any(word in reason.lower() for word in FATAL))]
         return [Unknown(f"channel {envelope.channel!r}, type {envelope.type!r}")]
 
     def probe_request(self) -> Request | None:

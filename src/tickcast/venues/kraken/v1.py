@@ -37,7 +37,7 @@ from tickcast.venues.declared.venue import (
     Status,
     Unknown,
 )
-from tickcast.venues.kraken.venue import STATES, KrakenVenue
+from tickcast.venues.kraken.venue import NO_CHANNEL, STATES, KrakenVenue
 from tickcast.venues.kraken.wire import AssetPair, V1Event, V1Subscribe
 
 PAIR: Final = Key(path="/-1")
@@ -160,14 +160,14 @@ class KrakenV1Venue(KrakenVenue):
         if event.event == "subscriptionStatus":
             channel = Channel(event.channelName, event.pair, book=event.channelName.startswith("book"))
             if event.status == "error":
-                return [Refused(event.errorMessage or "an error without a text", channel if event.pair else None)]
+                return [Refused(event.errorMessage or "an error without a text", channel)]
             return [Acknowledged([channel])]
         if event.event == "systemStatus":
             return [Status("", STATES.get(event.status, State.CLOSED), reason=event.status)]
         if event.event in {"pong", "heartbeat"}:
             return [Alive()]
         if event.event == "error":
-            return [Refused(event.errorMessage or "an error without a text")]
+            return [Refused(event.errorMessage or "an error without a text", NO_CHANNEL)]
         return [Unknown(f"event {event.event!r}")]
 
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:

@@ -35,6 +35,11 @@ BOOK: Final = "book"
 TRADE: Final = "trade"
 TICKER: Final = "ticker"
 INSTRUMENT: Final = "instrument"
+CHANNELS: Final = ("", BOOK, TRADE, TICKER, INSTRUMENT)
+"""By the ``req_id`` of our subscriptions: a refusal names the pair, not the channel."""
+NO_CHANNEL: Final = Channel("")
+"""A refusal of nothing that was subscribed to."""
+REPEATED: Final = "Already subscribed"
 ALIASES: Final = {"XBT": "BTC", "XDG": "DOGE"}
 """Kraken's older names, which REST still uses, and everybody's."""
 STATES: Final = {
@@ -146,7 +151,7 @@ class KrakenVenue(Venue):
                 for one in message.data.pairs
             ]
         if envelope.error:
-            return [Refused(envelope.error)]
+            return [Refused(envelope.error, NO_CHANNEL)]
         return [Unknown(f"channel {envelope.channel!r}, method {envelope.method!r}")]
 
     def probe_request(self) -> Request | None:
@@ -201,7 +206,8 @@ class KrakenVenue(Venue):
             params["snapshot"] = True
             if name == TICKER:
                 params["event_trigger"] = "bbo"
-        return msgspec.json.encode({"method": method, "params": params})
+        request_id = CHANNELS.index(name) if name in CHANNELS else 0
+        return msgspec.json.encode({"method": method, "params": params, "req_id": request_id})
 
     @property
     def _rest(self) -> str:
@@ -209,10 +215,13 @@ class KrakenVenue(Venue):
 
 
 def _answer(answer: Answer) -> Happening:
-    name, native = answer.result.channel, answer.result.symbol or answer.symbol
-    if answer.success:
-        return Acknowledged([Channel(name, native, book=name == BOOK)])
-    channel = Channel(name, native, book=name == BOOK) if name or native else None
+    if answer.method == "unsubscribe":
+        return Alive()  # the subscription that follows is what counts
+    native = answer.result.symbol or answer.symbol
+    name = answer.result.channel or (CHANNELS[answer.req_id] if 0 < answer.req_id < len(CHANNELS) else "")
+    channel = Channel(name, native, book=name == BOOK)
+    if answer.success or answer.error == REPEATED:  # the answer to the first time was lost
+        return Acknowledged([channel])
     return Refused(answer.error or "an error without a text", channel)
 
 

@@ -49,6 +49,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
     symbol: str = ""
     """Of a refused one."""
+    req_id: int = 0
     result: AnswerResult = AnswerResult()
 
 
