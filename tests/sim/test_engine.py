@@ -48,7 +48,7 @@ class Recorder:
         pass
 
 
-def engine_of(recorder: Recorder) -> VenueEngine:
+def engine_of(recorder: Recorder) -> VenueEngine[Recorder]:
     return VenueEngine(recorder, rate=1000.0, quantum_ms=10.0, start_ns=START)
 
 

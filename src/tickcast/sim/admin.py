@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from tickcast.model.errors import UsageError
+from tickcast.sim.dialect import Dialect
 from tickcast.sim.engine import VenueEngine
 from tickcast.sim.faults import VERBS, Fault, FaultGate
 from tickcast.sim.recorded.play import Player
@@ -17,7 +18,7 @@ from tickcast.sim.truth import venue_truth
 class Admin:
     """HTTP over the venues of one simulator."""
 
-    def __init__(self, engines: Mapping[str, VenueEngine], playbacks: Mapping[str, Player]) -> None:
+    def __init__(self, engines: Mapping[str, VenueEngine[Dialect]], playbacks: Mapping[str, Player]) -> None:
         self._engines = engines
         self._playbacks = playbacks
         self._runner: web.AppRunner | None = None

@@ -14,21 +14,26 @@ from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
 
 
-class Dialect(Protocol):
-    """One venue in its protocol."""
+class Paced(Protocol):
+    """What time passes for: it is given the slices of its flow."""
 
     flow: OrderFlow
-    faults: FaultGate
-    """What it sends passes this gate."""
-
-    async def start(self) -> Mapping[str, Any]:
-        """Listen; returns the addresses by their config names in a client (``address``, ``url``, ``lines``)."""
 
     def begin(self, part: Slice, ts: int) -> None:
         """Take the books of before the opening; called once, first."""
 
     def publish(self, part: Slice, ts: int) -> None:
         """Take one slice of the flow and send what follows from it; ``ts`` is the end of the slice."""
+
+
+class Dialect(Paced, Protocol):
+    """One venue in its protocol."""
+
+    faults: FaultGate
+    """What it sends passes this gate."""
+
+    async def start(self) -> Mapping[str, Any]:
+        """Listen; returns the addresses by their config names in a client (``address``, ``url``, ``lines``)."""
 
     def last_ids(self) -> list[str]:
         """Id of the last trade of each row of the flow, as the venue writes it."""

@@ -1,18 +1,20 @@
 """Paces one venue: whole slices of fixed length, made when their end has come. Synchronous; time is passed in."""
 
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from tickcast.sim.dialect import Dialect
+from tickcast.sim.dialect import Paced
+
+Kind = TypeVar("Kind", bound=Paced)
 
 BEHIND_MAX_NS: Final = 50_000_000
 """A venue that is later than this gives up the time it cannot make good: on a busy machine it makes fewer events, not
 older ones, since an exchange's event times are those of its own clock."""
 
 
-class VenueEngine:
+class VenueEngine(Generic[Kind]):
     """Advances a venue's flow; what is made depends on seed, config and start, never on when it is called."""
 
-    def __init__(self, dialect: Dialect, *, rate: float, quantum_ms: float, start_ns: int) -> None:
+    def __init__(self, dialect: Kind, *, rate: float, quantum_ms: float, start_ns: int) -> None:
         self.dialect = dialect
         self.rate = rate
         self.paused = False

@@ -13,7 +13,7 @@ from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim import universe as listing
 from tickcast.sim.admin import Admin
 from tickcast.sim.config import Config, split_address, venue_rates
-from tickcast.sim.dialect import create
+from tickcast.sim.dialect import Dialect, create
 from tickcast.sim.engine import VenueEngine
 from tickcast.sim.recorded.load import load
 from tickcast.sim.recorded.play import Player
@@ -27,7 +27,7 @@ class Simulator:
     def __init__(self, config: Config, *, now_ns: Clock = clock.now_ns) -> None:
         self.config = config
         self.universe = listing.build(config)
-        self.engines: dict[str, VenueEngine] = {}
+        self.engines: dict[str, VenueEngine[Dialect]] = {}
         self.playbacks: dict[str, Player] = {}
         self._now_ns = now_ns
         self._admin = Admin(self.engines, self.playbacks)
@@ -78,7 +78,7 @@ class Simulator:
             dialect = create(name, venue, self.config, self.universe, start_ns, self._now_ns)
             self.engines[name] = VenueEngine(dialect, rate=rates[name], quantum_ms=venue.quantum_ms, start_ns=start_ns)
 
-    async def _run(self, engine: VenueEngine) -> None:
+    async def _run(self, engine: VenueEngine[Dialect]) -> None:
         while True:
             # a few slices at a time, so that sockets are served while a venue catches up
             made = engine.advance(self._now_ns(), slices_max=4)

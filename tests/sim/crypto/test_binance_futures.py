@@ -1,12 +1,14 @@
 """The model voice, against a client that keeps a book by the venue's own rules."""
 
+from typing import Any
+
 import pytest
 from tests.sim.crypto.rig import Rig, apply, ordered
 
 DEPTH = "/public/stream?streams=btcusdt@depth@100ms"
 
 
-def follow(rig: Rig, frames: list[dict], native: str = "BTCUSDT") -> dict[str, list[tuple[str, str]]]:
+def follow(rig: Rig, frames: list[dict[str, Any]], native: str = "BTCUSDT") -> dict[str, list[tuple[str, str]]]:
     """Keep a book by the venue's rules: a snapshot over REST between two events, then ``pu`` is the last ``u``."""
     snapshot = rig.rest(f"/fapi/v1/depth?symbol={native}&limit=1000")
     book = {"bids": dict(snapshot["bids"]), "asks": dict(snapshot["asks"])}

@@ -1,10 +1,12 @@
 """The framework: subscriptions, faults, limits, restarts, REST weights."""
 
+from collections.abc import Iterable
+
 import pytest
 from tests.sim.crypto.rig import Rig
 
-from tickcast.sim.crypto.state import Client, Topic
-from tickcast.sim.faults import Fault
+from tickcast.sim.crypto.state import BookNews, Client, Stream, Topic
+from tickcast.sim.faults import Fault, Verb
 
 TRADES = "/market/ws/btcusdt@aggTrade"
 DEPTH = "/public/ws/btcusdt@depth@100ms"
@@ -26,7 +28,12 @@ def test_a_frame_is_written_once_for_all_who_listen(monkeypatch: pytest.MonkeyPa
     clients = [rig.connect(DEPTH) for _ in range(5)]
     written = []
     write = rig.venue.voice.book
-    monkeypatch.setattr(rig.venue.voice, "book", lambda *args: written.append(args) or write(*args))
+
+    def count(stream: Stream, news: BookNews, now_ns: int) -> Iterable[bytes]:
+        written.append(news)
+        return write(stream, news, now_ns)
+
+    monkeypatch.setattr(rig.venue.voice, "book", count)
     rig.run(1000)
     got = [rig.frames(client) for client in clients]
     assert len(written) == len(got[0]) > 3
@@ -48,13 +55,13 @@ def test_nothing_is_written_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     ("verb", "whole"),
     [("drop", False), ("corrupt", False), ("truncate", False), ("duplicate", True), ("reorder", True)],
 )
-def test_units_pass_the_fault_gate(verb: str, whole: bool) -> None:
+def test_units_pass_the_fault_gate(verb: Verb, whole: bool) -> None:
     rig = Rig("binance_futures")
     client, other = rig.connect(TRADES), rig.connect("/market/ws/btcusdt@aggTrade")
     rig.run(500)
     rig.got[client].clear()
     rig.got[other].clear()
-    rig.venue.faults.arm(Fault(fault=verb))  # type: ignore[arg-type]
+    rig.venue.faults.arm(Fault(fault=verb))
     rig.run(1500)
     one, two = rig.got[client], rig.got[other]
     assert one != two

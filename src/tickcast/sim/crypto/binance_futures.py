@@ -6,13 +6,13 @@ Sources, as of 2026: developers.binance.com/docs/derivatives/usds-margined-futur
 order book correctly" (``pu`` is the ``u`` of the event before).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from tickcast.sim.crypto.listing import Product, Spot, expiries, price_tick, size_lot
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
-from tickcast.sim.crypto.stream_names import RestError, StreamNames, text8
-from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, json, ladder
+from tickcast.sim.crypto.stream_names import StreamNames, text8
+from tickcast.sim.crypto.voice import Books, House, Reaction, RestRequest, json, ladder
 
 _SPEEDS: Final = {"": 250, "100ms": 100, "250ms": 250, "500ms": 500}
 _PUBLIC: Final = ("bookTicker", "depth")
@@ -135,31 +135,35 @@ class BinanceFuturesVoice(StreamNames):
 
     # ------------------------------------------------------------------ REST
 
-    def rest(self, request: RestRequest, books: Books) -> RestAnswer:
-        """Answer."""
-        answers: dict[str, Callable[[RestRequest, Books], bytes]] = {
-            "ping": lambda *_: b"{}",
-            "time": lambda asked, _: json({"serverTime": asked.now_ns // 1_000_000}),
-            "exchangeInfo": self._exchange_info,
-            "depth": self._depth,
-            "openInterest": self._open_interest,
+    answers: ClassVar[Mapping[str, str]] = {
+        "ping": "answer_ping",
+        "time": "answer_time",
+        "exchangeInfo": "answer_instruments",
+        "depth": "answer_depth",
+        "openInterest": "answer_open_interest",
+    }
+
+    def entry(self, instrument: Instrument) -> dict[str, object]:
+        """Write an entry of ``exchangeInfo``."""
+        product = instrument.product
+        perpetual = product.kind == "perpetual"
+        return {
+            "symbol": product.native,
+            "pair": product.base + product.quote,
+            "contractType": "PERPETUAL" if perpetual else "CURRENT_QUARTER",
+            "deliveryDate": 4_133_404_800_000 if perpetual else product.expiry_ns // 1_000_000,
+            "onboardDate": 1_569_398_400_000,
+            "status": "SETTLING" if instrument.halted else "TRADING",
+            "baseAsset": product.base,
+            "quoteAsset": product.quote,
+            "marginAsset": product.settle,
+            "pricePrecision": 2,
+            "quantityPrecision": 3,
+            "underlyingType": "COIN",
         }
-        answer = answers.get(request.path.removeprefix(self.rest_prefix))
-        if answer is None:
-            return RestAnswer(json({"code": -5000, "msg": f"Path {request.path}, Method GET is invalid"}), status=404)
-        try:
-            return RestAnswer(answer(request, books))
-        except RestError as wrong:
-            return wrong.answer
 
-    def _exchange_info(self, request: RestRequest, books: Books) -> bytes:
-        del books
-        limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": self.weight_limit}
-        symbols = [_entry(one, self.filters(one.product)) for one in self.instruments]
-        server = {"timezone": "UTC", "serverTime": request.now_ns // 1_000_000}
-        return json({**server, "rateLimits": [limit], "symbols": symbols})
-
-    def _depth(self, request: RestRequest, books: Books) -> bytes:
+    def answer_depth(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``depth``."""
         instrument = self.named(request)
         book = books.snapshot(instrument, self.limit(request, default=500, most=self.depth_max))
         return (
@@ -167,7 +171,8 @@ class BinanceFuturesVoice(StreamNames):
             f'"bids":[{ladder(instrument, book.bids)}],"asks":[{ladder(instrument, book.asks)}]}}'
         ).encode()
 
-    def _open_interest(self, request: RestRequest, books: Books) -> bytes:
+    def answer_open_interest(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``openInterest``."""
         del books
         one = self.named(request)
         amount, now_ms = one.size(one.open_interest), request.now_ns // 1_000_000
@@ -229,23 +234,3 @@ def _ticker(instrument: Instrument, now_ms: int) -> str:
         f'"h":"{price(stats.high)}","l":"{price(stats.low)}","v":"{size(stats.volume)}","q":"{turnover:.2f}",'
         f'"O":{now_ms - 86_400_000},"C":{now_ms},"F":{stats.first_id},"L":{instrument.trade_id},"n":{stats.count}}}'
     )
-
-
-def _entry(instrument: Instrument, filters: list[dict[str, str]]) -> dict[str, object]:
-    product = instrument.product
-    perpetual = product.kind == "perpetual"
-    return {
-        "symbol": product.native,
-        "pair": product.base + product.quote,
-        "contractType": "PERPETUAL" if perpetual else "CURRENT_QUARTER",
-        "deliveryDate": 4_133_404_800_000 if perpetual else product.expiry_ns // 1_000_000,
-        "onboardDate": 1_569_398_400_000,
-        "status": "TRADING",
-        "baseAsset": product.base,
-        "quoteAsset": product.quote,
-        "marginAsset": product.settle,
-        "pricePrecision": 2,
-        "quantityPrecision": 3,
-        "underlyingType": "COIN",
-        "filters": filters,
-    }

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from tickcast.sim.crypto.listing import Product
 from tickcast.sim.universe import UNIT, decimal_text, tick_digits
 
-TRADES_KEPT: Final = 100
+TRADES_KEPT: Final = 200
 _TEXTS_MAX: Final = 20_000
 
 Levels = dict[int, int]
@@ -25,8 +25,9 @@ class Texts:
 
     __slots__ = ("_digits", "_known", "_step")
 
-    def __init__(self, step: int) -> None:
-        self._step, self._digits = step, tick_digits(step)
+    def __init__(self, step: int, digits: int | None = None) -> None:
+        """``digits``: decimals that are written; by default those of the step."""
+        self._step, self._digits = step, tick_digits(step) if digits is None else digits
         self._known: dict[int, str] = {}
 
     def __call__(self, steps: int) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from tickcast.sim.crypto.listing import Product
 from tickcast.sim.crypto.state import Client, Instrument, Topic
-from tickcast.sim.crypto.voice import Reaction, RestAnswer, RestRequest, Voice, json
+from tickcast.sim.crypto.voice import Books, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
 
 _METHODS: Final = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
@@ -39,6 +39,7 @@ class StreamNames(Voice):
 
     paths: ClassVar[Mapping[str, str]] = {"stream": "/stream", "ws": "/ws"}
     dressed: ClassVar[bool] = True
+    weight_header: ClassVar[str] = "X-MBX-USED-WEIGHT-1M"
     weight_limit: ClassVar[int]
     depth_weights: ClassVar[Sequence[tuple[int, int]]]
     depth_max: ClassVar[int]
@@ -139,6 +140,56 @@ class StreamNames(Voice):
         return _result(None, number)
 
     # ------------------------------------------------------------------ REST
+
+    answers: ClassVar[Mapping[str, str]]
+    """Last word of a path to the method that answers."""
+
+    def rest(self, request: RestRequest, books: Books) -> RestAnswer:
+        """Answer, or say with the venue's code why not."""
+        name = self.answers.get(request.path.removeprefix(self.rest_prefix))
+        if name is None:
+            return RestAnswer(json({"code": -5000, "msg": f"Path {request.path}, Method GET is invalid"}), status=404)
+        try:
+            body: bytes = getattr(self, name)(request, books)
+        except RestError as wrong:
+            return wrong.answer
+        return RestAnswer(body)
+
+    def answer_ping(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``ping``."""
+        del request, books
+        return b"{}"
+
+    def answer_time(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``time``."""
+        del books
+        return json({"serverTime": request.now_ns // 1_000_000})
+
+    @abstractmethod
+    def entry(self, instrument: Instrument) -> dict[str, object]:
+        """Write an instrument's entry of ``exchangeInfo``, without its filters."""
+
+    def answer_instruments(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``exchangeInfo``: all, or those that ``symbol`` or ``symbols`` name."""
+        del books
+        limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": self.weight_limit}
+        chosen = self._wanted(request)
+        symbols = [{**self.entry(one), "filters": self.filters(one.product)} for one in chosen]
+        server = {"timezone": "UTC", "serverTime": request.now_ns // 1_000_000}
+        return json({**server, "rateLimits": [limit], "exchangeFilters": [], "symbols": symbols})
+
+    def _wanted(self, request: RestRequest) -> Sequence[Instrument]:
+        if "symbol" in request.query:
+            return [self.named(request)]
+        if "symbols" not in request.query:
+            return self.instruments
+        try:
+            names = msgspec.json.decode(request.query["symbols"], type=list[str])
+        except msgspec.MsgspecError:
+            raise RestError(-1100, "Illegal characters found in parameter 'symbols'.") from None
+        if not names or any(name.lower() not in self._lower for name in names):
+            raise RestError(-1121, "Invalid symbol.")
+        return [self._lower[name.lower()] for name in names]
 
     def weight(self, request: RestRequest) -> int:
         """Weigh a request by the venue's table."""

@@ -413,7 +413,8 @@ class SimVenue(Books):
         if wait_s:
             return self.too_many(wait_s)
         answer = self.voice.rest(request, self)
-        return RestAnswer(answer.body, answer.status, {"X-Used-Weight": str(used), **answer.headers})
+        told = {self.voice.weight_header: str(used)} if self.voice.weight_header else {}
+        return RestAnswer(answer.body, answer.status, {**told, **answer.headers})
 
     def too_many(self, wait_s: int) -> RestAnswer:
         """Return the answer to a request beyond the limit."""

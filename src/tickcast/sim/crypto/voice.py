@@ -91,6 +91,8 @@ class Voice(ABC):
     rest_prefix: ClassVar[str] = "/"
     """Requests for other paths are answered with 404 without asking."""
     house: ClassVar[House] = House()
+    weight_header: ClassVar[str] = ""
+    """Header of REST answers that tells the weight used in the running window; empty = none."""
     restart: ClassVar[Literal["cut", "snapshot", "continue"]] = "cut"
     """When the venue begins its numbers anew: connections are cut; or a snapshot with low numbers comes (Bybit); or the
     stream goes on with lower numbers, whose ``previous`` is still the old one (OKX)."""

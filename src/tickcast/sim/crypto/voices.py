@@ -7,10 +7,11 @@ from tickcast.model.errors import UsageError
 from tickcast.sim.crypto.voice import Voice
 
 VOICES: Final[dict[str, str]] = {
-    "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",
-    "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
-    "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
+    "binance": "tickcast.sim.crypto.binance:BinanceVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
+    "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
+    "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",
+    "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 
