@@ -263,7 +263,7 @@ fn a_book_without_any_proof_is_unverified() {
     feed.send(None, None, None, "b 1 3");
     assert_eq!(
         feed.told(),
-        "stale; break chain 0 0; gap 0 @0, gap",
+        "break chain 0 0; stale; gap 0 @0, gap",
         "nothing joins it"
     );
 }
