@@ -70,15 +70,26 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _setting(pair: str) -> tuple[str, str, Any]:
-    name, equals, value = pair.partition("=")
-    venue, dot, key = name.partition(".")
-    if not (equals and dot and venue and key):
-        raise UsageError(f"--set: expected VENUE.KEY=VALUE, such as BINANCE.url=ws://127.0.0.1:9001, found {pair!r}")
+def parse_setting(pair: str) -> tuple[str, Any]:
+    """Read ``KEY=VALUE``: a TOML value, or else the text itself.
+
+    Raises:
+        UsageError: it is no such pair.
+    """
+    key, equals, value = pair.partition("=")
+    if not (equals and key):
+        raise UsageError(f"--set: expected KEY=VALUE, such as rest_url=http://127.0.0.1:9001, found {pair!r}")
     try:
-        return venue, key, tomllib.loads(f"value = {value}")["value"]
+        return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return venue, key, value
+        return key, value
+
+
+def _setting(pair: str) -> tuple[str, str, Any]:
+    venue, dot, rest = pair.partition(".")
+    if not (dot and venue and "=" in rest) or rest.startswith("="):
+        raise UsageError(f"--set: expected VENUE.KEY=VALUE, such as BINANCE.url=ws://127.0.0.1:9001, found {pair!r}")
+    return venue, *parse_setting(rest)
 
 
 async def _print(ticks: AsyncGenerator[Tick], count: int | None) -> None:

@@ -12,6 +12,8 @@ COMMANDS: Final = {
     "run": "tickcast.cli.up:run",
     "sim": "tickcast.cli.sim:sim",
     "feed": "tickcast.cli.feed:feed",
+    "venues": "tickcast.cli.venues:venues",
+    "instruments": "tickcast.cli.instruments:instruments",
     "watch": "tickcast.cli.watch:watch",
     "get": "tickcast.cli.watch:get",
     "ps": "tickcast.cli.ops:ps",

@@ -1,0 +1,160 @@
+"""``tickcast venues``: what each venue gives, what proves that its books are whole, and how much it may be asked."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from tickcast.venues.base import Quota
+from tickcast.venues.declared.dialect import Book, BookRule, Dialect
+from tickcast.venues.declared.venue import Venue
+from tickcast.venues.registry import codes, find_declared, find_factory
+
+OTHERS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "XNAS": ("Nasdaq TotalView-ITCH 5.0", "sequence numbers of SoupBinTCP or MoldUDP64", "session"),
+    "XBOS": ("Nasdaq TotalView-ITCH 5.0", "sequence numbers of SoupBinTCP or MoldUDP64", "session"),
+    "BATS": ("Cboe Multicast PITCH", "sequence numbers of each unit", "unit"),
+    "XNYS": ("FIX 4.4", "MsgSeqNum (34) and RptSeq (83)", "session and instrument"),
+    "XSIM": ("polled REST", "the cursor of each answer", "venue"),
+}
+"""Venues with a session of their own: protocol, proof, scope of a break."""
+SNAPSHOTS: Final = {"stream": "in the stream", "rest": "over REST", "every": "every message is a whole book"}
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to know of a venue."""
+
+    code: str
+    title: str
+    gives: tuple[str, ...]
+    """Words of the config's ``streams``; empty for a venue with a protocol of its own."""
+    proof: str
+    chain: str
+    """Rules of its books, as declared: chain and checksum."""
+    snapshot: str
+    scope: str
+    """What a break concerns."""
+    limits: tuple[str, ...]
+    url: str
+    rest_url: str
+    messages: tuple[str, ...]
+    """Kinds of frames that the core reads."""
+
+
+def facts(code: str) -> Facts:
+    """Collect them.
+
+    Raises:
+        UsageError: there is no such venue.
+    """
+    venue = find_declared(code)
+    if venue is None:
+        find_factory(code)
+        title, proof, scope = OTHERS.get(code, ("a protocol of its own", "see its package", ""))
+        return Facts(
+            code=code, title=title, gives=(), proof=proof, chain="", snapshot="", scope=scope, limits=(), url="",
+            rest_url="", messages=(),
+        )  # fmt: skip
+    rules = list(dict.fromkeys(rule for _, rule in books(venue.dialect)))
+    return Facts(
+        code=code,
+        title=venue.title,
+        gives=tuple(venue.streams),
+        proof=venue.proof,
+        chain=_joined(_chain(rule, venue.dialect) for rule in rules),
+        snapshot=_joined(SNAPSHOTS[rule.snapshot] for rule in rules),
+        scope="connection" if venue.dialect.counter is not None else _joined(rule.scope for rule in rules),
+        limits=tuple(_limits(venue)),
+        url=venue.url,
+        rest_url=venue.rest_url,
+        messages=tuple(message.name for message in venue.dialect.messages),
+    )
+
+
+def books(dialect: Dialect) -> Iterator[tuple[str, BookRule]]:
+    """Yield the messages that carry books, and their rules."""
+    for message in dialect.messages:
+        for emit in message.emits:
+            if isinstance(emit, Book):
+                yield message.name, emit.rule
+
+
+def _chain(rule: BookRule, dialect: Dialect) -> str:
+    words = {"range": "range of ids", "previous": "previous id", "consecutive": "consecutive ids", "none": ""}
+    found = [words[rule.chain], f"checksum {rule.checksum}" if rule.checksum else ""]
+    if dialect.counter is not None:
+        found.append(f"counter of all messages ({dialect.counter.path})")
+    if rule.snapshot == "every" and not any(found):
+        found.append("whole books")
+    return " and ".join(word for word in found if word) or "nothing"
+
+
+def _limits(venue: type[Venue]) -> Iterator[str]:
+    limits = venue.limits
+    yield f"{limits.channels_per_link} channels a connection"
+    for what, quota in (
+        ("messages a connection", limits.messages),
+        ("new connections", limits.connects),
+        ("REST weight", limits.weight),
+    ):
+        if quota is not None:
+            yield f"{quota.amount} {what} in {_seconds(quota)}"
+
+
+def _seconds(quota: Quota) -> str:
+    seconds = quota.per_s
+    if seconds % 3600 == 0:
+        return f"{seconds / 3600:g} h"
+    return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"
+
+
+def _joined(words: Iterator[str]) -> str:
+    return "; ".join(dict.fromkeys(words))
+
+
+@click.command()
+@click.argument("wanted", metavar="[VENUE]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def venues(*, wanted: tuple[str, ...], as_json: bool) -> None:
+    """Show what each venue gives, what proves that its books are whole, in what scope, and its limits."""
+    found = [facts(code) for code in ([name.upper() for name in wanted] or codes())]
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    if wanted:
+        for one in found:
+            Console().print(_page(one))
+        return
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("venue", "protocol", "proved by", "a break concerns"):
+        table.add_column(name)
+    for one in found:
+        table.add_row(one.code, one.title, one.chain or one.proof, one.scope)
+    Console().print(table)
+
+
+def _page(one: Facts) -> Table:
+    table = Table(title=f"{one.code}: {one.title}", show_header=False, box=SIMPLE_HEAD, title_justify="left")
+    for name, value in rows(one):
+        table.add_row(name, value)
+    return table
+
+
+def rows(one: Facts) -> list[tuple[str, Any]]:
+    """What is said of a venue, as name and text; what there is nothing to say of is left out."""
+    found = [
+        ("gives", " ".join(one.gives)),
+        ("proof", one.proof),
+        ("rule", one.chain),
+        ("book begins", one.snapshot),
+        ("a break concerns", one.scope),
+        ("limits", "; ".join(one.limits)),
+        ("stream", one.url),
+        ("REST", one.rest_url),
+        ("messages", " ".join(one.messages)),
+    ]
+    return [(name, value) for name, value in found if value]
