@@ -8,6 +8,11 @@ from tickcast.sim.crypto.voice import Voice
 
 VOICES: Final[dict[str, str]] = {
     "binance": "tickcast.sim.crypto.binance:BinanceVoice",
+    "okx": "tickcast.sim.crypto.okx:OkxVoice",
+    "bybit": "tickcast.sim.crypto.bybit:BybitVoice",
+    "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",
+    "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
+    "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
     "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
     "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",

@@ -90,6 +90,29 @@ def named(native: str, market: str) -> Listed | None:
     return None if pair is None else listed_from(_entry(native, *pair, None), market)
 
 
+def from_symbol(symbol: str) -> Listed | None:
+    """Make an instrument of its house symbol alone."""
+    base, _, rest = symbol.partition("-")
+    quote, _, kind = rest.partition("-")
+    if not kind:
+        return named(f"{base}{quote}", "spot")
+    market = "inverse" if quote == "USD" else "linear"
+    if kind == "PERP":
+        return named(f"{base}PERP" if quote == "USDC" else f"{base}{quote}", market)
+    try:
+        day = datetime.strptime(kind[:8], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    written = f"{day.day}{MONTHS[day.month - 1]}{day:%y}"
+    if len(kind) > 8:
+        end = "" if quote == "USDC" else f"-{quote}"
+        return named(f"{base}-{written}{kind[8:]}{end}", "option")
+    if market == "inverse":
+        letter = next((letter for letter, month in QUARTERS.items() if month == day.month), "")
+        return named(f"{base}USD{letter}{day:%y}", market)
+    return named(f"{base}-{written}" if quote == "USDC" else f"{base}{quote}-{written}", market)
+
+
 def _entry(
     native: str,
     base: str,

@@ -10,7 +10,7 @@ import msgspec
 from tickcast.venues.base import Request
 from tickcast.venues.bybit import wire
 from tickcast.venues.bybit.dialect import DIALECT
-from tickcast.venues.bybit.names import MARKETS, listed_from, named
+from tickcast.venues.bybit.names import MARKETS, from_symbol, listed_from, named
 from tickcast.venues.declared.dialect import Dialect
 from tickcast.venues.declared.venue import (
     Acknowledged,
@@ -123,12 +123,12 @@ class BybitVenue(Venue):
         return [Channel(f"publicTrade.{coin}", market="option", endpoint="option") for coin in coins]
 
     def subscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
-        """Write one frame for all of them."""
-        return [_operation("subscribe", channels)]
+        """Write a frame for each: an answer does not say which of several topics is refused."""
+        return [_operation("subscribe", channel) for channel in channels]
 
     def unsubscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
-        """Write one frame for all of them."""
-        return [_operation("unsubscribe", channels)]
+        """Write a frame for each."""
+        return [_operation("unsubscribe", channel) for channel in channels]
 
     def ping(self) -> bytes | None:
         """Write the ping that every endpoint takes."""
@@ -141,10 +141,15 @@ class BybitVenue(Venue):
             return _option_answer(found, market)
         if not found.op:
             return [Unknown(f"topic {found.topic[:60]} which was not asked for")]
+        if found.op not in {"subscribe", "unsubscribe"}:
+            return [Alive() if found.success else Refused(found.ret_msg)]
+        named = TOPIC.search(found.req_id) or TOPIC.search(found.ret_msg)
         if not found.success:
-            topic = TOPIC.search(found.ret_msg)
-            return [Refused(found.ret_msg, None if topic is None else channel_of(topic[1], market))]
-        return [Acknowledged() if found.op == "subscribe" else Alive()]
+            return [Refused(found.ret_msg, None if named is None else channel_of(named[1], market))]
+        if found.req_id:
+            done = found.op == "subscribe" and named is not None
+            return [Acknowledged([channel_of(found.req_id, market)]) if done else Alive()]
+        return [Acknowledged()]
 
     def probe_request(self) -> Request | None:
         """Ask for the venue's time."""
@@ -153,6 +158,8 @@ class BybitVenue(Venue):
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Read the instruments from the topics that a recorder subscribed to, in the markets that it connected to."""
         markets = [market for market in MARKETS if any(urlsplit(each).path.endswith(market) for each in addresses)]
+        if not sent:
+            return [found for symbol in instruments if (found := from_symbol(symbol)) is not None]
         names = dict.fromkeys(topic.rpartition(".")[2] for frame in sent for topic in _topics(frame))
         every = [found for market in markets for name in names if (found := named(name, market)) is not None]
         chosen = [each for each in every if each.symbol in instruments]
@@ -192,9 +199,10 @@ def channel_of(topic: str, market: str) -> Channel:
     return Channel(name, native, market, endpoint=market, book=book)
 
 
-def _operation(word: str, channels: Sequence[Channel]) -> bytes:
-    topics = [f"{channel.name}.{channel.native}" if channel.native else channel.name for channel in channels]
-    return msgspec.json.encode({"op": word, "args": topics})
+def _operation(word: str, channel: Channel) -> bytes:
+    """Write a frame whose answer names the topic again, in ``req_id``."""
+    topic = f"{channel.name}.{channel.native}" if channel.native else channel.name
+    return msgspec.json.encode({"req_id": topic, "op": word, "args": [topic]})
 
 
 def _topics(frame: str) -> list[str]:

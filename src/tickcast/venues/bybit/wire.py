@@ -68,6 +68,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     topic: str = ""
     success: bool = True
     ret_msg: str = ""
+    req_id: str = ""
     data: msgspec.Raw = msgspec.Raw()
 
 

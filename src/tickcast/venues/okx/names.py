@@ -15,7 +15,7 @@ STATES: Final = {
     "live": State.LIVE,
     "suspend": State.HALTED,
     "rebase": State.HALTED,
-    "post_only": State.AUCTION,
+    "post_only": State.HALTED,
     "preopen": State.CLOSED,
     "expired": State.CLOSED,
     "settling": State.CLOSED,
@@ -61,6 +61,18 @@ def named(native: str) -> Listed | None:
     return listed_from(
         wire.Instrument(inst_type=kind, inst_id=native, state="live", uly=uly, quote_ccy=quote, **option)
     )
+
+
+def from_symbol(symbol: str) -> Listed | None:
+    """Make an instrument of its house symbol alone."""
+    parts = symbol.split("-")
+    if parts[-1] == "INDEX":
+        return index_from("-".join(parts[:-1]))
+    if parts[-1] == "PERP":
+        parts[-1] = "SWAP"
+    elif len(parts) > 2:
+        parts[2] = parts[2].removeprefix("20")
+    return named("-".join(parts))
 
 
 def index_from(uly: str) -> Listed | None:

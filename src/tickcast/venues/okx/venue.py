@@ -26,7 +26,7 @@ from tickcast.venues.declared.venue import (
 )
 from tickcast.venues.okx import wire
 from tickcast.venues.okx.dialect import BOOKS, DIALECT, INDEX
-from tickcast.venues.okx.names import family_of, index_from, kind_of, listed_from, named, state_of
+from tickcast.venues.okx.names import family_of, from_symbol, index_from, kind_of, listed_from, named, state_of
 
 TYPES: Final = {"spot": "SPOT", "swap": "SWAP", "futures": "FUTURES", "option": "OPTION"}
 """Words of the config's ``markets`` to the venue's instrument types."""
@@ -74,7 +74,9 @@ class OkxVenue(Venue):
 
     def listing(self) -> Sequence[Request]:
         """Ask for each type's list; that of options needs the families' names first."""
-        wanted = [kind for word, kind in TYPES.items() if not self.config.markets or word in self.config.markets]
+        wanted = [kind for word, kind in TYPES.items() if self._wants(word)]
+        if self._wants(INDEX) and not set(wanted) - {"SPOT"}:
+            wanted.append("SWAP")
         lists = [self._request(f"instruments {kind}", f"{INSTRUMENTS}?instType={kind}") for kind in wanted]
         if "OPTION" in wanted:
             lists[-1] = self._request("instruments OPTION", FAMILIES)
@@ -87,7 +89,9 @@ class OkxVenue(Venue):
             return []
         answer = wire.instruments.decode(body)
         _check(answer.code, answer.msg)
-        found = [entry for each in answer.data if (entry := listed_from(each)) is not None]
+        kinds = [kind for word, kind in TYPES.items() if self._wants(word)]
+        chosen = [each for each in answer.data if each.inst_type in kinds]
+        found = [entry for each in chosen if (entry := listed_from(each)) is not None]
         indices = dict.fromkeys(each.uly for each in answer.data if each.uly)
         return [*found, *(index for uly in indices if (index := index_from(uly)) is not None)]
 
@@ -166,10 +170,14 @@ class OkxVenue(Venue):
 
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Read the instruments from what a recorder subscribed to: OKX's names say what they are."""
-        del addresses, instruments
+        del addresses
         names = dict.fromkeys((argument.channel, argument.inst_id) for argument in _arguments(sent) if argument.inst_id)
-        found = (index_from(name) if channel == "index-tickers" else named(name) for channel, name in names)
+        found = [index_from(name) if channel == "index-tickers" else named(name) for channel, name in names]
+        found = found or [from_symbol(symbol) for symbol in instruments]
         return [each for each in found if each is not None]
+
+    def _wants(self, word: str) -> bool:
+        return not self.config.markets or word in self.config.markets
 
     def _request(self, purpose: str, path: str) -> Request:
         return Request(purpose=purpose, url=(self.config.rest_url or self.rest_url).rstrip("/") + path)
@@ -200,8 +208,8 @@ def _channel(argument: wire.Argument) -> Channel:
 
 def _event(found: wire.Event) -> Happening:
     """Read an answer to what we sent, or a notice."""
-    if found.event in {"subscribe", "unsubscribe"} and found.arg is not None:
-        return Acknowledged([_channel(found.arg)] if found.event == "subscribe" else [])
+    if found.event == "subscribe" and found.arg is not None:
+        return Acknowledged([_channel(found.arg)])
     if found.event == "error":
         blamed = REFUSED.search(found.msg)
         reason = f"error {found.code}: {found.msg}"
@@ -211,7 +219,7 @@ def _event(found: wire.Event) -> Happening:
         return Refused(reason, Channel(f"{name}:{of}") if name in SETTINGS else Channel(name, of, book=name in BOOKS))
     if found.event == "notice":
         return Leaving(f"notice {found.code}: {found.msg}")
-    if found.event.startswith("channel-conn-count"):
+    if found.event == "unsubscribe" or found.event.startswith("channel-conn-count"):
         return Alive()
     return Unknown(f"event {found.event} which was not asked for")
 
