@@ -14,9 +14,6 @@ VOICES: Final[dict[str, str]] = {
     "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
     "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
-    "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
-    "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",
-    "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 
