@@ -247,16 +247,20 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a venue tells over REST only (open interest) is asked for so often; 0 = never."""
     channels_max: int = 0
     """Channels of one connection, where that is less than the venue allows; 0 = as many as it allows."""
-    # BINANCE
-    depth_speed: Literal["100ms", "1000ms"] = "100ms"
-    """Update speed of the ``depth`` stream."""
-    streams_max: int = 1024
-    """Streams of one connection; more symbols take further connections."""
     depth_limit: int = 100
-    """Levels a side of a depth snapshot; the real exchange weighs 100 as 5 of 6,000 a minute, 1000 as 50. More are
-    wanted where the book itself gives the best bid and offer, or its levels are published."""
+    """Levels a side of a book over REST. It costs of the venue's quota: at Binance 100 levels weigh 5 of 6,000 a minute,
+    1000 weigh 50. More are wanted where the book itself gives the best bid and offer, or its levels are published."""
+    # BINANCE, BINANCE_FUTURES
+    depth_speed: Literal["100ms", "250ms", "500ms", "1000ms"] = "100ms"
+    """Update speed of books: spot has 100 and 1000 ms, futures have 100, 250 and 500 ms."""
+    aggregate_trades: bool = False
+    """Trades of one taker order at one price come as one (``aggTrade``): what captured sessions hold. Futures are told
+    so always."""
+    microseconds: bool = False
+    """Event times of spot come in microseconds."""
+    # until BINANCE runs on the declared engine
+    streams_max: int = 1024
     snapshot_interval_ms: int = 20
-    """Least time between two depth snapshot requests; the real exchange's request weight wants 50 at 100 levels."""
     # XSIM
     interval_ms: int = 200
     """Time between two polls."""

@@ -148,7 +148,8 @@ class Wire:
                 subscription = self.subscriptions.get(channel)
                 if subscription is not None:
                     subscription.asked_ns = now_ns
-            self._unanswered.append(channels)
+            if channels:
+                self._unanswered.append(channels)
         return sent
 
     def _fill(self, venue: Venue, now_ns: int) -> bool:
