@@ -248,7 +248,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     channels_max: int = 0
     """Channels of one connection, where that is less than the venue allows; 0 = as many as it allows."""
     depth_limit: int = 100
-    """Levels a side of a book over REST. It costs of the venue's quota: at Binance 100 levels weigh 5 of 6,000 a minute,
+    """Levels a side of a book over REST. It costs quota: at Binance 100 levels weigh 5 of 6,000 a minute,
     1000 weigh 50. More are wanted where the book itself gives the best bid and offer, or its levels are published."""
     # BINANCE, BINANCE_FUTURES
     depth_speed: Literal["100ms", "250ms", "500ms", "1000ms"] = "100ms"

@@ -189,6 +189,9 @@ pub struct Quotes {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Book {
+    /// Its tag, where it stands alone (`rest_book`): [`Emit`] takes it away.
+    #[serde(default, rename = "type")]
+    _tag: String,
     pub key: Key,
     pub levels: Levels,
     pub rule: BookRule,
