@@ -1,16 +1,24 @@
-"""Settings for session files that say none: those of other recorders."""
+"""What a session file says of itself: which dialect it speaks, which instruments it holds, whose answer is whose.
+
+Ours have the feed's settings in their header. Others have a header with the instruments that were asked for, the
+addresses, what was sent and the recorded REST answers; hosts and queries are whatever they were in that year.
+"""
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from tickcast.decode.shapes import Name
 from tickcast.model.capture import Line
 from tickcast.model.errors import UsageError
-from tickcast.venues.base import VenueConfig
+from tickcast.venues.base import Request, VenueConfig
+from tickcast.venues.declared.venue import Listed, Venue
+from tickcast.venues.kraken.v1 import KrakenV1Venue
+from tickcast.venues.registry import find_declared
 
 ADDRESS: Final = "wss://recorded"
 STREAMS: Final = ("trade", "aggTrade", "bookTicker", "depth")
@@ -25,10 +33,164 @@ class Recorded(msgspec.Struct, kw_only=True):
 
     exchange: str = ""
     feed: str = ""
-    config: dict[str, Any] = {}
+    config: dict[str, Any] | None = None
     """Another recorder's: channel to instruments."""
     settings: dict[str, Any] = {}
     """Ours: the feed's table."""
+    selection: str = ""
+    """Another recorder's: ``all``, or which part of the session this is."""
+
+
+class Older(NamedTuple):
+    """A former dialect of a venue, by its address."""
+
+    address: str
+    """A regular expression that is looked for."""
+    name: str
+    reader: type[Venue] | None = None
+    """None: it is not read."""
+
+
+OLDER: Final[Mapping[str, tuple[Older, ...]]] = {
+    "KRAKEN": (Older(r"^wss?://[^/]+/?$", "Kraken v1", KrakenV1Venue),),
+    "BYBIT": (Older(r"/realtime|/quote/ws|/spot/|/contract/|/v3/", "Bybit v2 or v3"),),
+    "OKX": (Older(r"/ws/v3", "OKX v3"),),
+    "COINBASE": (Older(r"ws-feed|ws-direct", "Coinbase Exchange (Pro)"),),
+    "DERIBIT": (Older(r"/ws/api/v1", "Deribit v1"),),
+}
+
+
+# ------------------------------------------------------------------ declared venues
+
+
+def venue_of(code: str, header: Recorded, lines: Sequence[Line], first: bytes) -> Venue:
+    """Return the venue that reads a recording, as it was configured; ``first`` is the recording's first frame.
+
+    Raises:
+        UsageError: the recording speaks a dialect that is not read.
+    """
+    found = find_declared(code)
+    if found is None:
+        raise UsageError(f"expected a session of a declared venue, found one of {code}; it was not decoded")
+    addresses = addresses_of(lines)
+    older = {older for older in OLDER.get(code, ()) for address in addresses if re.search(older.address, address)}
+    unread = next((each for each in older if each.reader is None), None)
+    if unread is not None:
+        raise UsageError(
+            f"expected a session of {found.title}, found one of {unread.name} ({', '.join(addresses)}): this dialect "
+            "is not read; it was not decoded"
+        )
+    readers = [each.reader for each in older if each.reader is not None]
+    if code == "KRAKEN" and not addresses and (first[:1] == b"[" or b'"event"' in first[:200]):
+        readers.append(KrakenV1Venue)
+    return (readers[0] if readers else found)(own_feed(header, code))
+
+
+def own_feed(header: Recorded, code: str) -> VenueConfig:
+    """Return the settings that a capture of ours says, as far as a venue reads them; others say none.
+
+    Raises:
+        UsageError: they are no settings.
+    """
+    names = {field.name for field in msgspec.structs.fields(VenueConfig)}
+    settings = {name: value for name, value in header.settings.items() if name in names}
+    settings["venue"] = code
+    try:
+        return msgspec.convert(settings, VenueConfig, strict=False)
+    except msgspec.ValidationError as wrong:
+        raise UsageError(f"expected a feed's settings in the header, found: {wrong}; it was not decoded") from wrong
+
+
+def addresses_of(lines: Sequence[Line]) -> list[str]:
+    """Return the addresses of all connections, each once."""
+    return list(dict.fromkeys(line.addr for line in lines if line.t == "connect" and line.addr))
+
+
+def lists_of(venue: Venue, lines: Sequence[Line]) -> dict[Name, Listed]:
+    """Read the lists of instruments that were recorded; the first that names an instrument counts."""
+    requests = venue.listing()
+    found: dict[Name, Listed] = {}
+    for line in lines:
+        request = listing_of(requests, line.url) if line.t == "http" else None
+        if request is None:
+            continue
+        try:
+            listed = venue.listed(request, (line.data or "").encode())
+        except ValueError:
+            continue
+        for each in listed:
+            found.setdefault((each.market, each.native), each)
+    return found
+
+
+def listing_of(requests: Sequence[Request], url: str) -> Request | None:
+    """Say to which request for a list a recorded answer is that: of the same end of the path, nearest in its query."""
+    asked = urlsplit(url)
+    query = parse_qs(asked.query)
+    same = [each for each in requests if end_of(each.url) == end_of(url)]
+    queries = [parse_qs(urlsplit(each.url).query) for each in same]
+    telling = {name for each in queries for name in each if len({str(other.get(name)) for other in queries}) > 1}
+    best: tuple[int, Request] | None = None
+    for request, wanted in zip(same, queries, strict=True):
+        if any(name in query and name in wanted and query[name] != wanted[name] for name in telling):
+            continue
+        score = sum(query.get(name) == value for name, value in wanted.items())
+        if best is None or score > best[0]:
+            best = score, request
+    if best is not None:
+        return best[1]
+    return Request(purpose=same[0].purpose, url=url) if same else None  # a part of the list that we ask for otherwise
+
+
+def end_of(url: str) -> str:
+    """Return the last part of an address's path: versions before it change."""
+    return urlsplit(url).path.rstrip("/").rpartition("/")[2].lower()
+
+
+def asked_of(venue: Venue, header: Recorded, lines: Sequence[Line]) -> Sequence[Listed]:
+    """Say what the recorder had subscribed to, as far as addresses and subscriptions alone tell."""
+    sent = [line.data for line in lines if line.t == "send" and line.data is not None]
+    return venue.recorded(addresses_of(lines), sent, list(dict.fromkeys(pairs(header.config))))
+
+
+def markets_of(venue: Venue, listed: Iterable[Listed]) -> dict[str, set[str]]:
+    """Say which markets each of the venue's endpoints serves."""
+    found: dict[str, set[str]] = {}
+    for each in listed:
+        for channel in venue.channels(each):
+            found.setdefault(channel.endpoint, set()).add(each.market)
+    return found
+
+
+def market_at(venue: Venue, address: str, markets: Mapping[str, set[str]]) -> str:
+    """Say of which market the names on a connection are, by its address; "" where that does not matter."""
+    path = urlsplit(address).path.rstrip("/")
+    serving = [name for name, end in venue.endpoints.items() if path == end.rstrip("/")]
+    known = markets.get(serving[0], set()) if serving else {market for each in markets.values() for market in each}
+    return next(iter(known)) if len(known) == 1 else ""
+
+
+def is_book_of(venue: Venue, listed: Listed, line: Line) -> bool:
+    """Say whether a recorded answer is the book of an instrument."""
+    request = venue.book_request(listed.native, listed.market)
+    return request is not None and is_answer(request, listed.native, line.url)
+
+
+def is_poll_of(venue: Venue, listed: Listed, line: Line) -> bool:
+    """Say whether a recorded answer is one of those that an instrument's figures come by."""
+    return any(is_answer(request, listed.native, line.url) for request in venue.polls(listed))
+
+
+def is_answer(request: Request, native: str, url: str) -> bool:
+    """Say whether an address asks for what a request does: the end of the path, and the instrument."""
+    if end_of(request.url) != end_of(url):
+        return False
+    wanted, found = (parse_qs(urlsplit(each).query) for each in (request.url, url))
+    naming = [name for name, values in wanted.items() if native.lower() in (value.lower() for value in values)]
+    return any([value.lower() for value in found.get(name, [])] == [native.lower()] for name in naming)
+
+
+# ------------------------------------------------------------------ combined streams of Binance
 
 
 def foreign_feed(header: Recorded, code: str, early: Sequence[Line]) -> tuple[VenueConfig, list[Line]]:
@@ -78,9 +240,9 @@ def stream_names(address: str) -> list[str]:
     return [name for name in found[1].split("/") if name] if found else []
 
 
-def pairs(config: dict[str, Any]) -> Iterable[str]:
+def pairs(config: Mapping[str, Any] | None) -> Iterable[str]:
     """Yield the instruments that a recorder asked for, over its channels."""
-    for instruments in config.values():
+    for instruments in (config or {}).values():
         if isinstance(instruments, list):
             yield from (str(name) for name in instruments if "-" in str(name))
 

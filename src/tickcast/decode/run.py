@@ -15,23 +15,18 @@ from tickcast.decode.report import Report
 from tickcast.decode.sessions import SessionReader
 from tickcast.decode.stream import Sink, Stream
 from tickcast.model.errors import UsageError
+from tickcast.venues.registry import codes, find_declared
 
 ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX"}
 VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
 LATER: Final = (
-    "BINANCE_FUTURES",
-    "OKX",
-    "COINBASE",
-    "KRAKEN",
     "KRAKEN_FUTURES",
-    "BYBIT",
     "BITFINEX",
     "BITSTAMP",
     "GEMINI",
     "KUCOIN",
     "GATEIO",
     "HTX",
-    "DERIBIT",
     "BITMEX",
     "CRYPTO_COM",
     "BITGET",
@@ -74,12 +69,11 @@ class Reader(Protocol):
 
 
 EXPECTED: Final = {
-    "XNAS": "length-prefixed ITCH 5.0, a packet capture with MoldUDP64 or a session file",
-    "BATS": "PITCH text, a packet capture with PITCH or a session file",
-    "FIX": "FIX messages, JSON lines with FIX messages in raw, or a session file",
-    "BINANCE": "a session file",
-    "XSIM": "a session file",
+    "XNAS": "length-prefixed ITCH 5.0, a packet capture with MoldUDP64 or ",
+    "BATS": "PITCH text, a packet capture with PITCH or ",
+    "FIX": "FIX messages, JSON lines with FIX messages in raw, or ",
 }
+"""What else than a session file, which every venue has."""
 FOUND: Final[dict[Kind, str]] = {
     "capture": "a packet capture",
     "session": "a session file",
@@ -148,8 +142,8 @@ class Decoding:
         }
         maker = makers.get((self._family, kind))
         if maker is None:
-            expected, found = EXPECTED[self._family], FOUND[kind]
-            raise UsageError(f"{source.name}: expected {expected}, found {found}; it was not decoded")
+            expected, found = EXPECTED.get(self._family, ""), FOUND[kind]
+            raise UsageError(f"{source.name}: expected {expected}a session file, found {found}; it was not decoded")
         return maker()
 
     def _fix_market(self) -> FixMarket:
@@ -165,10 +159,11 @@ def check_venue(venue: str) -> str:
         UsageError: there is no such venue, or none yet.
     """
     code = venue.upper()
-    there = ", ".join((*VENUES, *ALIASES))
+    declared = [each for each in codes() if find_declared(each) is not None]
+    there = ", ".join(dict.fromkeys((*VENUES, *declared, *ALIASES)))
     if code in LATER:
         raise UsageError(f"expected a venue with a decoder ({there}), found {code}, which has none yet")
-    if code not in VENUES and code not in ALIASES:
+    if code not in VENUES and code not in ALIASES and code not in declared:
         raise UsageError(f"expected a venue with a decoder ({there}), found {venue!r}")
     return code
 

@@ -1,8 +1,8 @@
 """Session files (:mod:`tickcast.model.capture`): what a feed received, told again to the venue's own session.
 
 The session runs as it does live, on the recording's time: links open and close as they did, a REST answer goes to the
-request that it answers, or waits for it. Our own captures say the feed's settings and the links' names; of others,
-which say neither, the settings are made from header, addresses and the list of instruments (:mod:`.foreign`).
+request that it answers, or waits for it. Our own captures say the feed's settings and the links' names. Venues that are
+declared as data need no session to be read: see :mod:`.recorded`.
 """
 
 from datetime import date
@@ -12,13 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import numpy as np
 
-from tickcast.decode.foreign import Recorded, foreign_feed
+from tickcast.decode.foreign import Recorded, foreign_feed, own_feed
+from tickcast.decode.recorded import Recording
 from tickcast.decode.stream import Stream
 from tickcast.model.capture import Line
 from tickcast.model.errors import UsageError
 from tickcast.model.record import Kind, records_from
-from tickcast.venues.base import Answer, Link, Request, Session, Step, VenueConfig
-from tickcast.venues.registry import open_session
+from tickcast.venues.base import Answer, Link, Request, Session, Step
+from tickcast.venues.registry import find_declared, open_session
 
 BATCH_MAX: Final = 256
 """Frames that are handed over at once."""
@@ -32,7 +33,7 @@ CODES: Final = {
     "BINANCE": ("BINANCE",),
     "XSIM": ("XSIM",),
 }
-"""Venue codes of sessions, by the family that is asked for."""
+"""Venue codes of sessions, by the family that is asked for; every other code stands for itself."""
 ANEW: Final = (CODES["FIX"], CODES["BATS"])
 """Venues where a feed that is started anew asks for other images than one that lost its links."""
 UNKNOWN: Final = ("unknown type", "which was not asked for", "found another object")
@@ -44,7 +45,9 @@ class SessionReader:
 
     def __init__(self, stream: Stream, family: str, *, day: date | None, depth: int) -> None:
         self._stream = stream
-        self._codes = CODES[family]
+        self._codes = CODES.get(family, (family,))
+        self._is_declared = find_declared(family) is not None
+        self._recording: Recording | None = None
         self._day = day
         self._depth = depth
         self._decoder = msgspec.json.Decoder(Line)
@@ -77,7 +80,9 @@ class SessionReader:
             self._stream.report.bury(self._file, self._offset, reason)
 
     def finish(self) -> None:
-        """Replay what still waits for a first frame."""
+        """Replay what still waits for a first frame, or for the end."""
+        if self._recording is not None:
+            self._recording.finish()
         if self._early:
             self._open()
         self._flush()
@@ -85,6 +90,8 @@ class SessionReader:
     def _flush(self) -> None:
         if self._replay is not None:
             self._replay.flush()
+        if self._recording is not None:
+            self._recording.flush()
 
     def _line(self, text: bytes) -> None:
         if not text.strip():
@@ -98,6 +105,9 @@ class SessionReader:
         except (msgspec.MsgspecError, ValueError, ArithmeticError) as wrong:
             self._stream.report.frames += 1
             self._stream.report.bury(self._file, self._offset, f"expected a record of a session: {wrong}")
+            return
+        if self._is_declared and line.t != "header":
+            self._recorded().line(line, payload, (self._file, self._offset))
             return
         if self._replay is not None and self._replay.is_over(line):
             self._replay.cut(ts_ns)
@@ -126,11 +136,17 @@ class SessionReader:
             expected = " or ".join(self._codes)
             raise UsageError(f"{self._file}: expected a session of {expected}, found one of {code}; it was not decoded")
         is_next = bool(line.feed) and line.feed == self._header.feed and header.settings == self._header.settings
-        if self._replay is not None and not is_next:
-            self._replay.flush()
-            self._replay = None
+        if (self._replay is not None or self._recording is not None) and not is_next:
+            self.finish()
+            self._replay = self._recording = None
             self._stream.begin_session()
         self._header = header
+
+    def _recorded(self) -> Recording:
+        if self._recording is None:
+            code = self._header.exchange.upper() or self._codes[0]
+            self._recording = Recording(self._stream, code, self._header, depth=self._depth)
+        return self._recording
 
     def _open(self) -> "Replay":
         code = self._header.exchange.upper() or self._codes[0]
@@ -146,17 +162,6 @@ class SessionReader:
         for line in lines:
             self._replay.line(line, (self._file, self._offset))
         return self._replay
-
-
-def own_feed(header: Recorded, code: str) -> VenueConfig:
-    """Return the settings that our own capture says, as far as a venue reads them."""
-    names = {field.name for field in msgspec.structs.fields(VenueConfig)}
-    settings = {name: value for name, value in header.settings.items() if name in names}
-    settings["venue"] = code
-    try:
-        return msgspec.convert(settings, VenueConfig, strict=False)
-    except msgspec.ValidationError as wrong:
-        raise UsageError(f"expected a feed's settings in the header, found: {wrong}; it was not decoded") from wrong
 
 
 class Replay:

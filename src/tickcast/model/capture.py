@@ -48,7 +48,7 @@ class Line(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Of a header: the venue."""
     feed: str = ""
     """Of a header: the feed's name."""
-    config: dict[str, Any] = {}
+    config: dict[str, Any] | None = None
     """Of a header of others: channel to the instruments asked for."""
     recorded: Decimal = Decimal()
     """Of a header: when it began, Unix seconds."""

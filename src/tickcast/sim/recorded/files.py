@@ -139,7 +139,7 @@ def read_binance(paths: Iterable[Path]) -> BinanceCapture:
         elif line.t == "http" and line.data is not None:
             _take_answer(capture, paths[0], line)
         elif line.t == "header":
-            pairs = {str(pair) for listed in line.config.values() for pair in listed}
+            pairs = {str(pair) for listed in (line.config or {}).values() for pair in listed}
             capture.pairs |= {pair.replace("-", ""): _split(pair) for pair in sorted(pairs)}
     if not capture.frames:
         raise UsageError(f"{paths[0]}: expected frames of combined streams, found none; nothing is played from it")

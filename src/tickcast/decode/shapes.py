@@ -1,0 +1,131 @@
+"""What a recording holds: its frames read by the venue's dialect in Python, to know before the first record is told.
+
+The core decodes; here it is only looked up which instruments have a book, a stream of quotes of their own, or neither,
+and on which connection. Paths are those of :mod:`tickcast.venues.declared.dialect`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tickcast.venues.declared.dialect import Book, Dialect, Key, Match, Measures, Message, Quotes
+
+Name = tuple[str, str]
+"""Market and the venue's name."""
+
+
+@dataclass(slots=True)
+class Held:
+    """What one connection brings."""
+
+    first_ns: int = 0
+    last_ns: int = 0
+    seen: set[Name] = field(default_factory=set)
+    """All instruments that frames name."""
+    books: set[Name] = field(default_factory=set)
+    quotes: set[Name] = field(default_factory=set)
+    """Of a stream that tells nothing else: tickers that have the best bid and offer too are slower than the book."""
+
+    def clashes(self, other: "Held") -> bool:
+        """Say whether both carry a book at the same time."""
+        overlap = self.first_ns <= other.last_ns and other.first_ns <= self.last_ns
+        return overlap and bool(self.books & other.books)
+
+
+class Shapes:
+    """Classifies the frames of a recording."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._messages = dialect.messages
+        self.held: dict[str, Held] = {}
+
+    def add(self, conn: str, market: str, frame: bytes, ts_ns: int) -> None:
+        """Look at a frame; what is no JSON says nothing."""
+        held = self.held.setdefault(conn, Held(first_ns=ts_ns))
+        held.last_ns = max(held.last_ns, ts_ns)
+        try:
+            found = msgspec.json.decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+        message = next((each for each in self._messages if all(fits(found, match) for match in each.when)), None)
+        if message is not None and message.emits:
+            self._take(held, message, message.market or market, found)
+
+    @staticmethod
+    def _take(held: Held, message: Message, market: str, frame: Any) -> None:
+        pure = not any(isinstance(emit, Measures) for emit in message.emits)
+        for row in rows_of(frame, message.rows):
+            for emit in message.emits:
+                native = name_of(frame, row, emit.key)
+                if not native:
+                    continue
+                held.seen.add((market, native))
+                if isinstance(emit, Book):
+                    held.books.add((market, native))
+                elif isinstance(emit, Quotes) and pure:
+                    held.quotes.add((market, native))
+
+
+def at(value: Any, path: str) -> Any:
+    """Return what stands at a path; None if nothing does."""
+    for part in path.split(".") if path else ():
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.lstrip("-").isdigit():
+            position = int(part)
+            value = value[position] if -len(value) <= position < len(value) else None
+        else:
+            return None
+    return value
+
+
+def text_at(value: Any, path: str) -> str:
+    """Return the text at a path; numbers and words as JSON writes them."""
+    found = at(value, path)
+    if found is None or isinstance(found, dict | list):
+        return "" if found is None else "[]"
+    return found if isinstance(found, str) else msgspec.json.encode(found).decode()
+
+
+def fits(frame: Any, match: Match) -> bool:
+    """Say whether a condition on a frame holds."""
+    text = text_at(frame, match.path.lstrip("/"))
+    if match.present is not None and (text != "") != match.present:
+        return False
+    if match.equals and text not in match.equals:
+        return False
+    return text.startswith(match.prefix) and text.endswith(match.suffix)
+
+
+def rows_of(frame: Any, path: str) -> Iterator[tuple[Any, Any]]:
+    """Yield the rows of a frame, each with the entry of the outer list that it stands in: lists are walked through."""
+    nodes: list[tuple[Any, Any]] = [(frame, frame)]
+    for part in path.split(".") if path else ():
+        step: list[tuple[Any, Any]] = []
+        for node, outer in nodes:
+            walked = [(each, each) for each in node] if is_walked(node, part) else [(node, outer)]
+            step += [(found, above) for each, above in walked if (found := at(each, part)) is not None]
+        nodes = step
+    for node, outer in nodes:
+        if path and isinstance(node, list):
+            yield from ((each, outer) for each in node)
+        else:
+            yield node, outer
+
+
+def is_walked(node: Any, part: str) -> bool:
+    """Say whether a path goes on in every entry of a list, rather than in one."""
+    return isinstance(node, list) and not part.lstrip("-").isdigit()
+
+
+def name_of(frame: Any, row: tuple[Any, Any], key: Key) -> str:
+    """Return the venue's name of a row's instrument."""
+    sources = {"/": frame, "^": row[1]}
+    marked = key.path[:1] in sources
+    text = text_at(sources[key.path[0]], key.path[1:]) if marked else text_at(row[0], key.path)
+    if not key.split:
+        return text
+    parts = text.split(key.split)
+    return parts[key.part] if -len(parts) <= key.part < len(parts) else ""
