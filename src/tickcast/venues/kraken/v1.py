@@ -73,6 +73,7 @@ SNAPSHOT: Final = Message(
             levels=Levels(bids="1.bs", asks="1.as"),
             rule=RULE,
             snapshot=(Match(path="1.as", present=True),),
+            checksum="1.c",  # nothing stands there
         ),
     ),
 )
