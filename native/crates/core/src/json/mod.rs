@@ -21,6 +21,8 @@ pub mod plan;
 mod read;
 mod string;
 pub mod tape;
+#[cfg(test)]
+mod tests;
 mod time;
 mod trades;
 

@@ -35,7 +35,7 @@ pub struct Token {
     /// Of its text in the frame; of strings without the quotes.
     pub start: u32,
     pub end: u32,
-    /// Place on the tape behind the value and all that it holds; for a key, behind its value.
+    /// Place on the tape behind the value and all that it holds; of a key, that of its value.
     pub next: u32,
     pub kind: Kind,
     /// How many lists and objects it stands in.
