@@ -47,7 +47,8 @@ impl JsonFeed {
         let declared: Dialect = serde_json::from_slice(dialect)
             .map_err(|error| format!("expected a dialect, found: {error}"))?;
         let plan = Plan::new(&declared)?;
-        let books = Books::new(plan.rules.clone(), depth, plan.buffer_max);
+        let books = Books::new(plan.rules.clone(), depth, plan.buffer_max)
+            .with_comparable_quotes(plan.has_comparable_quotes());
         let mut engine = Engine::new(books);
         let markets = plan
             .messages

@@ -348,6 +348,13 @@ struct Compiler {
 }
 
 impl Compiler {
+    /// Kind of the books that begin over REST; of a book whose stream has told nothing yet, the answer does not say it.
+    fn rest_kind(&self) -> u16 {
+        let is_rest = |rule: &Rule| rule.snapshot == books::SnapshotFrom::Rest;
+        let found = self.rules.iter().position(is_rest).unwrap_or_default();
+        u16::try_from(found).unwrap_or_default()
+    }
+
     fn probe(&mut self, text: &str) -> Result<usize, String> {
         if let Some(index) = self.probes.iter().position(|path| path.text() == text) {
             return Ok(index);
@@ -405,6 +412,15 @@ impl Compiler {
 }
 
 impl Plan {
+    /// Whether quotes count with the ids of books.
+    #[must_use]
+    pub fn has_comparable_quotes(&self) -> bool {
+        let emits = self.messages.iter().flat_map(|message| &message.emits);
+        emits
+            .into_iter()
+            .any(|emit| matches!(emit, EmitPlan::Quotes(quotes) if quotes.comparable))
+    }
+
     /// Compiles a declaration.
     ///
     /// # Errors
@@ -425,10 +441,10 @@ impl Plan {
                 first: counter.first.and_then(|first| i64::try_from(first).ok()),
             })
         });
-        let rest_book = declared.rest_book.as_ref().map(|rest| {
-            let kind = compiler.rules.len().try_into().unwrap_or(u16::MAX);
-            at("rest_book", book(rest, None, kind))
-        });
+        let rest_book = declared
+            .rest_book
+            .as_ref()
+            .map(|rest| at("rest_book", book(rest, None, compiler.rest_kind())));
         Ok(Self {
             messages: messages.into(),
             counter: counter.transpose()?,
