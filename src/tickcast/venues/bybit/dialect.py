@@ -89,6 +89,22 @@ LIQUIDATIONS: Final = Message(
     rows="data",
     emits=(Trades(key=SYMBOL, price="p", size="v", aggressor=LIQUIDATED, time=TRADED, liquidation=True),),
 )
+OLDER_LIQUIDATION: Final = Message(
+    name="liquidation",
+    when=(Match(path=TOPIC, prefix="liquidation."),),
+    rows="data",
+    emits=(
+        Trades(
+            key=Key(path="symbol"),
+            price="price",
+            size="size",
+            aggressor=Aggressor(path="side", buyer=("Sell",), seller=("Buy",)),
+            time=Time(path="updatedTime", unit="ms"),
+            liquidation=True,
+        ),
+    ),
+)
+"""Until 2025: one a second at most."""
 TICKERS: Final = Message(
     name="tickers",
     when=(Match(path=TOPIC, prefix="tickers."),),
@@ -152,7 +168,14 @@ TICKERS: Final = Message(
         "change24h",
     ),
 )
-CANDLES: Final = Message(name="kline", when=(Match(path=TOPIC, prefix="kline."),))
-"""Candles are made of trades by whoever wants them; a recorder may have asked for the venue's."""
+RPI: Final = Message(name="orderbook.rpi", when=(Match(path=TOPIC, prefix="orderbook.rpi."),))
+"""Books with orders that only retail clients can hit: another book of the same instrument, not told."""
+SILENT: Final = tuple(
+    Message(name=word, when=(Match(path=TOPIC, prefix=f"{word}."),))
+    for word in ("kline", "kline_lt", "tickers_lt", "lt", "priceLimit", "insurance", "adlAlert")
+)
+"""What a recorder may have asked for, and nothing is told of: candles are made of trades by whoever wants them."""
 
-DIALECT: Final = Dialect(messages=(QUOTES, BOOK, TRADES, TICKERS, UNTIMED_BOOK, LIQUIDATIONS, CANDLES))
+DIALECT: Final = Dialect(
+    messages=(QUOTES, RPI, BOOK, TRADES, TICKERS, UNTIMED_BOOK, LIQUIDATIONS, OLDER_LIQUIDATION, *SILENT)
+)

@@ -170,6 +170,28 @@ LIQUIDATIONS: Final = Message(
 SETTLEMENT: Final = measured(
     "estimated-price", Measure(kind=Kind.SETTLEMENT, path="settlePx"), fields=("instType", "settleType")
 )
+SILENT: Final = (
+    *(
+        Message(name=name, when=(Match(path="arg.channel", prefix=prefix), Match(path="data", present=True)))
+        for name, prefix in (
+            ("candles", "candle"),
+            ("candles of marks", "mark-price-candle"),
+            ("candles of indices", "index-candle"),
+        )
+    ),
+    *(
+        Message(name=name, when=pushed(name))
+        for name in (
+            "price-limit",
+            "option-trades",
+            "adl-warning",
+            "call-auction-details",
+            "economic-calendar",
+            "books-elp",
+        )
+    ),
+)
+"""What a recorder may have asked for, and nothing is told of; trades of options come by ``trades`` too."""
 
 DIALECT: Final = Dialect(
     messages=(
@@ -186,6 +208,7 @@ DIALECT: Final = Dialect(
         LIQUIDATIONS,
         SETTLEMENT,
         FIVE,
+        *SILENT,
     ),
     plain=("pong",),
 )
