@@ -23,7 +23,7 @@ class DemoOptions:
     """Order events a second over all exchanges."""
     symbols: int = 500
     seed: int = 1
-    exchanges: Sequence[str] = tuple(demo_market.EXCHANGES)
+    exchanges: Sequence[str] = demo_market.DEMO
     """Names of the exchanges that are simulated."""
     recorded: Path | None = None
     """Play back captures of this folder instead of the simulated market."""
@@ -108,17 +108,13 @@ def _simulated(options: DemoOptions, folder: Path) -> tuple[str, str]:
     feeds = {name: {**feed, "previous_close": close} for name, feed in feeds.items()}
     grouped = demo_market.securities(options.exchanges, options.symbols)
     return (
-        toml_text.table("", head) + _tables("venues", venues),
-        _tables("feeds", feeds) + toml_text.table("securities", grouped),
+        toml_text.table("", head) + toml_text.tables({"venues": venues}),
+        toml_text.tables({"feeds": feeds, "securities": grouped}),
     )
 
 
 def _sim_head(options: DemoOptions, admin: str) -> dict[str, Any]:
     return {"seed": options.seed, "rate": float(options.rate), "symbols": options.symbols, "admin": admin}
-
-
-def _tables(kind: str, tables: dict[str, dict[str, Any]]) -> str:
-    return "".join(toml_text.table(f"{kind}.{toml_text.key(name)}", entries) for name, entries in tables.items())
 
 
 # ---------------------------------------------------------------------- recordings
@@ -137,12 +133,12 @@ def _recorded(options: DemoOptions, folder: Path) -> tuple[str, str]:
         places = demo_captured.addresses(captured, place)
         place.close()
         feeds = demo_captured.feeds(captured, places)
-        return head + _tables("recorded.addresses", places), _tables("feeds", feeds)
+        return head + toml_text.tables({"recorded": {"addresses": places}}), toml_text.tables({"feeds": feeds})
     venues, feeds = demo_market.tables(("XNAS", "BINANCE"), place)
     place.close()
     feeds["xnas"] |= _recorded_itch(folder)
     feeds["binance"] |= _recorded_binance(folder)
-    return head + _tables("venues", venues), _tables("feeds", feeds)
+    return head + toml_text.tables({"venues": venues}), toml_text.tables({"feeds": feeds})
 
 
 def _recorded_itch(folder: Path) -> dict[str, Any]:

@@ -19,10 +19,15 @@ def _xbos(place: Place) -> tuple[Table, Table]:
     return {"dialect": "mold_itch", **servers}, servers
 
 
-def _binance(place: Place) -> tuple[Table, Table]:
-    streams, rest = place(), place()
-    sim = {"dialect": "binance", "address": streams, "rest_address": rest}
-    return sim, {"url": f"ws://{streams}", "rest_url": f"http://{rest}"}
+def _crypto(dialect: str) -> Callable[[Place], tuple[Table, Table]]:
+    """Return the tables of a venue with streams and REST."""
+
+    def make(place: Place) -> tuple[Table, Table]:
+        streams, rest = place(), place()
+        sim = {"dialect": dialect, "address": streams, "rest_address": rest}
+        return sim, {"url": f"ws://{streams}", "rest_url": f"http://{rest}"}
+
+    return make
 
 
 def _xsim(place: Place) -> tuple[Table, Table]:
@@ -50,10 +55,18 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "XBOS": _xbos,
     "BATS": _bats,
     "XNYS": _xnys,
-    "BINANCE": _binance,
+    "BINANCE": _crypto("binance"),
+    "BINANCE_FUTURES": _crypto("binance_futures"),
+    "OKX": _crypto("okx"),
+    "COINBASE": _crypto("coinbase"),
+    "KRAKEN": _crypto("kraken"),
+    "BYBIT": _crypto("bybit"),
+    "DERIBIT": _crypto("deribit"),
     "XSIM": _xsim,
 }
-"""In the order in which they stand in the files."""
+"""All that can be simulated, in the order in which they stand in the files."""
+DEMO: Final = ("XNAS", "XBOS", "BATS", "XNYS", "BINANCE", "XSIM")
+"""Those of ``tickcast demo`` unless it is told others."""
 
 
 def tables(exchanges: Sequence[str], place: Place) -> tuple[dict[str, Table], dict[str, Table]]:
@@ -62,7 +75,7 @@ def tables(exchanges: Sequence[str], place: Place) -> tuple[dict[str, Table], di
     feeds: dict[str, Table] = {}
     for name in exchanges:
         venues[name], feed = EXCHANGES[name](place)
-        feeds[name.lower()] = {"venue": name, **feed}
+        feeds[name.lower().replace("_", "-")] = {"venue": name, **feed}
     return venues, feeds
 
 
@@ -73,5 +86,5 @@ def securities(exchanges: Sequence[str], symbols: int) -> dict[str, list[str]]:
     settings = config.Config(symbols=symbols)
     stocks = int(symbols * settings.market.stock_share)
     tokenised = [symbol for symbol, _ in universe.listed_stocks(stocks)][: settings.market.tokenised]
-    spelt = {name: f"{name}:{{}}-USD" if name == "BINANCE" else f"{name}:{{}}" for name in exchanges}
-    return {symbol: [spelt[name].format(symbol) for name in exchanges] for symbol in tokenised}
+    spelt = {name: f"{name}:{{}}-USD" if name == "BINANCE" else f"{name}:{{}}" for name in exchanges if name in DEMO}
+    return {symbol: [form.format(symbol) for form in spelt.values()] for symbol in tokenised}

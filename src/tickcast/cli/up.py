@@ -23,9 +23,21 @@ CONFIG = click.option(
 @CONFIG
 @DATA
 @click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
-def up(path: Path, data: Path | None, port: int | None) -> None:
+@click.option("--simulated", is_flag=True, help="Every feed reads a simulated venue on this machine.")
+def up(path: Path, data: Path | None, port: int | None, simulated: bool) -> None:  # noqa: FBT001  click's flag
     """One machine: supervisor, one process per feed, one core process."""
-    _supervise(path, data, port=port, sim=None)
+    if not simulated:
+        _supervise(path, data, port=port, sim=None)
+        return
+    from tickcast import config  # noqa: PLC0415  keeps --help quick
+    from tickcast.cli.simulated import write  # noqa: PLC0415
+    from tickcast.ops.datadir import DataDir  # noqa: PLC0415
+
+    config.load(path)
+    folder = DataDir.resolve(data)
+    folder.create()
+    files = write(path, folder.root / "simulated")
+    _supervise(files.instance, folder.root, port=port, sim=files.sim)
 
 
 @click.command()
@@ -36,7 +48,7 @@ def up(path: Path, data: Path | None, port: int | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--symbols", type=SYMBOL_COUNT, default=500, show_default=True, help="Stocks and crypto pairs together.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same market.")
-@click.option("--exchanges", help="Only these, such as XNAS,BINANCE; by default all that can be simulated.")
+@click.option("--exchanges", help="Only these, such as XNAS,BINANCE; by default six of those that can be simulated.")
 @click.option("--recorded", type=click.Path(path_type=Path), help="Play back the captures in this folder instead.")
 @click.option("--speed", type=SPEED, default=1.0, show_default=True, help="Times recorded speed; 0 = unpaced.")
 @click.option("--once", is_flag=True, help="Play back once instead of for ever.")

@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from tickcast.cli.demo import free_ports
-from tickcast.cli.demo_market import EXCHANGES, tables
+from tickcast.cli.demo_market import DEMO, tables
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed
 from tickcast.model.batch import TickBatch
@@ -105,7 +105,7 @@ class FuzzError(AssertionError):
 # ------------------------------------------------------------------ recording
 
 
-async def record(*, seconds: float = RECORD_S, venues: Sequence[str] = tuple(EXCHANGES)) -> list[Conversation]:
+async def record(*, seconds: float = RECORD_S, venues: Sequence[str] = DEMO) -> list[Conversation]:
     """Let each venue's session speak with its simulated exchange for some seconds, losses included."""
     ports = iter(free_ports(40))
     exchanges, feeds = tables(venues, lambda: f"127.0.0.1:{next(ports)}")

@@ -13,7 +13,7 @@ from tests.feeds.peers import Remembering, now_ns, until
 
 from tickcast.cli import demo_captured
 from tickcast.cli.demo import FreePlaces
-from tickcast.cli.demo_market import EXCHANGES, tables
+from tickcast.cli.demo_market import DEMO, tables
 from tickcast.feeds.capture import open_capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed
@@ -104,7 +104,7 @@ EXTRA: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("venue", EXCHANGES)
+@pytest.mark.parametrize("venue", DEMO)
 @pytest.mark.parametrize("speed", [0.0, 3.0])
 async def test_a_captured_feed_ends_where_it_ended(tmp_path: Path, venue: str, speed: float) -> None:
     first = await capture(tmp_path, venue, trades=20)

@@ -10,7 +10,7 @@ from typing import Final
 import click
 import msgspec
 
-from tickcast.cli.demo_market import EXCHANGES
+from tickcast.cli.demo_market import DEMO
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.matrix import report
 from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, venue_cells
@@ -45,7 +45,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # the instance ends with us
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
-        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=tuple(EXCHANGES)))
+        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=DEMO))
         subject.wait_ready(deadline_s=NEVER_S)
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
         if not planned:

@@ -1,0 +1,56 @@
+"""``tickcast up --simulated``: the feeds of a config, each reading a simulated venue on this machine."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tickcast.cli import demo_market, toml_text
+from tickcast.cli.demo import DemoFiles, FreePlaces
+from tickcast.model.errors import UsageError
+
+RATE: Final = 2_000.0
+"""Order events a second over all simulated venues."""
+ADDRESSES: Final = ("url", "rest_url", "address", "lines", "rerequest", "gap_lines", "gap_address", "spin_address")
+"""Keys of a feed that say where its venue is: the simulated one's take their place."""
+
+
+def write(path: Path, folder: Path) -> DemoFiles:
+    """Write the simulator's config and the instance's with its addresses.
+
+    Raises:
+        UsageError: a venue cannot be simulated, two feeds read one venue in ways that exclude each other, or the files
+            cannot be written.
+    """
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    feeds: Mapping[str, dict[str, Any]] = raw.get("feeds", {})
+    unknown = sorted({str(feed.get("venue")) for feed in feeds.values()} - set(demo_market.EXCHANGES))
+    if unknown or not feeds:
+        raise UsageError(
+            f"--simulated: expected feeds of some of {', '.join(demo_market.EXCHANGES)}, "
+            f"found {', '.join(unknown) or 'none'}; nothing started"
+        )
+    place = FreePlaces()
+    codes = list(dict.fromkeys(str(feed["venue"]) for feed in feeds.values()))
+    sim, simulated = demo_market.tables(codes, place)
+    admin = place()
+    place.close()
+    by_venue = {str(table["venue"]): table for table in simulated.values()}
+    made = {
+        name: {
+            **{key: value for key, value in feed.items() if key not in ADDRESSES},
+            **{
+                key: value for key, value in by_venue[str(feed["venue"])].items() if key not in feed or key in ADDRESSES
+            },
+        }
+        for name, feed in feeds.items()
+    }
+    files = DemoFiles(folder / "sim.toml", folder / "tickcast.toml")
+    head = toml_text.table("", {"rate": RATE, "symbols": 100, "admin": admin})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files.sim.write_text(head + toml_text.tables({"venues": sim}), "utf-8")
+        files.instance.write_text(toml_text.tables({**raw, "feeds": made}), "utf-8")
+    except OSError as wrong:
+        raise UsageError(f"cannot write the files of --simulated to {folder}: {wrong.strerror or wrong}") from wrong
+    return files
