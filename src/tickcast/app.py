@@ -28,6 +28,7 @@ from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.gateway.stage import GatewayStage
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
+from tickcast.latest.ledger import open_ledger
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.stage import LatestStage
 from tickcast.model.batch import TickBatch
@@ -98,6 +99,16 @@ class Core:
             silent_ns=int(config.latest.feed_silent_s * 1e9),
             now_ns=now_ns(),
         )
+        latest = config.latest
+        self._ledger = open_ledger(
+            self._registry,
+            data.root,
+            entries_max=latest.ledger_entries_max,
+            changes_max=latest.ledger_changes_max,
+            bytes_max=latest.ledger_bytes_max,
+            keep=latest.ledger_keep,
+        )
+        self._ledger.watch()
         # what is asked for every so often is as old as its interval: that is no latency of ours
         self._polled = {name for name, feed in config.feeds.items() if not (feed.url or feed.address or feed.lines)}
         self._latest = LatestStage(
@@ -107,6 +118,7 @@ class Core:
             board=self._board,
             clock=now_ns,
             applied=self._applied,
+            ledger=self._ledger,
         )
         self._gateway = GatewayStage(
             config.gateway,
@@ -120,6 +132,7 @@ class Core:
                 failures=self.failures,
                 clock=now_ns,
             ),
+            ledger=self._ledger,
             clock=now_ns,
             wake=self._wake,
         )

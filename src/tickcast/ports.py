@@ -1,14 +1,14 @@
 """Where stages meet: the types that each side knows, and nothing of each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import AssetClass, Definition
-from tickcast.model.ledger import Incident
+from tickcast.model.ledger import Incident, LedgerEntry
 
 Clock = Callable[[], int]
 """Now, ns since 1970 UTC."""
@@ -224,6 +224,70 @@ class Registry(Protocol):
 
         ``query`` is a part of the symbol, in any case; empty filters match all.
         """
+
+
+Verdict = Literal["complete", "incomplete", "unknown"]
+
+
+class LegCompleteness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one instrument's data was whole over a time, and what it was in between."""
+
+    symbol: str
+    feed: str
+    answer: Verdict
+    share: float
+    """Of the time: how much was whole, or came late but came; 0 to 1."""
+    states_ms: dict[str, float]
+    """How long each state lasted; besides the states of instruments ``not_running``, ``stale`` (of the feed) and
+    ``unknown`` (the ledger does not reach there). The sum is the whole time."""
+    running_ms: float
+    """How long the feed's process ran."""
+    late_ms: float
+    """Time that was not whole, of which all messages came later."""
+    lost: int
+    """Messages known to be lost for good; 0 also where their number is not known."""
+    entries: tuple[LedgerEntry, ...]
+    """Of the ledger, newest first: those that concern the instrument, or may; at most 100."""
+    entries_count: int
+
+
+class Completeness(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer for a symbol: of a security, complete if each leg is, incomplete if one is."""
+
+    symbol: str
+    from_ns: int
+    to_ns: int
+    """Cut at now: nothing is known of the future."""
+    answer: Verdict
+    legs: tuple[LegCompleteness, ...]
+
+
+class GapQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries of the ledger; what is empty matches all."""
+
+    since_ns: int = 0
+    """Entries that were open at this time or began later."""
+    until_ns: int = 0
+    """Entries that began before; 0 = no end."""
+    venue: str = ""
+    feed: str = ""
+    symbol: str = ""
+    """``VENUE:SYMBOL``, or a security over its venues."""
+    kind: str = ""
+    is_open: bool | None = None
+    limit: int = 100
+    cursor: str = ""
+    """Id of the last entry of the page before."""
+
+
+class GapLedger(Protocol):
+    """What the core knows of every feed's incidents."""
+
+    def gaps(self, query: GapQuery) -> tuple[Sequence[LedgerEntry], str | None]:
+        """Entries, newest first, and the cursor of the next page (None: that was the last)."""
+
+    def completeness(self, symbol: str, from_ns: int, to_ns: int) -> Completeness | None:
+        """Whether a symbol was whole over a time; None: nobody ever heard of it."""
 
 
 class Insight(Protocol):

@@ -62,11 +62,11 @@ def test_the_latency_fits_its_schema(instance: DemoInstance) -> None:
 
 def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None:
     text = (REFERENCE / "data-folder.md").read_text(encoding="utf-8")
-    for name in ("lock", "instance.json", "control.sock", "bus.sock", "epoch"):
+    for name in ("lock", "instance.json", "control.sock", "bus.sock", "epoch", "ledger.jsonl"):
         assert f"| `{name}` |" in text
     # a test's folder may be so deep that its sockets lie elsewhere
     found = {path.name for path in instance.data.iterdir()} - {"control.sock", "bus.sock"}
-    assert found == {"lock", "instance.json", "epoch", "logs", "feeds", "demo"}
+    assert found == {"lock", "instance.json", "epoch", "ledger.jsonl", "logs", "feeds", "demo"}
     names = {"supervisor", "core", "sim", *map(str.lower, instance.exchanges)}
     assert {"supervisor", "xnas"} <= {path.stem for path in (instance.data / "logs").glob("*.log")} <= names
 

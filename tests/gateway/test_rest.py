@@ -1,3 +1,4 @@
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -195,7 +196,14 @@ class Unready(NoInsight):
 
 
 async def test_failures_are_problems_too(gateway: RunningGateway) -> None:
-    app = create_app(hub=gateway.hub, registry=gateway.registry, insight=Unready(), config=Config())
+    app = create_app(
+        hub=gateway.hub,
+        registry=gateway.registry,
+        insight=Unready(),
+        ledger=gateway.ledger,
+        config=Config(),
+        clock=time.time_ns,
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         ready = await http.get("/health/ready")

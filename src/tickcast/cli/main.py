@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "stop": "tickcast.cli.ops:stop",
     "restart": "tickcast.cli.ops:restart",
     "latency": "tickcast.cli.ops:latency",
+    "gaps": "tickcast.cli.gaps:gaps",
+    "complete": "tickcast.cli.gaps:complete",
     "decode": "tickcast.cli.decode:decode",
     "doctor": "tickcast.cli.doctor:doctor",
     "config": "tickcast.cli.config:config",

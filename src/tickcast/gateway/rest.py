@@ -3,8 +3,7 @@
 Bodies of prices come out of the core as bytes and go out unchanged, so that every digit of the venue survives.
 """
 
-import base64
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import FastAPI, Path, Query, Request
@@ -15,17 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tickcast import __version__
-from tickcast.gateway import page, problem, schemas
+from tickcast.gateway import gaps, page, schemas
+from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.model.instrument import AssetClass
-from tickcast.ports import Fanout, Insight, Registry
+from tickcast.ports import Clock, Fanout, GapLedger, Insight, Registry
 from tickcast.runtime import metrics
 
-JSON: Final = "application/json"
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
 SYMBOL_MAX: Final = 96
-CURSOR_MARK: Final = b"after:"
 
 Numbers = Annotated[
     Literal["number", "string"], Query(description="string: prices and sizes as JSON strings, for clients with floats.")
@@ -33,7 +31,16 @@ Numbers = Annotated[
 ClassFilter = AssetClass | Literal[""]
 
 
-def create_app(*, hub: Fanout, registry: Registry, insight: Insight, config: Config, with_page: bool = True) -> ASGIApp:
+def create_app(
+    *,
+    hub: Fanout,
+    registry: Registry,
+    insight: Insight,
+    ledger: GapLedger,
+    config: Config,
+    clock: Clock,
+    with_page: bool = True,
+) -> ASGIApp:
     """Build the HTTP application."""
     app = FastAPI(
         title="tickcast REST", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
@@ -41,6 +48,7 @@ def create_app(*, hub: Fanout, registry: Registry, insight: Insight, config: Con
     _add_errors(app)
     _add_prices(app, hub, config)
     _add_symbols(app, registry)
+    gaps.add_gaps(app, ledger, clock)
     _add_operations(app, insight)
     page.add_docs(app)
     if with_page:
@@ -83,16 +91,10 @@ class _Guard:
             await send(message)
 
         if not host_allowed(scope["headers"], self._config):
-            await _problem(421, host_refusal(scope["headers"]))(scope, receive, send_guarded)
+            await refusal(421, host_refusal(scope["headers"]))(scope, receive, send_guarded)
             return
         # HEAD is GET without the body (RFC 9110 section 9.3.2), wherever there is a GET.
         await self._app({**scope, "method": "GET"} if head_only else scope, receive, send_guarded)
-
-
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
-    return Response(
-        problem.problem(status, detail, **extra), status_code=status, media_type=problem.MEDIA_TYPE, headers=headers
-    )
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -105,7 +107,7 @@ def _add_errors(app: FastAPI) -> None:
         elif error.status_code == 405:
             detail = f"{request.method} is not possible at {request.url.path[:120]}"
             headers["allow"] = "GET, HEAD"
-        return _problem(error.status_code, detail, headers)
+        return refusal(error.status_code, detail, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
@@ -113,23 +115,15 @@ def _add_errors(app: FastAPI) -> None:
             {"name": ".".join(str(part) for part in entry["loc"][1:]), "reason": entry["msg"]}
             for entry in error.errors()
         ]
-        return _problem(422, "; ".join(f"{entry['name']}: {entry['reason']}" for entry in errors), errors=errors)
+        return refusal(422, "; ".join(f"{entry['name']}: {entry['reason']}" for entry in errors), errors=errors)
 
     @app.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> Response:
-        return _problem(500, "the gateway failed on this request; it is logged there")
-
-
-def _answers(schema: dict[str, Any], *problems: int) -> dict[int | str, dict[str, Any]]:
-    content = {problem.MEDIA_TYPE: {"schema": schemas.PROBLEM}}
-    described: dict[int | str, dict[str, Any]] = {
-        status: {"description": "Problem (RFC 9457)", "content": content} for status in problems
-    }
-    return {200: {"description": "OK", "content": {JSON: {"schema": schema}}}} | described
+        return refusal(500, "the gateway failed on this request; it is logged there")
 
 
 def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
-    @app.get("/prices/{symbol}", tags=["prices"], response_class=Response, responses=_answers(schemas.PRICE, 404, 422))
+    @app.get("/prices/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.PRICE, 404, 422))
     async def price(
         symbol: Annotated[
             str, Path(max_length=SYMBOL_MAX, description="AAPL is consolidated over venues, XNAS:AAPL one venue's.")
@@ -139,14 +133,14 @@ def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
         """Newest state of one symbol."""
         body = hub.price(symbol, numbers == "string")
         if body is None:
-            return _problem(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
+            return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
         return Response(body, media_type=JSON)
 
     @app.get(
         "/prices",
         tags=["prices"],
         response_class=Response,
-        responses=_answers(schemas.PRICES, 422),
+        responses=answers(schemas.PRICES, 422),
     )
     async def prices(
         symbols: Annotated[str, Query(min_length=1, description="Symbols, separated by commas.")],
@@ -155,7 +149,7 @@ def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
         """Newest state of several symbols, in the order asked; each item is consistent in itself."""
         names = symbols.split(",")
         if len(names) > config.symbols_max:
-            return _problem(422, f"symbols: expected at most {config.symbols_max}, found {len(names)}")
+            return refusal(422, f"symbols: expected at most {config.symbols_max}, found {len(names)}")
         strings = numbers == "string"
         items = [
             hub.price(name, strings) or msgspec.json.encode({"symbol": name, "state": "no_such_symbol"})
@@ -169,7 +163,7 @@ def _add_symbols(app: FastAPI, registry: Registry) -> None:
         "/symbols",
         tags=["prices"],
         response_class=Response,
-        responses=_answers(schemas.SYMBOLS, 422),
+        responses=answers(schemas.SYMBOLS, 422),
     )
     async def symbols(
         q: Annotated[str, Query(max_length=SYMBOL_MAX, description="Part of the symbol, in any case.")] = "",
@@ -179,53 +173,36 @@ def _add_symbols(app: FastAPI, registry: Registry) -> None:
         cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
     ) -> Response:
         """Everything that can be asked for: instruments (`XNAS:AAPL`) and securities over their venues (`AAPL`)."""
-        after = _read_cursor(cursor)
+        after = read_cursor(cursor)
         if after is None:
-            return _problem(422, f"cursor: expected `next` of the page before, or none; found {cursor[:40]!r}")
+            return refusal(422, f"cursor: expected `next` of the page before, or none; found {cursor[:40]!r}")
         found, following = registry.search(q, venue=venue, asset_class=asset_class, limit=limit, cursor=after)
-        following = None if following is None else _cursor(following)
+        following = None if following is None else cursor_after(following)
         return Response(msgspec.json.encode({"symbols": found, "next": following}), media_type=JSON)
 
 
-def _cursor(symbol: str) -> str:
-    """Write the cursor of the page after ``symbol``: opaque to clients, and known again as one of ours."""
-    return base64.urlsafe_b64encode(CURSOR_MARK + symbol.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> str | None:
-    """Symbol after which the page begins, empty for the first one; None if the cursor is not ours."""
-    if not cursor:
-        return ""
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        symbol = raw.removeprefix(CURSOR_MARK).decode()
-    except ValueError:
-        return None
-    return symbol if raw.startswith(CURSOR_MARK) and symbol else None
-
-
 def _add_operations(app: FastAPI, insight: Insight) -> None:
-    @app.get("/feeds", tags=["operations"], response_class=Response, responses=_answers(schemas.FEEDS))
+    @app.get("/feeds", tags=["operations"], response_class=Response, responses=answers(schemas.FEEDS))
     async def feeds() -> Response:
         """Health of each feed; counters only grow while the feed lives."""
         return Response(msgspec.json.encode({"feeds": insight.feeds()}), media_type=JSON)
 
-    @app.get("/latency", tags=["operations"], response_class=Response, responses=_answers(schemas.LATENCY))
+    @app.get("/latency", tags=["operations"], response_class=Response, responses=answers(schemas.LATENCY))
     async def latency() -> Response:
         """Percentiles of each hop against its budget."""
         return Response(msgspec.json.encode(insight.latency()), media_type=JSON)
 
-    @app.get("/health/live", tags=["operations"], response_class=Response, responses=_answers(schemas.LIVE))
+    @app.get("/health/live", tags=["operations"], response_class=Response, responses=answers(schemas.LIVE))
     async def live() -> Response:
         """The process answers."""
         return Response(b'{"status":"live"}', media_type=JSON)
 
-    @app.get("/health/ready", tags=["operations"], response_class=Response, responses=_answers(schemas.READY, 503))
+    @app.get("/health/ready", tags=["operations"], response_class=Response, responses=answers(schemas.READY, 503))
     async def ready() -> Response:
         """Whether prices can be served."""
         is_ready, facts = insight.ready()
         if not is_ready:
-            return _problem(503, "not ready to serve prices", {"retry-after": "1"}, **facts)
+            return refusal(503, "not ready to serve prices", {"retry-after": "1"}, **facts)
         return Response(msgspec.json.encode({"status": "ready", **facts}), media_type=JSON)
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
@@ -235,4 +212,4 @@ def _add_operations(app: FastAPI, insight: Insight) -> None:
 
     @app.get("/stream", include_in_schema=False)
     async def stream() -> Response:
-        return _problem(426, "/stream is a WebSocket: expected an upgrade", {"upgrade": "websocket"})
+        return refusal(426, "/stream is a WebSocket: expected an upgrade", {"upgrade": "websocket"})

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from tickcast.model.health import FeedCondition
-from tickcast.ports import Listing
+from tickcast.model.ledger import IncidentKind, Scope
+from tickcast.ports import Listing, Verdict
 
 Schema = dict[str, Any]
 
@@ -85,6 +86,80 @@ class Ready(msgspec.Struct, kw_only=True):
     failures: list[str]
 
 
+class GapRow(msgspec.Struct, kw_only=True):
+    """An entry of the gap ledger."""
+
+    id: str
+    feed: str
+    venue: str
+    kind: IncidentKind
+    scope: Scope
+    reason: str
+    began: str
+    ended: str | None
+    """Null: it is still open."""
+    duration_ms: float
+    """Of an open one: so far."""
+    instruments: list[str]
+    """At most 100; `instruments_count` counts all."""
+    instruments_count: int
+    open_count: int
+    """Of these, not whole again yet."""
+    link: str
+    channel: str
+    from_seq: int
+    to_seq: int
+    missing: int
+    """Messages that were missing; 0: none, or their number is not known."""
+    recovered: int
+    """Of these, came after all."""
+    lost: int
+    """Of these, never came."""
+    repaired_by: str
+    """Empty while it is open, or where nothing repaired it."""
+
+
+class Gaps(msgspec.Struct, kw_only=True):
+    """A page of the ledger, newest first."""
+
+    gaps: list[GapRow]
+    next: str | None
+    """Goes into `cursor` for the next page; null: this was the last."""
+
+
+class LegAnswer(msgspec.Struct, kw_only=True):
+    """Whether one instrument was complete."""
+
+    symbol: str
+    feed: str
+    answer: Verdict
+    share: float
+    """Of the time: how much was whole, or came late but came; 0 to 1."""
+    states_ms: dict[str, float]
+    """How long each state lasted; the sum is the whole time. `not_running`: the feed's process did not run; `unknown`:
+    the ledger does not reach there."""
+    running_ms: float
+    """How long the feed's process ran."""
+    late_ms: float
+    """Time that was not whole, of which all messages came later."""
+    lost: int
+    """Messages known to be lost for good."""
+    entries: list[GapRow]
+    """At most 100, newest first: those that concern the instrument, or may."""
+    entries_count: int
+
+
+class CompletenessAnswer(msgspec.Struct, kw_only=True):
+    """Whether a symbol was complete: a security is when each of its legs is."""
+
+    symbol: str
+    begin: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    """Not after now."""
+    answer: Verdict
+    legs: list[LegAnswer]
+
+
 def schema_of(wanted: type[msgspec.Struct]) -> Schema:
     """JSON Schema of a struct, its parts in place of references, so that it can stand anywhere in OpenAPI."""
     (schema,), parts = msgspec.json.schema_components([wanted], ref_template="{name}")
@@ -148,5 +223,7 @@ PROBLEM: Final[Schema] = {
 SYMBOLS: Final = schema_of(SymbolsPage)
 FEEDS: Final = schema_of(Feeds)
 LATENCY: Final = schema_of(Latency)
+GAPS: Final = schema_of(Gaps)
+COMPLETENESS: Final = schema_of(CompletenessAnswer)
 LIVE: Final = schema_of(Live)
 READY: Final = schema_of(Ready)

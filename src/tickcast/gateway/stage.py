@@ -17,7 +17,7 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.front import FrontConnection
 from tickcast.gateway.rest import create_app
 from tickcast.model.errors import UsageError
-from tickcast.ports import Clock, Fanout, Flush, Insight, Registry
+from tickcast.ports import Clock, Fanout, Flush, GapLedger, Insight, Registry
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 
@@ -47,6 +47,7 @@ class GatewayStage:
         hub: Fanout,
         registry: Registry,
         insight: Insight,
+        ledger: GapLedger,
         clock: Clock,
         wake: Callable[[], None],
     ) -> None:
@@ -61,7 +62,7 @@ class GatewayStage:
             protocol_error=_native.ProtocolError,
             wake=wake,
         )
-        self._app = create_app(hub=hub, registry=registry, insight=insight, config=config)
+        self._app = create_app(hub=hub, registry=registry, insight=insight, ledger=ledger, config=config, clock=clock)
         self._clock = clock
         self._tasks = TaskGroupOwner("gateway")
         self._server: _Server | None = None

@@ -126,6 +126,11 @@ class FeedBoard:
             "last_error": error,
         }
 
+    def is_gone(self, name: str) -> bool:
+        """Whether a feed has no process that we know of."""
+        feed = self._feeds.get(name)
+        return feed is None or feed.gone is not None or feed.health is None or feed.health.state == "stopped"
+
     def failing(self) -> set[str]:
         """Feeds that say themselves that they have nothing to tell."""
         troubled = {"failed", "stale", "stopped"}

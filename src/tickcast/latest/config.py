@@ -19,3 +19,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     asks earlier would be told that there is no such symbol."""
     feed_silent_s: float = 5.0
     """Nothing heard of a feed process for so long (not even its health): its instruments are stale."""
+    ledger_entries_max: int = 5_000
+    """Entries of the gap ledger that are kept; the oldest that ended goes first."""
+    ledger_changes_max: int = 512
+    """States remembered for each instrument, the newest: what was before them is answered as unknown."""
+    ledger_bytes_max: int = 8_388_608
+    """Size of ``ledger.jsonl`` in the data folder before it is put aside."""
+    ledger_keep: int = 3
+    """Such files put aside that are kept."""

@@ -60,6 +60,11 @@ class InstrumentRegistry:
             found.append(listing)
         return found, None
 
+    def listing(self, symbol: str) -> Listing | None:
+        """What a symbol is; None: there is none of that name."""
+        self._refresh()
+        return self._listings.get(symbol)
+
     def _refresh(self) -> None:
         if not self._stale:
             return

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
+from tickcast.latest.ledger import CoreLedger
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.batch import TickBatch
 from tickcast.model.errors import TickcastError
@@ -57,6 +58,7 @@ class LatestStage:
         board: FeedBoard,
         clock: Clock,
         applied: Callable[[TickBatch], None],
+        ledger: CoreLedger | None = None,
     ) -> None:
         """``applied`` is called once for each batch, right after it changed the state."""
         self._bus = bus
@@ -65,11 +67,14 @@ class LatestStage:
         self._board = board
         self._clock = clock
         self._applied = applied
+        self._ledger = ledger
         self._calendars: dict[str, int] = {}
         self._tasks = TaskGroupOwner("latest")
 
     async def start(self) -> None:
         """Join the bus and begin to consume."""
+        if self._ledger is not None:
+            self._ledger.start(self._clock())
         self._bus.listen(self)
         subscription = self._bus.subscribe("latest")
 
@@ -83,6 +88,8 @@ class LatestStage:
     async def stop(self) -> None:
         """Stop consuming; what was not acknowledged stays on the bus."""
         await self._tasks.stop()
+        if self._ledger is not None:
+            self._ledger.stop(self._clock())
 
     @property
     def failure(self) -> BaseException | None:
@@ -92,6 +99,8 @@ class LatestStage:
     def feed_health(self, health: FeedHealth) -> None:
         """A feed reported."""
         self._board.report(health, self._clock())
+        if self._ledger is not None:
+            self._ledger.feed_health(health, self._clock())
         self._judge_feeds()
 
     def feed_lost(self, feed: str, reason: str) -> None:
@@ -126,6 +135,8 @@ class LatestStage:
                 # the feeds hold records back until they are defined, so this is a fault, not a race
                 _unknown.inc(result.unknown)
                 log.error("records without a definition", feed=batch.feed, records=result.unknown)
+        if self._ledger is not None:
+            self._ledger.batch(batch, now)
         self._applied(batch)
 
     def _define(self, definitions: Sequence[Definition], now: int) -> None:
@@ -151,6 +162,8 @@ class LatestStage:
                 self._learn_calendar(name, now)
             self._state.tick(now)
             self._judge_feeds()
+            if self._ledger is not None:
+                self._ledger.tick(now)
             await asyncio.sleep(_TICK_S)
 
     def _judge_feeds(self) -> None:
@@ -159,6 +172,9 @@ class LatestStage:
         for verdict in self._board.verdicts(now):
             topics = self._state.set_feed_state(verdict.feed, verdict.state, verdict.reason, now)
             log.info("feed state", feed=verdict.feed, state=verdict.state.name, reason=verdict.reason, topics=topics)
+            if self._ledger is not None:
+                is_gone = self._board.is_gone(verdict.feed)
+                self._ledger.feed_state(verdict.feed, verdict.state, verdict.reason, now, is_gone=is_gone)
             changed = True
         if changed:
             self._applied(TickBatch("", 0))

@@ -404,7 +404,9 @@ class Ledger:
         self._join(same, instrument)
 
     def _lose(self, scope: Scope, missing: int, seq: int, ts_ns: int) -> _Entry:
-        reason = f"{missing} messages are missing" if missing else "an unknown number of messages is missing"
+        reason = "an unknown number of messages is missing"
+        if missing:
+            reason = f"{missing} messages are missing" if missing > 1 else "1 message is missing"
         entry = self._begin("gap", scope, f"{reason} before {seq}" if seq else reason, ts_ns)
         entry.missing += missing
         self._span(entry, missing, seq)

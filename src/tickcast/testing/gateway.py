@@ -12,8 +12,9 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.stage import GatewayStage
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.instrument import AssetClass, Definition
+from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, Records, Side, State, empty_records, record_bytes
-from tickcast.ports import Clock
+from tickcast.ports import Clock, Completeness, GapLedger, GapQuery
 
 
 def definition(name: str, *, security: str = "", primary: bool = False) -> Definition:
@@ -49,10 +50,26 @@ class NoInsight:
         return True, {}
 
 
+class NoLedger:
+    """A ledger in which nothing was ever entered."""
+
+    def gaps(self, query: GapQuery) -> tuple[Sequence[LedgerEntry], str | None]:
+        """None."""
+        del query
+        return (), None
+
+    def completeness(self, symbol: str, from_ns: int, to_ns: int) -> Completeness | None:
+        """Nobody knows."""
+        del symbol, from_ns, to_ns
+        return None
+
+
 class RunningGateway:
     """What :func:`running_gateway` yields: addresses, and the market's levers."""
 
-    def __init__(self, config: Config, *, names: Sequence[str], clock: Clock, **hub: Any) -> None:
+    def __init__(
+        self, config: Config, *, names: Sequence[str], clock: Clock, ledger: GapLedger | None = None, **hub: Any
+    ) -> None:
         self._clock = clock
         self.hub = _native.Hub(epoch=1, **hub)
         self.definitions = [definition(name, primary=name.startswith("XNAS:")) for name in names]
@@ -61,8 +78,15 @@ class RunningGateway:
         self.hub.define(self.definitions, clock())
         for feed in {entry.feed for entry in self.definitions}:
             self.hub.set_feed_state(feed, State.LIVE, "", clock())
+        self.ledger: GapLedger = ledger or NoLedger()
         self.stage = GatewayStage(
-            config, hub=self.hub, registry=self.registry, insight=NoInsight(), clock=clock, wake=self.flush
+            config,
+            hub=self.hub,
+            registry=self.registry,
+            insight=NoInsight(),
+            ledger=self.ledger,
+            clock=clock,
+            wake=self.flush,
         )
         self._fanout = FanoutStage(self.hub, clock=clock, deliver=self.stage.deliver, measure=lambda _hop, _ns: None)
         self._trades = 0
@@ -127,10 +151,11 @@ async def running_gateway(
     *,
     names: Sequence[str] = ("XNAS:AAPL", "XNAS:MSFT", "XSIM:AAPL", "BINANCE:BTC-USDT"),
     clock: Clock = time.time_ns,
+    ledger: GapLedger | None = None,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway on a free port; ``hub`` are settings of the hub."""
-    running = RunningGateway(config or Config(port=0), names=names, clock=clock, **hub)
+    running = RunningGateway(config or Config(port=0), names=names, clock=clock, ledger=ledger, **hub)
     await running.start()
     try:
         yield running

@@ -1,0 +1,44 @@
+"""What the routes of REST share: problems, descriptions of answers, cursors."""
+
+import base64
+from typing import Any, Final
+
+from fastapi.responses import Response
+
+from tickcast.gateway import problem, schemas
+
+JSON: Final = "application/json"
+CURSOR_MARK: Final = b"after:"
+
+
+def refusal(status: int, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+    """Answer with a problem (RFC 9457)."""
+    return Response(
+        problem.problem(status, detail, **extra), status_code=status, media_type=problem.MEDIA_TYPE, headers=headers
+    )
+
+
+def answers(schema: dict[str, Any], *problems: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of a route: the good one, and problems by status."""
+    content = {problem.MEDIA_TYPE: {"schema": schemas.PROBLEM}}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": "Problem (RFC 9457)", "content": content} for status in problems
+    }
+    return {200: {"description": "OK", "content": {JSON: {"schema": schema}}}} | described
+
+
+def cursor_after(symbol: str) -> str:
+    """Write the cursor of the page after ``symbol``: opaque to clients, and known again as one of ours."""
+    return base64.urlsafe_b64encode(CURSOR_MARK + symbol.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> str | None:
+    """Symbol after which the page begins, empty for the first one; None if the cursor is not ours."""
+    if not cursor:
+        return ""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        symbol = raw.removeprefix(CURSOR_MARK).decode()
+    except ValueError:
+        return None
+    return symbol if raw.startswith(CURSOR_MARK) and symbol else None
