@@ -275,8 +275,12 @@ impl Book {
         before.extend_from_slice(now);
     }
 
-    /// Takes a quote: tells the sides that changed. One that is older than the book says nothing.
+    /// Takes a quote: tells the sides that changed. One that is older than the book says nothing, nor does one that comes
+    /// beside other things (in a ticker) where the book gives the best bid and offer.
     pub fn quote(&mut self, quote: &Quote, records: &mut Vec<Record>) {
+        if !self.has_quotes {
+            return;
+        }
         let seq = quote.seq.unwrap_or_default();
         if quote.comparable && quote.seq.is_some() {
             let held = self.position.last.unwrap_or_default();
