@@ -33,7 +33,7 @@ FIGURES = {
 
 
 def word(frame: dict[str, Any]) -> str:
-    return frame.get("topic", "").partition(".")[0]
+    return str(frame.get("topic", "")).partition(".")[0]
 
 
 def books(conn: str) -> dict[str, tuple[dict[str, str], dict[str, str], int]]:

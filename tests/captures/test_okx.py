@@ -28,7 +28,7 @@ def channel(frame: dict[str, Any]) -> str:
 
 def checksum(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> int:
     """The venue's checksum: 25 levels, bid and ask by turns."""
-    parts = []
+    parts: list[str] = []
     for place in range(25):
         for side in (bids, asks):
             if place < len(side):
