@@ -155,6 +155,11 @@ def test_an_acknowledgement_names_all_subscriptions_but_heartbeats() -> None:
     ]
 
 
+def test_an_acknowledgement_of_heartbeats_alone_confirms_nothing() -> None:
+    frame = b'{"channel":"subscriptions","sequence_num":0,"events":[{"subscriptions":{"heartbeats":["heartbeats"]}}]}'
+    assert make().cold(frame, "") == [Alive()]
+
+
 def test_the_status_channel_tells_each_product() -> None:
     frame = (
         b'{"channel":"status","sequence_num":3,"events":[{"type":"snapshot","products":[{"product_type":"SPOT",'

@@ -30,7 +30,8 @@ LEVEL2: Final = Message(
         Book(
             key=PRODUCT,
             levels=Levels(mixed="updates", side="side", price="price_level", size="new_quantity"),
-            rule=BookRule(chain="none", snapshot="stream", scope="connection"),
+            # what is wrong in one message concerns its book; the counter, all of the connection
+            rule=BookRule(chain="none", snapshot="stream"),
             snapshot=(Match(path="type", equals=("snapshot",)),),
             last="/sequence_num",
             time=Time(path="updates.0.event_time", unit="iso"),

@@ -102,18 +102,14 @@ class CoinbaseVenue(Venue):
         del market
         envelope = msgspec.json.decode(frame, type=Envelope)
         if envelope.channel == "subscriptions":
-            events = msgspec.json.decode(frame, type=Subscriptions).events
-            return [
-                Acknowledged(
-                    [
-                        Channel(name, native, book=name == LEVEL2)
-                        for event in events
-                        for name, natives in event.subscriptions.items()
-                        for native in natives
-                        if name != HEARTBEATS
-                    ]
-                )
+            confirmed = [
+                Channel(name, native, book=name == LEVEL2)
+                for event in msgspec.json.decode(frame, type=Subscriptions).events
+                for name, natives in event.subscriptions.items()
+                for native in natives
+                if name != HEARTBEATS
             ]
+            return [Acknowledged(confirmed) if confirmed else Alive()]
         if envelope.channel == "status":
             return [
                 Status(one.id, STATES.get(one.status, State.CLOSED), reason=one.status_message or one.status)
