@@ -1,0 +1,247 @@
+"""Recorded sessions of crypto venues, from frames to records, in messages per CPU-second, beside cryptofeed.
+
+    python bench/crypto.py [--seconds 2] [--captures DIR] [--peer build/witnesses/bin/python] [--json FILE]
+
+Every file is first decoded once with the venue's session listened at: what it was told, in order. That is then told
+again to new sessions with a pipeline behind each (dedup, ledger, batches), and only the time in which they take frames
+counts: parse, exact decimals, ids, continuity and checksums, books, dedup. cryptofeed's handlers get the same frames in
+a process of its own (venues_cryptofeed.py); its callbacks do nothing, and it checks what it checks by itself. Both take
+turns; shown are medians, and the ratio.
+
+``small messages`` are made up: trades and quotes of one venue, 100 instruments, as a busy socket brings them.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import machine
+from tickcast.decode import sessions as decode_sessions
+from tickcast.decode.run import Options, decode
+from tickcast.normalise.pipeline import Pipeline
+from tickcast.runtime.clock import now_ns
+from tickcast.venues.base import Answer, Session, Step, VenueConfig
+from tickcast.venues.registry import open_session
+
+FILES: Mapping[str, tuple[str, ...]] = {
+    "BINANCE": ("BINANCE_20210405T183323Z",),
+    "BINANCE_FUTURES": ("BINANCE_FUTURES_20210405T183637Z",),
+    "OKX": ("OKX_20210722T231553Z_v5", "OKX_20220513T162705Z_v5"),
+    "COINBASE": ("COINBASE_20260809T210548Z_advanced_trade_part1",),
+    "KRAKEN": ("KRAKEN_20210417T164852Z_v1",),
+    "BYBIT": ("BYBIT_20260809T212659Z_v5",),
+    "DERIBIT": ("DERIBIT_20210722T224203Z",),
+}
+Call = tuple[str, tuple[Any, ...]]
+CALLS = frozenset(("start", "opened", "closed", "received", "answered", "wake"))
+
+
+class Listening:
+    """A session and what it was told."""
+
+    def __init__(self, session: Session, calls: list[Call]) -> None:
+        self._session = session
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._session, name)
+        if name not in CALLS:
+            return found
+
+        def told(*given: Any) -> Step:
+            self._calls.append((name, given))
+            step: Step = found(*given)
+            return step
+
+        return told
+
+
+class Nowhere:
+    """A sink that keeps nothing."""
+
+    def define(self, instrument: int, symbol: str) -> None:
+        """Nothing."""
+
+    def write(self, records: bytes, texts: Mapping[int, str] | None) -> None:
+        """Nothing."""
+
+    def close(self, report: Any) -> None:
+        """Nothing."""
+
+
+def listen(venue: str, path: Path) -> list[tuple[Callable[[], Session], list[Call]]]:
+    """Decode a file once: how each of its sessions was opened, and what it was told."""
+    heard: list[tuple[Callable[[], Session], list[Call]]] = []
+
+    def opened(*given: Any, **named: Any) -> Any:
+        calls: list[Call] = []
+        heard.append((lambda: open_session(*given, **named), calls))
+        return Listening(open_session(*given, **named), calls)
+
+    decode_sessions.open_session = opened
+    try:
+        decode(venue, [str(path)], Nowhere(), Options())
+    finally:
+        decode_sessions.open_session = open_session
+    return heard
+
+
+def once(heard: Sequence[tuple[Callable[[], Session], list[Call]]]) -> tuple[int, int, float]:
+    """Tell new sessions all of it: frames, records, CPU seconds in which frames were taken."""
+    frames = records = 0
+    used_s = 0.0
+    for make, calls in heard:
+        session, pipeline = make(), Pipeline("bench")
+        for name, given in calls:
+            begin = time.process_time()
+            step: Step = getattr(session, name)(*given)
+            batches = pipeline.accept(
+                b"".join(step.records),
+                received_ns=1,
+                decoded_ns=1,
+                definitions=step.definitions,
+                texts=step.texts,
+                new_session=step.new_session,
+            )
+            if name == "received":
+                used_s += time.process_time() - begin
+                frames += len(given[1])
+                records += sum(len(batch.records) for batch in batches)
+    return frames, records, used_s
+
+
+def peer(python: str, venue: str, path: Path, seconds: float) -> float | None:
+    """cryptofeed's rate; None where it does not read the file."""
+    command = [python, str(Path(__file__).parent / "venues_cryptofeed.py"), venue, str(path), "--seconds", f"{seconds}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    try:
+        return float(json.loads(done.stdout.splitlines()[-1])["best"])
+    except (ValueError, IndexError, KeyError):
+        return None
+
+
+def measure(venue: str, path: Path, python: str, seconds: float, rounds: int) -> dict[str, Any]:
+    """One row of the table."""
+    heard = listen(venue, path)
+    ours: list[float] = []
+    theirs: list[float] = []
+    frames = records = 0
+    for _ in range(rounds):
+        best, end = 0.0, time.monotonic() + seconds / rounds
+        while not best or time.monotonic() < end:
+            frames, records, used_s = once(heard)
+            best = max(best, frames / used_s)
+        ours.append(best)
+        rate = peer(python, venue, path, seconds / rounds) if python else None
+        if rate is not None:
+            theirs.append(rate)
+    row: dict[str, Any] = {"venue": venue, "file": path.name, "frames": frames, "records": records}
+    row["per_cpu_second"] = round(statistics.median(ours))
+    row["cryptofeed_per_cpu_second"] = round(statistics.median(theirs)) if theirs else None
+    row["ratio"] = round(statistics.median(ours) / statistics.median(theirs), 2) if theirs else None
+    return row
+
+
+# ------------------------------------------------------------------ small messages
+
+
+def small(count: int) -> list[bytes]:
+    """Trades and best bids and offers of a hundred instruments, one message each, as Binance writes them."""
+    frames = []
+    for number in range(count):
+        name, cents = f"C{number % 100}USDT", 10_000 + number % 500
+        if number % 2:
+            data = (
+                f'{{"stream":"{name.lower()}@bookTicker","data":{{"u":{number},"s":"{name}","b":"{cents}.10000000",'
+                f'"B":"1.50000000","a":"{cents}.20000000","A":"0.75000000"}}}}'
+            )
+        else:
+            data = (
+                f'{{"stream":"{name.lower()}@trade","data":{{"e":"trade","E":1672515782136,"s":"{name}",'
+                f'"t":{number // 200 + 1},"p":"{cents}.15000000","q":"0.00100000","T":1672515782136,"m":true,'
+                f'"M":true}}}}'
+            )
+        frames.append(data.encode())
+    return frames
+
+
+def small_rate(seconds: float, count: int = 100_000, read: int = 64) -> float:
+    """Messages per CPU-second through session and pipeline."""
+    names = [f"C{number}" for number in range(100)]
+    listed = {
+        "symbols": [
+            {"symbol": f"{name}USDT", "status": "TRADING", "baseAsset": name, "quoteAsset": "USDT", "filters": []}
+            for name in names
+        ]
+    }
+    frames = small(count)
+    best, end = 0.0, time.monotonic() + seconds
+    while not best or time.monotonic() < end:
+        config = VenueConfig(
+            venue="BINANCE", streams=("trade", "quote"), symbols=tuple(f"{name}-USDT" for name in names)
+        )
+        session, pipeline = open_session("bench", config, {}), Pipeline("bench")
+        now = now_ns()
+        asked = session.start(now).requests
+        step = session.answered(asked[0], Answer(status=200, body=json.dumps(listed).encode(), received_ns=now))
+        pipeline.accept(b"".join(step.records), received_ns=now, decoded_ns=now, definitions=step.definitions)
+        (link,) = step.links
+        session.opened(link.name, now)
+        begin, records = time.process_time(), 0
+        for at in range(0, count, read):
+            chunk = frames[at : at + read]
+            step = session.received(link.name, chunk, [now] * len(chunk))
+            for batch in pipeline.accept(b"".join(step.records), received_ns=now, decoded_ns=now, texts=step.texts):
+                records += len(batch.records)
+            if step.dead_count:
+                raise SystemExit(f"{step.dead_count} frames were not understood: {step.dead[0]}")
+        best = max(best, count / (time.process_time() - begin))
+        if records < count:
+            raise SystemExit(f"expected {count} records at least, found {records}")
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each file")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--captures", default=os.environ.get("TICKCAST_CAPTURES", ""))
+    parser.add_argument("--peer", default="build/witnesses/bin/python", help="Python with cryptofeed")
+    parser.add_argument("--only", default="", help="venues, joined by commas")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    python = asked.peer if Path(asked.peer).exists() else ""
+    rows = []
+    wanted = set(filter(None, asked.only.split(","))) or set(FILES)
+    print(f"{'venue':16} {'frames':>7} {'records':>8} {'ours/CPU-s':>12} {'cryptofeed':>12} {'ratio':>7}")
+    for venue, names in FILES.items():
+        for name in names:
+            path = Path(asked.captures) / "cryptofeed" / venue / f"{name}.jsonl.xz"
+            if venue not in wanted or not asked.captures or not path.is_file():
+                continue
+            row = measure(venue, path, python, asked.seconds, asked.rounds)
+            rows.append(row)
+            theirs, ratio = row["cryptofeed_per_cpu_second"], row["ratio"]
+            print(
+                f"{venue:16} {row['frames']:7,} {row['records']:8,} {row['per_cpu_second']:12,} "
+                f"{f'{theirs:,}' if theirs else '-':>12} {f'{ratio:.1f}x' if ratio else '-':>7}",
+                flush=True,
+            )
+    if not rows:
+        print("no recorded sessions: set TICKCAST_CAPTURES")
+    sizes = {read: round(small_rate(asked.seconds, read=read)) for read in (1, 16, 64, 512)}
+    for read, rate in sizes.items():
+        print(f"small messages, {read:3} a read   {rate:14,} per CPU-second")
+    if asked.json:
+        result = {"benchmark": "crypto", "machine": machine.facts(), "sessions": rows, "small_messages": sizes}
+        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
