@@ -153,7 +153,7 @@ fn what_is_skipped_is_over_even_if_it_waits_or_comes_later() {
     );
     assert_eq!(holes(&arbiter), [(8, 9)]);
     assert_eq!(repair(&mut arbiter, &[mold(2, 4)], 2), []);
-    assert_eq!(numbers(&arbiter.skip(0, 20)), []);
+    assert!(numbers(&arbiter.skip(0, 20)).is_empty());
     assert_eq!(numbers(&take(&mut arbiter, &[mold(19, 4)], 0, 3)), [21, 22]);
     assert_eq!(arbiter.unit_counts(0).3.lost, 4);
 }
