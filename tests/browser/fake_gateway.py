@@ -111,6 +111,7 @@ class FakeGateway:
     instruments: dict[str, Instrument] = field(default_factory=dict)
     feeds: list[dict[str, Any]] = field(default_factory=list)
     hops: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
     past: list[Client] = field(default_factory=list)
     sent: int = 0
@@ -136,6 +137,7 @@ class FakeGateway:
         application.router.add_get("/stream", self._stream)
         application.router.add_get("/feeds", self._feeds)
         application.router.add_get("/latency", self._latency)
+        application.router.add_get("/gaps", self._gaps)
         application.router.add_get("/symbols", self._symbols)
         application.router.add_get("/", self._index)
         application.router.add_static("/", self.page)
@@ -200,6 +202,11 @@ class FakeGateway:
 
     async def _index(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(self.page / "index.html")
+
+    async def _gaps(self, request: web.Request) -> web.Response:
+        venue = request.query["venue"]
+        found = [entry for entry in self.gaps if venue in {"", entry["venue"]}]
+        return web.json_response({"gaps": found[: int(request.query["limit"])], "next": None})
 
     async def _feeds(self, request: web.Request) -> web.Response:
         return web.json_response({"feeds": self.feeds})
@@ -278,6 +285,14 @@ class FakeGateway:
         if place["seq"] > seq:
             return {"recovered": False, "reason": "ahead"}
         return {"recovered": seq - place["seq"] <= HISTORY}
+
+
+def entry(ident: str, venue: str, reason: str, **changes: Any) -> dict[str, Any]:
+    """An entry of the ledger that is open, unless ``changes`` say otherwise."""
+    made = {"id": ident, "feed": venue.lower(), "venue": venue, "kind": "gap", "scope": "instrument", "reason": reason}
+    made |= {"began": timestamp(), "ended": None, "duration_ms": 0.0, "link": "", "channel": "", "repaired_by": ""}
+    made |= {"instruments": [f"{venue}:AAPL"], "instruments_count": 1, "open_count": 1, "lost": 0}
+    return made | {"from_seq": 0, "to_seq": 0, "missing": 0, "recovered": 0} | changes
 
 
 def demo_world(gateway: FakeGateway) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from .conftest import Until
-from .fake_gateway import FakeGateway
+from .fake_gateway import FakeGateway, entry, timestamp
 
 pytestmark = pytest.mark.browser
 
@@ -178,6 +178,30 @@ async def test_a_status_frame_turns_the_badge(screen: Screen, gateway: FakeGatew
     await expect(screen.row("XSIM:AAPL").locator(".badges")).to_have_attribute("title", "feed quiet 5 s")
     await gateway.publish(gateway.instruments["XSIM:AAPL"].move(1) | {"state": "live"})
     await expect(screen.state("XSIM:AAPL")).to_have_text("live")
+
+
+async def test_the_ledger_is_live_and_filtered_by_venue(screen: Screen, gateway: FakeGateway) -> None:
+    ledger = screen.page.get_by_role("table", name="Ledger")
+    panel = screen.page.get_by_role("region", name="Ledger").first
+    await expect(panel).to_contain_text("Nothing was ever less than whole.")
+    gateway.gaps.insert(0, entry("a-1", "XNAS", "3 messages are missing before 9", lost=3))
+    row = screen.page.locator('tr[data-entry="a-1"]')
+    await expect(row).to_have_attribute("data-open", "true")
+    await expect(row).to_contain_text("3 messages are missing before 9")
+    await expect(row).to_contain_text("open, ")
+    await expect(screen.page.get_by_test_id("ledger-open")).to_have_text("1 open")
+    gateway.gaps[0] = gateway.gaps[0] | {"ended": timestamp(), "duration_ms": 87.4, "repaired_by": "snapshot"}
+    await expect(row).to_contain_text("87 ms")
+    await expect(row).to_contain_text("snapshot")
+    assert await row.get_attribute("data-open") is None
+    many = {"kind": "reconnect", "scope": "connection", "link": "streams-1", "instruments_count": 1250, "open_count": 7}
+    gateway.gaps.insert(0, entry("b-2", "BINANCE", "connection lost", **many))
+    await expect(ledger.locator("tbody tr").first).to_have_attribute("data-entry", "b-2")
+    await expect(ledger.locator("tbody tr").first).to_contain_text("streams-1: 7 of 1,250 instruments")
+    await screen.page.get_by_label("Venue").select_option("BINANCE")
+    await expect(ledger.locator("tbody tr")).to_have_count(1)
+    await screen.page.get_by_label("Venue").select_option("")
+    await expect(ledger.locator("tbody tr")).to_have_count(2)
 
 
 async def test_a_hidden_tab_asks_for_one_update_a_second(screen: Screen, gateway: FakeGateway, until: Until) -> None:

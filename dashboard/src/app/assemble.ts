@@ -5,6 +5,8 @@ import type { Services } from "../views/services.ts";
 import { RestClient, TickcastClient } from "../wire/index.ts";
 
 const POLL_MS = 2_000;
+const LEDGER_POLL_MS = 1_000;
+const LEDGER_ENTRIES = 100;
 const CLOCK_MS = 500;
 const SUGGESTIONS = 12;
 
@@ -21,12 +23,15 @@ export function assemble(): Services {
     },
   );
   const market = new MarketStore(client);
+  const ledgerVenue = new Signal("");
   const services: Services = {
     market,
     watchlist,
     theme: new ThemeStore(document.documentElement, storage),
     feeds: new Poll((signal) => rest.feeds(signal), POLL_MS),
     latency: new Poll((signal) => rest.latency(signal), POLL_MS),
+    ledger: new Poll((signal) => rest.gaps(ledgerVenue.value, LEDGER_ENTRIES, signal), LEDGER_POLL_MS),
+    ledgerVenue,
     clock: new Signal(Date.now()),
     search: (query, signal) => rest.symbols(query, SUGGESTIONS, signal),
     retryNow: () => client.retryNow(),
@@ -34,6 +39,7 @@ export function assemble(): Services {
   };
   followList(watchlist, client, market);
   followVisibility(services, client);
+  ledgerVenue.subscribe(() => services.ledger.again());
   window.addEventListener("online", () => client.retryNow());
   client.start();
   return services;
@@ -77,10 +83,12 @@ function followVisibility(services: Services, client: TickcastClient): void {
     if (hidden) {
       services.feeds.stop();
       services.latency.stop();
+      services.ledger.stop();
       return;
     }
     services.feeds.start();
     services.latency.start();
+    services.ledger.start();
     beat();
     timer = setInterval(beat, CLOCK_MS);
   };

@@ -32,6 +32,26 @@ test("a failure is said beside the last answer, and the next answer clears it", 
   poll.stop();
 });
 
+test("another question is asked at once, but not while stopped", async () => {
+  const asked: string[] = [];
+  let question = "all";
+  const poll = new Poll(async () => {
+    asked.push(question);
+    return question;
+  }, 1_000);
+  poll.again();
+  expect(asked).toEqual([]);
+  poll.start();
+  await vi.advanceTimersByTimeAsync(10);
+  question = "XNAS";
+  poll.again();
+  await vi.advanceTimersByTimeAsync(10);
+  expect([asked, poll.state.value.answer]).toEqual([["all", "XNAS"], "XNAS"]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(asked.length).toBe(3);
+  poll.stop();
+});
+
 test("an answer that comes after the stop is dropped", async () => {
   let answer: (value: number) => void = () => undefined;
   const poll = new Poll(() => new Promise<number>((resolve) => (answer = resolve)), 1_000);

@@ -32,6 +32,13 @@ export class Poll<Answer> {
     clearTimeout(this.#timer);
   }
 
+  /** Ask at once, since the question is another one now. */
+  again(): void {
+    if (!this.#abort) return;
+    this.stop();
+    this.start();
+  }
+
   async #round(signal: AbortSignal): Promise<void> {
     try {
       const answer = await this.#ask(AbortSignal.any([signal, AbortSignal.timeout(5 * this.#intervalMs)]));

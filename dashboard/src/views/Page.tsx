@@ -2,6 +2,7 @@ import { ConnectionBanner } from "./ConnectionStatus.tsx";
 import { FeedPanel } from "./FeedPanel.tsx";
 import { Header } from "./Header.tsx";
 import { LatencyPanel } from "./LatencyPanel.tsx";
+import { LedgerPanel } from "./LedgerPanel.tsx";
 import { type Services, ServicesContext } from "./services.ts";
 import { WatchTable } from "./WatchTable.tsx";
 
@@ -12,7 +13,10 @@ export function Page({ services }: { readonly services: Services }) {
       <Header />
       <ConnectionBanner />
       <main className="layout">
-        <WatchTable />
+        <div className="main-column">
+          <WatchTable />
+          <LedgerPanel />
+        </div>
         <aside className="side" aria-label="Operations">
           <FeedPanel />
           <LatencyPanel />

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { formatAge, formatDuration, formatMs, formatPercent, formatQuantity, formatSigned, formatTime } from "./format.ts";
+import { formatAge, formatDuration, formatMs, formatPercent, formatQuantity, formatSigned, formatSpan, formatTime } from "./format.ts";
 
 test.each([[0, "0 s"], [59_999, "59 s"], [60_000, "1 min"], [3_600_000, "1 h"], [172_800_000, "2 d"], [-5, "0 s"]])(
   "%i ms reads %s",
@@ -26,6 +26,11 @@ test("quantities are grouped, long decimals cut where the whole part is long", (
 
 test("milliseconds keep about three digits", () => {
   expect([0.314, 17.24, 214.6, null].map(formatMs)).toEqual(["0.31", "17.2", "215", "–"]);
+});
+
+test("a span is fine while it is short", () => {
+  expect([0.4, 87.3, 1_250, 61_000].map(formatSpan)).toEqual(["0 ms", "87 ms", "1.3 s", "1 min"]);
+  expect(formatSpan(Number.NaN)).toBe("–");
 });
 
 test("what is no time is unknown", () => {

@@ -16,6 +16,13 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** A length of time, fine: `87 ms`, `1.3 s`, `12 min`. */
+export function formatSpan(milliseconds: number): string {
+  if (!Number.isFinite(milliseconds)) return UNKNOWN;
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  return milliseconds < 10_000 ? `${(milliseconds / 1000).toFixed(1)} s` : formatDuration(milliseconds);
+}
+
 export function formatAge(receivedAtMs: number, nowMs: number): string {
   if (receivedAtMs === 0) return UNKNOWN;
   const age = nowMs - receivedAtMs;

@@ -3,7 +3,7 @@
 import { createContext, useContext, useSyncExternalStore } from "react";
 
 import type { MarketStore, Poll, Row, Signal, TapeView, ThemeStore, Watchlist } from "../store/index.ts";
-import type { FeedStatus, LatencyReport, SymbolInfo } from "../wire/index.ts";
+import type { FeedStatus, LatencyReport, LedgerEntry, SymbolInfo } from "../wire/index.ts";
 
 export interface Services {
   readonly market: MarketStore;
@@ -11,6 +11,9 @@ export interface Services {
   readonly theme: ThemeStore;
   readonly feeds: Poll<readonly FeedStatus[]>;
   readonly latency: Poll<LatencyReport>;
+  readonly ledger: Poll<readonly LedgerEntry[]>;
+  /** Venue whose entries are shown; empty: all. */
+  readonly ledgerVenue: Signal<string>;
   /** The time, about twice a second: for ages and countdowns. */
   readonly clock: Signal<number>;
   readonly search: (query: string, signal: AbortSignal) => Promise<readonly SymbolInfo[]>;

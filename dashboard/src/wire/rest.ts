@@ -37,6 +37,28 @@ export interface SymbolInfo {
   readonly currency?: string | null;
 }
 
+/** An entry of the gap ledger: what made data less than whole. */
+export interface LedgerEntry {
+  readonly id: string;
+  readonly feed: string;
+  readonly venue: string;
+  readonly kind: string;
+  readonly scope: string;
+  readonly reason: string;
+  readonly began: string;
+  /** Null: it has not ended. */
+  readonly ended: string | null;
+  readonly duration_ms: number;
+  /** At most 100; `instruments_count` counts all. */
+  readonly instruments: readonly string[];
+  readonly instruments_count: number;
+  /** Of these, not whole again yet. */
+  readonly open_count: number;
+  readonly link: string;
+  readonly lost: number;
+  readonly repaired_by: string;
+}
+
 /** The gateway's REST address space; `base` is an absolute address ending in a slash. */
 export class RestClient {
   readonly #base: string;
@@ -61,6 +83,12 @@ export class RestClient {
   async symbols(query: string, limit: number, signal?: AbortSignal): Promise<readonly SymbolInfo[]> {
     const body = await this.#get(`symbols?q=${encodeURIComponent(query)}&limit=${limit}`, signal);
     return listIn<SymbolInfo>(body, "symbols");
+  }
+
+  /** The newest entries of the ledger; an empty venue stands for all. */
+  async gaps(venue: string, limit: number, signal?: AbortSignal): Promise<readonly LedgerEntry[]> {
+    const body = await this.#get(`gaps?venue=${encodeURIComponent(venue)}&limit=${limit}`, signal);
+    return listIn<LedgerEntry>(body, "gaps");
   }
 
   async #get(path: string, signal?: AbortSignal): Promise<unknown> {

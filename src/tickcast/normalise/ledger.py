@@ -106,9 +106,8 @@ class _Round:
     """By missing number and place."""
     left: dict[IncidentKind, _Entry] = field(default_factory=dict)
     market: _Entry | None = None
-    breaks_at: dict[int, int] = field(default_factory=dict)
-    """Of instruments of this read's incidents: the row at which they break."""
     incidents: list[_Entry] = field(default_factory=list)
+    """Of this read: what their instruments are at its end decides."""
 
 
 class Ledger:
@@ -161,11 +160,9 @@ class Ledger:
         turn = _Round()
         for incident in incidents:
             self._incident(incident, turn)
-        if turn.incidents:
-            self._find_breaks(turn, columns[0], columns[1], columns[2])
-        for place, (kind, instrument, detail, ident, seq, flags, ts_ns) in enumerate(zip(*columns, strict=True)):
+        for kind, instrument, detail, ident, seq, flags, ts_ns in zip(*columns, strict=True):
             if kind == Kind.STATUS:
-                self._status(instrument, detail, ts_ns, turn, place)
+                self._status(instrument, detail, ts_ns, turn)
             elif flags & Flag.BACKFILLED:
                 self._recovered(instrument, ident, seq, ts_ns)
             else:
@@ -321,32 +318,19 @@ class Ledger:
                 return True
         return False
 
-    @staticmethod
-    def _find_breaks(turn: _Round, kinds: list[int], instruments: list[int], details: list[int]) -> None:
-        """Where in this read the incidents' instruments break: being whole before that ends an older entry."""
-        concerned = set().union(*(entry.open for entry in turn.incidents))
-        for place, (kind, instrument, detail) in enumerate(zip(kinds, instruments, details, strict=True)):
-            if instrument in concerned and kind == Kind.STATUS and detail not in _WHOLE:
-                turn.breaks_at.setdefault(instrument, place)
-
     # ------------------------------------------------------------------ rows
 
-    def _status(self, instrument: int, state: int, ts_ns: int, turn: _Round, place: int) -> None:
+    def _status(self, instrument: int, state: int, ts_ns: int, turn: _Round) -> None:
         before = self._states.get(instrument)
         self._states[instrument] = state
-        is_whole = state in _WHOLE or (state == State.UNVERIFIED and instrument not in self._proved)
+        is_whole, was_whole = self._is_whole(instrument, state), self._is_whole(instrument, before)
         if state == State.LIVE:
             self._proved.add(instrument)
         for entry in list(self._of.get(instrument, ())):
-            if entry in turn.incidents and place < turn.breaks_at.get(instrument, 0):
-                continue
-            if (state != State.HALTED) if entry.kind == "halt" else is_whole:
-                self._leave(entry, instrument)
-            elif not is_whole:
+            if not is_whole:
                 entry.was_broken = True
-        was_whole = before is not None and (
-            before in _WHOLE or (before == State.UNVERIFIED and instrument not in self._proved)
-        )
+            if entry not in turn.incidents and self._is_over(entry, instrument):
+                self._leave(entry, instrument)
         if state == State.HALTED and before == State.LIVE:
             self._left("halt", instrument, ts_ns, turn, reason="the venue halted trading")
         elif not is_whole and was_whole and not self._is_open(instrument):
@@ -518,8 +502,8 @@ class Ledger:
     def _settle_round(self, turn: _Round, now_ns: int) -> None:
         """What is whole again ends; a loss that no state shows ends as it began."""
         self._merge_market(turn)
-        for entry in turn.gaps.values():
-            for instrument in [one for one in entry.open if self._is_whole(one)]:
+        for entry in (*turn.gaps.values(), *turn.incidents):
+            for instrument in [one for one in entry.open if self._is_over(entry, one)]:
                 self._leave(entry, instrument)
         for entry in (*turn.gaps.values(), *turn.left.values()):
             if entry.count > 1 and entry.scope == "instrument":
@@ -528,10 +512,20 @@ class Ledger:
             if not entry.ended_ns:
                 self._end_if_whole(entry, now_ns)
 
-    def _is_whole(self, instrument: int) -> bool:
-        """Also one whose venue tells no states: nothing will say that it is whole again."""
+    def _is_over(self, entry: _Entry, instrument: int) -> bool:
+        """Whether an entry does not concern an instrument any more.
+
+        So it is of a loss also where the venue tells no states: nothing will say that it is whole again.
+        """
         state = self._states.get(instrument)
-        return state is None or state in _WHOLE or (state == State.UNVERIFIED and instrument not in self._proved)
+        if state is None:
+            return not entry.is_incident
+        if entry.kind == "halt":
+            return state != State.HALTED
+        return self._is_whole(instrument, state)
+
+    def _is_whole(self, instrument: int, state: int | None) -> bool:
+        return state in _WHOLE or (state == State.UNVERIFIED and instrument not in self._proved)
 
     def _merge_market(self, turn: _Round) -> None:
         """More is missing of what is broken already: that is no entry of its own."""
