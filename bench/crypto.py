@@ -2,9 +2,9 @@
 
     python bench/crypto.py [--seconds 2] [--captures DIR] [--peer build/witnesses/bin/python] [--json FILE]
 
-Every file is first decoded once with the venue's session listened at: what it was told, in order. That is then told
-again to new sessions with a pipeline behind each (dedup, ledger, batches), and only the time in which they take frames
-counts: parse, exact decimals, ids, continuity and checksums, books, dedup. cryptofeed's handlers get the same frames in
+Every file is first decoded once, and what the core is told is kept, in order. That is then told again to new cores, and
+only the time in which they take frames counts: parse, exact decimals, ids, continuity and checksums, books, and dedup
+behind it. cryptofeed's handlers get the same frames in
 a process of its own (venues_cryptofeed.py); its callbacks do nothing, and it checks what it checks by itself. Both take
 turns; shown are medians, and the ratio.
 
@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import machine
-from tickcast.decode import sessions as decode_sessions
+from tickcast import _native
 from tickcast.decode.run import Options, decode
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.runtime.clock import now_ns
-from tickcast.venues.base import Answer, Session, Step, VenueConfig
+from tickcast.venues.base import Answer, VenueConfig
 from tickcast.venues.registry import open_session
 
 FILES: Mapping[str, tuple[str, ...]] = {
@@ -38,28 +38,38 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "BYBIT": ("BYBIT_20260809T212659Z_v5",),
     "DERIBIT": ("DERIBIT_20210722T224203Z",),
 }
+WINDOW = 1 << 18
+"""Of dedup: the default of the config."""
 Call = tuple[str, tuple[Any, ...]]
-CALLS = frozenset(("start", "opened", "closed", "received", "answered", "wake"))
+Heard = tuple[tuple[Any, ...], dict[str, Any], list[Call]]
+"""How a core was made, and what it was told."""
+CORE = _native.JsonFeed
 
 
-class Listening:
-    """A session and what it was told."""
+def listening(heard: list[Heard]) -> Callable[..., Any]:
+    """Make cores whose calls are kept."""
 
-    def __init__(self, session: Session, calls: list[Call]) -> None:
-        self._session = session
-        self._calls = calls
+    def make(*given: Any, **named: Any) -> Any:
+        calls: list[Call] = []
+        heard.append((given, named, calls))
+        core = CORE(*given, **named)
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._session, name)
-        if name not in CALLS:
-            return found
+        class Listening:
+            def __getattr__(self, name: str) -> Any:
+                found = getattr(core, name)
 
-        def told(*given: Any) -> Step:
-            self._calls.append((name, given))
-            step: Step = found(*given)
-            return step
+                def told(*given: Any, **named: Any) -> Any:
+                    if not named:
+                        calls.append((name, given))
+                    else:
+                        calls.append((name, (*given, named)))
+                    return found(*given, **named)
 
-        return told
+                return told
+
+        return Listening()
+
+    return make
 
 
 class Nowhere:
@@ -75,45 +85,40 @@ class Nowhere:
         """Nothing."""
 
 
-def listen(venue: str, path: Path) -> list[tuple[Callable[[], Session], list[Call]]]:
-    """Decode a file once: how each of its sessions was opened, and what it was told."""
-    heard: list[tuple[Callable[[], Session], list[Call]]] = []
-
-    def opened(*given: Any, **named: Any) -> Any:
-        calls: list[Call] = []
-        heard.append((lambda: open_session(*given, **named), calls))
-        return Listening(open_session(*given, **named), calls)
-
-    decode_sessions.open_session = opened
+def listen(venue: str, path: Path) -> list[Heard]:
+    """Decode a file once: what the core was told."""
+    heard: list[Heard] = []
+    _native.JsonFeed = listening(heard)  # type: ignore[misc, assignment]
     try:
-        decode(venue, [str(path)], Nowhere(), Options())
+        decode(venue, [str(path)], Nowhere(), Options(depth=0))
     finally:
-        decode_sessions.open_session = open_session
+        _native.JsonFeed = CORE  # type: ignore[misc]
     return heard
 
 
-def once(heard: Sequence[tuple[Callable[[], Session], list[Call]]]) -> tuple[int, int, float]:
-    """Tell new sessions all of it: frames, records, CPU seconds in which frames were taken."""
+def once(heard: Sequence[Heard]) -> tuple[int, int, float]:
+    """Tell new cores all of it: frames, records, CPU seconds in which frames were taken."""
     frames = records = 0
     used_s = 0.0
-    for make, calls in heard:
-        session, pipeline = make(), Pipeline("bench")
-        for name, given in calls:
+    for given, named, calls in heard:
+        core, dedup = CORE(*given, **named), _native.Dedup(WINDOW)
+        for name, told in calls:
+            if name != "decode":
+                call(core, name, told)
+                continue
             begin = time.process_time()
-            step: Step = getattr(session, name)(*given)
-            batches = pipeline.accept(
-                b"".join(step.records),
-                received_ns=1,
-                decoded_ns=1,
-                definitions=step.definitions,
-                texts=step.texts,
-                new_session=step.new_session,
-            )
-            if name == "received":
-                used_s += time.process_time() - begin
-                frames += len(given[1])
-                records += sum(len(batch.records) for batch in batches)
+            records += len(dedup.filter(core.decode(*told).records)) // 64
+            used_s += time.process_time() - begin
+            frames += len(told[1])
     return frames, records, used_s
+
+
+def call(core: _native.JsonFeed, name: str, told: tuple[Any, ...]) -> None:
+    """Tell a core something besides frames."""
+    if told and isinstance(told[-1], dict):
+        getattr(core, name)(*told[:-1], **told[-1])
+    else:
+        getattr(core, name)(*told)
 
 
 def peer(python: str, venue: str, path: Path, seconds: float) -> float | None:
