@@ -68,15 +68,18 @@ def binance(symbols: tuple[str, ...], answers: dict[str, bytes], frames: list[by
         url="ws://x",
         rest_url="http://x",
         symbols=symbols,
-        streams=("aggTrade", "bookTicker", "depth"),
+        streams=("trade", "quote", "book"),
+        aggregate_trades=True,
     )
     session: Session = open_session("bench", config, {})
     pipeline = Pipeline("bench")
     now = now_ns()
     (request,) = session.start(now).requests
     publish(pipeline, session.answered(request, Answer(status=404, body=b"", received_ns=now)), now)
-    for asked in session.opened("streams-1", now).requests:
-        body = answers.get(asked.purpose.removeprefix("depth "))
+    session.opened("streams-1", now)
+    confirmed = session.received("streams-1", [b'{"result":null,"id":1}'], [now])
+    for asked in confirmed.requests:
+        body = answers.get(asked.url.partition("symbol=")[2].partition("&")[0])
         if body is not None:
             publish(pipeline, session.answered(asked, Answer(status=200, body=body, received_ns=now)), now)
     dead = 0

@@ -21,7 +21,7 @@ from tickcast.normalise.config import Config as NormaliseConfig
 from tickcast.ops.config import LatencyConfig, SupervisorConfig
 from tickcast.runtime.log import LogFormat
 from tickcast.runtime.settings import Problem, describe_type, read_settings
-from tickcast.venues.registry import VENUES
+from tickcast.venues.registry import codes
 
 FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 RESERVED_NAMES: Final = frozenset({"core", "sim", "supervisor"})
@@ -70,8 +70,8 @@ def _problems(config: Config) -> Iterator[Problem]:
                 ("feeds", name),
                 f"expected small letters, digits, - and _ (xnas), none of {', '.join(sorted(RESERVED_NAMES))}",
             )
-        if feed.venue not in VENUES:
-            yield ("feeds", name, "venue"), f'expected one of {", ".join(VENUES)}, found "{feed.venue}"'
+        if feed.venue not in codes():
+            yield ("feeds", name, "venue"), f'expected one of {", ".join(codes())}, found "{feed.venue}"'
     owners: dict[str, str] = {}
     for security, members in config.securities.items():
         where = ("securities", security)

@@ -212,8 +212,9 @@ def count_pitch_packets(path: Path) -> Tape:  # noqa: C901, PLR0912  the message
 # ------------------------------------------------------------------ Binance
 
 
-def count_binance(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
-    frames = 0
+def count_binance(path: Path) -> tuple[int, int, dict[str, dict[str, Any]]]:
+    """Frames, those of them that tell nothing, and sums by symbol."""
+    frames = control = 0
     found: dict[str, dict[str, Any]] = defaultdict(lambda: {"trades": 0, "size": Decimal(), "notional": Decimal()})
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -224,10 +225,11 @@ def count_binance(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
             frame = json.loads(record["data"])
             data, stream = frame["data"], frame["stream"].partition("@")[2]
             symbol = found[data["s"]]
+            control += stream.startswith("kline")
             if stream == "aggTrade":
                 symbol["trades"] += 1
                 symbol["size"] += Decimal(data["q"])
                 symbol["notional"] += Decimal(data["q"]) * Decimal(data["p"])
             elif stream == "bookTicker":
                 symbol["bid"], symbol["ask"] = Decimal(data["b"]), Decimal(data["a"])
-    return frames, dict(found)
+    return frames, control, dict(found)

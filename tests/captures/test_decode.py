@@ -97,12 +97,15 @@ def test_dictionaries_are_no_logs(path: Path) -> None:
     assert "was not decoded" in str(run("FIX", path).exception)
 
 
-@pytest.mark.parametrize("path", files("cryptofeed/BINANCE/*.jsonl.xz"))
+@pytest.mark.parametrize(
+    "path", files("cryptofeed/BINANCE/*.jsonl.xz") + files("cryptofeed/BINANCE_FUTURES/*.jsonl.xz")
+)
 def test_binance(path: Path) -> None:
-    found = summary("BINANCE", path)
-    frames, counted = count_binance(path)
-    assert (found["frames"], found["control"], found["gaps"], found["unknown"]) == (frames, 0, 0, 0)
-    by_native = {symbol.replace("-", ""): sums for symbol, sums in found["instruments"].items()}
+    code = path.parent.name
+    found = summary(code, path)
+    frames, control, counted = count_binance(path)
+    assert (found["frames"], found["control"], found["gaps"], found["unknown"]) == (frames, control, 0, 0)
+    by_native = {symbol.removesuffix("-PERP").replace("-", ""): sums for symbol, sums in found["instruments"].items()}
     assert set(counted) <= set(by_native)
     for native, expected in counted.items():
         sums = by_native[native]

@@ -63,7 +63,7 @@ def test_a_recording_brings_its_day_and_its_streams(tmp_path: Path) -> None:
     assert "XSIM" not in sim.venues
     assert instance.feeds["xnas"].date == "2020-01-30"
     assert instance.feeds["xnas"].calendar == "24/7@2020-01-30"
-    assert instance.feeds["binance"].streams == ("aggTrade", "bookTicker", "depth")
+    assert instance.feeds["binance"].aggregate_trades
     assert instance.feeds["binance"].calendar == "24/7", "no capture, no day"
 
 

@@ -195,7 +195,7 @@ async def test_a_recorded_binance_session_through_sockets_equals_an_independent_
             tickers[data["s"]] = (Decimal(data["b"]), Decimal(data["a"]))
     total = sum(map(len, trades.values()))
     async with simulated(recorded={"path": str(capture(RECORDED_BINANCE)), "speed": 0.0, "loop": False}) as venues:
-        feed = Running("BINANCE", streams=("aggTrade", "bookTicker", "depth"), **venues["BINANCE"])
+        feed = Running("BINANCE", aggregate_trades=True, **venues["BINANCE"])
         async with running(feed):
             await until(lambda: feed.trade_count >= total)
             await until(lambda: set(feed.states().values()) == {State.LIVE})

@@ -152,7 +152,7 @@ def _recorded_binance(folder: Path) -> dict[str, Any]:
     from tickcast.sim.recorded.files import BINANCE_PREFERRED  # noqa: PLC0415  only for playback
 
     day = _recorded_day(folder, BINANCE_PREFERRED)
-    return {"streams": ["aggTrade", "bookTicker", "depth"]} | ({"calendar": f"24/7@{day}"} if day else {})
+    return {"aggregate_trades": True} | ({"calendar": f"24/7@{day}"} if day else {})
 
 
 def _recorded_day(folder: Path, patterns: tuple[str, ...]) -> str:

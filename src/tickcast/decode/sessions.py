@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import numpy as np
 
-from tickcast.decode.foreign import Recorded, foreign_feed, own_feed
+from tickcast.decode.foreign import Recorded, own_feed
 from tickcast.decode.recorded import Recording
 from tickcast.decode.stream import Stream
 from tickcast.model.capture import Line
@@ -151,15 +151,16 @@ class SessionReader:
     def _open(self) -> "Replay":
         code = self._header.exchange.upper() or self._codes[0]
         early, self._early = self._early, []
-        config, lines = foreign_feed(self._header, code, early) if not self._header.settings else (None, early)
-        if config is None:
-            config = own_feed(self._header, code)
-        settings = msgspec.structs.replace(config, depth=self._depth)
+        if not self._header.settings:
+            raise UsageError(
+                f"expected settings in the header of a session file of {code}, found none; it was not decoded"
+            )
+        settings = msgspec.structs.replace(own_feed(self._header, code), depth=self._depth)
         if self._day is not None:
             settings = msgspec.structs.replace(settings, date=self._day.isoformat())
         session = open_session(self._header.feed or "recorded", settings, {})
         self._replay = Replay(self._stream, session)
-        for line in lines:
+        for line in early:
             self._replay.line(line, (self._file, self._offset))
         return self._replay
 

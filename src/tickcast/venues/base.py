@@ -232,7 +232,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     reset_on_logon: bool = False
     """Both sides begin at sequence number 1 at every logon (ResetSeqNumFlag, 141=Y)."""
     # crypto venues
-    streams: tuple[Literal[Stream, "aggTrade", "bookTicker", "depth"], ...] = STREAMS
+    streams: tuple[Stream, ...] = STREAMS
     """What is subscribed to, as far as the venue has it; without ``quote`` the book gives the best bid and offer."""
     markets: tuple[str, ...] = ()
     """Only these of the venue's markets, by its own words such as ``spot`` and ``linear`` (``tickcast venues``); empty
@@ -258,9 +258,6 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     so always."""
     microseconds: bool = False
     """Event times of spot come in microseconds."""
-    # until BINANCE runs on the declared engine
-    streams_max: int = 1024
-    snapshot_interval_ms: int = 20
     # XSIM
     interval_ms: int = 200
     """Time between two polls."""

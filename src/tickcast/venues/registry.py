@@ -12,7 +12,8 @@ from typing import Final
 from tickcast.model.errors import UsageError
 from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
-from tickcast.venues.binance.session import BinanceSession
+from tickcast.venues.binance.venue import BinanceVenue
+from tickcast.venues.binance_futures.venue import BinanceFuturesVenue
 from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
 from tickcast.venues.declared.session import DeclaredSession
@@ -60,13 +61,14 @@ VENUES: Final[Mapping[str, Factory]] = {
     "XBOS": open_itch,
     "BATS": BatsSession,
     "XNYS": XnysSession,
-    "BINANCE": BinanceSession,
-    "OKX": declared(OkxVenue),
-    "BYBIT": declared(BybitVenue),
     "XSIM": XsimSession,
-    "DERIBIT": declared(DeribitVenue),
+    "BINANCE": declared(BinanceVenue),
+    "BINANCE_FUTURES": declared(BinanceFuturesVenue),
+    "OKX": declared(OkxVenue),
     "COINBASE": declared(CoinbaseVenue),
     "KRAKEN": declared(KrakenVenue),
+    "BYBIT": declared(BybitVenue),
+    "DERIBIT": declared(DeribitVenue),
 }
 """Ours, by code."""
 

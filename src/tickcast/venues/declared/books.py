@@ -21,6 +21,8 @@ COMPARE: Final = "compare "
 IDLE: Final = -1.0
 """Priority of comparisons and polls."""
 COMPARED_LEVELS: Final = 10
+PROOF_NS: Final = 2 * SECOND_NS
+"""A book that was kept over a lost link has so long to prove by its chain that it is whole."""
 REST_NS: Final = 60 * SECOND_NS
 """A book over REST may wait so long for the venue's quota before it is asked for anew."""
 
@@ -67,6 +69,9 @@ class BookKeeping:
         step.incidents.extend(incidents.of_breaks(decoded.breaks, link=link, times=times, repair=self.repair))
         for broken in decoded.breaks:
             self.broken(broken.instrument, now_ns)
+            if self._errands.is_under_way(self._purpose(BOOK, broken.instrument)):
+                self._repairs.asked(broken.instrument, now_ns, within_ns=REST_NS)
+                step.records.append(self._feed.suspend([broken.instrument], State.REPAIRING, now_ns))
         broken_ones = {broken.instrument for broken in decoded.breaks}
         became = []
         for instrument in dict.fromkeys(decoded.whole):
@@ -74,7 +79,6 @@ class BookKeeping:
                 continue  # it broke again behind that
             self._whole.add(instrument)
             self._repairs.whole(instrument, now_ns)
-            self._errands.withdraw(self._purpose(BOOK, instrument))
             became.append(instrument)
         for instrument in decoded.short:
             self.broken(instrument, now_ns)
@@ -86,12 +90,16 @@ class BookKeeping:
         if not self._heals_itself:
             self._repairs.broken(instrument, now_ns)
 
-    def subscribed(self, instrument: int, now_ns: int) -> None:
+    def subscribed(self, instrument: int, now_ns: int, step: Step) -> None:
         """The channel of a book is subscribed: its beginning is to come."""
+        if self._feed.state(instrument) == State.EMPTY:
+            step.records.append(self._feed.suspend([instrument], State.SYNCING, now_ns))
         if instrument in self._whole or self._heals_itself:
             return
         if self._from_rest:
-            self._repairs.broken(instrument, now_ns)
+            # a book that was kept while its link was gone may prove by its chain that it missed nothing
+            is_kept = State(self._feed.state(instrument)) == State.STALE and self._feed.last_id(instrument) > 0
+            self._repairs.broken(instrument, now_ns, after_ns=PROOF_NS if is_kept else 0)
         else:
             self._repairs.waiting(instrument, now_ns)
 
@@ -100,7 +108,6 @@ class BookKeeping:
         for instrument in instruments:
             self._whole.discard(instrument)
             self._repairs.dismiss(instrument)
-            self._errands.withdraw(self._purpose(BOOK, instrument))
 
     def forget(self, instrument: int) -> None:
         """There is no such instrument any more."""

@@ -1,20 +1,17 @@
-"""How often something may be done, and which request goes next.
+"""How often something may be done.
 
 Theory. A venue counts what it gets in a window of time that begins when it likes. A bucket that holds a fifth of the
 quota and is filled with the other four fifths in each window can be emptied and refilled as one likes: in no window of
 that length, wherever it begins, more than the quota leaves it.
 """
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tickcast.venues.base import Quota, Request
 
 SECOND_NS: Final = 1_000_000_000
 BURST_PART: Final = 5
-IN_FLIGHT_MAX: Final = 8
-"""Requests under way at once: a more urgent one does not wait behind a crowd."""
 
 
 class Bucket:
@@ -52,41 +49,29 @@ class Bucket:
 
 
 class Errands:
-    """REST requests that wait their turn: the most urgent first, each purpose once.
-
-    The quota is kept by the shell, for all processes of the machine; what waits here can still be withdrawn.
-    """
+    """REST requests, each purpose once at a time. The shell keeps the quota, and asks what is most urgent."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Request] = {}
+        self._waiting: list[Request] = []
         self._under_way: set[str] = set()
 
     def add(self, request: Request) -> None:
-        """Ask for it; nothing happens if it is asked for or under way already."""
+        """Ask for it; nothing happens if it is under way already."""
         if request.purpose not in self._under_way:
-            self._waiting.setdefault(request.purpose, request)
-
-    def withdraw(self, purpose: str) -> None:
-        """It is not wanted any more, unless it is under way."""
-        self._waiting.pop(purpose, None)
+            self._under_way.add(request.purpose)
+            self._waiting.append(request)
 
     def done(self, purpose: str) -> None:
         """It has its answer."""
         self._under_way.discard(purpose)
 
-    def is_asked(self, purpose: str) -> bool:
-        """Whether it waits or is under way."""
-        return purpose in self._waiting or purpose in self._under_way
+    def is_under_way(self, purpose: str) -> bool:
+        """Whether its answer is to come."""
+        return purpose in self._under_way
 
-    def release(self, urgency: Callable[[Request], float]) -> list[Request]:
-        """Return what may be sent now."""
-        room = IN_FLIGHT_MAX - len(self._under_way)
-        if room <= 0 or not self._waiting:
-            return []
-        released = heapq.nlargest(room, self._waiting.values(), key=urgency)
-        for request in released:
-            del self._waiting[request.purpose]
-            self._under_way.add(request.purpose)
+    def release(self) -> list[Request]:
+        """Return what is to be sent."""
+        released, self._waiting = self._waiting, []
         return released
 
 

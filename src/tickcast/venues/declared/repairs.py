@@ -35,8 +35,8 @@ class Repairs:
         self._repairs: dict[int, _Repair] = {}
         self._open: dict[int, _Repair] = {}
 
-    def broken(self, instrument: int, now_ns: int) -> None:
-        """It is not whole: it is to be asked for, at once or after its delay."""
+    def broken(self, instrument: int, now_ns: int, *, after_ns: int = 0) -> None:
+        """It is not whole: it is to be asked for, at once or after its delay, and not before ``after_ns`` from now."""
         repair = self._repairs.setdefault(instrument, _Repair())
         if repair.is_open and not repair.is_asked:
             return
@@ -44,7 +44,7 @@ class Repairs:
             repair.attempts = 0
         repair.is_open = True
         repair.is_asked = False
-        repair.due_ns = now_ns + DELAYS_NS[min(repair.attempts, len(DELAYS_NS) - 1)]
+        repair.due_ns = now_ns + max(after_ns, DELAYS_NS[min(repair.attempts, len(DELAYS_NS) - 1)])
         self._open[instrument] = repair
 
     def asked(self, instrument: int, now_ns: int, *, within_ns: int = ASK_NS) -> None:
@@ -66,6 +66,8 @@ class Repairs:
         """It is whole."""
         repair = self._open.pop(instrument, None)
         if repair is not None:
+            if not repair.whole_ns:
+                repair.attempts = 0  # the beginning was no repair
             repair.is_open = repair.is_asked = False
             repair.whole_ns = now_ns
 

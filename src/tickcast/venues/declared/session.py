@@ -286,7 +286,7 @@ class DeclaredSession:
                 state = State(self._feed.state(owner.id))
                 step.records.append(rows.status(owner.id, state, ts_event=now_ns, ts_recv=now_ns))
         if channel.book:
-            self._books.subscribed(owner.id, now_ns)
+            self._books.subscribed(owner.id, now_ns, step)
 
     def _refused(self, reason: str, channel: Channel | None, wire: Wire, step: Step, now_ns: int) -> None:
         concerned = wire.refused(channel, now_ns)
@@ -397,7 +397,7 @@ class DeclaredSession:
             state=int(listed.state),
         )
         step.definitions.append(one.definition)
-        state = State(self._feed.state(one.id))
+        state = State(self._feed.state(one.id)) if listed.state == State.LIVE else listed.state
         step.records.append(rows.status(one.id, state, ts_event=now_ns, ts_recv=now_ns))
         close = self._previous_close.get(one.definition.symbol)
         if close is not None:
@@ -474,7 +474,7 @@ class DeclaredSession:
         for wire in self._wires:
             if wire.is_open:
                 self._tend(wire, step, now_ns)
-        step.requests.extend(self._errands.release(self._books.urgency))
+        step.requests.extend(self._errands.release())
         if not self._poll_ns and self._config.poll_interval_s and self._catalogue.all:
             self._poll_ns = now_ns + SECOND_NS
         if not self._drift_ns and self._catalogue.all:

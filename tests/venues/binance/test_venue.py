@@ -1,4 +1,4 @@
-"""The Binance session, from frames and answers to records; hand-made and recorded."""
+"""Binance spot on the declared engine, from frames and answers to records; hand-made and recorded."""
 
 import json
 from collections import defaultdict
@@ -12,15 +12,19 @@ from tests.venues.decoding import Row, rows, states
 from tickcast import _native
 from tickcast.model.record import Kind, Side, State
 from tickcast.venues.base import Answer, Request, Step, VenueConfig
-from tickcast.venues.binance.session import BinanceSession
+from tickcast.venues.binance.venue import BinanceVenue
+from tickcast.venues.declared.session import DeclaredSession
 
 NOW = 1_700_000_000_000_000_000
+CONFIRMED = b'{"result":null,"id":1}'
 BTC = _native.instrument_id("BINANCE:BTC-USDT")
 
 
-def make(**settings: Any) -> BinanceSession:
+def make(**settings: Any) -> DeclaredSession:
     config = VenueConfig(venue="BINANCE", url="ws://host", rest_url="http://host", **settings)
-    return BinanceSession(feed="b", config=config, securities={}, previous_close={"BTC-USDT": "63000.5"})
+    return DeclaredSession(
+        BinanceVenue(config), feed="b", config=config, securities={}, previous_close={"BTC-USDT": "63000.5"}
+    )
 
 
 def info(*symbols: tuple[str, str, str]) -> bytes:
@@ -49,7 +53,7 @@ def answer(body: bytes, status: int = 200, now: int = NOW) -> Answer:
     return Answer(status=status, body=body, received_ns=now)
 
 
-def listed(session: BinanceSession, *symbols: tuple[str, str, str]) -> Step:
+def listed(session: DeclaredSession, *symbols: tuple[str, str, str]) -> Step:
     (request,) = session.start(NOW).requests
     assert request.url == "http://host/api/v3/exchangeInfo"
     return session.answered(request, answer(info(*(symbols or (("BTC", "USDT", "TRADING"),)))))
@@ -69,16 +73,35 @@ def snapshot(last: int, bids: list[tuple[str, str]], asks: list[tuple[str, str]]
     return answer(json.dumps({"lastUpdateId": last, "bids": bids, "asks": asks}).encode())
 
 
-def feed(session: BinanceSession, *frames: bytes, link: str = "streams-1") -> Step:
+def feed(session: DeclaredSession, *frames: bytes, link: str = "streams-1") -> Step:
     return session.received(link, frames, [NOW + place for place in range(len(frames))])
 
 
-def started(**settings: Any) -> tuple[BinanceSession, Request]:
-    """A session whose link is open, and its request for a depth snapshot."""
+def started(**settings: Any) -> tuple[DeclaredSession, Request]:
+    """A session whose link is open, and its request for a book."""
     session = make(**settings)
     listed(session)
-    (request,) = session.opened("streams-1", NOW).requests
-    return session, request
+    return session, opened(session)
+
+
+def opened(session: DeclaredSession) -> Request:
+    """Open the link and confirm what is subscribed to; the request for a book that follows."""
+    session.closed("streams-1", NOW)
+    (sent,) = session.opened("streams-1", NOW).send
+    assert json.loads(sent[1])["method"] == "SUBSCRIBE"
+    step = feed(session, CONFIRMED)
+    if not step.requests:  # the book was kept: it has some time to prove that it missed nothing
+        step = session.wake(NOW + 2_000_000_000)
+    (request,) = step.requests
+    return request
+
+
+def book(session: DeclaredSession) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    return session.core.book(BTC, 1)
+
+
+def kinds(step: Step) -> list[Kind]:
+    return [row.kind for row in rows(step.records)]
 
 
 def test_instruments_become_definitions_and_links() -> None:
@@ -89,29 +112,31 @@ def test_instruments_become_definitions_and_links() -> None:
     assert (btc.native_symbol, btc.tick_size, btc.lot_size, btc.currency) == ("BTCUSDT", "0.01", "0.00001", "USDT")
     assert btc.time_precision == 3
     (link,) = step.links
-    assert link.target == (
-        "ws://host/stream?streams=btcusdt@trade/btcusdt@bookTicker/btcusdt@depth@100ms"
-        "/aaplusd@trade/aaplusd@bookTicker/aaplusd@depth@100ms"
-    )
-    kinds = [(row.kind, row.price, row.detail) for row in rows(step.records)]
-    assert kinds == [
-        (Kind.STATUS, 0, State.SYNCING),
+    assert link.target == "ws://host/stream"
+    (sent,) = session.opened(link.name, NOW).send
+    assert json.loads(sent[1])["params"] == [
+        f"{native}@{stream}"
+        for native in ("btcusdt", "aaplusd")
+        for stream in ("trade", "bookTicker", "depth@100ms", "ticker")
+    ]
+    assert [(row.kind, row.price, row.detail) for row in rows(step.records)] == [
+        (Kind.STATUS, 0, State.EMPTY),
         (Kind.PREV_CLOSE, Decimal("63000.5"), 0),
         (Kind.STATUS, 0, State.HALTED),
     ]
 
 
 def test_more_symbols_than_a_connection_may_carry_take_further_links() -> None:
-    session = make(streams_max=7)
-    step = listed(session, *[(f"C{number}", "USDT", "TRADING") for number in range(5)])
+    session = make(channels_max=9, streams=("trade", "quote", "book"))
+    step = listed(session, *[(f"C{number}", "USDT", "TRADING") for number in range(7)])
     assert [link.name for link in step.links] == ["streams-1", "streams-2", "streams-3"]
-    assert [link.target.count("@trade") for link in step.links] == [2, 2, 1]
-
-
-def test_addresses_stay_below_what_servers_take() -> None:
-    step = listed(make(), *[(f"COIN{number}", "USDT", "TRADING") for number in range(500)])
-    assert max(len(link.target) for link in step.links) <= 7_000
-    assert sum(link.target.count("@depth") for link in step.links) == 500
+    sent = [json.loads(session.opened(link.name, NOW).send[0][1])["params"] for link in step.links]
+    assert [len(names) for names in sent] == [9, 9, 3]
+    assert [{name.partition("@")[0] for name in names} for names in sent] == [
+        {"c0usdt", "c1usdt", "c2usdt"},
+        {"c3usdt", "c4usdt", "c5usdt"},
+        {"c6usdt"},
+    ]
 
 
 def test_symbols_of_the_config_are_a_filter_and_misspelt_ones_are_said() -> None:
@@ -161,7 +186,7 @@ def test_trades_say_the_aggressor() -> None:
 
 def test_missing_trade_ids_are_a_gap_before_the_trade() -> None:
     session, _ = started()
-    data = {"e": "trade", "s": "BTCUSDT", "p": "1", "q": "1", "T": 1, "m": True}
+    data = {"e": "trade", "E": 1, "s": "BTCUSDT", "p": "1", "q": "1", "T": 1, "m": True}
     step = feed(session, frame("btcusdt@trade", **data, t=7), frame("btcusdt@trade", **data, t=11))
     assert [(row.kind, row.ident) for row in rows(step.records)] == [
         (Kind.TRADE, 7),
@@ -191,18 +216,15 @@ def test_book_ticker_publishes_what_changed_as_one_event() -> None:
 
 
 def test_a_book_without_book_ticker_gives_the_best() -> None:
-    session, request = started(streams=("depth",))
+    session, request = started(streams=("book",))
     assert feed(session, depth(100, 104, [("10", "1")], [])).records == []
     step = session.answered(request, snapshot(102, [("9", "5"), ("8", "5")], [("11", "3")]))
     told = [(row.kind, row.price, row.size, row.seq) for row in rows(step.records)]
-    assert told == [
-        (Kind.BID, Decimal(9), Decimal(5), 102),
-        (Kind.ASK, Decimal(11), Decimal(3), 102),
+    assert sorted(told)[:2] == [
         (Kind.BID, Decimal(10), Decimal(1), 104),
-        (Kind.STATUS, Decimal(0), Decimal(0), 0),
+        (Kind.ASK, Decimal(11), Decimal(3), 104),
     ]
     assert states(step.records) == [State.LIVE]
-    assert rows(step.records)[2].ts_event == 1_700_000_000_123_000_000
 
 
 def test_with_book_ticker_only_a_newer_book_gives_the_best() -> None:
@@ -223,7 +245,7 @@ def test_with_book_ticker_only_a_newer_book_gives_the_best() -> None:
 def test_a_snapshot_older_than_what_was_seen_is_asked_for_again() -> None:
     session, request = started()
     session.answered(request, snapshot(1000, [("9", "5")], [("11", "3")]))
-    (request,) = session.opened("streams-1", NOW).requests
+    request = opened(session)
     old = snapshot(990, [("7", "5")], [("8", "3")])
     for _ in range(2):
         step = session.answered(request, old)
@@ -231,7 +253,7 @@ def test_a_snapshot_older_than_what_was_seen_is_asked_for_again() -> None:
     # it stays lower: the venue has begun its numbers anew
     step = session.answered(request, snapshot(991, [("7", "5")], [("8", "3")]))
     assert states(step.records) == [State.LIVE]
-    assert session.markets["BTCUSDT"].book.best() == (("7", "5"), ("8", "3"))
+    assert book(session) == ([("7", "5")], [("8", "3")])
     assert states(feed(session, depth(992, 992, [], [])).records) == []
 
 
@@ -240,16 +262,16 @@ def test_levels_are_published_when_asked_for() -> None:
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
     step = feed(session, depth(11, 12, [("10", "1"), ("9", "0")], []))
     told = rows(step.records)
-    assert {(row.kind, row.price, row.size) for row in told[:2]} == {
+    assert {(row.kind, row.price, row.size) for row in told} == {
         (Kind.BOOK_BID, Decimal(10), Decimal(1)),
         (Kind.BOOK_BID, Decimal(9), Decimal(0)),
+        (Kind.BID, Decimal(10), Decimal(1)),  # no bookTicker said so yet
     }
-    assert (told[2].kind, told[2].price) == (Kind.BID, Decimal(10)), "no bookTicker said so yet"
-    assert [row.last for row in told] == [False, True, True]
+    assert told[-1].last
 
 
 def test_a_break_concerns_one_instrument_and_is_repaired() -> None:
-    session, request = started(streams=("depth",))
+    session, request = started(streams=("book",))
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
     step = feed(session, depth(11, 12, [("10", "1")], []), depth(15, 16, [], [("10.5", "1")]))
     told = rows(step.records)
@@ -257,18 +279,18 @@ def test_a_break_concerns_one_instrument_and_is_repaired() -> None:
     assert told[1].ident == 2
     assert states(step.records) == [State.GAP, State.REPAIRING]
     (again,) = step.requests
-    assert again.purpose == "depth BTCUSDT"
+    assert again.purpose == "book BTC-USDT"
     # too old: the buffered difference begins behind it
     step = session.answered(again, snapshot(13, [("9", "5")], [("11", "3")]))
     assert step.repeat == [again]
     assert step.records == []
     step = session.answered(again, snapshot(14, [("9", "5")], [("11", "3")]))
     assert states(step.records) == [State.LIVE]
-    assert session.markets["BTCUSDT"].book.best() == (("9", "5"), ("10.5", "1"))
+    assert book(session) == ([("9", "5")], [("10.5", "1")])
 
 
 def test_a_book_that_crosses_is_repaired() -> None:
-    session, request = started(streams=("depth",))
+    session, request = started(streams=("book",))
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
     step = feed(session, depth(11, 11, [("12", "1")], []))
     assert states(step.records) == [State.GAP, State.REPAIRING]
@@ -276,7 +298,7 @@ def test_a_book_that_crosses_is_repaired() -> None:
 
 
 def test_a_level_that_is_no_number_is_a_dead_letter_and_the_book_is_repaired() -> None:
-    session, request = started(streams=("depth",))
+    session, request = started(streams=("book",))
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
     step = feed(session, depth(11, 11, [("ten", "1")], []))
     assert step.dead_count == 1
@@ -286,18 +308,20 @@ def test_a_level_that_is_no_number_is_a_dead_letter_and_the_book_is_repaired() -
 def test_a_link_that_comes_back_proves_that_nothing_was_missed() -> None:
     session, request = started()
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
-    session.closed("streams-1", NOW)
-    step = session.opened("streams-1", NOW)
-    assert step.new_session
-    assert states(feed(session, depth(11, 12, [], [])).records) == []
-    assert session.answered(step.requests[0], snapshot(11, [], [])).records == []
-    assert session.markets["BTCUSDT"].book.best() == (("9", "5"), ("11", "3"))
+    lost = session.closed("streams-1", NOW)
+    assert states(lost.records) == [State.STALE]
+    assert [(one.kind, one.instruments) for one in lost.incidents] == [("reconnect", (BTC,))]
+    assert session.opened("streams-1", NOW).new_session
+    feed(session, CONFIRMED)
+    assert states(feed(session, depth(11, 12, [], [])).records) == [State.LIVE]
+    assert session.wake(NOW + 2_000_000_000).requests == [], "its chain has proved it"
+    assert book(session) == ([("9", "5")], [("11", "3")])
 
 
 def test_after_a_break_a_quiet_instrument_is_set_right_by_its_snapshot() -> None:
     session, request = started()
     session.answered(request, snapshot(10, [("9", "5")], [("11", "3")]))
-    (request,) = session.opened("streams-1", NOW).requests
+    request = opened(session)
     step = session.answered(request, snapshot(20, [("9", "5")], [("10", "3")]))
     told = [(row.kind, row.price, row.seq) for row in rows(step.records)]
     assert told == [(Kind.ASK, Decimal(10), 20), (Kind.STATUS, Decimal(0), 0)]
@@ -307,30 +331,31 @@ def test_after_a_break_a_quiet_instrument_is_set_right_by_its_snapshot() -> None
 def test_a_venue_that_restarts_with_lower_numbers_is_followed() -> None:
     session, request = started()
     session.answered(request, snapshot(1000, [("9", "5")], [("11", "3")]))
-    (request,) = session.opened("streams-1", NOW).requests
+    request = opened(session)
     step = feed(session, depth(3, 4, [], []))
     assert states(step.records) == [State.GAP, State.REPAIRING]
     step = session.answered(request, snapshot(4, [("7", "5")], [("8", "3")]))
     assert states(step.records) == [State.LIVE]
-    assert session.markets["BTCUSDT"].book.best() == (("7", "5"), ("8", "3"))
+    assert book(session) == ([("7", "5")], [("8", "3")])
 
 
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"<html>", "expected a combined stream's message, found something else"),
-        (b"\xff\xfe\x00", "expected a combined stream's message, found something else"),
-        (b"[]", "expected a combined stream's message"),
+        (b"<html>", "expected JSON, found at byte 0"),
+        (b"\xff\xfe\x00", "expected JSON, found at byte 0"),
+        (b"[]", "Expected `object`, got `array`"),
         (b"{}", "found another object"),
         (b'{"stream":"ethusdt@trade","data":{}}', "'ethusdt@trade', which was not asked for"),
-        (b'{"stream":"btcusdt@trade","data":{}}', "BINANCE:BTC-USDT: Object missing required field"),
-        (b'{"stream":"btcusdt@trade","data":{"t":1,"p":"x","q":"1","T":1,"m":true}}', "BINANCE:BTC-USDT"),
-        (b'{"error":{"code":2,"msg":"bad"},"id":1}', "the venue answers with an error"),
+        (b'{"stream":"btcusdt@trade","data":{}}', "message of stream 'btcusdt@trade'"),
+        (b'{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":1,"q":"1","m":true}}', "expected"),
+        (b'{"stream":"x@trade","data":{"e":"trade","s":"X","t":1,"p":"1","q":"1","T":1,"m":true}}', "X"),
+        (b'{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":1,"p":"x","q":"1","T":1,"m":true}}', "x"),
     ],
 )
 def test_what_is_not_understood_is_a_dead_letter_with_its_reason(raw: bytes, reason: str) -> None:
     session, _ = started()
-    step = feed(session, raw, frame("btcusdt@trade", t=1, p="1", q="1", T=1, m=True))
+    step = feed(session, raw, frame("btcusdt@trade", e="trade", s="BTCUSDT", t=1, p="1", q="1", T=1, m=True))
     assert step.dead_count == 1
     assert reason in step.dead[0][0]
     assert step.dead[0][1] == raw
@@ -339,10 +364,20 @@ def test_what_is_not_understood_is_a_dead_letter_with_its_reason(raw: bytes, rea
 
 def test_another_spelling_of_the_same_is_understood() -> None:
     session, _ = started()
-    raw = b'{ "data": {"t":1,"p":"1","q":"1","T":1,"m":true}, "stream": "btcusdt@trade" }'
+    raw = b'{ "data": {"t":1,"p":"1","q":"1","T":1,"m":true,"s":"BTCUSDT","e":"trade"}, "stream": "btcusdt@trade" }'
     step = feed(session, raw, b'{"result":null,"id":1}')
     assert step.dead_count == 0
     assert len(step.records) == 1
+
+
+def test_an_error_in_answer_to_a_subscription_is_an_incident() -> None:
+    session = make()
+    listed(session)
+    session.opened("streams-1", NOW)
+    step = feed(session, b'{"error":{"code":2,"msg":"Invalid request"},"id":1}')
+    (incident,) = step.incidents
+    assert (incident.kind, incident.scope, incident.instruments) == ("refused", "channel", (BTC,))
+    assert "Invalid request" in incident.reason
 
 
 def test_an_announced_shutdown_drops_the_link() -> None:
@@ -395,40 +430,43 @@ class Reference:
 def test_a_recorded_session_equals_an_independent_count(name: str) -> None:
     lines = list(recorded(name))
     symbols = tuple(lines[0]["config"]["l2_book"])
-    session = make(symbols=symbols, streams=("aggTrade", "bookTicker", "depth"))
+    session = make(symbols=symbols, aggregate_trades=True, streams=("trade", "quote", "book"))
     (request,) = session.start(NOW).requests
     session.answered(request, answer(b"", status=404))
-    session.opened("streams-1", NOW)
+    begin = round(lines[1]["ts"] * 1e9)
+    session.opened("streams-1", begin)
+    asked = {
+        one.url.partition("symbol=")[2].partition("&")[0]: one
+        for one in session.received("streams-1", [CONFIRMED], [begin]).requests
+    }
     reference = Reference()
     told: list[Row] = []
     answers: dict[str, dict[str, Any]] = {}
     dead = 0
-    for line in lines:
-        now = round(line.get("ts", 0) * 1e9)
+    for line in lines[1:]:
+        now = round(line["ts"] * 1e9)
         if line["t"] == "recv":
             step = session.received("streams-1", [line["data"].encode()], [now])
             message = json.loads(line["data"])
             reference.message(message["stream"], message["data"])
         elif line["t"] == "http" and "symbol=" in line["url"]:
             symbol = line["url"].partition("symbol=")[2].partition("&")[0]
-            request = Request(purpose=f"depth {symbol}", url=line["url"])
-            step = session.answered(request, answer(line["data"].encode(), now=now))
+            step = session.answered(asked[symbol], answer(line["data"].encode(), now=now))
             answers[symbol] = json.loads(line["data"])
         else:
             continue
         dead += step.dead_count
         told.extend(rows(step.records))
+        assert not step.incidents
     assert dead == 0
-    assert len(session.markets) == RECORDINGS[name]
-    for native, market in session.markets.items():
-        mine = [row for row in told if row.instrument == market.instrument]
+    assert len(session.instruments) == RECORDINGS[name]
+    for one in session.instruments:
+        native, mine = one.listed.native, [row for row in told if row.instrument == one.id]
         trades = [(row.ident, row.price, row.size) for row in mine if row.kind == Kind.TRADE]
         assert trades == reference.trades[native]
         assert not [row for row in mine if row.kind == Kind.GAP]
-        assert market.sync.phase == "live"
-        bid, ask = market.book.best()
-        assert bid is not None
-        assert ask is not None
+        assert session.core.state(one.id) == State.LIVE
+        (bid,), (ask,) = session.core.book(one.id, 1)
         assert (Decimal(bid[0]), Decimal(ask[0])) == reference.best(native, answers[native])
         quotes = {row.kind: row.price for row in mine if row.kind in (Kind.BID, Kind.ASK)}
         if native in reference.ticker:
