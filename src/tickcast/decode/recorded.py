@@ -7,7 +7,7 @@ told: from the lists of instruments that it holds, from what was sent and the ad
 (:mod:`.shapes`).
 
 Two connections that carry the same books at the same time are two lines of one feed. The books of each are built and
-verified; the quotes, levels and states of the first one are told, and the trades of both, each once.
+verified; the quotes, levels, gaps and states of the first one are told, and the trades of both, each once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -247,7 +247,8 @@ class Recording:
         report.frames += len(batch.frames)
         report.control += decoded.control
         self._bury(decoded, batch.place)
-        report.gaps += holes(decoded)
+        if not wire.line:
+            report.gaps += holes(decoded)
         start = 0
         for frame, count in decoded.cold:
             end = count * 64
@@ -308,7 +309,7 @@ class Recording:
         for number, feed in enumerate(self._feeds):
             decoded = feed.rest_book(known.instrument, body, line.ts_ns)
             self._bury(decoded, place)
-            self._stream.report.gaps += holes(decoded)
+            self._stream.report.gaps += 0 if number else holes(decoded)
             self._accept(Wire(0, "", line=number), decoded.records, decoded.texts)
         self._verified()
 

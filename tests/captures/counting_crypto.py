@@ -1,0 +1,198 @@
+"""Independent counts of recorded sessions of crypto venues: ``json``, ``decimal``, ``zlib`` and dicts, nothing of
+tickcast.
+
+A venue is a function that yields the trades of a frame as (market, name, id, price, size, is_history), and the changes
+of its books as (market, name, is_snapshot, {"bid": [(price, size)], "ask": ...}).
+"""
+
+import json
+import lzma
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Name = tuple[str, str]
+"""Market, as the address ends, and the venue's name."""
+Trade = tuple[str, str, Decimal, Decimal, bool]
+"""Name, id, price, size, told as history."""
+Change = tuple[str, bool, dict[str, list[tuple[str, str]]], int | None]
+"""Name, whole book, levels by side, checksum."""
+
+
+@dataclass
+class Count:
+    """What a file holds."""
+
+    frames: int = 0
+    trades: dict[Name, list[tuple[Decimal, Decimal]]] = field(default_factory=lambda: defaultdict(list))
+    history: dict[Name, int] = field(default_factory=lambda: defaultdict(int))
+    books: dict[Name, dict[str, dict[Decimal, tuple[str, str]]]] = field(default_factory=dict)
+    checksums: int = 0
+
+    def sums(self, name: Name) -> tuple[int, Decimal, Decimal]:
+        trades = self.trades.get(name, [])
+        notional = sum((price * size for price, size in trades), Decimal())
+        told = len(trades) + self.history[name]
+        return told, sum((size for _, size in trades), Decimal()), notional
+
+    def best(self, name: Name) -> tuple[Decimal | None, Decimal | None]:
+        book = self.books[name]
+        return max(book["bid"], default=None), min(book["ask"], default=None)
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    with lzma.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def count(path: Path, venue: Callable[["Count", str, Any], Iterator[Trade | Change]]) -> Count:
+    """Count a file: a trade that two connections bring is one, the books are those of the first connection."""
+    found = Count()
+    markets: dict[str, str] = {}
+    seen: set[tuple[Name, str]] = set()
+    owner: dict[Name, str] = {}
+    for record in records(path):
+        if record["t"] == "connect":
+            markets[record["conn"]] = record["addr"].partition("?")[0].rstrip("/").rpartition("/")[2]
+        if record["t"] != "recv":
+            continue
+        found.frames += 1
+        market = markets[record["conn"]]
+        for told in venue(found, record["conn"], json.loads(record["data"], parse_float=str, parse_int=str)):
+            name = market, told[0]
+            if len(told) == 5:
+                _, ident, price, size, is_history = told
+                if ident and (name, ident) in seen:
+                    continue
+                seen.add((name, ident))
+                found.history[name] += is_history
+                if not is_history:
+                    found.trades[name].append((price, size))
+            elif owner.setdefault(name, record["conn"]) == record["conn"]:
+                apply(found, name, told)
+    return found
+
+
+def apply(found: Count, name: Name, change: Change) -> None:
+    _, is_snapshot, levels, _ = change
+    if is_snapshot:
+        found.books[name] = {"bid": {}, "ask": {}}
+    book = found.books[name]
+    for side, changed in levels.items():
+        for price, size in changed:
+            if Decimal(size) == 0:
+                book[side].pop(Decimal(price), None)
+            else:
+                book[side][Decimal(price)] = price, size
+
+
+def pairs(levels: list[Any]) -> list[tuple[str, str]]:
+    return [(level[0], level[1]) for level in levels]
+
+
+# ------------------------------------------------------------------ the venues
+
+
+def okx(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del conn
+    channel, name = frame.get("arg", {}).get("channel", ""), frame.get("arg", {}).get("instId", "")
+    for row in frame.get("data", []):
+        if channel == "trades":
+            yield name, row["tradeId"], Decimal(row["px"]), Decimal(row["sz"]), False
+        elif channel.startswith("books"):
+            found.checksums += int(row["checksum"]) != 0
+            sides = {"bid": pairs(row["bids"]), "ask": pairs(row["asks"])}
+            yield name, frame["action"] == "snapshot", sides, int(row["checksum"])
+
+
+def bybit(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    topic = frame.get("topic", "")
+    if topic.startswith("publicTrade."):
+        for row in frame["data"]:
+            yield row["s"], row["i"], Decimal(row["p"]), Decimal(row["v"]), False
+    elif topic.startswith("orderbook."):
+        row = frame["data"]
+        yield row["s"], frame["type"] == "snapshot", {"bid": pairs(row["b"]), "ask": pairs(row["a"])}, None
+
+
+def coinbase(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    for event in frame.get("events", []):
+        is_whole = event.get("type") == "snapshot"
+        for row in event.get("trades", []):
+            yield row["product_id"], row["trade_id"], Decimal(row["price"]), Decimal(row["size"]), is_whole
+        if frame["channel"] == "l2_data":
+            sides: dict[str, list[tuple[str, str]]] = {"bid": [], "ask": []}
+            for row in event["updates"]:
+                side = "bid" if row["side"] == "bid" else "ask"
+                sides[side].append((row["price_level"], row["new_quantity"]))
+            yield event["product_id"], is_whole, sides, None
+
+
+def kraken_v1(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del conn
+    if not isinstance(frame, list):
+        return
+    channel, name = frame[-2:]
+    if channel == "trade":
+        for row in frame[1]:
+            yield name, "", Decimal(row[0]), Decimal(row[1]), False
+    elif channel.startswith("book-"):
+        merged: dict[str, Any] = {}
+        for part in frame[1:-2]:
+            merged |= part
+        found.checksums += "c" in merged
+        is_whole = "as" in merged
+        sides = {"bid": pairs(merged.get("bs" if is_whole else "b", []))}
+        sides["ask"] = pairs(merged.get("as" if is_whole else "a", []))
+        yield name, is_whole, sides, int(merged["c"]) if "c" in merged else None
+
+
+def deribit(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    params = frame.get("params", {})
+    channel, data = params.get("channel", ""), params.get("data")
+    if channel.startswith("trades."):
+        for row in data:
+            yield row["instrument_name"], row["trade_id"], Decimal(row["price"]), Decimal(row["amount"]), False
+    elif channel.startswith("book."):
+        sides = {
+            side: [(price, "0" if word == "delete" else size) for word, price, size in data[f"{side}s"]]
+            for side in ("bid", "ask")
+        }
+        yield data["instrument_name"], data["type"] == "snapshot", sides, None
+
+
+def binance(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    data = frame.get("data", {})
+    if data.get("e") in {"aggTrade", "trade"}:
+        yield data["s"], data.get("a", data.get("t")), Decimal(data["p"]), Decimal(data["q"]), False
+
+
+def quotes_of_binance(path: Path) -> dict[str, tuple[Decimal, Decimal]]:
+    """The last best bid and offer of each symbol."""
+    found = {}
+    for record in records(path):
+        data = json.loads(record["data"]).get("data", {}) if record["t"] == "recv" else {}
+        if "bookTicker" in str(data.get("e", "bookTicker")) and {"b", "B", "a", "A"} <= set(data) and "U" not in data:
+            found[data["s"]] = Decimal(data["b"]), Decimal(data["a"])
+    return found
+
+
+# ------------------------------------------------------------------ checksums
+
+
+def crc_of_okx(book: dict[str, dict[Decimal, tuple[str, str]]]) -> int:
+    """Signed CRC32 of the 25 best levels, bid and ask by turns, as sent."""
+    bids = [book["bid"][price] for price in sorted(book["bid"], reverse=True)[:25]]
+    asks = [book["ask"][price] for price in sorted(book["ask"])[:25]]
+    parts = [":".join(side[at]) for at in range(25) for side in (bids, asks) if at < len(side)]
+    value = zlib.crc32(":".join(parts).encode())
+    return value - (1 << 32) if value >= 1 << 31 else value
