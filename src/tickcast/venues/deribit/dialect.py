@@ -39,6 +39,16 @@ BOOK: Final = Book(
     previous="prev_change_id",
     time=TIME,
 )
+UNTYPED: Final = Book(
+    key=INSTRUMENT,
+    levels=BOOK.levels,
+    rule=BOOK.rule,
+    snapshot=(Match(path="prev_change_id", present=False),),
+    last=BOOK.last,
+    previous=BOOK.previous,
+    time=TIME,
+)
+"""As until 2020, without ``type``."""
 GROUPED: Final = Book(
     key=INSTRUMENT,
     levels=Levels(bids="bids", asks="asks"),
@@ -154,6 +164,12 @@ DERIBIT: Final = Dialect(
         Message(name="ticker", when=channel("ticker."), rows=ROWS, emits=(TICKER,), fields=TICKER_FIELDS),
         Message(name="quote", when=channel("quote."), rows=ROWS, emits=(QUOTES,)),
         Message(name="trades", when=channel("trades."), rows=ROWS, emits=(TRADES,), fields=TRADE_FIELDS),
+        Message(
+            name="book without type",
+            when=(Match(path="params.channel", prefix="book.", suffix=".raw"),),
+            rows=ROWS,
+            emits=(UNTYPED,),
+        ),
         Message(name="book grouped", when=channel("book."), rows=ROWS, emits=(GROUPED,)),
         Message(
             name="incremental_ticker",
