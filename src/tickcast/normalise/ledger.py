@@ -83,7 +83,6 @@ class _Entry:
     was_broken: bool = False
     """An instrument was seen in a state that is not whole."""
     told_ns: int = 0
-    changed_ns: int = 0
 
     @property
     def lost(self) -> int:
@@ -490,13 +489,16 @@ class Ledger:
             still.remove(entry)
             if not still:
                 del self._of[instrument]
-        self._touch(entry)
+        self._touch(entry, shrinks=True)
 
     def _leave_all(self, entry: _Entry) -> None:
         for instrument in list(entry.open):
             self._leave(entry, instrument)
 
-    def _touch(self, entry: _Entry) -> None:
+    def _touch(self, entry: _Entry, *, shrinks: bool = False) -> None:
+        """Have an entry told: at once, unless it only shrinks."""
+        if not shrinks:
+            entry.told_ns = 0
         self._changed[entry.id] = entry
 
     def _settle_round(self, turn: _Round, now_ns: int) -> None:
