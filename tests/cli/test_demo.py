@@ -9,7 +9,7 @@ import pytest
 
 from tickcast import config
 from tickcast.cli.demo import DemoOptions, free_ports, write
-from tickcast.cli.demo_market import EXCHANGES
+from tickcast.cli.demo_market import DEMO
 from tickcast.feeds.capture import open_capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.model.errors import UsageError
@@ -29,17 +29,17 @@ def test_both_files_load_and_agree_on_the_addresses(tmp_path: Path) -> None:
     assert instance.feeds["binance"].rest_url == f"http://{binance.rest_address}"
     assert instance.feeds["xsim"].rest_url == f"http://{xsim.address}"
     assert instance.securities["AAPL"] == tuple(
-        "BINANCE:AAPL-USD" if name == "BINANCE" else f"{name}:AAPL" for name in EXCHANGES
+        "BINANCE:AAPL-USD" if name == "BINANCE" else f"{name}:AAPL" for name in DEMO
     )
-    assert list(sim.venues) == list(EXCHANGES)
-    assert [feed.venue for feed in instance.feeds.values()] == list(EXCHANGES)
+    assert list(sim.venues) == list(DEMO)
+    assert [feed.venue for feed in instance.feeds.values()] == list(DEMO)
     assert sim.previous_close == instance.feeds["xnas"].previous_close
 
 
 def test_every_address_is_free_and_used_once(tmp_path: Path) -> None:
     files = write(DemoOptions(folder=tmp_path, port=0))
     used = re.findall(r"127\.0\.0\.1:\d+", files.sim.read_text())
-    assert len(set(used)) == len(used) > len(EXCHANGES)
+    assert len(set(used)) == len(used) > len(DEMO)
     assert set(re.findall(r"127\.0\.0\.1:\d+", files.instance.read_text())) < set(used), "all but the admin's"
 
 

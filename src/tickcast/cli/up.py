@@ -36,7 +36,7 @@ def up(path: Path, data: Path | None, port: int | None, simulated: bool) -> None
     config.load(path)
     folder = DataDir.resolve(data)
     folder.create()
-    files = write(path, folder.root / "simulated")
+    files = write(path, folder.root / "demo")
     _supervise(files.instance, folder.root, port=port, sim=files.sim)
 
 
