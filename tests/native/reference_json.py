@@ -7,7 +7,7 @@ rows that tell of them (states, gaps, levels) are those of the continuity engine
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
@@ -130,7 +130,7 @@ def time_ns(value: str, unit: str) -> int:
             rest = rest[1 + len(digits) :]
         if rest != "Z" or (value[19] == "." and not digits) or (digits and not digits.isdigit()):
             raise WrongError(value)
-        seconds = int((found - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds())
+        seconds = int((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
         return seconds * 10**9 + int((digits + "0" * 9)[:9])
     decimal(value, rounded=True)  # a number at all
     exact = Decimal(value).scaleb(UNIT_DIGITS[unit], WIDE)
@@ -197,7 +197,7 @@ def rows(value: Any, steps: Sequence[str], outer: Any) -> Iterator[tuple[Any, An
 class Reference:
     """Runs a dialect; ``books`` are broken (None) until a whole one comes."""
 
-    dialect: dialect.Dialect
+    declared: dialect.Dialect
     names: dict[str, int]
     rows: list[Row] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
@@ -214,13 +214,12 @@ class Reference:
         try:
             value = parse(frame)
         except (ValueError, RecursionError):
-            if frame.decode(errors="replace") in self.dialect.plain:
-                self.control += 1
-            else:
-                self.dead += 1
+            is_plain = frame.decode(errors="replace") in self.declared.plain
+            self.control += is_plain
+            self.dead += not is_plain
             return
         whole_frame = Place(value, value, value)
-        for message in self.dialect.messages:
+        for message in self.declared.messages:
             if all(whole_frame.holds(match) for match in message.when):
                 break
         else:
@@ -229,25 +228,26 @@ class Reference:
         if not message.emits:
             self.control += 1
             return
-        found: list[tuple[Any, Any]] = []
-        if message.rows:
-            try:
-                for each in rows(value, message.rows.split("."), value):
-                    found.append(each)  # noqa: PERF402 - those before the damage count
-            except WrongError:
-                self.dead += 1
-        else:
-            found = [(value, value)]
-        if message.newest_first:
-            found.reverse()
+        found = self.rows_of(message, value)
         for emit in message.emits:
             event: tuple[int, int] = (0, -1)
             for row, outer in found:
-                context = Place(value, row, outer)
                 try:
-                    event = self.emit(emit, context, ts_recv, event)
+                    event = self.emit(emit, Place(value, row, outer), ts_recv, event)
                 except WrongError:
                     self.dead += 1
+
+    def rows_of(self, message: dialect.Message, value: Any) -> list[tuple[Any, Any]]:
+        """Rows with the entries of the outer lists; those before damage count."""
+        if not message.rows:
+            return [(value, value)]
+        found: list[tuple[Any, Any]] = []
+        try:
+            for each in rows(value, message.rows.split("."), value):
+                found.append(each)  # noqa: PERF402 - a list would be lost with the damage
+        except WrongError:
+            self.dead += 1
+        return found[::-1] if message.newest_first else found
 
     def emit(self, emit: dialect.Emit, context: Place, ts_recv: int, event: tuple[int, int]) -> tuple[int, int]:
         name = context.text(emit.key.path)

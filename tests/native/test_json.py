@@ -122,7 +122,8 @@ times = st.sampled_from(
     ]
 )
 isos = st.sampled_from(
-    ["2026-08-09T21:05:48.228568804Z", "2026-08-09T21:05:48Z", "2024-02-29T00:00:00.1234567891Z", "2026-02-30T00:00:00Z",
+    ["2026-08-09T21:05:48.228568804Z", "2026-08-09T21:05:48Z", "2024-02-29T00:00:00.1234567891Z",
+     "2026-02-30T00:00:00Z",
      "2026-08-09T21:05:48.Z", "never", None]
 )  # fmt: skip
 names = st.sampled_from(["AAA", "AAA", "AAA", "BBB", "BBB", "CCC", None])
@@ -153,7 +154,10 @@ mixed = st.lists(
 
 FRAMES = st.one_of(
     st.fixed_dictionaries(
-        {"c": st.sampled_from(["trades.x.AAA", "trades.x.BBB", "trades.x", "trades.CCC"]), "kind": st.sampled_from(["snapshot", "update"])},
+        {
+            "c": st.sampled_from(["trades.x.AAA", "trades.x.BBB", "trades.x", "trades.CCC"]),
+            "kind": st.sampled_from(["snapshot", "update"]),
+        },
         optional={"events": st.lists(fields(rows=nested, flag=st.booleans()), max_size=2)},
     ),
     st.fixed_dictionaries({"c": st.just("quotes"), "data": st.lists(quote_rows, max_size=3)}),
@@ -189,7 +193,9 @@ GENERAL = Dialect(
             when=(Match(path="c", equals=("quotes", "bbo")),),
             rows="data",
             emits=(
-                Quotes(key=KEY, bid="b", ask="a", bid_size="B", ask_size="A", time=Time(path="t", unit="iso"), whole=True),
+                Quotes(
+                    key=KEY, bid="b", ask="a", bid_size="B", ask_size="A", whole=True, time=Time(path="t", unit="iso")
+                ),
             ),
         ),
         Message(
