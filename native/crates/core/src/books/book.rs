@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::chain::Position;
+use super::chain::{self, BEHIND_MAX_NS, Ids, Position};
 use super::ladder::{Ladder, Packed, order};
 use super::rows::{self, Best, Origin};
+use super::rule::Chain;
 use super::waiting::Buffer;
 use super::{BookMessage, Quote, QuoteSide, Side};
 use crate::decimal::Decimal;
@@ -46,6 +47,8 @@ pub(super) struct Book {
     /// Kind and link of its messages.
     pub kind: Option<u16>,
     pub link: Option<u32>,
+    /// When the newest message of that link came.
+    pub heard_ns: i64,
     pub position: Position,
     pub ladders: [Ladder; 2],
     pub waiting: Buffer,
@@ -77,6 +80,7 @@ impl Book {
             is_proved: false,
             kind: None,
             link: None,
+            heard_ns: 0,
             position: Position::default(),
             ladders: Default::default(),
             waiting: Buffer::default(),
@@ -127,6 +131,24 @@ impl Book {
         if !self.is_whole() {
             self.waiting.clear();
         }
+    }
+
+    /// Whether a difference is of another connection than the one that feeds the book. Of two that bring the same book, one is
+    /// enough: the other's differences count where they go on from what the book has, or when the first has fallen silent.
+    pub fn is_foreign(&mut self, chain: Chain, message: &BookMessage<'_>) -> bool {
+        let is_other = self.link.is_some_and(|link| link != message.link);
+        if !is_other || !self.is_whole() || self.position.resumed {
+            return false;
+        }
+        let end = self.position.last;
+        if end.is_some_and(|end| chain::follows(chain, end, Ids::of(message))) {
+            return false;
+        }
+        if message.origin.ts_recv.saturating_sub(self.heard_ns) < BEHIND_MAX_NS {
+            return true;
+        }
+        self.resume();
+        false
     }
 
     /// Drops the levels; what was published stays known, so that levels that are gone will be told.

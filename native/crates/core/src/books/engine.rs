@@ -165,16 +165,13 @@ impl Books {
             .get_mut(index as usize)?
             .as_deref_mut()
             .filter(|book| book.has_book)?;
-        book.kind = Some(message.kind);
-        if book
-            .link
-            .replace(message.link)
-            .is_some_and(|link| link != message.link)
-        {
-            book.resume();
+        let begins = message.snapshot || rule.snapshot == SnapshotFrom::Every;
+        if !begins && book.is_foreign(rule.chain, message) {
+            return None;
         }
-        let begins = rule.first_at.is_some() && rule.first_at == message.last;
-        if message.snapshot || begins || rule.snapshot == SnapshotFrom::Every {
+        book.kind = Some(message.kind);
+        (book.link, book.heard_ns) = (Some(message.link), message.origin.ts_recv);
+        if begins || (rule.first_at.is_some() && rule.first_at == message.last) {
             return self.replace(index, &rule, message, held, output);
         }
         let ts_recv = message.origin.ts_recv;
@@ -368,6 +365,9 @@ impl Books {
         let Some(book) = self.get_mut(index).filter(|book| book.has_book) else {
             return;
         };
+        if book.is_foreign(Chain::None, message) {
+            return;
+        }
         (book.kind, book.link) = (Some(message.kind), Some(message.link));
         self.held.clear();
         self.fail(index, message, &[], fault, output);
