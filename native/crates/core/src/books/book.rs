@@ -350,10 +350,7 @@ pub(super) struct Telling {
 
 /// Changes of a message, packed.
 pub(super) fn packed<'a>(
-    held: &'a [Packed],
     message: &'a BookMessage<'_>,
 ) -> impl Iterator<Item = Packed> + Clone + use<'a> {
-    held.iter()
-        .copied()
-        .chain(message.changes.iter().map(Packed::new))
+    message.changes.iter().map(Packed::new)
 }

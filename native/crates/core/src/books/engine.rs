@@ -25,9 +25,6 @@ pub struct Books {
     books: Vec<Option<Box<Book>>>,
     causes: u64,
     statistics: Statistics,
-    /// Changes of a message that goes on in the next call, and the book it is of.
-    held: Vec<Packed>,
-    held_index: u32,
     scratch: Vec<u8>,
 }
 
@@ -67,8 +64,6 @@ impl Books {
             books: Vec::new(),
             causes: 0,
             statistics: Statistics::default(),
-            held: Vec::new(),
-            held_index: 0,
             scratch: Vec::new(),
         }
     }
@@ -136,27 +131,15 @@ impl Books {
 
     /// Takes a message of a book from the stream.
     pub fn message(&mut self, index: u32, message: &BookMessage<'_>, output: &mut Output<'_>) {
-        if self.held_index != index {
-            self.held.clear();
-            self.held_index = index;
+        if let Some(fault) = self.take(index, message, output) {
+            self.fail(index, message, fault, output);
         }
-        if message.more {
-            self.held.extend(message.changes.iter().map(Packed::new));
-            return;
-        }
-        let mut held = core::mem::take(&mut self.held);
-        if let Some(fault) = self.take(index, message, &held, output) {
-            self.fail(index, message, &held, fault, output);
-        }
-        held.clear();
-        self.held = held;
     }
 
     fn take(
         &mut self,
         index: u32,
         message: &BookMessage<'_>,
-        held: &[Packed],
         output: &mut Output<'_>,
     ) -> Option<Fault> {
         let rule = *self.rules.get(usize::from(message.kind))?;
@@ -172,13 +155,11 @@ impl Books {
         book.kind = Some(message.kind);
         (book.link, book.heard_ns) = (Some(message.link), message.origin.ts_recv);
         if begins || (rule.first_at.is_some() && rule.first_at == message.last) {
-            return self.replace(index, &rule, message, held, output);
+            return self.replace(index, &rule, message, output);
         }
         let ts_recv = message.origin.ts_recv;
         if !book.is_whole() {
-            if rule.snapshot == SnapshotFrom::Rest
-                && book.waiting.push(message, held, self.buffer_max)
-            {
+            if rule.snapshot == SnapshotFrom::Rest && book.waiting.push(message, self.buffer_max) {
                 return Some(overflow(self.buffer_max));
             }
             return None;
@@ -186,7 +167,7 @@ impl Books {
         match book.position.step(&rule, Ids::of(message), ts_recv) {
             Step::Ignore => None,
             Step::Break(fault) => Some(fault),
-            Step::Apply { chained } => self.apply(index, &rule, message, held, chained, output),
+            Step::Apply { chained } => self.apply(index, &rule, message, chained, output),
         }
     }
 
@@ -196,12 +177,11 @@ impl Books {
         index: u32,
         rule: &Rule,
         message: &BookMessage<'_>,
-        held: &[Packed],
         chained: bool,
         output: &mut Output<'_>,
     ) -> Option<Fault> {
         let book = self.books[index as usize].as_deref_mut()?;
-        let touched = book.apply(packed(held, message), self.depth);
+        let touched = book.apply(packed(message), self.depth);
         book.cut(depth_of(rule, message));
         match verify(rule, message, book, &mut self.scratch, &mut self.statistics) {
             Ok(true) => book.is_proved = true,
@@ -228,12 +208,11 @@ impl Books {
         index: u32,
         rule: &Rule,
         message: &BookMessage<'_>,
-        held: &[Packed],
         output: &mut Output<'_>,
     ) -> Option<Fault> {
         let book = self.books[index as usize].as_deref_mut()?;
         book.waiting.clear();
-        book.replace(packed(held, message));
+        book.replace(packed(message));
         book.cut(depth_of(rule, message));
         book.position = super::chain::Position {
             last: message.last,
@@ -306,7 +285,7 @@ impl Books {
             output.events.push(Event::Short(index));
             return;
         };
-        book.replace(packed(&[], message));
+        book.replace(packed(message));
         let mut origin = message.origin;
         let mut position = super::chain::Position {
             last: message.last,
@@ -369,8 +348,7 @@ impl Books {
             return;
         }
         (book.kind, book.link) = (Some(message.kind), Some(message.link));
-        self.held.clear();
-        self.fail(index, message, &[], fault, output);
+        self.fail(index, message, fault, output);
     }
 
     /// Breaks all books of a connection.
@@ -394,7 +372,6 @@ impl Books {
             ts_recv: jump.ts_recv,
             next: jump.found,
         };
-        self.held.clear();
         self.break_scope(None, Scope::Connection, place, &fault, output);
     }
 
@@ -403,7 +380,6 @@ impl Books {
         &mut self,
         index: u32,
         message: &BookMessage<'_>,
-        held: &[Packed],
         fault: Fault,
         output: &mut Output<'_>,
     ) {
@@ -417,7 +393,7 @@ impl Books {
         if rule.snapshot == SnapshotFrom::Rest && fault.reason == Reason::Chain {
             // the first of what goes on from here
             if let Some(book) = self.books[index as usize].as_deref_mut() {
-                book.waiting.push(message, held, self.buffer_max);
+                book.waiting.push(message, self.buffer_max);
             }
         }
     }

@@ -47,9 +47,6 @@ pub struct BookMessage<'a> {
     pub frame: u32,
     /// The changes are the whole book.
     pub snapshot: bool,
-    /// More changes of the same message follow in the next call, for the same book: these wait for them. What else stands
-    /// here counts in the last call only.
-    pub more: bool,
     pub first: Option<i64>,
     pub last: Option<i64>,
     pub previous: Option<i64>,

@@ -38,7 +38,7 @@ impl Buffer {
     }
 
     /// Keeps a difference. True = the oldest had to go, for the first time since the buffer was empty.
-    pub fn push(&mut self, message: &BookMessage<'_>, held: &[Packed], max: usize) -> bool {
+    pub fn push(&mut self, message: &BookMessage<'_>, max: usize) -> bool {
         let ids = Ids::of(message);
         match self.waiting.back().map(|newest| newest.ids) {
             Some(newest) if newest == ids && ids.last.is_some() => return false, // told twice
@@ -48,7 +48,7 @@ impl Buffer {
         self.waiting.push_back(Waiting {
             ids,
             ts_event: message.origin.ts_event,
-            changes: packed(held, message).collect(),
+            changes: packed(message).collect(),
         });
         if self.waiting.len() <= max {
             return false;

@@ -78,7 +78,6 @@ impl Feed {
             link: self.link,
             frame: 0,
             snapshot: false,
-            more: false,
             first: None,
             last: None,
             previous: None,
