@@ -1,6 +1,8 @@
 //! What the engine says to sequences of messages, rule by rule.
 
 mod checksums;
+mod model;
+mod states;
 mod venue;
 
 use super::*;
