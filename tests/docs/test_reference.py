@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from tests.docs.commands import reference
 from tests.docs.faults import reference as faults_reference
+from tests.docs.venues import page as venues_page
 
 from tickcast import config
 from tickcast.model.record import RECORD, Condition, Flag, Kind, State
@@ -36,6 +37,10 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 def test_the_command_line() -> None:
     compare(REFERENCE / "cli.md", reference())
+
+
+def test_the_venues() -> None:
+    compare(ROOT / "docs" / "venues.md", venues_page())
 
 
 def test_the_config() -> None:

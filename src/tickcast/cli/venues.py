@@ -22,6 +22,8 @@ OTHERS: Final[Mapping[str, tuple[str, str, str]]] = {
     "XSIM": ("polled REST", "the cursor of each answer", "venue"),
 }
 """Venues with a session of their own: protocol, proof, scope of a break."""
+RAW: Final = " (raw)"
+"""Ends the names of messages that come in an envelope or without, and are declared twice."""
 SNAPSHOTS: Final = {"stream": "in the stream", "rest": "over REST", "every": "every message is a whole book"}
 
 
@@ -71,7 +73,7 @@ def facts(code: str) -> Facts:
         limits=tuple(_limits(venue)),
         url=venue.url,
         rest_url=venue.rest_url,
-        messages=tuple(message.name for message in venue.dialect.messages),
+        messages=tuple(dict.fromkeys(message.name.removesuffix(RAW) for message in venue.dialect.messages)),
     )
 
 
@@ -80,7 +82,7 @@ def books(dialect: Dialect) -> Iterator[tuple[str, BookRule]]:
     for message in dialect.messages:
         for emit in message.emits:
             if isinstance(emit, Book):
-                yield message.name, emit.rule
+                yield message.name.removesuffix(RAW), emit.rule
 
 
 def _chain(rule: BookRule, dialect: Dialect) -> str:
@@ -155,6 +157,6 @@ def rows(one: Facts) -> list[tuple[str, Any]]:
         ("limits", "; ".join(one.limits)),
         ("stream", one.url),
         ("REST", one.rest_url),
-        ("messages", " ".join(one.messages)),
+        ("messages", ", ".join(one.messages)),
     ]
     return [(name, value) for name, value in found if value]
