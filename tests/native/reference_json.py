@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
+from itertools import groupby
 from typing import Any
 
 from tickcast import _native
@@ -247,7 +248,10 @@ class Reference:
                 found.append(each)  # noqa: PERF402 - a list would be lost with the damage
         except WrongError:
             self.dead += 1
-        return found[::-1] if message.newest_first else found
+        if not message.newest_first:
+            return found
+        lists = [list(pairs) for _, pairs in groupby(found, key=lambda pair: id(pair[1]))]
+        return [pair for pairs in lists for pair in reversed(pairs)]
 
     def emit(self, emit: dialect.Emit, context: Place, ts_recv: int, event: tuple[int, int]) -> tuple[int, int]:
         name = context.text(emit.key.path)
@@ -304,7 +308,9 @@ class Reference:
             flags=LAST | (0 if exact else Flag.INEXACT_SIZE) | (Flag.HISTORY if history else 0),
         )
         if emit.chained and number is not None:
-            last = self.trades.get(instrument, number)
+            last = self.trades.get(instrument, number - 1)
+            if number <= last and history:
+                return
             if number > last + 1:
                 self.rows.append(Row(ts_recv, instrument, Kind.GAP, seq=number, id=number - last - 1, flags=LAST))
             self.trades[instrument] = max(number, last)

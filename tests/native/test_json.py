@@ -376,6 +376,20 @@ def test_ids_are_numbers_or_texts() -> None:
     assert found.texts == {3: wide, 4: text}
 
 
+def test_history_that_was_told_before_is_not_told_again() -> None:
+    """What a subscription tells of the past, after a link came back: of that, what is new, and what is missing."""
+    feed = feed_of(one(msgspec.structs.replace(TRADE, history=(Match(path="h", present=True),))))
+    before = [f'{{"s":"AAA","p":1,"q":1,"i":{number}}}' for number in (5, 6, 7)]
+    history = [f'{{"s":"AAA","p":1,"q":1,"i":{number},"h":1}}' for number in (6, 7, 10, 11)]
+    after = '{"s":"AAA","p":1,"q":1,"i":11}'
+    found = decode(feed, *before, *history, after)
+    rows = [row for row in records_from(found.records) if row["kind"] in {Kind.TRADE, Kind.GAP}]
+    assert [(Kind(int(row["kind"])).name, int(row["id"])) for row in rows] == [
+        ("TRADE", 5), ("TRADE", 6), ("TRADE", 7), ("GAP", 2), ("TRADE", 10), ("TRADE", 11), ("TRADE", 11),
+    ]  # fmt: skip
+    assert [int(row["id"]) for row in rows if row["flags"] & Flag.HISTORY] == [10, 11]
+
+
 def test_missing_trades_are_a_gap() -> None:
     feed = feed_of(one(TRADE))
     frames = [f'{{"s":"AAA","p":1,"q":1,"i":{number}}}' for number in (5, 6, 9, 8, 10, 1, 11)]

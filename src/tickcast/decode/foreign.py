@@ -15,6 +15,7 @@ from tickcast.decode.shapes import Name
 from tickcast.model.capture import Line
 from tickcast.model.errors import UsageError
 from tickcast.venues.base import Request, VenueConfig
+from tickcast.venues.coinbase.exchange import CoinbaseExchangeVenue
 from tickcast.venues.declared.venue import Listed, Venue
 from tickcast.venues.kraken.v1 import KrakenV1Venue
 from tickcast.venues.registry import find_declared
@@ -47,7 +48,7 @@ OLDER: Final[Mapping[str, tuple[Older, ...]]] = {
     "KRAKEN": (Older(r"^wss?://[^/]+/?$", "Kraken v1", KrakenV1Venue),),
     "BYBIT": (Older(r"/realtime|/quote/ws|/spot/|/contract/|/v3/", "Bybit v2 or v3"),),
     "OKX": (Older(r"/ws/v3", "OKX v3"),),
-    "COINBASE": (Older(r"ws-feed|ws-direct", "Coinbase Exchange (Pro)"),),
+    "COINBASE": (Older(r"ws-feed|ws-direct", "Coinbase Exchange (Pro)", CoinbaseExchangeVenue),),
     "DERIBIT": (Older(r"/ws/api/v1", "Deribit v1"),),
 }
 

@@ -8,7 +8,7 @@ import msgspec
 from tickcast.model.record import State
 from tickcast.venues.base import Quota, Request
 from tickcast.venues.coinbase.dialect import DIALECT
-from tickcast.venues.coinbase.wire import Envelope, Failure, Product, Products, StatusMessage, Subscriptions
+from tickcast.venues.coinbase.wire import Envelope, Failure, Product, Products, StatusMessage, Subscribe, Subscriptions
 from tickcast.venues.declared.dialect import Dialect
 from tickcast.venues.declared.venue import (
     Acknowledged,
@@ -124,6 +124,21 @@ class CoinbaseVenue(Venue):
             return [Refused(reason, NO_CHANNEL, fatal=any(word in reason.lower() for word in FATAL))]
         return [Unknown(f"channel {envelope.channel!r}, type {envelope.type!r}")]
 
+    def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
+        """Take the products of a recorder's subscriptions."""
+        del addresses, instruments
+        names: dict[str, None] = {}
+        for frame in sent:
+            try:
+                names.update(dict.fromkeys(msgspec.json.decode(frame, type=Subscribe).product_ids))
+            except msgspec.MsgspecError:
+                continue
+        return [
+            Listed(native=name, symbol=name, asset_class="crypto", currency=name.rpartition("-")[2], time_precision=6)
+            for name in names
+            if "-" in name
+        ]
+
     def probe_request(self) -> Request | None:
         """Its clock."""
         return Request(purpose="probe", url=f"{self._rest}/api/v3/brokerage/time")
@@ -142,14 +157,15 @@ def _listed(product: Product) -> Listed:
         symbol=f"{product.base_currency_id}-{product.quote_currency_id}".upper(),
         asset_class="crypto",
         currency=product.quote_currency_id,
-        state=_state(product),
+        state=state_of(product),
         tick_size=product.price_increment or product.quote_increment,
         lot_size=product.base_increment,
         time_precision=6,
     )
 
 
-def _state(product: Product) -> State:
+def state_of(product: Product) -> State:
+    """Say whether a product trades."""
     state = STATES.get(product.status, State.CLOSED)
     if state is not State.LIVE:
         return state

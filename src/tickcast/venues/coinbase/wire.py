@@ -76,3 +76,44 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     type: Literal["error"]
     message: str = ""
     reason: str = ""
+
+
+# ------------------------------------------------------------------ the Exchange feed, of recordings
+
+
+class ExchangeProduct(msgspec.Struct, frozen=True, gc=False):
+    """One product of ``GET /products``, and of the ``status`` channel."""
+
+    id: str
+    base_currency: str
+    quote_currency: str
+    base_increment: str
+    quote_increment: str
+    status: str = "online"
+    trading_disabled: bool = False
+    cancel_only: bool = False
+    post_only: bool = False
+    auction_mode: bool = False
+
+
+class ExchangeChannel(msgspec.Struct, frozen=True, gc=False):
+    """A channel of an acknowledgement."""
+
+    name: str
+    product_ids: list[str] = []
+
+
+class ExchangeEvent(msgspec.Struct, frozen=True, gc=False):
+    """Every cold message."""
+
+    type: str
+    channels: list[ExchangeChannel] = []
+    products: list[ExchangeProduct] = []
+    message: str = ""
+    reason: str = ""
+
+
+class Subscribe(msgspec.Struct, frozen=True, gc=False):
+    """What a recorder's subscription asked for."""
+
+    product_ids: list[str] = []

@@ -133,7 +133,7 @@ class Trades(Declared, frozen=True, tag="trades"):
     history: tuple[Match, ...] = ()
     """All hold: the trade is history told at subscription, flagged so. Empty = never."""
     chained: bool = False
-    """Ids of an instrument count up by one: a jump is a gap."""
+    """Ids of an instrument count up by one: a jump is a gap, and history that was told before is not told again."""
     liquidation: bool = False
     """Rows are liquidations (kind LIQUIDATION), no trades."""
 
@@ -205,7 +205,7 @@ class Message(Declared, frozen=True):
     """Path of the rows in the frame; lists on the way are walked through (``events.trades``). Empty = the frame is the
     one row. The rows of one frame are one event for each instrument and emit."""
     newest_first: bool = False
-    """The rows of a frame stand newest first: they are told from the last to the first (Coinbase's trades)."""
+    """The rows of a list stand newest first: they are told from the last to the first (Coinbase's trades)."""
     emits: tuple[Emit, ...] = ()
     """None: understood, nothing to tell (heartbeats); counted as control."""
     market: str = ""

@@ -154,7 +154,10 @@ impl Engine {
             };
             self.books.arrived(index, call.ts_recv, &mut out.records);
             if let (true, Id::Number(number)) = (plan.chained, &id) {
-                self.chain_trade(index, *number, call, out);
+                let is_known = self.chain_trade(index, *number, call, out);
+                if is_known && record.flags & flag::HISTORY != 0 {
+                    continue; // history that a subscription tells anew
+                }
             }
             if let Id::Text(text) = id {
                 let text = String::from_utf8_lossy(&text).into_owned();
@@ -165,17 +168,19 @@ impl Engine {
         }
     }
 
-    /// Tells a gap where ids of trades are missing.
-    fn chain_trade(&mut self, index: u32, number: u64, call: &Call<'_>, out: &mut Decoded) {
+    /// Tells a gap where ids of trades are missing. True: the id is one of those that were counted before.
+    fn chain_trade(&mut self, index: u32, number: u64, call: &Call<'_>, out: &mut Decoded) -> bool {
         let known = &mut self.known[index as usize];
-        let last = known.last_trade.unwrap_or(number);
+        let Some(last) = known.last_trade else {
+            known.last_trade = Some(number);
+            return false;
+        };
         if number <= last && last - number < RESTART {
-            known.last_trade = Some(last);
-            return;
+            return true;
         }
         known.last_trade = Some(number);
         if number <= last || number == last + 1 {
-            return;
+            return false;
         }
         let gap = Record {
             ts_event: call.ts_recv,
@@ -195,6 +200,7 @@ impl Engine {
             ..gap
         };
         out.records.extend([gap, status]);
+        false
     }
 
     pub fn quotes(

@@ -398,7 +398,9 @@ fn rows(
         out.refuse(call.index, || reason);
     }
     if plan.newest_first {
-        rows.reverse();
+        for list in rows.chunk_by_mut(|one, next| one.1 == next.1) {
+            list.reverse();
+        }
     }
 }
 
