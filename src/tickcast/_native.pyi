@@ -231,6 +231,10 @@ class JsonFeed:
         """Make an instrument known. ``book``: a book is subscribed to; ``quotes``: so is a stream of best bids and offers,
         otherwise the book gives them; ``state``: by the venue's list. Again for a known name: nothing changes but ``state``."""
 
+    def pass_over(self, market: str, native: str) -> None:
+        """An instrument is listed and was not asked for: rows of it (in streams of a whole market) are no mistake, and nothing
+        is told of them. It may be defined later."""
+
     def forget(self, market: str, native: str) -> None:
         """An instrument was delisted: its book is dropped."""
 

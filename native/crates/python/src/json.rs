@@ -114,6 +114,10 @@ impl JsonFeed {
         self.0.define(market, native, instrument, wanted);
     }
 
+    fn pass_over(&mut self, market: &str, native: &str) {
+        self.0.pass_over(market, native);
+    }
+
     fn forget(&mut self, market: &str, native: &str) {
         self.0.forget(market, native);
     }

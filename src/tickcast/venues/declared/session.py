@@ -368,6 +368,8 @@ class DeclaredSession:
             step.bury(reason, raw)
         for one in changes.new:
             self._begin(one, step, now_ns)
+        for passed in changes.passed:
+            self._feed.pass_over(passed.market, passed.native)
         self._place(changes)
         for one in changes.moved:
             self._moved(one, step, now_ns)
@@ -429,6 +431,7 @@ class DeclaredSession:
         self._lost.pop(one.id, None)
         step.records.append(self._feed.set_state(one.id, State.CLOSED, now_ns))
         self._feed.forget(one.listed.market, one.listed.native)
+        self._feed.pass_over(one.listed.market, one.listed.native)  # what is on its way of it is no mistake
 
     @staticmethod
     def _tell_listed(changes: Changes, step: Step, now_ns: int) -> None:

@@ -122,7 +122,7 @@ impl Engine {
         match key.read(row) {
             Ok(name) => {
                 let found = self.names.find(call.market, &name);
-                if found.is_none() {
+                if found.is_none() && !self.names.is_passed_over(call.market, &name) {
                     refuse_name(&name, call, out);
                 }
                 found

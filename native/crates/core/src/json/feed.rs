@@ -92,6 +92,12 @@ impl JsonFeed {
         engine.names.insert(market, native.as_bytes(), index);
     }
 
+    /// An instrument is listed and was not asked for: rows of it are no mistake, and nothing is told of them.
+    pub fn pass_over(&mut self, market: &str, native: &str) {
+        let market = self.engine.names.market(market);
+        self.engine.names.pass_over(market, native.as_bytes());
+    }
+
     pub fn forget(&mut self, market: &str, native: &str) {
         let engine = &mut self.engine;
         let market = engine.names.market(market);

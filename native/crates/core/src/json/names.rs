@@ -23,6 +23,9 @@ impl Hasher for NameHasher {
 
 type Market = HashMap<Box<[u8]>, u32, BuildHasherDefault<NameHasher>>;
 
+/// In place of an index: the name is known, and nothing is told of it.
+const PASSED: u32 = u32::MAX;
+
 /// Names of each market.
 #[derive(Default)]
 pub struct Names {
@@ -41,7 +44,20 @@ impl Names {
 
     #[inline]
     pub fn find(&self, market: usize, name: &[u8]) -> Option<u32> {
-        self.markets.get(market)?.1.get(name).copied()
+        let found = self.markets.get(market)?.1.get(name).copied();
+        found.filter(|&index| index != PASSED)
+    }
+
+    /// Makes a name known of which nothing is to be told.
+    pub fn pass_over(&mut self, market: usize, name: &[u8]) {
+        if self.find(market, name).is_none() {
+            self.insert(market, name, PASSED);
+        }
+    }
+
+    pub fn is_passed_over(&self, market: usize, name: &[u8]) -> bool {
+        let names = self.markets.get(market).map(|(_, names)| names);
+        names.and_then(|names| names.get(name)) == Some(&PASSED)
     }
 
     pub fn insert(&mut self, market: usize, name: &[u8], index: u32) {
@@ -51,6 +67,7 @@ impl Names {
     }
 
     pub fn remove(&mut self, market: usize, name: &[u8]) -> Option<u32> {
-        self.markets.get_mut(market)?.1.remove(name)
+        let index = self.markets.get_mut(market)?.1.remove(name);
+        index.filter(|&index| index != PASSED)
     }
 }
