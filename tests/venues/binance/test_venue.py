@@ -311,7 +311,7 @@ def test_a_link_that_comes_back_proves_that_nothing_was_missed() -> None:
     lost = session.closed("streams-1", NOW)
     assert states(lost.records) == [State.STALE]
     assert [(one.kind, one.instruments) for one in lost.incidents] == [("reconnect", (BTC,))]
-    assert session.opened("streams-1", NOW).new_session
+    assert not session.opened("streams-1", NOW).new_session, "trades that are told again are the same trades"
     feed(session, CONFIRMED)
     assert states(feed(session, depth(11, 12, [], [])).records) == [State.LIVE]
     assert session.wake(NOW + 2_000_000_000).requests == [], "its chain has proved it"

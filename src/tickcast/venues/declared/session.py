@@ -130,7 +130,6 @@ class DeclaredSession:
         wire = self._wires.by_name.get(link)
         if wire is None:
             return step
-        step.new_session = wire.opened_count > 0
         self._leaving.pop(link, None)
         self._feed.open_link(wire.number, wire.market)
         wire.opened(self._venue.hello(), now_ns)

@@ -437,9 +437,12 @@ impl Books {
 
     // ---------------------------------------------------------------- quotes and states
 
-    /// Takes a best bid and offer: the sides that changed are told.
+    /// Takes a best bid and offer: the sides that changed are told. Not where the book gives them: a message that has
+    /// them too (a ticker) is behind the book, and says nothing of a book that is not whole.
     pub fn quote(&mut self, index: u32, quote: &Quote, records: &mut Vec<Record>) {
-        if let Some(book) = self.get_mut(index) {
+        if let Some(book) = self.get_mut(index)
+            && (book.has_quotes || !book.has_book)
+        {
             book.quote(quote, records);
         }
     }
