@@ -22,6 +22,7 @@ from tickcast.sim.config import Config
 from tickcast.sim.crypto import levels
 from tickcast.sim.crypto.clients import Talk, Weights, find_endpoint, split_request
 from tickcast.sim.crypto.derive import FUNDING_NS, DerivedFair, venue_universe
+from tickcast.sim.crypto.levels import Sides
 from tickcast.sim.crypto.listing import spots
 from tickcast.sim.crypto.state import BookNews, Client, Greeks, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.streams import Streams
@@ -109,6 +110,8 @@ class SimVenue(Books):
         self.on_subscribed: Callable[[], None] = _nothing
         self.tamper: Tamper | None = None
         """For tests: stands between voice and client, before the fault gate."""
+        self.on_told: Callable[[Instrument, Sides], None] = _not_listening
+        """For tests: a book as it is told, in the stream or over REST."""
         house = self.voice.house
         self._weights = Weights(limit=house.weight if weight is None else weight, per_s=house.weight_per_s)
         self._talk = Talk(house)
@@ -236,6 +239,7 @@ class SimVenue(Books):
         else:
             news = levels.differences(instrument, stream, sides)
         if news is not None:
+            self.on_told(instrument, news.levels)
             self._send_all(stream, self.voice.book(stream, news, self.told_ns))
 
     def _tell_values(self, stream: Stream) -> None:
@@ -360,6 +364,7 @@ class SimVenue(Books):
                 book = levels.whole(instrument, stream, levels.read_levels(self.flow, instrument.row))
             else:
                 book = levels.as_told(stream)
+            self.on_told(instrument, book.levels)
         elif instrument is not None:
             now = self._values(stream, instrument)
             if fresh:
@@ -428,6 +433,7 @@ class SimVenue(Books):
         for stream in self._streams.of("book", instrument.row):
             levels.expose(stream, levels.cut(sides, stream.topic.depth))
         book = levels.cut(sides, depth)
+        self.on_told(instrument, book)
         number = instrument.book_id
         bids, asks = levels.in_order(book[0], 0), levels.in_order(book[1], 1)
         return BookNews(
@@ -504,6 +510,10 @@ class SimVenue(Books):
 
 def _nobody(client: Client) -> None:
     del client
+
+
+def _not_listening(instrument: Instrument, sides: Sides) -> None:
+    del instrument, sides
 
 
 def _nothing() -> None:

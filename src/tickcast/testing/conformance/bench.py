@@ -1,0 +1,237 @@
+"""A venue on the bench: its session, a simulated market that speaks its dialect, and a witness of all that is told."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tickcast.sim import universe as listing
+from tickcast.sim.config import Config, MarketConfig
+from tickcast.sim.crypto.state import Instrument
+from tickcast.sim.crypto.venue import SimVenue
+from tickcast.sim.crypto.voice import Voice
+from tickcast.sim.engine import VenueEngine
+from tickcast.testing.conformance.shell import ConformanceError, Shell
+from tickcast.testing.conformance.witness import SHOWN, Seen, Witness, plain
+from tickcast.venues.base import Step, VenueConfig
+from tickcast.venues.declared import dialect
+from tickcast.venues.declared.session import DeclaredSession
+from tickcast.venues.registry import find_declared, open_session
+
+START_NS: Final = 1_790_000_000_000_000_000
+PAIRS: Final = 4
+RATE: Final = 400.0
+ORDERS: Final = 14
+SETTLE_MS: Final = 90_000
+"""Repairs with all their delays are over after so long."""
+CHECK_MS: Final = 100
+
+
+class Bench:
+    """One venue, ready to be treated badly."""
+
+    def __init__(self, code: str, voice: type[Voice], *, seed: int = 1, depth: int = 5) -> None:
+        """List a few instruments of every kind and prepare a session that streams them."""
+        market = MarketConfig(stock_share=0.0, orders_per_side=ORDERS, open_after_ms=1.0)
+        config = Config(symbols=PAIRS, seed=seed, market=market)
+        common = listing.build(config)
+        self.code, self.seed = code, seed
+        self.venue = SimVenue(code, voice, config, common, start_ns=START_NS, now_ns=lambda: self.shell.now_ns)
+        self.engine = VenueEngine(self.venue, rate=RATE, quantum_ms=20, start_ns=START_NS)
+        self.chosen = _choose(self.venue.instruments)
+        found = find_declared(code)
+        if found is None:
+            raise ConformanceError(f"{code}: expected a declared venue in the registry, found none")
+        self.declared = found
+        self.config = VenueConfig(
+            venue=code,
+            url="ws://simulated",
+            rest_url="http://simulated",
+            symbols=tuple(one.product.symbol for one in self.chosen),
+            depth=depth,
+            instruments_refresh_s=0,
+            compare_interval_s=5.0,
+        )
+        session = open_session("conformance", self.config, {})
+        if not isinstance(session, DeclaredSession):
+            raise ConformanceError(f"{code}: expected a declared session, found {type(session).__name__}")
+        self.session = session
+        self.steps: list[Step] = []
+        self._before: dict[int, int] = {}
+        """Trades before the first subscription, by row."""
+        self.trades_may_be_lost = False
+        """Trades of a venue that does not number them are dropped too: nobody can notice."""
+        self.witness = Witness(quoted=set())
+        self.venue.on_told = self.witness.told
+        self.shell = Shell(
+            session,
+            self.venue,
+            self.engine,
+            start_ns=START_NS,
+            on_batch=lambda batch: self.witness.take(batch, self.shell.now_ns),
+            on_step=self._stepped,
+        )
+
+    def _stepped(self, step: Step) -> None:
+        if step.incidents or step.dead_count:
+            self.steps.append(step)
+        if len(self.witness.quoted) == len(self.session.instruments):
+            return
+        venue = self.declared(self.config)
+        self.witness.quoted.update(one.id for one in self.session.instruments if venue.quoted(one.listed))
+
+    # ------------------------------------------------------------------ time
+
+    def start(self, *, within_ms: int = 20_000) -> None:
+        """List, connect, subscribe; the market opens when every book is whole."""
+        self.shell.start()
+        self.until_whole(within_ms, quiet=not self.needs_trading)
+        for named, seen in self.pairs():
+            self._before[named.instrument.row] = named.instrument.stats.count - len(seen.trades)
+
+    @property
+    def needs_trading(self) -> bool:
+        """Whether a book begins only with a message of its stream (over REST: the first difference behind it)."""
+        return any(rule.snapshot == "rest" for rule in self.rules)
+
+    def run(self, ms: int, *, quiet: bool = False) -> None:
+        """Let time pass, and look at the books again and again."""
+        for _ in range(0, ms, CHECK_MS):
+            self.shell.run(min(CHECK_MS, ms), quiet=quiet)
+            self.check_books()
+
+    def until_whole(self, within_ms: int = SETTLE_MS, *, quiet: bool = False) -> None:
+        """Let time pass until every book is whole.
+
+        Raises:
+            ConformanceError: it takes too long.
+        """
+        for _ in range(0, within_ms, CHECK_MS):
+            self.run(CHECK_MS, quiet=quiet)
+            if self.is_whole():
+                return
+        states = {one.symbol: seen.state.name for one, seen in self.pairs()}
+        raise ConformanceError(
+            f"{self.code}: not every book was whole within {within_ms / 1000} s: {states}; seed {self.seed}"
+        )
+
+    def is_whole(self) -> bool:
+        """Whether every instrument is known and shown."""
+        pairs = self.pairs()
+        return len(pairs) == len(self.chosen) and all(seen.state in SHOWN for _, seen in pairs)
+
+    # ------------------------------------------------------------------ what is known
+
+    @property
+    def rules(self) -> list[dialect.BookRule]:
+        """Of all books of the venue."""
+        return [
+            emit.rule
+            for message in self.declared.dialect.messages
+            for emit in message.emits
+            if isinstance(emit, dialect.Book)
+        ]
+
+    @property
+    def chained_trades(self) -> bool:
+        """Whether a lost trade can be noticed."""
+        counted = self.declared.dialect.counter is not None
+        return counted or any(
+            emit.chained
+            for message in self.declared.dialect.messages
+            for emit in message.emits
+            if isinstance(emit, dialect.Trades) and not emit.liquidation
+        )
+
+    @property
+    def proves(self) -> bool:
+        """Whether a lost message of a book can be noticed."""
+        return self.declared.dialect.counter is not None or any(
+            rule.chain != "none" or rule.checksum not in {None, "okx"} for rule in self.rules
+        )
+
+    def pairs(self) -> list[tuple["_Named", Seen]]:
+        """Chosen instruments that were told of, with what was told."""
+        found = []
+        for one in self.chosen:
+            seen = self.witness.by_symbol.get(one.product.symbol)
+            if seen is not None:
+                found.append((_Named(one), seen))
+        return found
+
+    def seen(self, instrument: Instrument) -> Seen:
+        """Return what was told of an instrument."""
+        return self.witness.by_symbol[instrument.product.symbol]
+
+    # ------------------------------------------------------------------ what must be
+
+    def check_books(self) -> None:
+        """No shown book may be one that never was."""
+        for named, seen in self.pairs():
+            self.witness.check_book(named.instrument, seen, self.session.core)
+        self.check()
+
+    def check(self) -> None:
+        """Nothing wrong was told.
+
+        Raises:
+            ConformanceError: it was.
+        """
+        if self.witness.wrong:
+            raise ConformanceError(f"{self.code}, seed {self.seed}: " + "; ".join(self.witness.wrong[:5]))
+
+    def finish(self) -> None:
+        """Let everything settle, then compare books, trades, best prices and measures with the truth."""
+        self.until_whole()
+        self.run(4000, quiet=True)
+        self.until_whole(quiet=True)
+        wrong: list[str] = []
+        for named, seen in self.pairs():
+            wrong += self._compare(named.instrument, seen)
+        if wrong:
+            raise ConformanceError(f"{self.code}, seed {self.seed}: " + "; ".join(wrong[:5]))
+
+    def _compare(self, instrument: Instrument, seen: Seen) -> list[str]:
+        symbol, wrong = seen.definition.symbol, []
+        bids, asks = self.session.core.book(seen.definition.instrument, 100_000)
+        depth = max(len(bids), len(asks))
+        truth = self.venue.truth(instrument)
+        for side, found in (("bids", bids), ("asks", asks)):
+            expected, got = plain(truth[side]), plain(found)
+            whole = len(expected) <= depth
+            if (got != expected) if whole else (got != expected[: len(got)]):
+                wrong.append(f"{symbol}: {side} {got} are not the venue's {expected}")
+        lost = truth["trades"] - self._before.get(instrument.row, 0) - len(seen.trades)
+        if lost < 0:
+            wrong.append(f"{symbol}: {-lost} trades that never were")
+        if lost > 0 and not self.trades_may_be_lost and not self._excused(seen):
+            wrong.append(f"{symbol}: {lost} of {truth['trades']} trades are lost without an entry of the ledger")
+        if not lost and truth["last_trade"] is not None:
+            last = truth["last_trade"]
+            (expected_trade,) = plain([(instrument.price(last.price), instrument.size(last.size))])
+            if seen.last_trade != expected_trade:
+                wrong.append(f"{symbol}: the last trade is {seen.last_trade}, the venue's {expected_trade}")
+        return wrong
+
+    def _excused(self, seen: Seen) -> bool:
+        """Whether the ledger says that something of an instrument is missing."""
+        name = f"{self.code}:{seen.definition.symbol}"
+        lossless = {"halt", "listed", "delisted", "throttled", "drift"}
+        return seen.gaps > 0 or any(
+            name in entry.instruments and entry.kind not in lossless for entry in self.witness.ledger.values()
+        )
+
+
+class _Named:
+    """An instrument and the name by which it is asked for."""
+
+    __slots__ = ("instrument", "symbol")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument, self.symbol = instrument, instrument.product.symbol
+
+
+def _choose(instruments: Sequence[Instrument]) -> list[Instrument]:
+    """Choose a few of each kind, the most traded ones."""
+    found: list[Instrument] = []
+    for kind, count in (("spot", 2), ("perpetual", 2), ("future", 1), ("option", 1)):
+        found += [one for one in instruments if one.product.kind == kind][:count]
+    return found

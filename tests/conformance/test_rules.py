@@ -1,0 +1,19 @@
+"""Every declared venue with a voice, under every rule."""
+
+import pytest
+
+from tickcast.testing.conformance import suite
+from tickcast.testing.conformance.rules import RULES
+
+
+@pytest.mark.parametrize("code", suite.covered())
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_rule(code: str, rule: str) -> None:
+    if not suite.check(code, rule):
+        pytest.skip(f"{code} has nothing that {rule} spoils")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("code", suite.covered())
+def test_mix(code: str, seed: int) -> None:
+    suite.check_mix(code, seed=seed)
