@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tickcast.bus.conflate import conflate
 from tickcast.model.batch import TickBatch
 from tickcast.model.record import Flag, Kind, Records, empty_records
+from tickcast.testing.bus import entry
 
 Row = tuple[int, int, int]  # kind, instrument, price
 event = st.integers(1, 3).flatmap(
@@ -66,3 +67,9 @@ def test_texts_stay_with_their_rows() -> None:
     merged, _ = conflate([batch([[(Kind.BID, 1, 5)], [(Kind.TRADE, 1, 6)]], texts=True), batch([[(Kind.BID, 1, 7)]])])
     assert merged.texts == ("text 6", None)
     assert merged.records["price"].tolist() == [6, 7]
+
+
+def test_of_every_entry_of_the_ledger_the_newest_telling_stays() -> None:
+    batches = [TickBatch("feed", 1, ledger=(entry(1), entry(2))), TickBatch("feed", 1, ledger=(entry(1, ended_ns=9),))]
+    merged, _ = conflate(batches)
+    assert merged.ledger == (entry(1, ended_ns=9), entry(2))

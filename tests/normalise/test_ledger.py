@@ -49,7 +49,8 @@ class World:
         self.enter(self.status(State.LIVE, *instruments))
 
     def incident(self, kind: Any = "checksum", *instruments: int, **changes: Any) -> Incident:
-        fields = {"scope": "instrument", "reason": "expected 1, found 2", "ts_ns": self.now + MS} | changes
+        fields: dict[str, Any] = {"scope": "instrument", "reason": "expected 1, found 2", "ts_ns": self.now + MS}
+        fields |= changes
         return Incident(kind=kind, instruments=instruments, **fields)
 
 

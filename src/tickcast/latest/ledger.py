@@ -92,6 +92,10 @@ class CoreLedger:
         """Write what waits."""
         self._file.append(AliveLine(at_ns=now_ns))
         self._file.flush(now_ns)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; what waits is not written."""
         self._file.close()
 
     def tick(self, now_ns: int) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tickcast.model.batch import TickBatch
 from tickcast.model.instrument import Definition
+from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, empty_records
 from tickcast.ports import Bus, Delivery, Publisher, Subscription
 
@@ -208,6 +209,79 @@ async def check_poison_is_buried(harness: BusHarness) -> None:
     await bus.stop()
 
 
+def entry(number: int, *, feed: str = "feed", ended_ns: int = 0) -> LedgerEntry:
+    """An entry of the ledger."""
+    return LedgerEntry(
+        id=f"{feed}-1-{number}",
+        feed=feed,
+        venue="TEST",
+        kind="gap",
+        scope="unit",
+        reason="3 messages are missing",
+        began_ns=1,
+        ended_ns=ended_ns,
+        instruments=("TEST:S0", "TEST:S1"),
+        instruments_count=250,
+        missing=3,
+    )
+
+
+async def gather_ledger(member: Subscription, count: int) -> list[LedgerEntry]:
+    """Take until ``count`` tellings of entries came, or fail after the deadline."""
+    found: list[LedgerEntry] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(found) < count:
+            for delivery in await member.take():
+                found.extend(delivery.batch.ledger)
+                delivery.ack()
+    return found
+
+
+async def check_carries_the_ledger(harness: BusHarness) -> None:
+    """Entries arrive once, in order, with trades of all securities or alone."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    told = [entry(number // 2, ended_ns=number % 2) for number in range(20)]
+    for number, one in enumerate(told):
+        batch = trades(number, 7, securities=7) if number % 3 else TickBatch("feed", 1)
+        batch.ledger = (one,)
+        await publisher.publish(batch)
+    assert await gather_ledger(member, len(told)) == told
+    await publisher.close()
+    await bus.stop()
+
+
+async def check_full_bus_keeps_the_ledger(harness: BusHarness) -> None:
+    """Behind a stuck consumer quotes may be merged, and still the newest telling of every entry arrives."""
+    bus = await harness.bus()
+    member = bus.subscribe("group")
+    publisher = await harness.publisher(bus, "feed")
+    last = 300
+
+    async def produce() -> None:
+        for number in range(last + 1):
+            batch = trades(100 * number, 100)
+            batch.records["kind"] = (Kind.BID, Kind.ASK) * 50
+            batch.ledger = (entry(number % 10, ended_ns=number + 1),)
+            await publisher.publish(batch)
+
+    producing = asyncio.ensure_future(produce())
+    await asyncio.wait([producing], timeout=0.5)
+    newest: dict[str, int] = {}
+    async with asyncio.timeout(DEADLINE_S):
+        while newest.get("feed-1-0") != last + 1:
+            for delivery in await member.take():
+                for one in delivery.batch.ledger:
+                    assert one.ended_ns > newest.get(one.id, 0), "never an older telling behind a newer one"
+                    newest[one.id] = one.ended_ns
+                delivery.ack()
+    await producing
+    assert sorted(newest.values()) == list(range(last - 8, last + 2))
+    await publisher.close()
+    await bus.stop()
+
+
 async def check_full_bus_keeps_trades(harness: BusHarness) -> None:
     """A stuck consumer blocks the producer, and no trade is missing when it wakes up."""
     bus = await harness.bus()
@@ -240,5 +314,7 @@ CHECKS: tuple[Check, ...] = (
     check_dead_letters,
     check_poison_is_buried,
     check_full_bus_keeps_trades,
+    check_carries_the_ledger,
+    check_full_bus_keeps_the_ledger,
 )
 """All of the suite; each takes a harness."""
