@@ -21,6 +21,8 @@ COMPARE: Final = "compare "
 IDLE: Final = -1.0
 """Priority of comparisons and polls."""
 COMPARED_LEVELS: Final = 10
+WEIGH_NS: Final = SECOND_NS // 2
+"""While requests wait for the venue's quota, it is seen so often which of them is the most urgent."""
 PROOF_NS: Final = 2 * SECOND_NS
 """A book that was kept over a lost link has so long to prove by its chain that it is whole."""
 REST_NS: Final = 60 * SECOND_NS
@@ -54,7 +56,8 @@ class BookKeeping:
         self._whole: set[int] = set()
         self._purposes: dict[str, int] = {}
         self._activity: dict[int, int] = {}
-        """Rows of each instrument, when repairs were last looked at."""
+        """Rows of each instrument, as of ``_weighed_ns``."""
+        self._weighed_ns = 0
         self._compare_every_ns = int(config.compare_interval_s * SECOND_NS)
         self._compare_ns = 0
         self._turns: list[int] = []
@@ -123,20 +126,29 @@ class BookKeeping:
 
     def next_ns(self) -> int:
         """When :meth:`pump` has something to do; 0 = never."""
-        return soonest([self._repairs.next_ns(), self._compare_ns])
+        weighing_ns = self._weighed_ns + WEIGH_NS if self._errands.count > 1 else 0
+        return soonest([self._repairs.next_ns(), self._compare_ns, weighing_ns])
 
     def pump(self, step: Step, now_ns: int) -> None:
         """Ask for the books that are due."""
         due = self._repairs.next_ns()
         if due and due <= now_ns:
+            self._weigh(now_ns)
             self._repair(step, now_ns)
+        elif self._errands.count > 1 and self._weighed_ns + WEIGH_NS <= now_ns:
+            self._weigh(now_ns)
         if self._compare_every_ns and self._compare_ns <= now_ns:
             if self._compare_ns:
                 self._compare(now_ns)
             self._compare_ns = now_ns + self._compare_every_ns
 
+    def _weigh(self, now_ns: int) -> None:
+        """See anew which instruments are busy."""
+        self._activity = dict(self._feed.activity())
+        self._weighed_ns = now_ns
+
     def _repair(self, step: Step, now_ns: int) -> None:
-        activity = self._activity = dict(self._feed.activity())
+        activity = self._activity
         dropped = []
         for instrument in self._repairs.due(now_ns, lambda one: activity.get(one, 0)):
             known = self._catalogue.get(instrument)

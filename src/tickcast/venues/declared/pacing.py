@@ -65,6 +65,11 @@ class Errands:
         """It has its answer."""
         self._under_way.discard(purpose)
 
+    @property
+    def count(self) -> int:
+        """Requests under way."""
+        return len(self._under_way)
+
     def is_under_way(self, purpose: str) -> bool:
         """Whether its answer is to come."""
         return purpose in self._under_way

@@ -365,15 +365,7 @@ class DeclaredSession:
         changes = self._catalogue.take(request, answer)
         for reason, raw in changes.wrong:
             step.bury(reason, raw)
-        for one in changes.new:
-            self._begin(one, step, now_ns)
-        for passed in changes.passed:
-            self._feed.pass_over(passed.market, passed.native)
-        self._place(changes)
-        for one in changes.moved:
-            self._moved(one, step, now_ns)
-        for one in changes.gone:
-            self._end(one, step, now_ns)
+        self._adopt(changes, step, now_ns)
         if not changes.is_first:
             self._tell_listed(changes, step, now_ns)
         if changes.more is not None:
@@ -383,6 +375,18 @@ class DeclaredSession:
                 step.bury(f"symbol {symbol} of the config is not in the venue's list", b"")
         if changes.is_complete and not self._catalogue.all:
             step.repeat.append(request)
+
+    def _adopt(self, changes: Changes, step: Step, now_ns: int) -> None:
+        """Carry out what the list has changed."""
+        for one in changes.new:
+            self._begin(one, step, now_ns)
+        for passed in changes.passed:
+            self._feed.pass_over(passed.market, passed.native)
+        self._place(changes)
+        for one in changes.moved:
+            self._moved(one, step, now_ns)
+        for one in changes.gone:
+            self._end(one, step, now_ns)
 
     def _begin(self, one: Instrument, step: Step, now_ns: int) -> None:
         """Stream an instrument."""
