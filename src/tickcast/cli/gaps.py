@@ -17,6 +17,7 @@ from tickcast.ops.datadir import DataDir
 
 MOMENT: Final = re.compile(r"\d{1,9}[smhd]|\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 PAGE: Final = 1_000
+WIDTH: Final = 160
 STYLES: Final = {"complete": "green", "incomplete": "bold red", "unknown": "yellow"}
 UNITS: Final = (("ms", 1.0, 1_000.0), ("s", 1e3, 120e3), ("min", 60e3, 7_200e3), ("h", 3_600e3, 172_800e3))
 
@@ -62,7 +63,7 @@ def gaps(*, limit: int, is_open: bool, data: DataDir, as_json: bool, **filters: 
     if not found:
         click.echo("nothing entered in that time")
         return
-    Console().print(gap_table(found))
+    console().print(gap_table(found))
     if cursor:
         click.echo(f"the newest {limit}; more with --limit")
 
@@ -88,15 +89,19 @@ def complete(*, symbol: str, begin: str, end: str | None, data: DataDir, as_json
     if as_json:
         print_json(found)
         return
-    console = Console()
+    shown = console()
     answer = Text(found["answer"], STYLES[found["answer"]])
-    console.print(
-        Text.assemble(f"{found['symbol']}: ", answer, f" from {clock(found['from'])} to {clock(found['to'])}")
-    )
-    console.print(leg_table(found["legs"]))
+    shown.print(Text.assemble(f"{found['symbol']}: ", answer, f" from {clock(found['from'])} to {clock(found['to'])}"))
+    shown.print(leg_table(found["legs"]))
     entries = {entry["id"]: entry for leg in found["legs"] for entry in leg["entries"]}
     if entries:
-        console.print(gap_table(sorted(entries.values(), key=lambda entry: str(entry["began"]), reverse=True)))
+        shown.print(gap_table(sorted(entries.values(), key=lambda entry: str(entry["began"]), reverse=True)))
+
+
+def console() -> Console:
+    """The terminal; what goes into a file or a pipe is wide enough for every column."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=WIDTH)
 
 
 def gap_table(found: list[dict[str, Any]]) -> Table:
@@ -104,8 +109,7 @@ def gap_table(found: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("BEGAN", "LASTED", "VENUE", "KIND", "SCOPE", "WHAT", "LOST", "REPAIRED BY"):
         right = heading in {"LASTED", "LOST"}
-        wide = heading == "WHAT"
-        table.add_column(heading, justify="right" if right else "left", no_wrap=not wide, overflow="fold")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for entry in found:
         ended = entry["ended"] is not None
         lasted = Text(duration(entry["duration_ms"]) if ended else f"open, {duration(entry['duration_ms'])}")
