@@ -70,7 +70,7 @@ SECONDS ?= 3600
 
 fuzz: setup ## damaged bytes into all decoders and sessions; an hour, or SECONDS=60; says how many inputs
 	TICKCAST_FUZZ_SECONDS=$(SECONDS) TICKCAST_FUZZ_SEED=$(SEED) cargo test --release --package tickcast-core \
-		--test fuzz --test fuzz_fix -- --nocapture
+		--test fuzz --test fuzz_fix --test fuzz_json -- --nocapture
 	$(BIN)/python -m tickcast.testing.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 build/peers/.installed: bench/peers.txt # what the fan-out is measured beside, and nothing else needs

@@ -47,6 +47,9 @@ impl Decimal {
     /// # Errors
     /// The text is no number or does not fit.
     pub fn parse(text: &[u8]) -> Result<Self, DecimalError> {
+        if let Some(decimal) = plain(text) {
+            return Ok(decimal);
+        }
         let scanned = scan(text)?;
         if scanned.lost_nonzero {
             return Err(DecimalError::DoesNotFit);
@@ -65,6 +68,9 @@ impl Decimal {
     /// # Errors
     /// The text is no number, or its whole part alone does not fit.
     pub fn parse_rounded(text: &[u8]) -> Result<(Self, bool), DecimalError> {
+        if let Some(decimal) = plain(text) {
+            return Ok((decimal, true));
+        }
         let mut scanned = scan(text)?;
         if scanned.first_lost >= 5 {
             // The magnitude may step over the last representable value only at the very limit: then it stays there.
@@ -98,6 +104,31 @@ impl fmt::Display for Decimal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&format_decimal(self.mantissa, self.scale))
     }
+}
+
+/// Longest text that [`plain`] reads: so many digits fit whatever they are.
+const PLAIN_MAX: usize = 18;
+
+/// A short text of digits and at most one point, as nearly all are; `None` leaves it to the general way.
+#[inline]
+fn plain(text: &[u8]) -> Option<Decimal> {
+    if text.len() > PLAIN_MAX {
+        return None;
+    }
+    let (mut mantissa, mut point) = (0_i64, None);
+    for (place, &byte) in text.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            mantissa = mantissa * 10 + i64::from(digit);
+        } else if byte == b'.' && point.is_none() {
+            point = Some(place);
+        } else {
+            return None;
+        }
+    }
+    let scale = point.map_or(0, |place| text.len() - 1 - place);
+    // a text without a digit is none
+    (text.len() > usize::from(point.is_some())).then(|| Decimal::new(mantissa, scale as u8))
 }
 
 /// Digits of a text as far as they fit.

@@ -63,6 +63,8 @@ pub struct Call<'a> {
 pub struct Engine {
     pub books: Books,
     pub known: Vec<Known>,
+    /// Index of an instrument.
+    pub indexes: HashMap<u64, u32>,
     pub names: Names,
     pub links: HashMap<u32, Link>,
     pub drift: Drift,
@@ -102,6 +104,7 @@ impl Engine {
         Self {
             books,
             known: Vec::new(),
+            indexes: HashMap::new(),
             names: Names::default(),
             links: HashMap::new(),
             drift: Drift::default(),

@@ -36,6 +36,8 @@ pub struct JsonFeed {
     probes: Vec<u32>,
     rows: Vec<(u32, u32)>,
     counts: Vec<Counts>,
+    /// Rows of `define`, which knows no time.
+    untold: Vec<Record>,
 }
 
 impl JsonFeed {
@@ -67,18 +69,20 @@ impl JsonFeed {
             probes: vec![UNKNOWN; plan.probes.len()],
             rows: Vec::new(),
             counts: vec![Counts::default(); plan.messages.len()],
+            untold: Vec::new(),
             plan,
         })
     }
 
-    /// Makes an instrument known; again for a known name, only its state changes.
+    /// Makes an instrument known. Again for a known one, only its state changes, which the next frame tells; another name
+    /// is one more of it.
     pub fn define(&mut self, market: &str, native: &str, instrument: u64, wanted: Wanted) {
         let engine = &mut self.engine;
         let market = engine.names.market(market);
-        if let Some(index) = engine.names.find(market, native.as_bytes()) {
-            // what that would tell is told by `set_state`, which knows the time
-            let mut untold = Vec::new();
-            engine.books.set_state(index, wanted.state, 0, &mut untold);
+        if let Some(&index) = engine.indexes.get(&instrument) {
+            engine.names.insert(market, native.as_bytes(), index);
+            let untold = &mut self.untold;
+            engine.books.set_state(index, wanted.state, 0, untold);
             return;
         }
         let index = engine
@@ -89,6 +93,7 @@ impl JsonFeed {
             engine.known.resize_with(places, Known::default);
         }
         engine.known[index as usize].id = instrument;
+        engine.indexes.insert(instrument, index);
         engine.names.insert(market, native.as_bytes(), index);
     }
 
@@ -101,9 +106,12 @@ impl JsonFeed {
     pub fn forget(&mut self, market: &str, native: &str) {
         let engine = &mut self.engine;
         let market = engine.names.market(market);
-        if let Some(index) = engine.names.remove(market, native.as_bytes()) {
+        engine.names.remove_passed(market, native.as_bytes());
+        if let Some(index) = engine.names.find(market, native.as_bytes()) {
+            engine.names.remove(index);
             engine.books.forget(index);
-            engine.known[index as usize] = Known::default();
+            let known = core::mem::take(&mut engine.known[index as usize]);
+            engine.indexes.remove(&known.id);
         }
     }
 
@@ -123,13 +131,25 @@ impl JsonFeed {
         let mut out = Decoded::default();
         let (expected, _) = frames.size_hint();
         out.records.reserve(expected);
-        for (index, (bytes, ts_recv)) in frames.enumerate() {
-            self.frame(link, index, bytes, ts_recv, &mut out);
+        let mut opened = self.engine.links.get(&link).copied().unwrap_or_default();
+        for (index, frame) in frames.enumerate() {
+            if !self.untold.is_empty() {
+                self.tell(frame.1, &mut out.records);
+            }
+            self.frame(&mut opened, link, index, frame, &mut out);
         }
+        self.engine.links.insert(link, opened);
         out
     }
 
-    fn frame(&mut self, link: u32, index: usize, bytes: &[u8], ts_recv: i64, out: &mut Decoded) {
+    fn frame(
+        &mut self,
+        opened: &mut Link,
+        link: u32,
+        index: usize,
+        (bytes, ts_recv): (&[u8], i64),
+        out: &mut Decoded,
+    ) {
         if let Err(fault) = self.tape.read(bytes) {
             not_json(&self.plan, bytes, fault, index, out);
             return;
@@ -139,7 +159,6 @@ impl JsonFeed {
             tape: &self.tape,
         };
         let message = matching(&self.plan, &mut self.probes, frame);
-        let opened = self.engine.links.get(&link).copied().unwrap_or_default();
         let mut call = Call {
             frame,
             index,
@@ -150,7 +169,7 @@ impl JsonFeed {
         };
         let name = message.map_or("", |message| self.plan.messages[message].name.as_str());
         if let Some(counter) = &self.plan.counter {
-            call.late = count(counter, &mut self.engine, &call, out);
+            call.late = count(counter, &mut opened.next, &mut self.engine, &call, out);
             let books = &self.engine.books;
             out.take(&mut self.engine.events, name, |index| {
                 books.instrument(index)
@@ -193,6 +212,15 @@ impl JsonFeed {
         counts.rows += self.rows.len() as u64;
         counts.records += (out.records.len() - records) as u64;
         counts.dead += out.dead_count - dead;
+    }
+
+    /// Tells what `define` changed.
+    fn tell(&mut self, ts_recv: i64, records: &mut Vec<Record>) {
+        records.extend(self.untold.drain(..).map(|row| Record {
+            ts_event: ts_recv,
+            ts_recv,
+            ..row
+        }));
     }
 
     /// Takes a book from REST: differences that waited are applied on top of it.
@@ -262,12 +290,7 @@ impl JsonFeed {
 
     /// Index of an instrument that is known.
     fn index(&self, instrument: u64) -> Option<u32> {
-        let place = self
-            .engine
-            .known
-            .iter()
-            .position(|known| known.id == instrument)?;
-        u32::try_from(place).ok()
+        self.engine.indexes.get(&instrument).copied()
     }
 
     /// Tells that these books are not up to date now.
@@ -411,7 +434,13 @@ fn rows(
 }
 
 /// Checks the connection's counter; true: the frame comes late or again.
-fn count(plan: &CounterPlan, engine: &mut Engine, call: &Call<'_>, out: &mut Decoded) -> bool {
+fn count(
+    plan: &CounterPlan,
+    next: &mut Option<i64>,
+    engine: &mut Engine,
+    call: &Call<'_>,
+    out: &mut Decoded,
+) -> bool {
     let Some(place) = plan.path.said(Row::alone(call.frame, 0)) else {
         return false;
     };
@@ -426,16 +455,15 @@ fn count(plan: &CounterPlan, engine: &mut Engine, call: &Call<'_>, out: &mut Dec
         });
         return false;
     };
-    let link = engine.links.entry(call.link).or_default();
-    let Some(expected) = link.next else {
-        link.next = found.checked_add(1);
+    let Some(expected) = *next else {
+        *next = found.checked_add(1);
         return false;
     };
     let begins_anew = plan.first == Some(found) && found + 1 != expected;
     if found < expected && expected - found <= LATE_MAX && !begins_anew {
         return true;
     }
-    link.next = found.checked_add(1);
+    *next = found.checked_add(1);
     if found != expected {
         let text = format!(
             "expected {expected} at {:?}, found {found}",

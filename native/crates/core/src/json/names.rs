@@ -66,8 +66,19 @@ impl Names {
         }
     }
 
-    pub fn remove(&mut self, market: usize, name: &[u8]) -> Option<u32> {
-        let index = self.markets.get_mut(market)?.1.remove(name);
-        index.filter(|&index| index != PASSED)
+    /// Forgets every name of an instrument.
+    pub fn remove(&mut self, index: u32) {
+        for (_, names) in &mut self.markets {
+            names.retain(|_, named| *named != index);
+        }
+    }
+
+    /// Forgets a name that was passed over.
+    pub fn remove_passed(&mut self, market: usize, name: &[u8]) {
+        if self.is_passed_over(market, name)
+            && let Some((_, names)) = self.markets.get_mut(market)
+        {
+            names.remove(name);
+        }
     }
 }

@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::borrow::Cow;
 
-use super::tape::{Kind, Tape, Token, text_of};
+use super::tape::{Kind, Tape, Token, raw_of, text_of};
 
 /// A frame and its tokens.
 #[derive(Clone, Copy)]
@@ -46,6 +46,13 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Whether two short texts are the same: a call of the system's comparison costs more than the few bytes of a key.
+#[inline]
+#[must_use]
+pub fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one == other)
+}
+
 /// One step of a path.
 #[derive(Debug)]
 pub struct Step {
@@ -80,10 +87,7 @@ impl Step {
     #[inline]
     fn is(&self, frame: Frame<'_>, token: Token) -> bool {
         match token.kind {
-            Kind::Key => {
-                let text = &frame.bytes[token.start as usize..token.end as usize];
-                *text == *self.key
-            }
+            Kind::Key => same(raw_of(frame.bytes, token), &self.key),
             Kind::EscapedKey => *text_of(frame.bytes, token) == *self.key,
             _ => false,
         }

@@ -398,7 +398,7 @@ impl Compiler {
             .iter()
             .map(|emit| self.emit(emit))
             .collect::<Result<_, _>>()?;
-        let known = (!declared.fields.is_empty()).then(|| known(&declared.fields, &emits));
+        let known = (!declared.fields.is_empty()).then(|| known(declared, &emits));
         Ok(MessagePlan {
             name: declared.name.clone(),
             when: when.into(),
@@ -458,19 +458,39 @@ impl Plan {
     }
 }
 
-/// Keys of a row that are read or named.
-fn known(fields: &[String], emits: &[EmitPlan]) -> Box<[Box<[u8]>]> {
-    let mut known: Vec<Box<[u8]>> = fields.iter().map(|field| field.as_bytes().into()).collect();
+/// Keys of a row that are read or named, those that conditions on the frame look at too.
+fn known(declared: &dialect::Message, emits: &[EmitPlan]) -> Box<[Box<[u8]>]> {
+    let fields = declared.fields.iter().map(String::as_str);
+    let probes = declared.when.iter().map(|each| each.path.as_str());
+    let seen = probes.filter_map(|path| key_in_row(&declared.rows, path));
+    let mut known: Vec<Box<[u8]>> = fields
+        .chain(seen)
+        .map(|key| key.as_bytes().into())
+        .collect();
     for emit in emits {
         emit.visit(&mut |path| {
-            if let Some(key) = path.row_key()
-                && !known.iter().any(|each| **each == *key)
-            {
-                known.push(key.into());
-            }
+            let of_frame = path
+                .text()
+                .strip_prefix('/')
+                .and_then(|path| key_in_row(&declared.rows, path))
+                .map(str::as_bytes);
+            known.extend(path.row_key().or(of_frame).map(Into::into));
         });
     }
+    known.sort_unstable();
+    known.dedup();
     known.into()
+}
+
+/// The key of a row that a path of the frame goes through.
+fn key_in_row<'t>(rows: &str, path: &'t str) -> Option<&'t str> {
+    let inner = if rows.is_empty() {
+        path
+    } else {
+        path.strip_prefix(rows)?.strip_prefix('.')?
+    };
+    let is_number = |step: &&str| step.parse::<i32>().is_ok();
+    inner.split('.').find(|step| !is_number(step))
 }
 
 impl EmitPlan {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::dialect;
-use super::path::{Frame, Path, Row, is_nested, says_something};
+use super::path::{Frame, Path, Row, is_nested, same, says_something};
 use super::time;
 use crate::decimal::{Decimal, DecimalError};
 
@@ -88,8 +88,13 @@ impl Condition {
     #[inline]
     fn fits(&self, text: &[u8]) -> bool {
         (self.equals.is_empty() || is_one_of(text, &self.equals))
-            && text.starts_with(&self.prefix)
-            && text.ends_with(&self.suffix)
+            && text
+                .get(..self.prefix.len())
+                .is_some_and(|head| same(head, &self.prefix))
+            && text
+                .len()
+                .checked_sub(self.suffix.len())
+                .is_some_and(|at| same(&text[at..], &self.suffix))
     }
 }
 
@@ -101,7 +106,7 @@ pub fn texts(words: &[String]) -> Box<[Box<[u8]>]> {
 #[inline]
 #[must_use]
 pub fn is_one_of(text: &[u8], words: &[Box<[u8]>]) -> bool {
-    words.iter().any(|word| **word == *text)
+    words.iter().any(|word| same(word, text))
 }
 
 /// A condition on a row.
