@@ -422,6 +422,40 @@ def test_names_are_those_of_the_links_market_or_the_messages() -> None:
     assert decode(feed, '{"s":"AAA","p":1,"q":1}').dead == [(0, 'expected an instrument of the list, found "AAA"')]
 
 
+def test_an_instrument_may_have_names_and_changes_its_state_by_the_list() -> None:
+    feed = feed_of(one(TRADE))
+    feed.define("", "OTHER", 11, book=False, quotes=True, state=State.LIVE)
+    rows = records_from(decode(feed, '{"s":"OTHER","p":1,"q":1}', '{"s":"AAA","p":1,"q":1}').records)
+    assert [int(row["instrument"]) for row in rows if row["kind"] == Kind.TRADE] == [11, 11]
+    feed.define("", "AAA", 11, book=False, quotes=True, state=State.HALTED)
+    rows = records_from(decode(feed, '{"s":"BBB","p":1,"q":1}').records)
+    told = [
+        (int(row["instrument"]), int(row["detail"]), int(row["ts_recv"])) for row in rows if row["kind"] == Kind.STATUS
+    ]
+    assert told == [(11, State.HALTED, RECV), (22, State.LIVE, RECV)]
+    feed.forget("", "OTHER")
+    assert decode(feed, '{"s":"OTHER","p":1,"q":1}', '{"s":"AAA","p":1,"q":1}').dead_count == 2
+    feed.pass_over("", "AAA")
+    assert decode(feed, '{"s":"AAA","p":1,"q":1}').dead_count == 0
+    feed.forget("", "AAA")
+    assert decode(feed, '{"s":"AAA","p":1,"q":1}').dead_count == 1
+    feed.define("", "AAA", 11, book=False, quotes=True, state=State.LIVE)
+    assert told_kinds(decode(feed, '{"s":"AAA","p":1,"q":1}')) == [Kind.STATUS, Kind.TRADE]
+
+
+def told_kinds(decoded: _native.JsonDecoded) -> list[int]:
+    return [int(row["kind"]) for row in records_from(decoded.records)]
+
+
+def test_keys_that_conditions_look_at_are_no_drift() -> None:
+    trades = Trades(key=Key(path="/data.0.s"), price="p", size="q")
+    when = (Match(path="data.0.e", equals=("trade",)),)
+    message = Message(name="trade", when=when, rows="data", emits=(trades,), fields=("known",))
+    feed = feed_of(Dialect(messages=(message,)))
+    decode(feed, '{"data":[{"e":"trade","s":"AAA","p":1,"q":1,"x":1}]}')
+    assert [(name, key) for name, key, _, _ in feed.drift()] == [("trade", "x")]
+
+
 def test_quotes_tell_what_changed() -> None:
     feed = feed_of(one(Quotes(key=KEY, bid="b", ask="a", bid_size="B", ask_size="A")))
     first = decode(feed, '{"s":"AAA","b":"1.10","B":"5","a":"1.20","A":"6"}')
