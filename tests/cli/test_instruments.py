@@ -74,7 +74,7 @@ def test_filters_and_the_table(address: str) -> None:
     assert "BTC-USDT" in shown
     assert "ETH-USD-PERP" not in shown
     assert "1 instruments" in shown
-    none = tickcast(*common, "--quote", "XXX")
+    none = tickcast(*common, "--quote", "ZZZ")
     assert none.returncode == 2
     assert "found none" in none.stderr
 

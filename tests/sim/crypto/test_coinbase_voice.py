@@ -81,7 +81,7 @@ def test_without_products_all_of_them_are_meant(voice: CoinbaseVoice) -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({"type": "subscribe", "channel": "level2", "product_ids": ["XXX-USD"]}, "XXX-USD is not a valid product"),
+        ({"type": "subscribe", "channel": "level2", "product_ids": ["ZZZ-USD"]}, "ZZZ-USD is not a valid product"),
         ({"type": "subscribe", "channel": "level9"}, "level9 is not a valid channel"),
         ({"type": "hello"}, "type has to be subscribe or unsubscribe, found hello"),
         (["no", "request"], "invalid JSON"),
