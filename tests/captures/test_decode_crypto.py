@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from tests.captures import counting_crypto as counting
 from tests.decode.files import run
 
-from tickcast.venues.registry import find_declared
-
 pytestmark = pytest.mark.captures
 
 CAPTURES = Path(os.environ.get("TICKCAST_CAPTURES") or Path(__file__).parents[3] / "shared" / "captures")
@@ -35,8 +33,7 @@ NOT_READ = ("legacy", "exchange_pro")
 
 
 def files(*, read: bool, only: str = "") -> list[Any]:
-    codes = [code for code in VENUES if code == "BINANCE" or find_declared(code) is not None]
-    found = sorted(path for code in codes for path in FOLDER.glob(f"{code}/*.jsonl.xz"))
+    found = sorted(path for code in VENUES for path in FOLDER.glob(f"{code}/*.jsonl.xz"))
     chosen = [path for path in found if only in path.name and read != any(word in path.name for word in NOT_READ)]
     skip = pytest.mark.skip(f"no recorded data in {CAPTURES}; set TICKCAST_CAPTURES to its folder")
     return [pytest.param(path, id=path.name) for path in chosen] or [pytest.param(Path(), marks=skip, id="none")]

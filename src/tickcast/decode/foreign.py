@@ -6,6 +6,7 @@ addresses, what was sent and the recorded REST answers; hosts and queries are wh
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,7 @@ from tickcast.model.capture import Line
 from tickcast.model.errors import UsageError
 from tickcast.venues.base import Request, VenueConfig
 from tickcast.venues.coinbase.exchange import CoinbaseExchangeVenue
-from tickcast.venues.declared.venue import Listed, Venue
+from tickcast.venues.declared.venue import Channel, Listed, Venue
 from tickcast.venues.kraken.v1 import KrakenV1Venue
 from tickcast.venues.registry import find_declared
 
@@ -144,6 +145,19 @@ def asked_of(venue: Venue, header: Recorded, lines: Sequence[Line]) -> Sequence[
     """Say what the recorder had subscribed to, as far as addresses and subscriptions alone tell."""
     sent = [line.data for line in lines if line.t == "send" and line.data is not None]
     return venue.recorded(addresses_of(lines), sent, list(dict.fromkeys(pairs(header.config))))
+
+
+def named_by(venue: Venue, lines: Sequence[Line], names: Iterable[Name]) -> Sequence[Listed]:
+    """Say what names alone tell of instruments that are on no list: as if the recorder had subscribed to them."""
+    found: list[Listed] = []
+    for market, native in names:
+        sent = [frame.decode() for frame in venue.subscribe([Channel("trade", native, market)])]
+        found += [
+            replace(each, market=market, native=native)
+            for each in venue.recorded(addresses_of(lines), sent, [])
+            if each.native.lower() == native.lower() and each.market in {market, ""}
+        ][:1]
+    return found
 
 
 def markets_of(venue: Venue, listed: Iterable[Listed]) -> dict[str, set[str]]:

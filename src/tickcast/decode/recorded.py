@@ -23,6 +23,7 @@ from tickcast.decode.shapes import Held, Name, Shapes
 from tickcast.decode.stream import Stream
 from tickcast.model.capture import Line
 from tickcast.model.record import Kind, State, record_bytes, records_from
+from tickcast.venues.declared.dialect import Dialect
 from tickcast.venues.declared.venue import Happening, Listed, Rows, Status, Unknown, Venue
 
 BATCH_MAX: Final = 512
@@ -31,7 +32,8 @@ HELD_BYTES_MAX: Final = 64 << 20
 """So much of a recording is read before it is decoded."""
 TRADED: Final = (Kind.TRADE, Kind.LIQUIDATION)
 """What is told of a second line."""
-BEST: Final = (Kind.BID, Kind.ASK)
+WHOLE: Final = ("all", "first")
+"""Words with which a recorder says that its file begins where the session did."""
 Place = tuple[str, int]
 
 
@@ -78,14 +80,18 @@ class Recording:
         self._held: list[tuple[Line, bytes, Place]] = []
         self._held_bytes = 0
         self._started = False
+        self._lists: Mapping[Name, Listed] = {}
+        self._asked: Sequence[Listed] = ()
         self._markets: dict[str, set[str]] = {}
         self._wires: dict[str, Wire] = {}
         self._known: dict[Name, Known] = {}
+        self._symbols: set[str] = set()
         self._feeds: list[_native.JsonFeed] = []
         self._batch = Batch()
         self._counted: dict[str, int] = {}
         self._venue: Venue
         self._is_split = header.selection.startswith("split")
+        self._addresses: list[str] = []
 
     # ------------------------------------------------------------------ lines
 
@@ -117,11 +123,12 @@ class Recording:
         self._started = True
         held, self._held = self._held, []
         lines = [line for line, _, _ in held]
+        self._addresses = foreign.addresses_of(lines)
         first = next((payload for line, payload, _ in held if line.t == "recv"), b"")
         self._venue = foreign.venue_of(self._code, self._header, lines, first)
-        lists = foreign.lists_of(self._venue, lines)
-        asked = foreign.asked_of(self._venue, self._header, lines)
-        self._markets = foreign.markets_of(self._venue, [*lists.values(), *asked])
+        self._lists = foreign.lists_of(self._venue, lines)
+        self._asked = foreign.asked_of(self._venue, self._header, lines)
+        self._markets = foreign.markets_of(self._venue, [*self._lists.values(), *self._asked])
         for line in lines:
             if line.t == "connect" and line.conn not in self._wires:
                 self._wires[line.conn] = Wire(len(self._wires), self._market_at(line.addr))
@@ -130,7 +137,7 @@ class Recording:
             if line.t == "recv":
                 shapes.add(line.conn, self._wire(line.conn).market, payload, line.ts_ns)
         self._layer(shapes)
-        self._name(shapes, lists, asked)
+        self._name(shapes, lines)
         self._open_feeds()
         for line, payload, place in held:
             self._tell(line, payload, place)
@@ -154,45 +161,65 @@ class Recording:
             lines[number].append(held)
             self._wires[conn].line = number
 
-    def _name(self, shapes: Shapes, lists: Mapping[Name, Listed], asked: Sequence[Listed]) -> None:
-        """Make known what was asked for and what is told of."""
+    def _name(self, shapes: Shapes, lines: Sequence[Line]) -> None:
+        """Make known what was asked for and what is told of; without any list, what is told of is named by itself."""
+        lists, asked = self._lists, self._asked
         wanted = {(one.market, one.native): one for one in asked}
         seen = {name for held in shapes.held.values() for name in held.seen}
         chosen = {name: lists.get(name, one) for name, one in wanted.items()}
         chosen |= {name: found for name in sorted(seen - wanted.keys()) if (found := lists.get(name)) is not None}
+        if not lists:
+            unlisted = foreign.named_by(self._venue, lines, sorted(seen - chosen.keys()))
+            chosen |= {(one.market, one.native): one for one in unlisted}
         books = {name for held in shapes.held.values() for name in held.books}
         quotes = {name for held in shapes.held.values() for name in held.quotes}
-        symbols: set[str] = set()
         for name, listed in chosen.items():
-            if listed.symbol in symbols or (self._is_split and name not in seen):
+            if self._is_split and name not in seen:
                 continue  # of another part of the session
-            symbols.add(listed.symbol)
-            instrument = self._stream.define(listed.symbol)
-            has_book = name in books
-            self._known[name] = Known(listed, instrument, has_book, has_quotes=name in quotes or not has_book)
+            has_book = name in books if name in seen else bool(books)
+            has_quotes = name in quotes if name in seen else bool(quotes)
+            self._add(listed, has_book=has_book, has_quotes=has_quotes or not has_book)
+
+    def _add(self, listed: Listed, *, has_book: bool, has_quotes: bool) -> Known | None:
+        """Name an instrument, unless another market has one of that symbol."""
+        name = listed.market, listed.native
+        if name in self._known or listed.symbol in self._symbols:
+            return None
+        self._symbols.add(listed.symbol)
+        known = Known(listed, self._stream.define(listed.symbol), has_book, has_quotes)
+        self._known[name] = known
+        return known
 
     def _open_feeds(self) -> None:
         """One feed for each line."""
-        dialect = msgspec.json.encode(self._venue.dialect)
+        dialect = msgspec.json.encode(self._dialect())
         for _ in range(1 + max((wire.line for wire in self._wires.values()), default=0)):
-            feed = _native.JsonFeed(dialect, depth=self._depth)
-            for (market, native), known in self._known.items():
-                feed.define(
-                    market,
-                    native,
-                    known.instrument,
-                    book=known.has_book,
-                    quotes=known.has_quotes,
-                    state=int(known.listed.state),
-                )
-            self._feeds.append(feed)
+            self._feeds.append(_native.JsonFeed(dialect, depth=self._depth))
+        for known in self._known.values():
+            self._define(known)
         for wire in self._wires.values():
             self._feeds[wire.line].open_link(wire.number, wire.market)
-        if self._is_split and self._venue.dialect.counter is not None:
+
+    def _define(self, known: Known) -> None:
+        listed, flags = known.listed, {"book": known.has_book, "quotes": known.has_quotes}
+        for feed in self._feeds:
+            feed.define(listed.market, listed.native, known.instrument, state=int(listed.state), **flags)
+
+    def _dialect(self) -> Dialect:
+        """Return the venue's dialect; a counter of connections proves nothing where frames were left out."""
+        dialect, selection = self._venue.dialect, self._header.selection
+        counter = dialect.counter
+        if counter is None:
+            return dialect
+        if self._is_split:
             self._stream.report.note(
-                f"the recording is a part of a session ({self._header.selection}): numbers that count all messages of "
-                "a connection have holes which are not the venue's"
+                f"the recording is a part of a session ({selection}): numbers that count all messages of a connection "
+                "prove nothing in it"
             )
+            return msgspec.structs.replace(dialect, counter=None)
+        if not self._addresses or (selection and not selection.startswith(WHOLE)):
+            return msgspec.structs.replace(dialect, counter=msgspec.structs.replace(counter, first=None))
+        return dialect
 
     # ------------------------------------------------------------------ what was recorded
 
@@ -206,8 +233,20 @@ class Recording:
             self._connected(line)
         elif line.t == "close":
             self._lost(line.conn, line.ts_ns)
+        elif line.t == "send" and line.data is not None:
+            self._sent(line)
         elif line.t == "lost":
             self._stream.report.bury(*place, f"the capture itself lost {line.count} lines", count=line.count or 1)
+
+    def _sent(self, line: Line) -> None:
+        """Learn of instruments that are subscribed to later on."""
+        for listed in self._venue.recorded(self._addresses, [line.data or ""], []):
+            if self._is_split or listed.market != self._wire(line.conn).market:
+                continue
+            books = any(known.has_book for known in self._known.values())
+            known = self._add(listed, has_book=books, has_quotes=any(one.has_quotes for one in self._known.values()))
+            if known is not None:
+                self._define(known)
 
     def _connected(self, line: Line) -> None:
         wire = self._wire(line.conn)
