@@ -135,6 +135,18 @@ def coinbase(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
             yield event["product_id"], is_whole, sides, None
 
 
+def coinbase_exchange(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    kind, name = frame["type"], frame.get("product_id", "")
+    if kind in {"match", "last_match"}:
+        yield name, frame["trade_id"], Decimal(frame["price"]), Decimal(frame["size"]), kind == "last_match"
+    elif kind == "snapshot":
+        yield name, True, {"bid": pairs(frame["bids"]), "ask": pairs(frame["asks"])}, None
+    elif kind == "l2update":
+        for word, price, size in frame["changes"]:
+            yield name, False, {"bid" if word == "buy" else "ask": [(price, size)]}, None
+
+
 def kraken_v1(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
     del conn
     if not isinstance(frame, list):

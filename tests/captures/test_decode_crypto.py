@@ -28,8 +28,18 @@ VENUES: dict[str, Any] = {
     "BINANCE": counting.binance,
     "BINANCE_FUTURES": counting.binance,
 }
-NOT_READ = ("legacy", "exchange_pro")
+NOT_READ = ("legacy",)
 """Words in the names of files of former dialects."""
+UNPROVED = ("exchange_pro",)
+"""The same where nothing proves the books."""
+
+
+def counter(path: Path) -> Any:
+    return counting.coinbase_exchange if "exchange_pro" in path.name else VENUES[path.parent.name]
+
+
+def is_unproved(path: Path) -> bool:
+    return any(word in path.name for word in UNPROVED)
 
 
 def files(*, read: bool, only: str = "") -> list[Any]:
@@ -83,7 +93,7 @@ def binance_symbol(native: str) -> str:
 
 @pytest.mark.parametrize("path", files(read=True))
 def test_trades_checksums_and_chains(path: Path) -> None:
-    found, counted = summary(path), counting.count(path, VENUES[path.parent.name])
+    found, counted = summary(path), counting.count(path, counter(path))
     assert (found["frames"], found["gaps"], found["unknown"], found["dead_letters"]) == (counted.frames, 0, 0, 0)
     assert found["checksums"] == {"verified": counted.checksums, "failed": 0}
     sums = found["instruments"]
@@ -96,12 +106,12 @@ def test_trades_checksums_and_chains(path: Path) -> None:
     told = sum(map(len, counted.trades.values())) + sum(counted.history.values())
     assert found["records"].get("trade", 0) == told
     assert {one["gaps"] for one in sums.values()} == {0}
-    assert {one["state"] for one in sums.values()} == {"live"}
+    assert {one["state"] for one in sums.values()} == {"unverified" if is_unproved(path) else "live"}
 
 
 @pytest.mark.parametrize("path", files(read=True))
 def test_books_end_where_an_independent_book_ends(path: Path) -> None:
-    found, counted = summary(path)["instruments"], counting.count(path, VENUES[path.parent.name])
+    found, counted = summary(path)["instruments"], counting.count(path, counter(path))
     for name, (bid, ask) in {name: counted.best(name) for name in counted.books}.items():
         one = found[symbol_of(path.parent.name, name)]
         assert [None if one[side] is None else Decimal(one[side]) for side in ("bid", "ask")] == [bid, ask], name
@@ -220,6 +230,8 @@ def difference_of(code: str, line: bytes) -> str | None:
 @pytest.mark.parametrize("path", files(read=True))
 def test_a_missing_frame_of_a_book_is_a_gap(path: Path, tmp_path: Path) -> None:
     """Leave out a difference of a book whose next one follows: its chain, checksum or counter shows it."""
+    if is_unproved(path):
+        pytest.skip("nothing proves the books of this dialect: a missing difference cannot be seen")
     lines = lines_of(path)
     first = next(json.loads(line)["conn"] for line in lines if b'"recv"' in line[:40])
     names: dict[str, int] = {}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tickcast.cli.venues import Facts, books, facts, rows
+from tickcast.decode.foreign import OLDER, older_at
 from tickcast.venues.registry import codes, find_declared
 
 HEAD: Final = """# Venues
@@ -19,12 +20,51 @@ when it was not whole. Where nothing proves a book its state is `unverified`, ne
 This page is made from the declarations and checked by `tests/docs/test_reference.py`.
 
 """
+RECORDINGS: Final = """`tickcast decode` tells the dialect of a recorded session by its address. *Live*: what the venue speaks today, read
+by what a feed runs. *Decode-only*: a former dialect that is read from recordings. *Not read*: refused by its name, with
+exit status 2."""
+RECORDED: Final = (
+    ("BINANCE", "BINANCE_20210405T183323Z.jsonl.xz", "wss://stream.binance.com:9443/stream"),
+    ("BINANCE", "BINANCE_20211012T002832Z.jsonl.xz", "wss://stream.binance.com:9443/stream"),
+    ("BINANCE_FUTURES", "BINANCE_FUTURES_20210405T183637Z.jsonl.xz", "wss://fstream.binance.com/stream"),
+    ("BINANCE_FUTURES", "BINANCE_FUTURES_20210722T222541Z.jsonl.xz", "wss://fstream.binance.com/stream"),
+    ("OKX", "OKX_20210417T164958Z_legacy_v3_deflate.jsonl.xz", "wss://real.okex.com:8443/ws/v3"),
+    ("OKX", "OKX_20210722T231553Z_v5.jsonl.xz", "wss://ws.okex.com:8443/ws/v5/public"),
+    ("OKX", "OKX_20220513T162705Z_v5.jsonl.xz", "wss://ws.okx.com:8443/ws/v5/public"),
+    ("COINBASE", "COINBASE_20210417T164337Z_exchange_pro.jsonl.xz", "wss://ws-feed.pro.coinbase.com"),
+    ("COINBASE", "COINBASE_20260809T210548Z_advanced_trade_part1.jsonl.xz", "wss://advanced-trade-ws.coinbase.com"),
+    ("KRAKEN", "KRAKEN_20210417T164852Z_v1.jsonl.xz", "wss://ws.kraken.com"),
+    ("BYBIT", "BYBIT_20210417T164306Z_legacy_v2_inverse.jsonl.xz", "wss://stream.bybit.com/realtime"),
+    ("BYBIT", "BYBIT_20260809T212659Z_v5.jsonl.xz", "wss://stream.bybit.com/v5/public/linear"),
+    ("DERIBIT", "DERIBIT_20210722T224203Z.jsonl.xz", "wss://www.deribit.com/ws/api/v2"),
+)
+"""Sessions of the collection that the tests decode, with an address of each."""
 
 
 def page() -> str:
     """Markdown of ``docs/venues.md``."""
     found = [facts(code) for code in codes()]
-    return HEAD + "".join(_overview(found)) + "".join(_section(one) for one in found if one.url)
+    return HEAD + "".join(_overview(found)) + "".join(_section(one) for one in found if one.url) + _recordings()
+
+
+def _recordings() -> str:
+    """Which recorded sessions are read, and how: by the dialect of their address."""
+    lines = [
+        "## Recordings",
+        "",
+        RECORDINGS,
+        "",
+        "| venue | former dialect | |",
+        "| --- | --- | --- |",
+    ]
+    for code, dialects in OLDER.items():
+        lines += [f"| `{code}` | {one.name} | {'decode-only' if one.reader else 'not read'} |" for one in dialects]
+    lines += ["", "| recorded session | venue | |", "| --- | --- | --- |"]
+    for code, name, address in RECORDED:
+        older = older_at(code, address)
+        mark = "live" if older is None else "decode-only" if older.reader else "not read"
+        lines.append(f"| `{name}` | `{code}` | {mark} |")
+    return "\n".join(lines) + "\n"
 
 
 def _overview(found: list[Facts]) -> Iterator[str]:

@@ -67,7 +67,7 @@ def venue_of(code: str, header: Recorded, lines: Sequence[Line], first: bytes) -
     if found is None:
         raise UsageError(f"expected a session of a declared venue, found one of {code}; it was not decoded")
     addresses = addresses_of(lines)
-    older = {older for older in OLDER.get(code, ()) for address in addresses if re.search(older.address, address)}
+    older = {each for address in addresses if (each := older_at(code, address)) is not None}
     unread = next((each for each in older if each.reader is None), None)
     if unread is not None:
         raise UsageError(
@@ -78,6 +78,11 @@ def venue_of(code: str, header: Recorded, lines: Sequence[Line], first: bytes) -
     if code == "KRAKEN" and not addresses and (first[:1] == b"[" or b'"event"' in first[:200]):
         readers.append(KrakenV1Venue)
     return (readers[0] if readers else found)(own_feed(header, code))
+
+
+def older_at(code: str, address: str) -> Older | None:
+    """Say which former dialect an address speaks; None: today's."""
+    return next((each for each in OLDER.get(code, ()) if re.search(each.address, address)), None)
 
 
 def own_feed(header: Recorded, code: str) -> VenueConfig:
