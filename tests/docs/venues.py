@@ -20,7 +20,8 @@ when it was not whole. Where nothing proves a book its state is `unverified`, ne
 This page is made from the declarations and checked by `tests/docs/test_reference.py`.
 
 """
-RECORDINGS: Final = """`tickcast decode` tells the dialect of a recorded session by its address. *Live*: what the venue speaks today, read
+RECORDINGS: Final = """\
+`tickcast decode` tells the dialect of a recorded session by its address. *Live*: what the venue speaks today, read
 by what a feed runs. *Decode-only*: a former dialect that is read from recordings. *Not read*: refused by its name, with
 exit status 2."""
 RECORDED: Final = (
