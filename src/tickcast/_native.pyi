@@ -229,7 +229,8 @@ class JsonFeed:
 
     def define(self, market: str, native: str, instrument: int, *, book: bool, quotes: bool, state: int) -> None:
         """Make an instrument known. ``book``: a book is subscribed to; ``quotes``: so is a stream of best bids and offers,
-        otherwise the book gives them; ``state``: by the venue's list. Again for a known name: nothing changes but ``state``."""
+        otherwise the book gives them; ``state``: by the venue's list. Again for a known instrument: nothing changes but ``state``
+        (told with the next frame), and another name is one more of it."""
 
     def pass_over(self, market: str, native: str) -> None:
         """An instrument is listed and was not asked for: rows of it (in streams of a whole market) are no mistake, and nothing

@@ -215,7 +215,10 @@ class Message(Declared, frozen=True):
 
 
 class Counter(Declared, frozen=True):
-    """A number that counts *all* messages of a connection, cold ones too: a jump concerns every book of it."""
+    """A number that counts *all* messages of a connection, cold ones too: a jump concerns every book of it.
+
+    A frame whose number has passed (up to 1,000 back) comes late or again: its trades are told, books go on without it.
+    """
 
     path: str
     first: int | None = None
