@@ -128,7 +128,7 @@ def test_a_lost_link_is_stale_until_its_books_are_whole() -> None:
         ("reconnect", "connection", "reconnect", (A,))
     ]
     back = script.session.opened("streams-1", NOW + 2 * SECOND)
-    assert back.new_session
+    assert not back.new_session, "ids that were told stay known: history told again is dropped"
     script.say({"kind": "ok"}, at=NOW + 2 * SECOND)
     assert states(script.say(book("A", 50), at=NOW + 3 * SECOND).records) == [State.LIVE]
 
