@@ -13,6 +13,7 @@ from tests.venues.captures import session
 from tickcast.model.record import Flag, Kind, Side, State
 from tickcast.venues.base import VenueConfig
 from tickcast.venues.coinbase.exchange import CoinbaseExchangeVenue
+from tickcast.venues.coinbase.venue import NO_CHANNEL
 from tickcast.venues.declared.venue import Acknowledged, Listed, Refused, Status, Unknown
 
 PART = "cryptofeed/COINBASE/COINBASE_20210417T164337Z_exchange_pro.jsonl.xz"
@@ -107,10 +108,8 @@ def test_the_older_list(records: list[dict[str, Any]], listed: list[Listed]) -> 
 
 
 def test_cold_messages() -> None:
-    assert VENUE.cold(b'{"type":"error","message":"Failed to subscribe","reason":"no channels"}', "")[0] == Refused(
-        "Failed to subscribe no channels",
-        VENUE.cold(b'{"type":"error"}', "")[0].channel,  # type: ignore[union-attr]
-    )
+    failure = b'{"type":"error","message":"Failed to subscribe","reason":"no channels"}'
+    assert VENUE.cold(failure, "") == [Refused("Failed to subscribe no channels", NO_CHANNEL)]
     product = {
         "id": "BTC-USD", "base_currency": "BTC", "quote_currency": "USD", "base_increment": "1", "quote_increment": "1",
         "status": "offline",
