@@ -158,6 +158,25 @@ fn futures_chain_by_the_previous_id() {
 }
 
 #[test]
+fn a_snapshot_before_the_previous_id_is_too_old() {
+    let mut feed = Feed::new(RULE);
+    feed.chained(99, (107, 110), "b 2 2");
+    feed.rest(98, "b 1 1");
+    assert_eq!(feed.told(), "short");
+    feed.rest(99, "b 1 1");
+    assert_eq!(feed.told(), "whole; bid 2 2 @110, ask none @110; live");
+}
+
+#[test]
+fn numbers_that_begin_anew_while_waiting_leave_the_old_ones_behind() {
+    let mut feed = Feed::new(RULE);
+    feed.diff((100, 105), "b 9 9");
+    feed.diff((1, 3), "b 2 2");
+    feed.rest(2, "b 1 1");
+    assert_eq!(feed.told(), "whole; bid 2 2 @3, ask none @3; live");
+}
+
+#[test]
 fn a_difference_without_ids_cannot_join_a_snapshot_over_rest() {
     let mut feed = Feed::live(RULE, 100);
     feed.send(None, None, None, "b 2 2");
