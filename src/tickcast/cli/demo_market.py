@@ -87,4 +87,4 @@ def securities(exchanges: Sequence[str], symbols: int) -> dict[str, list[str]]:
     stocks = int(symbols * settings.market.stock_share)
     tokenised = [symbol for symbol, _ in universe.listed_stocks(stocks)][: settings.market.tokenised]
     spelt = {name: f"{name}:{{}}-USD" if name == "BINANCE" else f"{name}:{{}}" for name in exchanges if name in DEMO}
-    return {symbol: [form.format(symbol) for form in spelt.values()] for symbol in tokenised}
+    return {symbol: [form.format(symbol) for form in spelt.values()] for symbol in tokenised if spelt}

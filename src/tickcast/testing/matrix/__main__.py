@@ -26,6 +26,7 @@ QUICK_EACH: Final = 1
 @click.option("--seed", type=int, default=1, show_default=True, help="Order of the cells, and the market.")
 @click.option("--quick", is_flag=True, help="Some cells of each venue, others with another seed: about a minute.")
 @click.option("--venue", "venues", multiple=True, help="Only faults of these venues.")
+@click.option("--exchange", "exchanges", multiple=True, help="Simulate these; by default those of the demo.")
 @click.option("--only", default="", help="Only cells whose name contains this.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows there too.")
 @click.option("--write-docs", type=click.Path(path_type=Path), help="Write this page: docs/faults.md.")
@@ -35,6 +36,7 @@ def main(
     seed: int,
     quick: bool,
     venues: tuple[str, ...],
+    exchanges: tuple[str, ...],
     only: str,
     json_path: Path | None,
     write_docs: Path | None,
@@ -45,7 +47,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # the instance ends with us
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
-        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=DEMO))
+        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=exchanges or DEMO))
         subject.wait_ready(deadline_s=NEVER_S)
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
         if not planned:
