@@ -241,18 +241,9 @@ class Replay:
         report = self._stream.report
         step = self._session.received(self._link, chunks, times)
         self._take(step)
-        if self._is_websocket:
-            report.frames += len(chunks)
-            report.control += sum(map(is_control, chunks)) - sum(is_control(raw) for _, raw in step.dead)
-        else:
-            report.frames += step.messages
+        report.frames += step.messages
 
     # ------------------------------------------------------------------ what the session asks for
-
-    @property
-    def _is_websocket(self) -> bool:
-        link = self._links.get(self._link)
-        return link is not None and link.transport == "websocket"
 
     def _advance(self, ts_ns: int) -> None:
         """Let the time pass: the session's timers first."""
@@ -343,11 +334,6 @@ def answers(line: Line, request: Request) -> bool:
     found, wanted = urlsplit(line.url), urlsplit(request.url)
     same_path = found.path.rpartition("/")[2] == wanted.path.rpartition("/")[2]
     return same_path and parse_qs(found.query).get("symbol") == parse_qs(wanted.query).get("symbol")
-
-
-def is_control(frame: bytes) -> bool:
-    """Say whether a frame belongs to no stream: an answer to a subscription, a ping."""
-    return b'"stream"' not in frame[:64]
 
 
 def holes(records: bytes) -> int:
