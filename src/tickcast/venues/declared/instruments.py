@@ -1,6 +1,6 @@
 """The instruments of a feed: which of the venue's list are streamed, what is new in it, what has left it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
@@ -207,8 +207,3 @@ def define(naming: Naming, entry: Listed) -> Definition:
         expiry=entry.expiry,
         option_type=entry.option_type,
     )
-
-
-def by_native(instruments: Iterable[Instrument]) -> Mapping[tuple[str, str], Instrument]:
-    """Index instruments by market and the venue's name."""
-    return {(one.listed.market, one.listed.native): one for one in instruments}
