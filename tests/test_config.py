@@ -68,7 +68,7 @@ def test_a_byte_order_mark_and_carriage_returns_do_no_harm(file: Path) -> None:
         ("[gateway]\norigins = 'a'", 2, 'gateway.origins: expected a list, each entry text in quotes, found "a"'),
         ("[logging]\nlevel = 'LOUD'", 2, 'logging.level: expected one of "DEBUG", "INFO", '),
         ("[feeds.a]\nurl = 'x'", 1, "feeds.a: the key venue is missing: expected text in quotes"),
-        ("[feeds.a]\nvenue = 'XNSA'", 2, "feeds.a.venue: expected one of XNAS, XBOS, BATS, XNYS, XSIM, BINANCE, BINANCE_FUTURES, "),
+        ("[feeds.a]\nvenue = 'XNSA'", 2, "feeds.a.venue: expected one of XNAS, XBOS, BATS, XNYS, XSIM, BINANCE, "),
         ("[feeds.core]\nvenue = 'XNAS'", 1, "feeds.core: expected small letters"),
         ("[feeds.A]\nvenue = 'XNAS'", 1, "feeds.A: expected small letters"),
         ("feeds.a.venue = 'XSIM'\nfeeds.a.x = 1", 2, "feeds.a.x: unknown key; allowed here: venue, "),

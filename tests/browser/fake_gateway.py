@@ -289,7 +289,14 @@ class FakeGateway:
 
 def entry(ident: str, venue: str, reason: str, **changes: Any) -> dict[str, Any]:
     """An entry of the ledger that is open, unless ``changes`` say otherwise."""
-    made: dict[str, Any] = {"id": ident, "feed": venue.lower(), "venue": venue, "kind": "gap", "scope": "instrument", "reason": reason}
+    made: dict[str, Any] = {
+        "id": ident,
+        "feed": venue.lower(),
+        "venue": venue,
+        "kind": "gap",
+        "scope": "instrument",
+        "reason": reason,
+    }
     made |= {"began": timestamp(), "ended": None, "duration_ms": 0.0, "link": "", "channel": "", "repaired_by": ""}
     made |= {"instruments": [f"{venue}:AAPL"], "instruments_count": 1, "open_count": 1, "lost": 0}
     return made | {"from_seq": 0, "to_seq": 0, "missing": 0, "recovered": 0} | changes
