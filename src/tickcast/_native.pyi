@@ -190,6 +190,8 @@ class JsonBreak:
 class JsonDecoded:
     """What one call decoded."""
 
+    is_plain: bool
+    """There is nothing but records, and control frames."""
     records: bytes
     """Whole events, in order."""
     texts: dict[int, str]
@@ -813,6 +815,73 @@ class Dedup:
     def duplicates(self) -> int: ...
     @property
     def size(self) -> int: ...
+
+@final
+class Taken:
+    """What became of the records of a read; see :class:`Intake`."""
+
+    @property
+    def records(self) -> bytes:
+        """What is believed, known and new, in order; the very bytes given if nothing was changed or left out."""
+
+    @property
+    def unknown(self) -> bytes | None:
+        """Records of instruments without a definition, if there are any."""
+
+    @property
+    def places(self) -> list[int] | None:
+        """Of each record its index among those given; None if none was left out."""
+
+    @property
+    def ends(self) -> list[int]:
+        """Where batches end, each behind the last row of an event."""
+
+    @property
+    def notable(self) -> int:
+        """How many of the records are gap or status rows."""
+
+@final
+class Intake:
+    """What a feed's records pass before they are batches, in one pass: the work of ``normalise/pipeline.py`` on each row.
+
+    Event times too far ahead of the receive time are replaced by it and flagged CLOCK_SKEW; records of instruments that
+    are not known are handed back; the others pass a :class:`Dedup`, and the newest state of each is kept.
+    """
+
+    def __init__(self, *, window: int, skew_ns: int, batch_max: int) -> None:
+        """``window``: keys of the dedup; ``batch_max``: records of a batch, unless one event has more."""
+
+    def begin_session(self) -> None:
+        """Begin with an empty window: the numbers of what comes mean something else."""
+
+    def learn(self, instruments: Sequence[int]) -> None:
+        """Know instruments. Instrument 0, the market as a whole, is always known."""
+
+    def take(self, records: bytes) -> Taken:
+        """Take the records of a read.
+
+        Raises:
+            ValueError: the length is no multiple of 64.
+        """
+
+    def snapshot(self) -> bytes:
+        """Newest bid, ask, status, previous close and trade of each instrument, each an event, flagged SNAPSHOT.
+
+        A trade that sets no price (odd lot, out of sequence) does not replace one that does, HISTORY is left out; busts
+        and corrections apply.
+        """
+
+    @property
+    def duplicates(self) -> int:
+        """Records dropped because they were seen before, so far."""
+
+    @property
+    def skewed(self) -> int:
+        """Records whose event time was not believed, so far."""
+
+    @property
+    def gaps(self) -> int:
+        """Gap records not flagged BACKFILLED, so far."""
 
 @final
 class LastRecords:

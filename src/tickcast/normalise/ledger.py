@@ -45,6 +45,11 @@ RECENT_MAX: Final = 256
 """Ended entries that late messages can still be counted in, and that are told to a bus without our past."""
 TEXT_MAX: Final = 500
 
+# plain numbers: comparing rows with members of an enum costs several times as much
+_GAP: Final = int(Kind.GAP)
+_STATUS: Final = int(Kind.STATUS)
+_BACKFILLED: Final = int(Flag.BACKFILLED)
+
 _WHOLE: Final = frozenset({State.LIVE, State.HALTED, State.AUCTION, State.CLOSED, State.DELAYED})
 _NEVER_TOLD: Final = frozenset({State.EMPTY, State.SYNCING})
 _MOMENTARY: Final = frozenset({"listed", "delisted", "throttled", "drift"})
@@ -151,7 +156,7 @@ class Ledger:
         """Take one read: its incidents, and its rows in order."""
         self._session = session
         kinds = rows["kind"]
-        told = np.flatnonzero((kinds == Kind.GAP) | (kinds == Kind.STATUS)) if len(rows) else ()
+        told = np.flatnonzero((kinds == _GAP) | (kinds == _STATUS)) if len(rows) else ()
         if not len(told) and not incidents:
             return
         found = rows[told] if len(told) else rows[:0]
@@ -160,9 +165,9 @@ class Ledger:
         for incident in incidents:
             self._incident(incident, turn)
         for kind, instrument, detail, ident, seq, flags, ts_ns in zip(*columns, strict=True):
-            if kind == Kind.STATUS:
+            if kind == _STATUS:
                 self._status(instrument, detail, ts_ns, turn)
-            elif flags & Flag.BACKFILLED:
+            elif flags & _BACKFILLED:
                 self._recovered(instrument, ident, seq, ts_ns)
             else:
                 self._gap(instrument, ident, seq, ts_ns, turn)

@@ -98,14 +98,13 @@ impl Dedup {
         for event in records.split_inclusive(|row| row.flags & flag::LAST_OF_EVENT != 0) {
             if self.passes(event) {
                 out.extend_from_slice(event);
-            } else {
-                self.duplicates += event.len() as u64;
             }
         }
         out
     }
 
-    fn passes(&mut self, event: &[Record]) -> bool {
+    /// Takes an event; false: it was seen before.
+    pub(crate) fn passes(&mut self, event: &[Record]) -> bool {
         self.keys.clear();
         self.keys.extend(
             event
@@ -119,6 +118,7 @@ impl Dedup {
             .filter(|(_, trade)| *trade || !trades)
             .peekable();
         if deciding.peek().is_some() && deciding.all(|(key, _)| self.seen.contains(key)) {
+            self.duplicates += event.len() as u64;
             return false;
         }
         for (key, _) in &self.keys {

@@ -8,6 +8,8 @@ use tickcast_core::decimal::format_decimal;
 use tickcast_core::json::{self, Decoded, NamedBreak, Wanted};
 use tickcast_core::record::as_bytes;
 
+use crate::intake::ALONE_BYTES;
+
 type Side = Vec<(String, String)>;
 
 #[pyclass(frozen, get_all, module = "tickcast._native")]
@@ -41,6 +43,7 @@ impl From<NamedBreak> for JsonBreak {
 
 #[pyclass(frozen, get_all, module = "tickcast._native")]
 struct JsonDecoded {
+    is_plain: bool,
     records: Py<PyBytes>,
     texts: Py<PyDict>,
     cold: Vec<(usize, usize)>,
@@ -53,12 +56,14 @@ struct JsonDecoded {
 }
 
 fn handed_over(py: Python<'_>, decoded: Decoded) -> PyResult<JsonDecoded> {
+    let is_plain = decoded.is_plain();
     let texts = PyDict::new(py);
     for (index, text) in decoded.texts {
         texts.set_item(index, text)?;
     }
     let breaks = decoded.breaks.into_iter();
     Ok(JsonDecoded {
+        is_plain,
         records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
         texts: texts.unbind(),
         cold: decoded.cold,
@@ -142,7 +147,11 @@ impl JsonFeed {
         }
         let bytes: Vec<&[u8]> = frames.iter().map(|frame| frame.as_bytes()).collect();
         let feed = &mut self.0;
-        let decoded = py.detach(move || feed.decode(link, bytes.into_iter().zip(times)));
+        let decoded = if bytes.iter().map(|frame| frame.len()).sum::<usize>() < ALONE_BYTES {
+            feed.decode(link, bytes.into_iter().zip(times))
+        } else {
+            py.detach(move || feed.decode(link, bytes.into_iter().zip(times)))
+        };
         handed_over(py, decoded)
     }
 

@@ -6,6 +6,7 @@ mod decode;
 mod export;
 mod fix;
 mod hub;
+mod intake;
 mod json;
 mod packets;
 mod pitch;
@@ -21,6 +22,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     export::register(module)?;
     fix::register(module)?;
     hub::register(module)?;
+    intake::register(module)?;
     json::register(module)?;
     packets::register(module)?;
     pitch::register(module)?;

@@ -183,7 +183,10 @@ class DeclaredSession:
         wire.pinged_ns = 0
         wire.has_spoken = True
         decoded = self._feed.decode(wire.number, chunks, times)
-        self._take(decoded, step, chunks, times, wire)
+        if not decoded.is_plain:
+            self._take(decoded, step, chunks, times, wire)
+        elif decoded.records:
+            step.records.append(decoded.records)
         if not self._is_settled or (self._wake_ns and now_ns >= self._wake_ns):
             self._settle(step, now_ns)
         return step

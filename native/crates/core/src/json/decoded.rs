@@ -33,6 +33,17 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// There is nothing but records.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.texts.is_empty()
+            && self.cold.is_empty()
+            && self.dead_count == 0
+            && self.breaks.is_empty()
+            && self.whole.is_empty()
+            && self.short.is_empty()
+    }
+
     /// Counts a dead letter; the reason is written only while it is handed back.
     pub fn refuse(&mut self, frame: usize, reason: impl FnOnce() -> String) {
         self.dead_count += 1;
