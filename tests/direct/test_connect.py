@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tickcast
-from tickcast.direct import Quote, Status, Tick, Trade
+from tickcast.direct import Quote, Status, Tick, Trade, connect
 from tickcast.direct.connect import plan
 from tickcast.model.errors import FeedError, UsageError
 from tickcast.sim import config as sim
@@ -106,3 +106,13 @@ def test_one_feed_for_each_venue() -> None:
         "xnas": ("AAPL",),
     }
     assert feeds["xnas"].depth == 3
+
+
+async def test_a_caller_who_fell_behind_may_still_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "BATCHES_MAX", 1)
+    async with exchanges("binance") as settings:
+        ticks = tickcast.feed("BINANCE:BTC-USDT", settings=settings)
+        async with asyncio.timeout(20), aclosing(ticks):
+            async for _ in ticks:
+                await asyncio.sleep(0.3)  # the one batch that may wait does so now, and the feed waits behind it
+                break

@@ -100,3 +100,14 @@ def test_rows_of_an_instrument_without_a_definition_are_passed_over() -> None:
 def test_a_book_compares_by_value() -> None:
     one = Book(symbol="A:B", bids=(), asks=(), state="live", seq=1, timestamp_ns=2)
     assert one == Book(symbol="A:B", bids=(), asks=(), state="live", seq=1, timestamp_ns=2)
+
+
+def test_a_book_goes_on_behind_a_lost_link_and_begins_anew_behind_a_gap() -> None:
+    reader = Reader()
+    level = row(Kind.BOOK_BID, price=10, size=1)
+    status = [row(Kind.STATUS, detail=state) for state in (State.LIVE, State.STALE, State.GAP)]
+    begins = [
+        [tick.begins for tick in read(*rows, reader=reader) if isinstance(tick, BookChange)]
+        for rows in ([status[0], level], [status[1], level], [status[0], level], [status[2], status[1], level])
+    ]
+    assert begins == [[True], [False], [False], [True]]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tickcast.direct.reader import BEGUN, Level, Reader
+from tickcast.direct.reader import BEGUN, KEPT, Level, Reader
 from tickcast.direct.ticks import Book, BookChange, Status, Tick
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import run_feed
@@ -105,7 +105,8 @@ async def feed(*symbols: str, settings: Settings | None = None) -> AsyncGenerato
             except TickcastError as wrong:
                 queue.broken = wrong
             finally:
-                await queue.batches.put(None)
+                if not stop.is_set():  # nobody takes from the queue any more then
+                    await queue.batches.put(None)
 
         for name, config in feeds.items():
             tasks.spawn(run(name, config), name)
@@ -144,7 +145,7 @@ async def book(
                 if isinstance(tick, Status):
                     state = tick.state
                     whole = state in BEGUN
-                    if not whole:
+                    if state not in KEPT:
                         _clear(sides)
                 elif isinstance(tick, BookChange):
                     _set(sides, tick)

@@ -16,6 +16,8 @@ LEVELS: Final = frozenset((int(Kind.BOOK_BID), int(Kind.BOOK_ASK)))
 TRADES: Final = frozenset((int(Kind.TRADE), int(Kind.LIQUIDATION)))
 BEGUN: Final = frozenset(("live", "unverified", "halted", "auction", "closed"))
 """States with a book that is whole."""
+KEPT: Final = frozenset((*BEGUN, "stale"))
+"""States behind which a book goes on: a lost link leaves it as it was, and what is told next are changes of it."""
 
 Level = tuple[Decimal, Decimal]
 Best = tuple[Decimal | None, Decimal | None]
@@ -68,7 +70,7 @@ class Reader:
             yield Measure(**_said(known.symbol, row), name=MEASURES[kind], value=_price(row))
         elif kind == Kind.STATUS:
             state = State(row[12]).name.lower()
-            known.fresh = known.fresh or state not in BEGUN
+            known.fresh = known.fresh or state not in KEPT
             yield Status(**_said(known.symbol, row), state=state, reason=text or "")
         elif kind == Kind.GAP:
             recovered = bool(flags & Flag.BACKFILLED)
