@@ -235,3 +235,51 @@ async def test_an_address_that_does_not_shake_hands_is_said() -> None:
     async with serving(silent) as port:
         with pytest.raises(FeedError, match="cannot connect"):
             await dial(port)
+
+
+COMPRESSED = b"\xc1\x03\xaa\xbb\x00"
+"""A text frame whose RSV1 says that it is compressed."""
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (frame(b"a" * 600, fin=False) + frame(b"b" * 600, 0, fin=False), "at most 1000 bytes"),
+        (frame(b"a" * 600, fin=False) + frame(b"b" * 600, 0), "at most 1000 bytes"),
+        (frame(b"half", fin=False) + frame(b"whole"), "beginning of another"),
+        (frame(b"half", fin=False) + frame(b"half", 2, fin=False), "beginning of another"),
+        (frame(b"rest", 0), "without a beginning"),
+        (COMPRESSED, "compressed"),
+    ],
+    ids=["endless", "too large in pieces", "interrupted", "begun twice", "no beginning", "compressed"],
+)
+async def test_fragments_that_make_no_message_end_the_link(broken: bytes, reason: str) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b"good") + broken + frame(b"behind"))
+        await reader.read()
+
+    async with connected(script, message_max=1000) as (client, connection):
+        assert reason in await asyncio.wait_for(connection.closed, 5)
+        assert client.messages == [b"good"]
+
+
+async def test_a_link_that_ends_within_a_fragment_tells_nothing_of_it() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b"good") + frame(b'{"e":"trade",', fin=False) + frame(b'"p":"1', 0)[:-3])
+        await writer.drain()
+        await until(lambda: client.messages)
+        writer.transport.abort()
+
+    async with connected(script) as (client, connection):
+        assert "lost" in await asyncio.wait_for(connection.closed, 5)
+        assert client.messages == [b"good"]
+
+
+async def test_binary_frames_and_fragments_of_them_are_messages_as_text_is() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b'{"a":1}', 2) + frame(b'{"b":', 2, fin=False) + frame(b"", 0, fin=False) + frame(b"2}", 0))
+        await reader.read()
+
+    async with connected(script) as (client, _):
+        await until(lambda: len(client.messages) == 2)
+        assert client.messages == [b'{"a":1}', b'{"b":2}']

@@ -25,6 +25,7 @@ class WebSocketConnection(picows.WSListener):
         on_open: Callable[["WebSocketConnection"], None],
         on_messages: Callable[[list[bytes], int], None],
         clock: Clock,
+        message_max: int,
     ) -> None:
         super().__init__()
         self._on_open = on_open
@@ -33,7 +34,11 @@ class WebSocketConnection(picows.WSListener):
         self._transport: picows.WSTransport | None = None
         self._messages: list[bytes] = []
         self._fragments: list[bytes] = []
+        self._fragments_size = 0
+        self._message_max = message_max
         self._paused = False
+        self._broken = False
+        """The venue broke the protocol: nothing that follows is looked at."""
         self._reason = ""
         self._close_code = picows.WSCloseCode.OK
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -48,14 +53,13 @@ class WebSocketConnection(picows.WSListener):
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Collect; hand on with the last frame of the read."""
+        if self._broken:
+            return
         kind = frame.msg_type
-        if kind in DATA and frame.fin:
+        if kind in DATA and frame.fin and not frame.rsv1 and not self._fragments:
             self._messages.append(frame.get_payload_as_bytes())
         elif kind in DATA or kind == picows.WSMsgType.CONTINUATION:
-            self._fragments.append(frame.get_payload_as_bytes())
-            if frame.fin:
-                self._messages.append(b"".join(self._fragments))
-                self._fragments.clear()
+            self._take_fragment(frame)
         elif kind == picows.WSMsgType.CLOSE:
             self._close_code = frame.get_close_code()
             text = (frame.get_close_message() or b"").decode("utf-8", "replace")
@@ -68,6 +72,36 @@ class WebSocketConnection(picows.WSListener):
         if kind == picows.WSMsgType.CLOSE:
             transport.send_close(self._close_code)
             transport.disconnect()
+
+    def _take_fragment(self, frame: picows.WSFrame) -> None:
+        """Put a message of several frames together; what breaks the protocol or the bound ends the link.
+
+        RFC 6455 section 5.4: a message begins with a data frame, all others of it are continuations; section 5.2: RSV1
+        is set by an extension that was negotiated, and we negotiate none.
+        """
+        begins = frame.msg_type != picows.WSMsgType.CONTINUATION
+        if frame.rsv1:
+            self._give_up("expected a plain frame, found a compressed one, which was not agreed on")
+        elif begins == bool(self._fragments):
+            found = "the beginning of another message" if begins else "one without a beginning"
+            self._give_up(f"expected the next fragment of a message, found {found}")
+        elif self._fragments_size + frame.payload_size > self._message_max:
+            self._give_up(f"expected at most {self._message_max} bytes in a message, found fragments of more")
+        else:
+            self._fragments.append(frame.get_payload_as_bytes())
+            self._fragments_size += frame.payload_size
+            if frame.fin:
+                self._messages.append(b"".join(self._fragments))
+                self._fragments.clear()
+                self._fragments_size = 0
+
+    def _give_up(self, reason: str) -> None:
+        """Close; what came before is handed on."""
+        self._broken = True
+        self._fragments.clear()
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Say why; hand on what is left."""
@@ -127,7 +161,9 @@ async def open_websocket(
     try:
         async with asyncio.timeout(timeout_s):
             _, connection = await picows.ws_connect(
-                lambda: WebSocketConnection(on_open=on_open, on_messages=on_messages, clock=clock),
+                lambda: WebSocketConnection(
+                    on_open=on_open, on_messages=on_messages, clock=clock, message_max=message_max
+                ),
                 url,
                 websocket_handshake_timeout=timeout_s,
                 max_frame_size=message_max,
