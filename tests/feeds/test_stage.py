@@ -13,7 +13,7 @@ from tests.feeds.peers import LineSession, Remembering, Through, now_ns, serving
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed, run_feed
 from tickcast.model.errors import UsageError
-from tickcast.venues.base import Link, Request
+from tickcast.venues.base import Link, Request, Step
 
 QUICK: dict[str, Any] = {"backoff_min_ms": 5, "backoff_max_ms": 20}
 
@@ -259,3 +259,62 @@ async def test_a_wrong_config_is_said_before_anything_runs(config: FeedConfig, e
     stop = asyncio.Event()
     with pytest.raises(UsageError, match=expected):
         await run_feed("x", config, {}, Remembering(), now_ns, stop, normaliser=Through(), folder=tmp_path)
+
+
+async def test_a_link_that_only_opens_and_closes_is_waited_for_longer_each_time_while_others_work() -> None:
+    visits: list[int] = []
+    speaking = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = 0
+        while not speaking.is_set():
+            number += 1
+            writer.write(b"%d\n" % number)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        await reader.read()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader, writer
+        visits.append(now_ns())
+
+    async with serving(speak) as good, serving(refuse) as bad:
+        session = LineSession([tcp(good), tcp(bad, "other")])
+        async with running(session, backoff_min_ms=4, backoff_max_ms=64) as (_, publisher):
+            await until(lambda: len(visits) >= 7)
+            assert len(publisher.numbers) > 10
+            speaking.set()
+    # 4, 8, 16, 32, 64 ms, at least half of each
+    assert visits[5] - visits[0] >= 62_000_000 * 0.9
+
+
+async def test_a_timer_that_fails_ends_the_feed() -> None:
+    class Broken(LineSession):
+        def wake(self, now: int) -> Step:
+            raise KeyError(now)
+
+    session = Broken()
+    session.wake_ns = now_ns()
+    with pytest.raises(KeyError):
+        async with running(session):
+            await asyncio.sleep(5)
+
+
+async def test_a_broken_rest_client_ends_the_feed() -> None:
+    session = LineSession(requests=[Request(purpose="list", url="http://127.0.0.1:1", weight=1)])
+
+    def fail(_: Request) -> float:
+        raise KeyError("urgency")
+
+    feed = Feed(
+        "f",
+        config=FeedConfig(venue="LINES", **QUICK),
+        session=session,
+        normaliser=Through(),
+        publisher=Remembering(),
+        clock=now_ns,
+        jitter=random.Random(1).random,
+    )
+    feed._rest._priority = fail
+    with pytest.raises(KeyError, match="urgency"):
+        await asyncio.wait_for(feed.run(asyncio.Event()), 5)

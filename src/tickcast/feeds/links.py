@@ -69,6 +69,8 @@ class Links:
         """Links whose messages are text."""
         self._asked_only: set[str] = set()
         """Links that bring nothing unless they are asked: their silence says nothing."""
+        self._brought: dict[str, int] = {}
+        """Messages or reads of each link so far: one that brings something works, whatever the others do."""
         self._queues: dict[str, SocketQueue] = {}
         self._refused: set[str] = set()
         self._dropped: set[str] = set()
@@ -79,15 +81,17 @@ class Links:
         """Open, wait until it is gone, say so, wait, open again; until cancelled."""
         backoff = self._new_backoff()
         while True:
-            messages = self._health.messages
+            brought = self._brought.get(link.name, 0)
             await self._await_turn(link)
             try:
                 connection = await self._open(link)
             except FeedError as wrong:
                 reason = str(wrong)
+                if link.name in self._connections:  # it was open for a moment
+                    self._over(link.name, reason)
             else:
                 reason = await self._serve(link.name, connection)
-                if self._health.messages > messages:
+                if self._brought.get(link.name, 0) > brought:
                     backoff.reset()
             self._health.closed(link.name, reason)
             delay_s = backoff.next_s()
@@ -174,14 +178,17 @@ class Links:
         try:
             return await connection.closed
         finally:
-            self._connections.pop(name, None)
             connection.abort("the feed lets go")
-            now_ns = self._clock()
-            reason = _reason(connection)
-            self._inbox.put(Closed(name, now_ns, reason))
-            if self._capture is not None:
-                self._capture.closed(name, now_ns, reason)
-            self._wake()
+            self._over(name, _reason(connection))
+
+    def _over(self, name: str, reason: str) -> None:
+        """Say that a link that was open is closed."""
+        self._connections.pop(name, None)
+        now_ns = self._clock()
+        self._inbox.put(Closed(name, now_ns, reason))
+        if self._capture is not None:
+            self._capture.closed(name, now_ns, reason)
+        self._wake()
 
     async def _await_turn(self, link: Link) -> None:
         """Wait until the venue allows this address another connection."""
@@ -262,6 +269,7 @@ class Links:
         return begin
 
     def _on_bytes(self, link: str, chunks: list[bytes], now_ns: int) -> None:
+        self._brought[link] = self._brought.get(link, 0) + len(chunks)
         self._inbox.put_bytes(link, chunks, now_ns)
         if self._capture is not None:
             self._capture.received(link, chunks, now_ns, text=link in self._texts)

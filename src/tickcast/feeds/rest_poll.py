@@ -64,6 +64,11 @@ class RestClient:
         self._http: aiohttp.ClientSession | None = None
 
     @property
+    def failure(self) -> BaseException | None:
+        """What broke the client itself; nothing is asked any more then."""
+        return self._tasks.failure
+
+    @property
     def waiting(self) -> int:
         """Requests that have not been sent yet."""
         return len(self._waiting)

@@ -79,6 +79,8 @@ class Feed:
         self._reported_ns = 0
         self._ledger_due = False
         self._logged = 0
+        self._failure: Exception | None = None
+        """What a timer's call raised: outside of every task, so it is kept for the round to raise."""
         self._inbox = Inbox(bound=config.inbox_max, pause=self._pause, resume=self._resume)
         self.health = HealthTracker(
             name=name,
@@ -137,8 +139,9 @@ class Feed:
                 await self._wakeup.wait()
                 self._wakeup.clear()
                 await self._round()
-                if self._tasks.failure is not None:
-                    raise self._tasks.failure
+                failure = self._failure or self._tasks.failure or self._rest.failure
+                if failure is not None:
+                    raise failure
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -284,8 +287,12 @@ class Feed:
         """Heartbeats must go out also while the publisher waits: the session is called at once."""
         self._timer = None
         self._timer_ns = 0
-        self._carry_out(self._session.wake(self._clock()))
-        self._schedule_wake()
+        try:
+            self._carry_out(self._session.wake(self._clock()))
+            self._schedule_wake()
+        except Exception as failure:  # noqa: BLE001  the loop would log it and go on without timers
+            self._failure = failure
+            self._wakeup.set()
 
     # ------------------------------------------------------------------ REST
 
