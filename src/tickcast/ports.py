@@ -225,6 +225,9 @@ class Registry(Protocol):
         ``query`` is a part of the symbol, in any case; empty filters match all.
         """
 
+    def overview(self, limit: int) -> Sequence[Listing]:
+        """Return what to look at first: the securities over most venues, then one instrument of each venue."""
+
 
 Verdict = Literal["complete", "incomplete", "unknown"]
 

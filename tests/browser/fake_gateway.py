@@ -112,6 +112,7 @@ class FakeGateway:
     feeds: list[dict[str, Any]] = field(default_factory=list)
     hops: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
+    suggested: list[str] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
     past: list[Client] = field(default_factory=list)
     sent: int = 0
@@ -139,6 +140,7 @@ class FakeGateway:
         application.router.add_get("/latency", self._latency)
         application.router.add_get("/gaps", self._gaps)
         application.router.add_get("/symbols", self._symbols)
+        application.router.add_get("/symbols/overview", self._overview)
         application.router.add_get("/", self._index)
         application.router.add_static("/", self.page)
         application.on_response_prepare.append(self._policy)
@@ -204,8 +206,8 @@ class FakeGateway:
         return web.FileResponse(self.page / "index.html")
 
     async def _gaps(self, request: web.Request) -> web.Response:
-        venue = request.query["venue"]
-        found = [entry for entry in self.gaps if venue in {"", entry["venue"]}]
+        venue, only_open = request.query.get("venue", ""), request.query.get("open") == "true"
+        found = [one for one in self.gaps if venue in {"", one["venue"]} and not (only_open and one["ended"])]
         return web.json_response({"gaps": found[: int(request.query["limit"])], "next": None})
 
     async def _feeds(self, request: web.Request) -> web.Response:
@@ -213,6 +215,9 @@ class FakeGateway:
 
     async def _latency(self, request: web.Request) -> web.Response:
         return web.json_response({"hops": self.hops, "window_s": 60})
+
+    async def _overview(self, request: web.Request) -> web.Response:
+        return web.json_response({"symbols": [{"symbol": name} for name in self.suggested]})
 
     async def _symbols(self, request: web.Request) -> web.Response:
         query = request.query.get("q", "").upper()
@@ -303,7 +308,7 @@ def entry(ident: str, venue: str, reason: str, **changes: Any) -> dict[str, Any]
 
 
 def demo_world(gateway: FakeGateway) -> None:
-    """The names of the page's default list, three feeds, and the budget's hops."""
+    """Some names, all of them suggested; three feeds, and the budget's hops."""
     gateway.add("AAPL", "185.42", legs=(3, 3))
     gateway.add("XNAS:AAPL", "185.42")
     for number, venue in enumerate(("XBOS", "BATS", "XNYS")):
@@ -316,6 +321,7 @@ def demo_world(gateway: FakeGateway) -> None:
     gateway.add("BINANCE:BTC-USDT", "67123.45000000", venue="BINANCE")
     gateway.add("ETH-USDT", "3512.10", venue="BINANCE", legs=(1, 1))
     gateway.add("SOL-USDT", "148.221", venue="BINANCE", legs=(1, 1), tick=Decimal("0.001"))
+    gateway.suggested = list(gateway.instruments)
     for name, venue, rate in (("xnas", "XNAS", 38_211.0), ("binance", "BINANCE", 9_876.5), ("xsim", "XSIM", 512.0)):
         gateway.feeds.append(
             {"name": name, "venue": venue, "state": "connected", "since": timestamp(), "pid": 4711, "restarts": 0}

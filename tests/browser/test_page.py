@@ -35,8 +35,10 @@ class Screen:
         return self.page.get_by_test_id("connection")
 
     async def names(self) -> list[str]:
-        rows = await self.page.locator("tr[data-symbol]").all()
-        return [await row.get_attribute("data-symbol") or "" for row in rows]
+        names: list[str] = await self.page.locator("tr[data-symbol]").evaluate_all(
+            "all => all.map(row => row.dataset.symbol)"
+        )
+        return names
 
     async def set_hidden(self, *, hidden: bool) -> None:
         """A headless tab is never hidden: say that it is."""
@@ -57,18 +59,17 @@ async def screen(gateway: FakeGateway, browser: Browser) -> AsyncIterator[Screen
     page.on("pageerror", lambda error: shown.problems.append(str(error)))
     page.on("console", lambda line: shown.problems.append(line.text) if line.type == "error" else None)
     await page.goto(gateway.url)
-    await expect(shown.connection).to_have_text("Live")
+    await expect(shown.price("AAPL")).to_have_text("185.42")
     yield shown
     await page.close()
 
 
-async def test_the_default_list_is_shown_with_the_venues_digits(screen: Screen, tmp_path: Path) -> None:
+async def test_the_suggested_list_is_shown_with_the_venues_digits(screen: Screen, tmp_path: Path) -> None:
     await expect(screen.price("AAPL")).to_have_text("185.42")
     await expect(screen.price("BTC-USDT")).to_have_text("67123.45000000")
     await expect(screen.state("AAPL")).to_have_text("live")
     await expect(screen.row("MSFT").locator(".c-state")).to_contain_text("1/2")
     await expect(screen.row("MSFT").locator(".c-state")).to_contain_text("crossed")
-    await expect(screen.state("AMZN")).to_have_text("no such symbol")
     await expect(screen.page.locator('[data-feed="xnas"]')).to_contain_text("38,211")
     await expect(screen.page.locator('[data-hop="bus_read"]')).to_contain_text("within")
     picture = tmp_path / "light.png"
@@ -119,6 +120,29 @@ async def test_add_by_search_and_remove_by_keyboard(screen: Screen, gateway: Fak
     await expect(screen.price("XNAS:TSLA")).to_have_text("250.10")  # the list is kept
     assert "AAPL" not in await screen.names()
     assert [request["symbols"] for request in gateway.requests("unsubscribe")] == [["AAPL"]]
+
+
+async def test_the_list_follows_the_instance_until_the_user_changes_it(
+    screen: Screen, gateway: FakeGateway, until: Until
+) -> None:
+    own = screen.page.get_by_role("button", name="Suggested list")
+    assert await screen.names() == gateway.suggested
+    await expect(own).to_have_count(0)
+    gateway.add("XNAS:TSLA", "250.10")
+    gateway.suggested = ["XNAS:TSLA", "AAPL"]  # another feed came up
+
+    async def shows(names: list[str]) -> bool:
+        return await screen.names() == names
+
+    await until(lambda: shows(["XNAS:TSLA", "AAPL"]))
+    await screen.page.get_by_role("button", name="Remove XNAS:TSLA", exact=True).click()
+    await until(lambda: shows(["AAPL"]))
+    await screen.page.reload()
+    await expect(screen.price("AAPL")).to_have_text("185.42")
+    assert await screen.names() == ["AAPL"]
+    await own.click()
+    await until(lambda: shows(["XNAS:TSLA", "AAPL"]))
+    await expect(own).to_have_count(0)
 
 
 async def test_a_typed_name_is_added_by_enter_and_nonsense_is_explained(screen: Screen) -> None:
@@ -178,6 +202,38 @@ async def test_a_status_frame_turns_the_badge(screen: Screen, gateway: FakeGatew
     await expect(screen.row("XSIM:AAPL").locator(".badges")).to_have_attribute("title", "feed quiet 5 s")
     await gateway.publish(gateway.instruments["XSIM:AAPL"].move(1) | {"state": "live"})
     await expect(screen.state("XSIM:AAPL")).to_have_text("live")
+
+
+async def test_states_are_told_apart_without_reading(screen: Screen, gateway: FakeGateway) -> None:
+    looks: dict[str, tuple[str, ...]] = {}
+    for state in ("live", "unverified", "stale", "gap", "repairing", "halted", "syncing"):
+        await gateway.set_state("XSIM:AAPL", state, f"for the test: {state}")
+        await expect(screen.state("XSIM:AAPL")).to_have_text(state)
+        looks[state] = tuple(
+            await screen.state("XSIM:AAPL").evaluate(
+                """badge => {
+                    const { backgroundColor, color, outlineStyle } = getComputedStyle(badge);
+                    return [backgroundColor, color, outlineStyle, getComputedStyle(badge, "::before").content];
+                }"""
+            )
+        )
+    assert len(set(looks.values())) == len(looks)
+    marks = [looks[state][3] for state in ("unverified", "stale", "gap", "repairing", "halted")]
+    assert len({*marks, "none"}) == 6  # not by colour alone
+
+
+async def test_a_feed_says_what_of_it_is_not_whole(screen: Screen, gateway: FakeGateway) -> None:
+    feed = screen.page.locator('[data-feed="binance"]')
+    await expect(feed).to_contain_text("BINANCE")
+    many = {"scope": "connection", "link": "streams-1", "instruments_count": 40, "open_count": 40}
+    gateway.gaps += [entry(f"b-{n}", "BINANCE", f"expected {n}, found 9", **many) for n in range(3)]
+    trouble = screen.page.locator("[data-trouble]")
+    await expect(trouble).to_have_count(2)
+    await expect(trouble.first).to_contain_text("streams-1: 40 instruments: expected 0, found 9")
+    await expect(trouble.last).to_contain_text("(and 1 more)")
+    for number, one in enumerate(gateway.gaps):
+        gateway.gaps[number] = one | {"ended": timestamp()}
+    await expect(trouble).to_have_count(0)
 
 
 async def test_the_ledger_is_live_and_filtered_by_venue(screen: Screen, gateway: FakeGateway) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tickcast.cli.demo_market import feed_name
 from tickcast.ops.latency import LatencyReport
 from tickcast.testing.instance import DemoInstance, eventually
 
@@ -38,11 +39,11 @@ def test_every_metric_is_described_and_every_description_is_of_a_metric(instance
 
 def test_every_queue_is_in_the_metrics_with_its_bound(instance: DemoInstance) -> None:
     each = (("feeds", ".inbox"), ("normalise", ".waiting"), ("bus.publisher", ""))
-    fed = {f"{stage}.{name.lower()}{rest}" for name in instance.exchanges for stage, rest in each}
+    fed = {f"{stage}.{feed}{rest}" for feed in map(feed_name, instance.exchanges) for stage, rest in each}
     wanted = fed | {"bus.shard.0", "fanout.client_buffers", "fanout.client_unsent", "fanout.price_history"}
 
     def shown(what: str) -> set[str]:
-        return set(re.findall(rf'^tickcast_queue_{what}\{{queue="([\w.]+)"\}}', exposition(instance), re.MULTILINE))
+        return set(re.findall(rf'^tickcast_queue_{what}\{{queue="([\w.-]+)"\}}', exposition(instance), re.MULTILINE))
 
     eventually(lambda: all(wanted <= shown(what) for what in ("depth", "bound", "drops")), what="queues of the feeds")
 
@@ -67,7 +68,7 @@ def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None
     # a test's folder may be so deep that its sockets lie elsewhere
     found = {path.name for path in instance.data.iterdir()} - {"control.sock", "bus.sock"}
     assert found == {"lock", "instance.json", "epoch", "ledger.jsonl", "logs", "feeds", "demo"}
-    names = {"supervisor", "core", "sim", *map(str.lower, instance.exchanges)}
+    names = {"supervisor", "core", "sim", *map(feed_name, instance.exchanges)}
     assert {"supervisor", "xnas"} <= {path.stem for path in (instance.data / "logs").glob("*.log")} <= names
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tickcast.cli.demo import free_ports
+from tickcast.cli.demo_market import feed_name
 from tickcast.testing.instance import DemoInstance
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
@@ -52,7 +53,7 @@ def test_every_block_works(instance: DemoInstance, tmp_path: Path) -> None:
     reader = Reader(instance, tmp_path)
     said = [reader.run(language, text) for language, text in blocks]
     ps, terminal, http, program, kill, check, own = said
-    assert {"supervisor", "core", "sim", *(name.lower() for name in instance.exchanges)} <= set(ps.split())
+    assert {"supervisor", "core", "sim", *map(feed_name, instance.exchanges)} <= set(ps.split())
     assert "BTC-USDT" in terminal
     assert '"symbol":"NOPE","state":"no_such_symbol"' in http
     assert program.count("live merged") == 10

@@ -79,6 +79,14 @@ async def test_symbols_are_searched_page_by_page(client: httpx.AsyncClient) -> N
     }
 
 
+async def test_an_overview_is_what_to_look_at_first(client: httpx.AsyncClient) -> None:
+    first = (await client.get("/symbols/overview")).json()["symbols"]
+    assert [one["symbol"] for one in first][:3] == ["AAPL", "BTC-USDT", "MSFT"]
+    assert {one["symbol"] for one in first[3:]} == {"XNAS:AAPL", "XSIM:AAPL", "BINANCE:BTC-USDT"}
+    assert len((await client.get("/symbols/overview?limit=2")).json()["symbols"]) == 2
+    assert is_problem(await client.get("/symbols/overview?limit=101"), 422)
+
+
 async def test_every_error_is_a_problem(client: httpx.AsyncClient) -> None:
     assert is_problem(await client.get("/prices/NOPE"), 404)
     assert is_problem(await client.get("/nowhere"), 404)

@@ -1,3 +1,5 @@
+import msgspec
+
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.instrument import Definition
 
@@ -65,3 +67,25 @@ def test_only_news_is_news() -> None:
     assert len(registry) == 5
     assert 4 in registry
     assert 99 not in registry
+
+
+def test_an_overview_has_the_securities_over_most_venues_and_one_instrument_of_each_venue() -> None:
+    registry = filled()
+    registry.add([define(6, "DERIBIT:BTC-USD-50000-C"), define(7, "OKX:BTC-USDT"), define(8, "BINANCE:ETH-USDT")])
+    found = [one.symbol for one in registry.overview(20)]
+    securities, legs = found[:5], found[5:]
+    assert securities[:2] == ["AAPL", "BTC-USDT"]
+    assert sorted(securities[2:]) == ["BTC-USD-50000-C", "ETH-USDT", "MSFT"]
+    assert legs[:3] == ["XNAS:AAPL", "XSIM:AAPL", "BINANCE:AAPL-USD"]
+    assert sorted(legs[3:]) == ["DERIBIT:BTC-USD-50000-C", "OKX:BTC-USDT"]
+
+
+def test_an_overview_is_no_longer_than_asked_and_leaves_series_to_the_end() -> None:
+    registry = InstrumentRegistry()
+    option = msgspec.structs.replace(define(1, "DERIBIT:BTC-USD-50000-C"), asset_class="option")
+    registry.add([option, define(2, "DERIBIT:BTC-USD-PERP"), define(3, "DERIBIT:ETH-USD-PERP")])
+    assert [one.symbol for one in registry.overview(4)] == [
+        "BTC-USD-PERP", "ETH-USD-PERP", "BTC-USD-50000-C", "DERIBIT:BTC-USD-PERP",
+    ]  # fmt: skip
+    assert [one.symbol for one in registry.overview(1)] == ["BTC-USD-PERP"]
+    assert InstrumentRegistry().overview(5) == []

@@ -2,13 +2,15 @@
 
 import { MarketStore, Poll, Signal, ThemeStore, Watchlist } from "../store/index.ts";
 import type { Services } from "../views/services.ts";
-import { RestClient, TickcastClient } from "../wire/index.ts";
+import { RestClient, type SymbolInfo, TickcastClient } from "../wire/index.ts";
 
 const POLL_MS = 2_000;
 const LEDGER_POLL_MS = 1_000;
 const LEDGER_ENTRIES = 100;
 const CLOCK_MS = 500;
 const SUGGESTIONS = 12;
+/** So often the same overview: the feeds are up. */
+const SAME_ANSWERS = 3;
 
 export function assemble(): Services {
   const base = new URL(".", document.baseURI).href;
@@ -30,6 +32,7 @@ export function assemble(): Services {
     theme: new ThemeStore(document.documentElement, storage),
     feeds: new Poll((signal) => rest.feeds(signal), POLL_MS),
     latency: new Poll((signal) => rest.latency(signal), POLL_MS),
+    troubles: new Poll((signal) => rest.openGaps(LEDGER_ENTRIES, signal), LEDGER_POLL_MS),
     ledger: new Poll((signal) => rest.gaps(ledgerVenue.value, LEDGER_ENTRIES, signal), LEDGER_POLL_MS),
     ledgerVenue,
     clock: new Signal(Date.now()),
@@ -38,6 +41,7 @@ export function assemble(): Services {
     watchTrades: countedTrades(client),
   };
   followList(watchlist, client, market);
+  followInstance(watchlist, market, new Poll((signal) => rest.overview(signal), POLL_MS));
   followVisibility(services, client);
   ledgerVenue.subscribe(() => services.ledger.again());
   window.addEventListener("online", () => client.retryNow());
@@ -68,6 +72,26 @@ function followList(watchlist: Watchlist, client: TickcastClient, market: Market
   follow();
 }
 
+/** After each connection the instance is asked what to show, until its feeds have said all that there is. */
+function followInstance(watchlist: Watchlist, market: MarketStore, overview: Poll<readonly SymbolInfo[]>): void {
+  let before = "";
+  let same = 0;
+  overview.state.subscribe(() => {
+    const { answer } = overview.state.value;
+    if (answer === null) return;
+    const names = answer.map((one) => one.symbol);
+    watchlist.suggest(names);
+    same = names.length > 0 && names.join() === before ? same + 1 : 0;
+    before = names.join();
+    if (same >= SAME_ANSWERS) overview.stop();
+  });
+  market.connection.subscribe(() => {
+    if (market.connection.value.phase !== "live") return;
+    same = 0;
+    overview.start();
+  });
+}
+
 /** A hidden page asks for one update a second and leaves polls and clock alone. */
 function followVisibility(services: Services, client: TickcastClient): void {
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -84,11 +108,13 @@ function followVisibility(services: Services, client: TickcastClient): void {
       services.feeds.stop();
       services.latency.stop();
       services.ledger.stop();
+      services.troubles.stop();
       return;
     }
     services.feeds.start();
     services.latency.start();
     services.ledger.start();
+    services.troubles.start();
     beat();
     timer = setInterval(beat, CLOCK_MS);
   };

@@ -3,4 +3,4 @@ export { type MarketSource, MarketStore, type Row, type Schedule, type ShownStat
 export { Poll, type Polled } from "./poll.ts";
 export { Signal } from "./signal.ts";
 export { type ThemeChoice, ThemeStore } from "./theme.ts";
-export { DEFAULT_SYMBOLS, normaliseSymbol, SYMBOLS_MAX, Watchlist } from "./watchlist.ts";
+export { normaliseSymbol, SYMBOLS_MAX, Watchlist } from "./watchlist.ts";

@@ -1,23 +1,9 @@
-/** The names on the list, in order, kept from visit to visit. */
+/**
+ * The names on the list, in order. Until the user changes it, it is what the instance suggests; from then on it is the
+ * user's own and kept from visit to visit.
+ */
 
 import { Signal } from "./signal.ts";
-
-export const DEFAULT_SYMBOLS: readonly string[] = [
-  "AAPL",
-  "XNAS:AAPL",
-  "XBOS:AAPL",
-  "BATS:AAPL",
-  "XNYS:AAPL",
-  "XSIM:AAPL",
-  "BINANCE:AAPL-USD",
-  "MSFT",
-  "NVDA",
-  "AMZN",
-  "BTC-USDT",
-  "BINANCE:BTC-USDT",
-  "ETH-USDT",
-  "SOL-USDT",
-];
 
 export const SYMBOLS_MAX = 1_000;
 const KEY = "tickcast.watchlist";
@@ -29,13 +15,20 @@ export function normaliseSymbol(text: string): string | null {
   return NAME.test(name) ? name : null;
 }
 
+type Keeping = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+
 export class Watchlist {
   readonly symbols: Signal<readonly string[]>;
-  readonly #storage: Pick<Storage, "getItem" | "setItem"> | null;
+  /** True: the user changed it. */
+  readonly own: Signal<boolean>;
+  #suggested: readonly string[] = [];
+  readonly #storage: Keeping | null;
 
-  constructor(storage: Pick<Storage, "getItem" | "setItem"> | null) {
+  constructor(storage: Keeping | null) {
     this.#storage = storage;
-    this.symbols = new Signal(this.#load());
+    const kept = this.#load();
+    this.symbols = new Signal(kept ?? []);
+    this.own = new Signal(kept !== null);
   }
 
   /** New ones go to the top, where the eye is. False if it is there already, is no symbol, or the list is full. */
@@ -62,11 +55,25 @@ export class Watchlist {
     this.#keep(symbols);
   }
 
+  /** What to show as long as the user has no list of their own. */
+  suggest(symbols: readonly string[]): void {
+    this.#suggested = symbols.filter((name) => normaliseSymbol(name) === name).slice(0, SYMBOLS_MAX);
+    if (!this.own.value && this.#suggested.join() !== this.symbols.value.join()) this.symbols.set(this.#suggested);
+  }
+
+  /** Forget the user's own list. */
   reset(): void {
-    this.#keep(DEFAULT_SYMBOLS);
+    this.own.set(false);
+    this.symbols.set(this.#suggested);
+    try {
+      this.#storage?.removeItem(KEY);
+    } catch {
+      // It is shown again at the next visit, nothing else.
+    }
   }
 
   #keep(symbols: readonly string[]): void {
+    this.own.set(true);
     this.symbols.set(symbols);
     try {
       this.#storage?.setItem(KEY, JSON.stringify(symbols));
@@ -75,7 +82,7 @@ export class Watchlist {
     }
   }
 
-  #load(): readonly string[] {
+  #load(): readonly string[] | null {
     try {
       const kept: unknown = JSON.parse(this.#storage?.getItem(KEY) ?? "null");
       if (Array.isArray(kept)) {
@@ -85,6 +92,6 @@ export class Watchlist {
     } catch {
       // What cannot be read is as good as nothing.
     }
-    return DEFAULT_SYMBOLS;
+    return null;
   }
 }

@@ -100,7 +100,7 @@ function OpenSince({ began }: { readonly began: string }) {
 }
 
 /** The instrument, or how many of which scope, and how many of them are not whole yet. */
-function concerns(entry: LedgerEntry): string {
+export function concerns(entry: LedgerEntry): string {
   const name = entry.instruments[0];
   if (entry.instruments_count === 1 && name !== undefined) return name;
   const where = entry.link || entry.scope;

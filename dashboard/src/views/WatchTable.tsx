@@ -24,6 +24,7 @@ export const COLUMNS: readonly { readonly key: string; readonly title: string; r
 export function WatchTable() {
   const { watchlist } = useServices();
   const symbols = useSignal(watchlist.symbols);
+  const own = useSignal(watchlist.own);
   const [active, setActive] = useState<string | null>(null);
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
   const body = useRef<HTMLTableSectionElement>(null);
@@ -78,6 +79,16 @@ export function WatchTable() {
         <h2 id="watch-title">
           Watchlist <span className="muted count">{symbols.length}</span>
         </h2>
+        {own && (
+          <button
+            type="button"
+            className="button quiet"
+            title="Forget the changes, and show what this instance suggests"
+            onClick={() => watchlist.reset()}
+          >
+            Suggested list
+          </button>
+        )}
         <SymbolSearch />
       </div>
       <p id="watch-keys" className="visually-hidden">
@@ -120,12 +131,7 @@ export function WatchTable() {
           </tbody>
         </table>
         {symbols.length === 0 && (
-          <p className="empty">
-            Nothing is watched.{" "}
-            <button type="button" className="button" onClick={() => watchlist.reset()}>
-              Show the default list
-            </button>
-          </p>
+          <p className="empty">{own ? "Nothing is watched." : "Waiting for the first instruments…"}</p>
         )}
       </div>
     </section>

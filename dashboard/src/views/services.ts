@@ -11,6 +11,8 @@ export interface Services {
   readonly theme: ThemeStore;
   readonly feeds: Poll<readonly FeedStatus[]>;
   readonly latency: Poll<LatencyReport>;
+  /** What has not ended yet, of all venues. */
+  readonly troubles: Poll<readonly LedgerEntry[]>;
   readonly ledger: Poll<readonly LedgerEntry[]>;
   /** Venue whose entries are shown; empty: all. */
   readonly ledgerVenue: Signal<string>;

@@ -9,6 +9,7 @@ export interface FeedStatus {
   readonly reconnects?: number;
   readonly connections?: number;
   readonly messages?: number;
+  readonly gaps?: number;
   readonly rate?: number | null;
   readonly lag_ms?: number | null;
   readonly last_error?: string | null;
@@ -83,6 +84,16 @@ export class RestClient {
   async symbols(query: string, limit: number, signal?: AbortSignal): Promise<readonly SymbolInfo[]> {
     const body = await this.#get(`symbols?q=${encodeURIComponent(query)}&limit=${limit}`, signal);
     return listIn<SymbolInfo>(body, "symbols");
+  }
+
+  /** What to look at first in this instance. */
+  async overview(signal?: AbortSignal): Promise<readonly SymbolInfo[]> {
+    return listIn<SymbolInfo>(await this.#get("symbols/overview", signal), "symbols");
+  }
+
+  /** What has not ended yet, newest first. */
+  async openGaps(limit: number, signal?: AbortSignal): Promise<readonly LedgerEntry[]> {
+    return listIn<LedgerEntry>(await this.#get(`gaps?open=true&limit=${limit}`, signal), "gaps");
   }
 
   /** The newest entries of the ledger; an empty venue stands for all. */

@@ -75,8 +75,13 @@ def tables(exchanges: Sequence[str], place: Place) -> tuple[dict[str, Table], di
     feeds: dict[str, Table] = {}
     for name in exchanges:
         venues[name], feed = EXCHANGES[name](place)
-        feeds[name.lower().replace("_", "-")] = {"venue": name, **feed}
+        feeds[feed_name(name)] = {"venue": name, **feed}
     return venues, feeds
+
+
+def feed_name(venue: str) -> str:
+    """Name of the feed that reads a venue."""
+    return venue.lower().replace("_", "-")
 
 
 def securities(exchanges: Sequence[str], symbols: int) -> dict[str, list[str]]:

@@ -180,6 +180,13 @@ def _add_symbols(app: FastAPI, registry: Registry) -> None:
         following = None if following is None else cursor_after(following)
         return Response(msgspec.json.encode({"symbols": found, "next": following}), media_type=JSON)
 
+    @app.get("/symbols/overview", tags=["prices"], response_class=Response, responses=answers(schemas.OVERVIEW, 422))
+    async def overview(
+        limit: Annotated[int, Query(ge=1, le=100, description="Most symbols in the answer.")] = 16,
+    ) -> Response:
+        """What to look at first: the securities over most venues, then one instrument of each venue."""
+        return Response(msgspec.json.encode({"symbols": registry.overview(limit)}), media_type=JSON)
+
 
 def _add_operations(app: FastAPI, insight: Insight) -> None:
     @app.get("/feeds", tags=["operations"], response_class=Response, responses=answers(schemas.FEEDS))

@@ -23,6 +23,12 @@ class SymbolsPage(msgspec.Struct, kw_only=True):
     """Goes into ``cursor`` for the next page; null: this was the last."""
 
 
+class Overview(msgspec.Struct, kw_only=True):
+    """What to look at first."""
+
+    symbols: list[Listing]
+
+
 class FeedRow(msgspec.Struct, kw_only=True):
     """Health of one feed. Counters only grow while the feed's process lives, and begin anew with a new one."""
 
@@ -221,6 +227,7 @@ PROBLEM: Final[Schema] = {
     },
 }
 SYMBOLS: Final = schema_of(SymbolsPage)
+OVERVIEW: Final = schema_of(Overview)
 FEEDS: Final = schema_of(Feeds)
 LATENCY: Final = schema_of(Latency)
 GAPS: Final = schema_of(Gaps)

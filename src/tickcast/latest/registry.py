@@ -2,9 +2,13 @@
 
 import bisect
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from tickcast.model.instrument import Definition
 from tickcast.ports import Listing
+
+_SERIES: Final = frozenset(("option", "future"))
+"""Classes of which there are many of one underlying: nobody's first look."""
 
 
 class InstrumentRegistry:
@@ -59,6 +63,19 @@ class InstrumentRegistry:
                 return found, found[-1].symbol
             found.append(listing)
         return found, None
+
+    def overview(self, limit: int) -> Sequence[Listing]:
+        """See :meth:`tickcast.ports.Registry.overview`."""
+        self._refresh()
+        securities = (listing for listing in self._listings.values() if listing.venue is None)
+        ranked = sorted(securities, key=lambda one: (-len(one.legs), one.asset_class in _SERIES, one.symbol))
+        legs: dict[str | None, Listing] = {}
+        for security in ranked:
+            for name in security.legs:
+                leg = self._listings[name]
+                legs.setdefault(leg.venue, leg)
+        venues = list(legs.values())[: limit // 2]
+        return [*ranked[: limit - len(venues)], *venues]
 
     def listing(self, symbol: str) -> Listing | None:
         """What a symbol is; None: there is none of that name."""
