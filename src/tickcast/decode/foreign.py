@@ -5,7 +5,7 @@ addresses, what was sent and the recorded REST answers; hosts and queries are wh
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +20,21 @@ from tickcast.venues.coinbase.exchange import CoinbaseExchangeVenue
 from tickcast.venues.declared.venue import Channel, Listed, Venue
 from tickcast.venues.kraken.v1 import KrakenV1Venue
 from tickcast.venues.registry import find_declared
+
+
+SIBLINGS: Final[Mapping[str, str]] = {
+    "BINANCE_US": "BINANCE",
+    "BINANCE_TR": "BINANCE",
+    "BINANCE_DELIVERY": "BINANCE_FUTURES",
+    "OKEX": "OKX",
+}
+"""Venues, or former names of one, that speak another's dialect in recordings."""
+
+TOLD_BY_FRAMES: Final[Mapping[str, Sequence[tuple[type[Venue], Callable[[bytes], bool]]]]] = {
+    "KRAKEN": ((KrakenV1Venue, lambda frame: frame[:1] == b"[" or b'"event"' in frame[:200]),),
+    "COINBASE": ((CoinbaseExchangeVenue, lambda frame: b'"channel"' not in frame and b'"type"' in frame),),
+}
+"""Former dialects of recordings without addresses, by the first frame."""
 
 
 class Recorded(msgspec.Struct, kw_only=True):
@@ -75,9 +90,14 @@ def venue_of(code: str, header: Recorded, lines: Sequence[Line], first: bytes) -
             "is not read; it was not decoded"
         )
     readers = [each.reader for each in older if each.reader is not None]
-    if code == "KRAKEN" and not addresses and (first[:1] == b"[" or b'"event"' in first[:200]):
-        readers.append(KrakenV1Venue)
+    if not addresses:
+        readers += [reader for reader, is_its in TOLD_BY_FRAMES.get(code, ()) if is_its(first)]
     return (readers[0] if readers else found)(own_feed(header, code))
+
+
+def siblings_of(code: str) -> tuple[str, ...]:
+    """Return the other codes under which recordings of a venue's dialect may be."""
+    return tuple(sibling for sibling, family in SIBLINGS.items() if family == code)
 
 
 def older_at(code: str, address: str) -> Older | None:
@@ -178,6 +198,8 @@ def market_at(venue: Venue, address: str, markets: Mapping[str, set[str]]) -> st
     """Say of which market the names on a connection are, by its address; "" where that does not matter."""
     path = urlsplit(address).path.rstrip("/")
     serving = [name for name, end in venue.endpoints.items() if path == end.rstrip("/")]
+    if serving and venue.endpoint_markets:
+        return serving[0]
     known = markets.get(serving[0], set()) if serving else {market for each in markets.values() for market in each}
     return next(iter(known)) if len(known) == 1 else ""
 

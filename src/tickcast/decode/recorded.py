@@ -132,7 +132,7 @@ class Recording:
         for line in lines:
             if line.t == "connect" and line.conn not in self._wires:
                 self._wires[line.conn] = Wire(len(self._wires), self._market_at(line.addr))
-        shapes = Shapes(self._venue.dialect)
+        shapes = Shapes(self._venue.dialect, learn=self._venue.learn)
         for line, payload, _ in held:
             if line.t == "recv":
                 shapes.add(line.conn, self._wire(line.conn).market, payload, line.ts_ns)
@@ -173,6 +173,8 @@ class Recording:
             chosen |= {(one.market, one.native): one for one in unlisted}
         books = {name for held in shapes.held.values() for name in held.books}
         quotes = {name for held in shapes.held.values() for name in held.quotes}
+        # in a part of a session books may have no beginning: then slower quotes are better than none
+        quotes |= books - {name for held in shapes.held.values() for name in held.begun}
         for name, listed in chosen.items():
             if self._is_split and name not in seen:
                 continue  # of another part of the session

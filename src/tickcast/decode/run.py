@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from tickcast.decode.containers import Kind, Source, kind_of, open_source
 from tickcast.decode.dates import date_in_name
+from tickcast.decode.foreign import SIBLINGS
 from tickcast.decode.fix import FixJsonReader, FixMarket, FixReader
 from tickcast.decode.itch import ItchFileReader, ItchMarket
 from tickcast.decode.packets import CaptureReader
@@ -17,7 +18,7 @@ from tickcast.decode.stream import Sink, Stream
 from tickcast.model.errors import UsageError
 from tickcast.venues.registry import codes, find_declared
 
-ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX"}
+ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX", **SIBLINGS}
 VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
 LATER: Final = (
     "KRAKEN_FUTURES",

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import numpy as np
 
-from tickcast.decode.foreign import Recorded, own_feed
+from tickcast.decode.foreign import SIBLINGS, Recorded, own_feed, siblings_of
 from tickcast.decode.recorded import Recording
 from tickcast.decode.stream import Stream
 from tickcast.model.capture import Line
@@ -30,8 +30,8 @@ CODES: Final = {
     "XNAS": ("XNAS", "XBOS"),
     "BATS": ("BATS",),
     "FIX": ("XNYS",),
-    "BINANCE": ("BINANCE",),
     "XSIM": ("XSIM",),
+    **{family: (family, *siblings_of(family)) for family in ("BINANCE", "BINANCE_FUTURES", "OKX")},
 }
 """Venue codes of sessions, by the family that is asked for; every other code stands for itself."""
 ANEW: Final = (CODES["FIX"], CODES["BATS"])
@@ -144,7 +144,7 @@ class SessionReader:
 
     def _recorded(self) -> Recording:
         if self._recording is None:
-            code = self._header.exchange.upper() or self._codes[0]
+            code = SIBLINGS.get(self._header.exchange.upper(), self._header.exchange.upper()) or self._codes[0]
             self._recording = Recording(self._stream, code, self._header, depth=self._depth)
         return self._recording
 

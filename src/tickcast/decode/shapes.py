@@ -4,7 +4,7 @@ The core decodes; here it is only looked up which instruments have a book, a str
 and on which connection. Paths are those of :mod:`tickcast.venues.declared.dialect`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ class Held:
     seen: set[Name] = field(default_factory=set)
     """All instruments that frames name."""
     books: set[Name] = field(default_factory=set)
+    begun: set[Name] = field(default_factory=set)
+    """Of these, such that are told whole; all whose beginning comes over REST."""
     quotes: set[Name] = field(default_factory=set)
     """Of a stream that tells nothing else: tickers that have the best bid and offer too are slower than the book."""
 
@@ -37,8 +39,10 @@ class Held:
 class Shapes:
     """Classifies the frames of a recording."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, *, learn: Callable[[bytes], None] | None = None) -> None:
+        """``learn`` is shown every frame that the dialect does not declare."""
         self._messages = dialect.messages
+        self._learn = learn
         self.held: dict[str, Held] = {}
 
     def add(self, conn: str, market: str, frame: bytes, ts_ns: int) -> None:
@@ -52,6 +56,8 @@ class Shapes:
         message = next((each for each in self._messages if all(fits(found, match) for match in each.when)), None)
         if message is not None and message.emits:
             self._take(held, message, message.market or market, found)
+        elif message is None and self._learn is not None:
+            self._learn(frame)
 
     @staticmethod
     def _take(held: Held, message: Message, market: str, frame: Any) -> None:
@@ -64,6 +70,8 @@ class Shapes:
                 held.seen.add((market, native))
                 if isinstance(emit, Book):
                     held.books.add((market, native))
+                    if emit.rule.snapshot != "stream" or is_whole(frame, row, emit):
+                        held.begun.add((market, native))
                 elif isinstance(emit, Quotes) and pure:
                     held.quotes.add((market, native))
 
@@ -97,6 +105,15 @@ def fits(frame: Any, match: Match) -> bool:
     if match.equals and text not in match.equals:
         return False
     return text.startswith(match.prefix) and text.endswith(match.suffix)
+
+
+def is_whole(frame: Any, row: tuple[Any, Any], book: Book) -> bool:
+    """Say whether a row is a whole book."""
+    sources = {"/": frame, "^": row[1]}
+    return bool(book.snapshot) and all(
+        fits(sources.get(match.path[:1], row[0]), msgspec.structs.replace(match, path=match.path.lstrip("/^")))
+        for match in book.snapshot
+    )
 
 
 def rows_of(frame: Any, path: str) -> Iterator[tuple[Any, Any]]:

@@ -92,8 +92,8 @@ def _trades(ident: str, unit: TimeUnit) -> Trades:
     )
 
 
-def day_figures(time: Time) -> Measures:
-    """Declare what ``24hrTicker`` says, in all of Binance's markets."""
+def day_figures(time: Time, *, turnover: bool = True) -> Measures:
+    """Declare what ``24hrTicker`` says, in all of Binance's markets; ``turnover``: its ``q`` is in the quote asset."""
     return Measures(
         key=KEY,
         values=(
@@ -101,7 +101,7 @@ def day_figures(time: Time) -> Measures:
             Measure(kind=Kind.HIGH_24H, path="h"),
             Measure(kind=Kind.LOW_24H, path="l"),
             Measure(kind=Kind.VOLUME_24H, path="v"),
-            Measure(kind=Kind.TURNOVER_24H, path="q"),
+            *((Measure(kind=Kind.TURNOVER_24H, path="q"),) if turnover else ()),
         ),
         time=time,
     )

@@ -38,6 +38,9 @@ NOT_READ: Final = (
     "24hrMiniTicker",
     "compositeIndex",
     "assetIndexUpdate",
+    "indexPriceUpdate",
+    "indexPrice_kline",
+    "markPrice_kline",
 )
 """Events that exist and are not asked for; a recording may hold them."""
 
@@ -60,6 +63,12 @@ DIALECT: Final = Dialect(
                 ),
             ),
             fields=("e", "E", "ps"),
+        ),
+        # whole books of 5, 10 or 20 levels, which look like differences: only the stream's name tells them
+        *(
+            Message(name="partial depth", when=(Match(path="stream", suffix=f"@depth{levels}{speed}"),))
+            for levels in (5, 10, 20)
+            for speed in ("", "@100ms", "@250ms", "@500ms")
         ),
         *combined_and_raw(
             "depth",
@@ -118,6 +127,14 @@ DIALECT: Final = Dialect(
                 ),
             ),
             fields=("e", "E"),
+        ),
+        # of coin-margined contracts, in recordings: q counts the base asset
+        *combined_and_raw(
+            "ticker (coin-margined)",
+            event="24hrTicker",
+            when=(Match(path="data.ps", suffix="USD", present=True),),
+            raw=(Match(path="ps", suffix="USD", present=True),),
+            emits=(day_figures(SAID, turnover=False),),
         ),
         *combined_and_raw(
             "ticker",

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final
 from urllib.parse import urlencode
 
-import msgspec
-
 from tickcast.model.record import State
 from tickcast.venues.base import Quota, Request
 from tickcast.venues.binance import frames
@@ -133,7 +131,9 @@ class BinanceFuturesVenue(Venue):
         pairs = {name.upper().removesuffix("-PERP").replace("-", ""): name.upper() for name in instruments}
         found = []
         for native in frames.recorded_natives(addresses, sent) or sorted(pairs):
-            pair, _, day = native.partition("_")
+            pair, _, day = native.removesuffix("_PERP").partition("_")
+            if day and _delivery_ms(day) is None:
+                continue
             base, quote = frames.divided(pair, {key: name.removesuffix("-PERP") for key, name in pairs.items()})
             found.append(
                 wire.Contract(
@@ -143,7 +143,7 @@ class BinanceFuturesVenue(Venue):
                     quoteAsset=quote,
                     marginAsset=quote,
                     contractType="CURRENT_QUARTER" if day else "PERPETUAL",
-                    deliveryDate=_delivery_ms(day) if day else 0,
+                    deliveryDate=_delivery_ms(day) or 0,
                 )
             )
         return [entry for contract in found if (entry := _listed(contract)) is not None]
@@ -170,20 +170,20 @@ def _listed(entry: wire.Contract) -> Listed | None:
         symbol=symbol,
         asset_class="future" if expiry else "perpetual",
         currency=entry.quoteAsset,
-        state=STATES.get(entry.status, State.CLOSED),
+        state=STATES.get(entry.status or entry.contractStatus, State.CLOSED),
         tick_size=price.tickSize if price else None,
         lot_size=lot.stepSize if lot else None,
-        contract_size="1",
+        contract_size=str(entry.contractSize),
         settle_currency=entry.marginAsset or entry.quoteAsset,
         underlying=pair,
         expiry=expiry,
     )
 
 
-def _delivery_ms(day: str) -> int:
-    """Delivery of a contract whose name ends with ``YYMMDD``: 08:00 UTC."""
+def _delivery_ms(day: str) -> int | None:
+    """Delivery of a contract whose name ends with ``YYMMDD``: 08:00 UTC; None: it is no such name."""
     try:
         at = datetime.strptime(day, "%y%m%d").replace(hour=8, tzinfo=UTC)
-    except ValueError as wrong:
-        raise msgspec.ValidationError(f"expected a day YYMMDD, found {day!r}") from wrong
+    except ValueError:
+        return None
     return int(at.timestamp() * 1000)

@@ -51,6 +51,7 @@ class BybitVenue(Venue):
     url: ClassVar[str] = "wss://stream.bybit.com"
     rest_url: ClassVar[str] = "https://api.bybit.com"
     endpoints: ClassVar[Mapping[str, str]] = {market: f"/v5/public/{market}" for market in MARKETS}
+    endpoint_markets: ClassVar[bool] = True
     streams: ClassVar[tuple[str, ...]] = (
         "trade",
         "quote",

@@ -169,6 +169,8 @@ class Venue(ABC):
     """Default of the config's ``rest_url``."""
     endpoints: ClassVar[Mapping[str, str]] = {"": ""}
     """Path of each socket address, by name."""
+    endpoint_markets: ClassVar[bool] = False
+    """The names of :attr:`endpoints` are the markets whose instruments they serve, each one."""
     streams: ClassVar[tuple[str, ...]]
     """What it gives, as words of the config's ``streams``: of ``trade quote book ticker mark funding open_interest
     liquidation greeks status``."""
@@ -256,6 +258,10 @@ class Venue(ABC):
     def probe_request(self) -> Request | None:
         """Ask the venue something cheap over REST: whether it lives (its time, its status)."""
         return None
+
+    def learn(self, frame: bytes) -> None:
+        """Learn from what a recorder was answered, before its session is decoded: how deep its books are."""
+        del frame
 
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Say what another recorder's session subscribed to, where it holds no list of instruments.

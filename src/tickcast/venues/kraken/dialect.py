@@ -64,7 +64,7 @@ TICKER: Final = Message(
 )
 
 CONTROL: Final = tuple(
-    Message(name=channel, when=(Match(path="channel", equals=(channel,)),)) for channel in ("heartbeat", "ohlc")
+    Message(name=channel, when=(Match(path="channel", equals=(channel,)),)) for channel in ("heartbeat", "ohlc", "level3")
 )
 
 

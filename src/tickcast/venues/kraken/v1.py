@@ -171,6 +171,10 @@ class KrakenV1Venue(KrakenVenue):
             return [Refused(event.errorMessage or "an error without a text", NO_CHANNEL)]
         return [Unknown(f"event {event.event!r}")]
 
+    def learn(self, frame: bytes) -> None:
+        """Learn nothing: every book's frame names its depth."""
+        del frame
+
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Take the pairs of a recorder's subscriptions; the depth stands in every frame."""
         del addresses, instruments
@@ -181,6 +185,10 @@ class KrakenV1Venue(KrakenVenue):
             except msgspec.MsgspecError:
                 continue
         return [self._listed(AssetPair(wsname=pair)) for pair in pairs if "/" in pair]
+
+    def _frame(self, method: str, name: str, natives: Sequence[str]) -> bytes:
+        """Write a subscription of this dialect, as a recorder sent it."""
+        return msgspec.json.encode({"event": method, "pair": natives, "subscription": {"name": name}})
 
     def _native(self, wsname: str) -> str:
         """Write a pair as the list does: ``XBT/USD``."""

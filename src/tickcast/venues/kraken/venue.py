@@ -158,6 +158,17 @@ class KrakenVenue(Venue):
         """Its status."""
         return Request(purpose="probe", url=f"{self._rest}/0/public/SystemStatus")
 
+    def learn(self, frame: bytes) -> None:
+        """Take the depth of books from the answer to a subscription: no other message of the venue names it."""
+        if b'"depth"' not in frame:
+            return
+        try:
+            depth = msgspec.json.decode(frame, type=Answer).result.depth
+        except msgspec.MsgspecError:
+            return
+        if depth > 0:
+            self._depth, self.dialect = depth, dialect(depth)
+
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Take the pairs and the depth of a recorder's subscriptions."""
         del addresses, instruments

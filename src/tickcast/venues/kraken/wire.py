@@ -39,6 +39,8 @@ class AnswerResult(msgspec.Struct, frozen=True, gc=False):
 
     channel: str = ""
     symbol: str = ""
+    depth: int = 0
+    """Of books."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

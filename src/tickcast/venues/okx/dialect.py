@@ -177,6 +177,7 @@ SILENT: Final = (
             ("candles", "candle"),
             ("candles of marks", "mark-price-candle"),
             ("candles of indices", "index-candle"),
+            ("spreads", "sprd-"),
         )
     ),
     *(

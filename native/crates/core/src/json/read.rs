@@ -380,7 +380,8 @@ impl TimePlan {
     }
 }
 
-/// The time of a row, or of its receipt where it says none.
+/// The time of a row, or of its receipt where it says none: also by the zero of its notation
+/// (`1970-01-01T00:00:00Z`, `0001-01-01T00:00:00Z`).
 ///
 /// # Errors
 /// What is said is no time.
@@ -392,9 +393,20 @@ pub fn time_of<'p>(
 ) -> Result<i64, Trouble<'p>> {
     let Some(plan) = plan else { return Ok(ts_recv) };
     match plan.path.said(row) {
-        Some(place) => time_at(row.frame, place, plan.unit, plan.path.text()),
+        Some(place) => match time_at(row.frame, place, plan.unit, plan.path.text()) {
+            Ok(0) => Ok(ts_recv),
+            Err(_) if is_year_one(row.frame, place, plan.unit) => Ok(ts_recv),
+            said => said,
+        },
         None => Ok(ts_recv),
     }
+}
+
+/// Whether a time is the zero of systems that count from the year 1.
+#[cold]
+fn is_year_one(frame: Frame<'_>, place: u32, unit: dialect::TimeUnit) -> bool {
+    unit == dialect::TimeUnit::Iso
+        && scalar(frame, place).is_some_and(|text| text.starts_with(b"0001-01-01T00:00:00"))
 }
 
 /// A time at a place.
