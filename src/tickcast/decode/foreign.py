@@ -22,21 +22,6 @@ from tickcast.venues.kraken.v1 import KrakenV1Venue
 from tickcast.venues.registry import find_declared
 
 
-SIBLINGS: Final[Mapping[str, str]] = {
-    "BINANCE_US": "BINANCE",
-    "BINANCE_TR": "BINANCE",
-    "BINANCE_DELIVERY": "BINANCE_FUTURES",
-    "OKEX": "OKX",
-}
-"""Venues, or former names of one, that speak another's dialect in recordings."""
-
-TOLD_BY_FRAMES: Final[Mapping[str, Sequence[tuple[type[Venue], Callable[[bytes], bool]]]]] = {
-    "KRAKEN": ((KrakenV1Venue, lambda frame: frame[:1] == b"[" or b'"event"' in frame[:200]),),
-    "COINBASE": ((CoinbaseExchangeVenue, lambda frame: b'"channel"' not in frame and b'"type"' in frame),),
-}
-"""Former dialects of recordings without addresses, by the first frame."""
-
-
 class Recorded(msgspec.Struct, kw_only=True):
     """A header, ours or another recorder's."""
 
@@ -67,6 +52,20 @@ OLDER: Final[Mapping[str, tuple[Older, ...]]] = {
     "COINBASE": (Older(r"ws-feed|ws-direct", "Coinbase Exchange (Pro)", CoinbaseExchangeVenue),),
     "DERIBIT": (Older(r"/ws/api/v1", "Deribit v1"),),
 }
+
+SIBLINGS: Final[Mapping[str, str]] = {
+    "BINANCE_US": "BINANCE",
+    "BINANCE_TR": "BINANCE",
+    "BINANCE_DELIVERY": "BINANCE_FUTURES",
+    "OKEX": "OKX",
+}
+"""Venues, or former names of one, that speak another's dialect in recordings."""
+
+TOLD_BY_FRAMES: Final[Mapping[str, Sequence[tuple[type[Venue], Callable[[bytes], bool]]]]] = {
+    "KRAKEN": ((KrakenV1Venue, lambda frame: frame[:1] == b"[" or b'"event"' in frame[:200]),),
+    "COINBASE": ((CoinbaseExchangeVenue, lambda frame: b'"channel"' not in frame and b'"type"' in frame),),
+}
+"""Former dialects of recordings without addresses, by the first frame."""
 
 
 # ------------------------------------------------------------------ declared venues

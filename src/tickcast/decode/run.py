@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 from tickcast.decode.containers import Kind, Source, kind_of, open_source
 from tickcast.decode.dates import date_in_name
-from tickcast.decode.foreign import SIBLINGS
 from tickcast.decode.fix import FixJsonReader, FixMarket, FixReader
+from tickcast.decode.foreign import SIBLINGS
 from tickcast.decode.itch import ItchFileReader, ItchMarket
 from tickcast.decode.packets import CaptureReader
 from tickcast.decode.pitch import PitchMarket, PitchTextReader

@@ -64,7 +64,8 @@ TICKER: Final = Message(
 )
 
 CONTROL: Final = tuple(
-    Message(name=channel, when=(Match(path="channel", equals=(channel,)),)) for channel in ("heartbeat", "ohlc", "level3")
+    Message(name=channel, when=(Match(path="channel", equals=(channel,)),))
+    for channel in ("heartbeat", "ohlc", "level3")
 )
 
 
