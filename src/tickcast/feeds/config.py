@@ -32,8 +32,12 @@ class FeedConfig(VenueConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Delay after the venue refused us for good."""
     inbox_max: int = 4_194_304
     """Bytes that may wait for the pipeline; beyond it the links are not read until half of it is done."""
-    message_max: int = 16_777_216
-    """Largest WebSocket message or REST answer, in bytes."""
+    message_max: int = 33_554_432
+    """Largest WebSocket message or REST answer, in bytes; a larger one closes its connection, or is not read on. Each
+    connection may need so much memory once."""
+    tls_ca: str | None = None
+    """PEM file with authorities of your own, whose certificates ``wss://`` and ``https://`` addresses may have beside
+    those that the system trusts. Certificates are always verified."""
     udp_buffer: int = 8_388_608
     """Bytes asked of the kernel for what waits to be read of each UDP line. Without the right to exceed it the system
     grants no more than ``net.core.rmem_max``; what a full buffer dropped is in the queue ``feeds.NAME.LINK.socket``."""

@@ -1,6 +1,7 @@
 """The links of one feed: opened, opened again with backoff, paused when nobody keeps up, given up when dead."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, assert_never
 
@@ -12,15 +13,21 @@ from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Closed, Inbox, Opened
 from tickcast.feeds.tcp import open_tcp
 from tickcast.feeds.udp import SocketQueue, open_udp, open_udp_line
-from tickcast.feeds.websocket import open_websocket
+from tickcast.feeds.websocket import HandshakeError, open_websocket
 from tickcast.model.errors import FeedError
+from tickcast.model.ledger import Incident, IncidentKind
 from tickcast.ports import Clock
 from tickcast.runtime import metrics
 from tickcast.venues.base import Link
 
+REFUSED: Final = frozenset({401, 403, 407, 451})
+"""Answers to a handshake after which trying again soon does not help: a login, a blocked address or region."""
+THROTTLED: Final = frozenset({418, 429})
 SECOND_NS: Final = 1_000_000_000
 CONNECTS: Final = "connects"
 """The quota of new connections."""
+RETRY_AFTER_MAX_S: Final = 86_400.0
+"""No Retry-After is believed beyond a day."""
 PROBE_AFTER_NS: Final = SECOND_NS
 """A link that brought nothing for so long is pinged, so that quiet is told from dead."""
 
@@ -53,8 +60,18 @@ class Links:
         new_backoff: Callable[[], Backoff],
         log: Any,
         budgets: Budgets | None = None,
+        on_incident: Callable[[Incident], None] = lambda _: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``wake`` is called when something was put into the inbox; ``budgets`` say how often links may be opened."""
+        """Keep no link yet.
+
+        ``wake`` is called when something was put into the inbox; ``budgets`` say how often links may be opened;
+        ``on_incident`` is told of refused handshakes; ``tls`` verifies certificates (None: by the system).
+        """
+        self._on_incident = on_incident
+        self._tls = tls
+        self._told: dict[str, int] = {}
+        """Links whose handshake was refused, and with which status: told once until they are open."""
         self._budgets = budgets
         self._config = config
         self._inbox = inbox
@@ -82,6 +99,7 @@ class Links:
         backoff = self._new_backoff()
         while True:
             brought = self._brought.get(link.name, 0)
+            asked_s = 0.0
             await self._await_turn(link)
             try:
                 connection = await self._open(link)
@@ -89,17 +107,41 @@ class Links:
                 reason = str(wrong)
                 if link.name in self._connections:  # it was open for a moment
                     self._over(link.name, reason)
+                if isinstance(wrong, HandshakeError):
+                    asked_s = self._turned_away(link, wrong)
             else:
+                self._told.pop(link.name, None)
                 reason = await self._serve(link.name, connection)
                 if self._brought.get(link.name, 0) > brought:
                     backoff.reset()
             self._health.closed(link.name, reason)
-            delay_s = backoff.next_s()
+            delay_s = backoff.next_s(at_least_s=asked_s)
             if link.name in self._refused:
                 self._refused.discard(link.name)
                 delay_s = max(delay_s, self._config.refused_retry_s)
             self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
             await asyncio.sleep(delay_s)
+
+    def _turned_away(self, link: Link, wrong: HandshakeError) -> float:
+        """Take note of a refused handshake; returns how long the venue wants us to wait (s)."""
+        now_ns = self._clock()
+        wait_s = min(wrong.retry_after_s, RETRY_AFTER_MAX_S)
+        until_ns = now_ns + round(wait_s * SECOND_NS)
+        if wait_s and self._budgets is not None:
+            self._budgets.of(link.target).hold(CONNECTS, until_ns)
+        is_refused = wrong.status in REFUSED
+        if is_refused:
+            self._refused.add(link.name)
+            self._health.refused(str(wrong), now_ns)
+        if wrong.status in THROTTLED or (is_refused and self._told.get(link.name) != wrong.status):
+            kind: IncidentKind = "refused" if is_refused else "throttled"
+            self._on_incident(
+                Incident(
+                    kind=kind, scope="connection", reason=str(wrong), ts_ns=now_ns, link=link.name, until_ns=until_ns
+                )
+            )
+        self._told[link.name] = wrong.status
+        return wait_s
 
     def send(self, frames: Sequence[tuple[str, bytes]], now_ns: int) -> None:
         """Send each over its link, if that is open."""
@@ -219,6 +261,7 @@ class Links:
                     clock=self._clock,
                     timeout_s=timeout_s,
                     message_max=self._config.message_max,
+                    tls=self._tls if link.target.startswith("wss:") else None,
                 )
             case "udp" | "udp_line":
                 return await self._open_udp(link, arrived)

@@ -8,6 +8,7 @@ one may go.
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +16,7 @@ import aiohttp
 
 from tickcast.feeds.backoff import Backoff, retry_after_s
 from tickcast.feeds.budget import Budgets
+from tickcast.feeds.tls import trouble_of
 from tickcast.ports import Clock
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.venues.base import Answer, Request
@@ -41,8 +43,14 @@ class RestClient:
         weight_header: str = "",
         priority: Callable[[Request], float] = lambda request: request.priority,
         on_throttled: Callable[[str, float], None] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait (seconds)."""
+        """Ask nothing yet.
+
+        ``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait (seconds); ``tls``
+        verifies certificates (None: by the system's authorities).
+        """
+        self._tls = tls
         self._on_answer = on_answer
         self._on_trouble = on_trouble
         self._on_throttled = on_throttled
@@ -148,7 +156,8 @@ class RestClient:
     async def _try(self, request: Request) -> tuple[str | None, float]:
         """One try: what went wrong (None = answered) and how long the venue wants us to wait."""
         if self._http is None:
-            self._http = aiohttp.ClientSession(timeout=self._timeout)
+            connector = aiohttp.TCPConnector(ssl=self._tls or True)
+            self._http = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
         shown = request.url.partition("?")[0]
         try:
             async with self._http.get(request.url, headers=dict(request.headers), allow_redirects=False) as response:
@@ -172,10 +181,8 @@ class RestClient:
                 )
         except TimeoutError:
             return f"{request.purpose}: no answer from {shown} within {self._timeout.total:g} s", 0.0
-        except (aiohttp.ClientError, OSError) as wrong:
-            # aiohttp's own text of a broken answer holds the whole address, which may hold a key
-            text = type(wrong).__name__ if isinstance(wrong, aiohttp.ClientResponseError) else str(wrong)
-            return f"{request.purpose}: {shown}: {text}", 0.0
+        except (aiohttp.ClientError, OSError, ValueError) as wrong:  # a ValueError: a header or a name that is none
+            return f"{request.purpose}: {shown}: {_trouble(wrong)}", 0.0
         self._on_answer(request, answer)
         return None, 0.0
 
@@ -184,3 +191,19 @@ class RestClient:
         used = response.headers.get(self._weight_header, "") if self._weight_header else ""
         if self._budgets is not None and used.isascii() and used.isdigit():
             self._budgets.of(request.url).told(WEIGHT, float(used[:12]))
+
+
+def _trouble(wrong: Exception) -> str:
+    """Say what went wrong, without the whole address, which may hold a key and is in many of aiohttp's own texts."""
+    if isinstance(wrong, aiohttp.ClientConnectorCertificateError):
+        cause: object = wrong.certificate_error
+        return trouble_of(cause) if isinstance(cause, OSError) else "its certificate is not to be trusted"
+    if isinstance(wrong, aiohttp.ClientConnectorError):
+        return trouble_of(wrong.os_error)
+    if isinstance(wrong, OSError):
+        return trouble_of(wrong)
+    if isinstance(wrong, aiohttp.ClientPayloadError):
+        return f"the answer is damaged or ends in the middle: {wrong}"
+    if isinstance(wrong, aiohttp.ClientResponseError):
+        return f"expected an HTTP answer, found what is none ({type(wrong).__name__})"
+    return f"{type(wrong).__name__}: {wrong}"

@@ -15,6 +15,7 @@ when the inbox is full the links are not read and TCP pushes back.
 import asyncio
 import os
 import random
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, assert_never
@@ -28,6 +29,7 @@ from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Recei
 from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.links import CONNECTS, Links
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
+from tickcast.feeds.tls import open_tls
 from tickcast.model.ledger import Incident
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
@@ -61,7 +63,9 @@ class Feed:
         capture: Capture | None = None,
         kept: KeptFile | None = None,
         budgets: Budgets | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """Prepare a feed; ``tls`` verifies certificates (None: by the system's authorities)."""
         self._config = config
         self._capture = capture
         self._kept = kept
@@ -100,6 +104,8 @@ class Feed:
             new_backoff=self._new_backoff,
             log=self._log,
             budgets=budgets,
+            on_incident=self._on_incident,
+            tls=tls,
         )
         limited = session if isinstance(session, Limited) else None
         self._rest = RestClient(
@@ -113,6 +119,7 @@ class Feed:
             budgets=budgets,
             weight_header=limited.weight_header if limited else "",
             priority=limited.priority if limited else _own_priority,
+            tls=tls,
         )
 
     def watch(self) -> None:
@@ -310,9 +317,17 @@ class Feed:
     def _on_throttled(self, reason: str, wait_s: float) -> None:
         """The venue refuses requests for now: that belongs into the ledger."""
         now_ns = self._clock()
-        incident = Incident(
-            kind="throttled", scope="venue", reason=reason, ts_ns=now_ns, until_ns=now_ns + round(wait_s * SECOND_NS)
+        self._on_incident(
+            Incident(
+                kind="throttled",
+                scope="venue",
+                reason=reason,
+                ts_ns=now_ns,
+                until_ns=now_ns + round(wait_s * SECOND_NS),
+            )
         )
+
+    def _on_incident(self, incident: Incident) -> None:
         self._pending.append(Step(incidents=[incident]))
         self._wakeup.set()
 
@@ -419,6 +434,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         capture=open_capture(name, config, folder / "capture" / name, clock=clock) if config.capture else None,
         kept=kept,
         budgets=open_budgets(session, clock=clock),
+        tls=open_tls(name, config.tls_ca),
     )
     feed.watch()
     await feed.run(stop)

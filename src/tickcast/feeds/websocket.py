@@ -6,14 +6,32 @@ is the last of a read.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
+from typing import Final
 
 import picows
 
+from tickcast.feeds.backoff import retry_after_s
+from tickcast.feeds.tls import trouble_of
 from tickcast.model.errors import FeedError
 from tickcast.ports import Clock
 
 DATA = (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY)
+FRAGMENTS_MAX: Final = 65_536
+"""Of one message."""
+BODY_SHOWN: Final = 120
+"""Characters of a refusal's body that go into its reason."""
+
+
+class HandshakeError(FeedError):
+    """The venue's server answered, but with no WebSocket."""
+
+    def __init__(self, text: str, *, status: int, retry_after_s: float) -> None:
+        super().__init__(text)
+        self.status = status
+        self.retry_after_s = retry_after_s
+        """So long the venue wants to be left alone; 0 = it does not say."""
 
 
 class WebSocketConnection(picows.WSListener):
@@ -56,7 +74,7 @@ class WebSocketConnection(picows.WSListener):
         if self._broken:
             return
         kind = frame.msg_type
-        if kind in DATA and frame.fin and not frame.rsv1 and not self._fragments:
+        if kind in DATA and frame.fin and not is_extended(frame) and not self._fragments:
             self._messages.append(frame.get_payload_as_bytes())
         elif kind in DATA or kind == picows.WSMsgType.CONTINUATION:
             self._take_fragment(frame)
@@ -80,13 +98,15 @@ class WebSocketConnection(picows.WSListener):
         is set by an extension that was negotiated, and we negotiate none.
         """
         begins = frame.msg_type != picows.WSMsgType.CONTINUATION
-        if frame.rsv1:
-            self._give_up("expected a plain frame, found a compressed one, which was not agreed on")
+        if is_extended(frame):
+            self._give_up("expected a plain frame, found one with reserved bits (compressed?), which was not agreed on")
         elif begins == bool(self._fragments):
             found = "the beginning of another message" if begins else "one without a beginning"
             self._give_up(f"expected the next fragment of a message, found {found}")
         elif self._fragments_size + frame.payload_size > self._message_max:
             self._give_up(f"expected at most {self._message_max} bytes in a message, found fragments of more")
+        elif len(self._fragments) >= FRAGMENTS_MAX:
+            self._give_up(f"expected at most {FRAGMENTS_MAX} fragments of a message, found more")
         else:
             self._fragments.append(frame.get_payload_as_bytes())
             self._fragments_size += frame.payload_size
@@ -105,13 +125,13 @@ class WebSocketConnection(picows.WSListener):
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Say why; hand on what is left."""
-        del transport
         self._transport = None
-        if self._messages:
-            messages, self._messages = self._messages, []
-            self._on_messages(messages, self._clock())
-        if not self.closed.done():
-            self.closed.set_result(self._reason or "connection lost without a close frame")
+        self._fragments.clear()
+        if not self.closed.done():  # otherwise the feed knows already that it is over
+            if self._messages:
+                messages, self._messages = self._messages, []
+                self._on_messages(messages, self._clock())
+            self.closed.set_result(self._reason or _end(transport))
 
     def send(self, data: bytes) -> None:
         """Send a text message; what cannot be sent any more is dropped, the link is gone then."""
@@ -143,6 +163,19 @@ class WebSocketConnection(picows.WSListener):
             self._transport.disconnect(graceful=False)
 
 
+def is_extended(frame: picows.WSFrame) -> bool:
+    """Whether a frame has bits of an extension; we agree to none."""
+    return bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
+
+
+def _end(transport: picows.WSTransport) -> str:
+    """Say how a connection ended whose peer sent no close frame: by us, because what came is no WebSocket, or by it."""
+    handshake = transport.close_handshake
+    if handshake is not None and handshake.sent is not None and handshake.sent.reason:
+        return f"what came is no WebSocket: {handshake.sent.reason}"
+    return "connection lost without a close frame"
+
+
 async def open_websocket(
     url: str,
     *,
@@ -151,11 +184,16 @@ async def open_websocket(
     clock: Clock,
     timeout_s: float,
     message_max: int,
+    tls: ssl.SSLContext | None = None,
 ) -> WebSocketConnection:
     """Connect and shake hands; ``on_open`` is called before the first ``on_messages``.
 
+    The certificate of a ``wss://`` address is verified: by ``tls``, or the system's authorities. Redirects are not
+    followed, since they may lead anywhere.
+
     Raises:
-        FeedError: nobody listens there, it took too long, or the answer is no WebSocket handshake.
+        HandshakeError: the answer is no WebSocket handshake.
+        FeedError: nobody listens there, it took too long, or its certificate is not to be trusted.
     """
     shown = url.partition("?")[0]
     try:
@@ -165,6 +203,8 @@ async def open_websocket(
                     on_open=on_open, on_messages=on_messages, clock=clock, message_max=message_max
                 ),
                 url,
+                ssl_context=tls,
+                max_redirects=0,
                 websocket_handshake_timeout=timeout_s,
                 max_frame_size=message_max,
                 enable_auto_pong=True,
@@ -174,9 +214,28 @@ async def open_websocket(
     except TimeoutError as wrong:
         raise FeedError(f"cannot connect to {shown}: no answer within {timeout_s:g} s") from wrong
     except OSError as wrong:
-        raise FeedError(f"cannot connect to {shown}: {wrong.strerror or wrong}") from wrong
-    except picows.WSError as wrong:
+        raise FeedError(f"cannot connect to {shown}: {trouble_of(wrong)}") from wrong
+    except picows.WSHandshakeError as wrong:
+        raise _refusal(shown, wrong, clock()) from wrong
+    except (picows.WSError, ValueError) as wrong:  # a ValueError: a status or a name that is none
         raise FeedError(f"cannot connect to {shown}: {wrong}") from wrong
     if not isinstance(connection, WebSocketConnection):
         raise TypeError(f"expected our own listener, found {connection!r}")
     return connection
+
+
+def _refusal(shown: str, wrong: picows.WSHandshakeError, now_ns: int) -> FeedError:
+    """Make the error of an answer that is no handshake, with the beginning of what it says."""
+    answer = wrong.response
+    if answer is None:
+        return FeedError(f"cannot connect to {shown}: expected a WebSocket handshake, found {wrong}")
+    status = int(answer.status)
+    body = " ".join((wrong.raw_body or b"")[: 4 * BODY_SHOWN].decode("utf-8", "replace").split())[:BODY_SHOWN]
+    found = f"status {status}" if status != 101 else str(wrong)
+    if 300 <= status < 400:
+        found += " (a redirect, which is not followed)"
+    return HandshakeError(
+        f"cannot connect to {shown}: expected a WebSocket handshake, found {found}" + (f": {body}" if body else ""),
+        status=status,
+        retry_after_s=retry_after_s(answer.headers.get("Retry-After"), now_ns=now_ns),
+    )
