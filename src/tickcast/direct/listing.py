@@ -15,7 +15,7 @@ from tickcast.model.errors import FeedError, UsageError
 from tickcast.runtime.clock import now_ns
 from tickcast.runtime.log import configure_library
 from tickcast.venues.base import Answer, Request
-from tickcast.venues.declared.venue import Listed, Venue
+from tickcast.venues.declared.venue import UNREADABLE, Listed, Venue, reason_of
 from tickcast.venues.registry import find_declared, find_factory
 
 PAGES_MAX: Final = 1_000
@@ -103,8 +103,8 @@ class _Listing:
             for one in self._venue.listed(request, answer.body):
                 self._found[one.market, one.native] = one
             following = self._venue.next_page(request, answer.body)
-        except ValueError as wrong:
-            self.trouble = f"{request.purpose}: expected a list of instruments, found {wrong}"
+        except UNREADABLE as wrong:
+            self.trouble = f"{request.purpose}: expected a list of instruments, found {reason_of(wrong)}"
             self._rest.ask_again(request)
             return
         if following is not None and self._pages < PAGES_MAX:

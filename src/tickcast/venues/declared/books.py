@@ -55,6 +55,9 @@ class BookKeeping:
         """How a break is made good, as the ledger says it."""
         self._whole: set[int] = set()
         self._purposes: dict[str, int] = {}
+        self._outdated: set[str] = set()
+        """Requests under way that were sent before their book's stream broke off: what changed between the two is in
+        neither."""
         self._activity: dict[int, int] = {}
         """Rows of each instrument, as of ``_weighed_ns``."""
         self._weighed_ns = 0
@@ -111,12 +114,18 @@ class BookKeeping:
         for instrument in instruments:
             self._whole.discard(instrument)
             self._repairs.dismiss(instrument)
+            purpose = self._purpose(BOOK, instrument)
+            if self._errands.is_under_way(purpose):
+                self._outdated.add(purpose)
 
     def forget(self, instrument: int) -> None:
         """There is no such instrument any more."""
         self.dismiss([instrument])
         self._repairs.forget(instrument)
         self._doubted.discard(instrument)
+        for purpose in [purpose for purpose, one in self._purposes.items() if one == instrument]:
+            del self._purposes[purpose]
+            self._outdated.discard(purpose)
 
     def _purpose(self, kind: str, instrument: int) -> str:
         known = self._catalogue.get(instrument)
@@ -225,7 +234,13 @@ class BookKeeping:
         if request.purpose.startswith(COMPARE):
             self._judge_comparison(known, answer, step)
             return []
+        is_outdated = request.purpose in self._outdated
+        self._outdated.discard(request.purpose)
         if not self._repairs.is_open(instrument):
+            return []
+        if is_outdated:
+            step.repeat.append(request)
+            self._repairs.asked(instrument, answer.received_ns, within_ns=REST_NS)
             return []
         decoded = self._feed.rest_book(instrument, answer.body, answer.received_ns)
         place_rows(step, decoded.records, decoded.texts, ())
@@ -235,7 +250,11 @@ class BookKeeping:
         if decoded.short and instrument not in became:
             step.repeat.append(request)
             self._repairs.asked(instrument, answer.received_ns, within_ns=REST_NS)
-        elif instrument not in became and not decoded.breaks and self._is_up(instrument):
+        elif decoded.breaks:
+            self.broken(
+                instrument, answer.received_ns
+            )  # the answer itself was wrong, and nothing is under way any more
+        elif instrument not in became and self._is_up(instrument):
             self._whole.add(instrument)  # it was whole already, and the answer is older
             self._repairs.whole(instrument, answer.received_ns)
         return became

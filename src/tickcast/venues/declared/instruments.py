@@ -1,7 +1,7 @@
 """The instruments of a feed: which of the venue's list are streamed, what is new in it, what has left it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -42,6 +42,8 @@ class Changes:
     gone: list[Instrument] = field(default_factory=list)
     moved: list[Instrument] = field(default_factory=list)
     """Those whose state by the list is another one now; ``listed`` is the new entry."""
+    redefined: list[Instrument] = field(default_factory=list)
+    """Those whose tick size or anything else of the definition is another one now."""
     passed: list[Listed] = field(default_factory=list)
     """Listed, and not asked for: their names are known, and that is all."""
     wrong: list[tuple[str, bytes]] = field(default_factory=list)
@@ -71,11 +73,15 @@ class Catalogue:
         self._root: dict[str, str] = {}
         """Purpose of the request whose next page a purpose is."""
         self._awaited: set[str] = set()
+        self._emptied: set[str] = set()
+        """Lists that were empty the last time, and not before."""
         self._passed: set[tuple[str, str]] = set()
 
-    def requests(self) -> list[Request]:
-        """Ask for the whole list."""
-        asked = list(self._venue.listing())
+    def requests(self, is_under_way: Callable[[str], bool]) -> list[Request]:
+        """Ask for the whole list; not for one whose pages are being read, lest the first be missed at the last."""
+        reading = {root for purpose, root in self._root.items() if is_under_way(purpose)}
+        self._root = {purpose: root for purpose, root in self._root.items() if purpose == root or root in reading}
+        asked = [request for request in self._venue.listing() if request.purpose not in reading]
         for request in asked:
             self._root[request.purpose] = request.purpose
             self._pages[request.purpose] = set()
@@ -137,15 +143,25 @@ class Catalogue:
             names.add(key)
             known = self._by_native.get(key)
             if known is not None:
-                if known.listed.state != entry.state:
-                    known.listed = entry
-                    changes.moved.append(known)
+                self._again(known, entry, changes)
             elif not self.wants(entry):
                 if key not in self._passed:
                     self._passed.add(key)
                     changes.passed.append(entry)
             else:
                 self._begin(entry, changes)
+
+    def _again(self, known: Instrument, entry: Listed, changes: Changes) -> None:
+        """Take what the list says now of an instrument that is streamed."""
+        before, known.listed = known.listed, entry
+        if before.state != entry.state:
+            changes.moved.append(known)
+        if replace(before, state=entry.state) == entry:
+            return
+        definition = define(self._naming, entry)
+        if definition != known.definition and definition.instrument == known.id:
+            known.definition = definition
+            changes.redefined.append(known)
 
     def wants(self, entry: Listed) -> bool:
         """Whether the config asks for it."""
@@ -174,6 +190,12 @@ class Catalogue:
         """Read to its end: what the list had before, and has not now, is gone."""
         names = self._pages.pop(root, set())
         before = self._source.get(root, set())
+        if before and not names and root not in self._emptied:
+            # a venue that closes for maintenance may have an empty list: one that stays empty is believed
+            self._emptied.add(root)
+            changes.wrong.append((f"{root}: expected the instruments that were there before, found an empty list", b""))
+            return
+        self._emptied.discard(root)
         self._source[root] = names
         elsewhere: set[tuple[str, str]] = set().union(*self._source.values())
         for key in before - elsewhere:

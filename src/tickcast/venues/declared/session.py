@@ -26,7 +26,7 @@ from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
 from tickcast.venues.declared.placing import Inserted, place_rows
-from tickcast.venues.declared.venue import Channel, Venue
+from tickcast.venues.declared.venue import UNREADABLE, Channel, Venue
 from tickcast.venues.naming import Naming
 
 POLL: Final = "poll "
@@ -232,8 +232,8 @@ class DeclaredSession:
         cold = Cold(frame=frame, now_ns=ts_recv, wire=wire, step=step)
         try:
             happenings = self._venue.cold(frame, wire.market if wire is not None else "")
-        except ValueError as wrong:  # msgspec's errors and those of UTF-8 are ValueErrors
-            step.bury(str(wrong), frame)
+        except UNREADABLE as wrong:
+            step.bury(said.reason_of(wrong), frame)
             return [], {}
         for one in happenings:
             match one:
@@ -333,8 +333,8 @@ class DeclaredSession:
                 self._became_whole(self._books.answered(request, answer, step), now_ns, step)
             elif request.purpose in self._polled:
                 self._take_poll(request, answer, step)
-        except ValueError as wrong:
-            step.bury(f"{request.purpose}: {wrong}", answer.body[:256])
+        except UNREADABLE as wrong:
+            step.bury(f"{request.purpose}: {said.reason_of(wrong)}", answer.body[:256])
             step.repeat.append(request)
         if not step.repeat:
             self._errands.done(request.purpose)
@@ -358,7 +358,7 @@ class DeclaredSession:
     def _list(self, now_ns: int) -> None:
         """Ask for the list of instruments, now and every so often."""
         self._is_settled = False
-        for request in self._catalogue.requests():
+        for request in self._catalogue.requests(self._errands.is_under_way):
             self._errands.add(replace(request, priority=URGENT))
         every_ns = int(self._config.instruments_refresh_s * SECOND_NS)
         self._refresh_ns = now_ns + every_ns if every_ns else 0
@@ -388,6 +388,7 @@ class DeclaredSession:
         self._place(changes)
         for one in changes.moved:
             self._moved(one, step, now_ns)
+        step.definitions.extend(one.definition for one in changes.redefined)
         for one in changes.gone:
             self._end(one, step, now_ns)
 
@@ -436,6 +437,8 @@ class DeclaredSession:
             self._owner.pop(channel, None)
         self._lost.pop(one.id, None)
         step.records.append(self._feed.set_state(one.id, State.CLOSED, now_ns))
+        if self._feed.state(one.id) != State.CLOSED:  # its book is not whole, and nobody will repair it any more
+            step.records.append(rows.status(one.id, State.CLOSED, ts_event=now_ns, ts_recv=now_ns))
         self._feed.forget(one.listed.market, one.listed.native)
         self._feed.pass_over(one.listed.market, one.listed.native)  # what is on its way of it is no mistake
 

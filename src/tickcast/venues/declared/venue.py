@@ -8,13 +8,23 @@ The venue only says how its messages are written.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from tickcast.model.instrument import AssetClass
 from tickcast.model.record import State
 from tickcast.venues.base import Quota as Quota  # noqa: PLC0414  venues import it from here
 from tickcast.venues.base import Request, VenueConfig
 from tickcast.venues.declared.dialect import Dialect
+
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What a venue's Python raises over a message that is not what it expects: msgspec's errors and those of UTF-8 are
+ValueErrors, JSON that is nested too deep is a RecursionError, and a mapper that believed a key to be there has a
+KeyError. None of them ends a feed."""
+
+
+def reason_of(wrong: Exception) -> str:
+    """Return the reason of a dead letter: the error's text, with its kind where that alone says nothing."""
+    return str(wrong) if isinstance(wrong, ValueError) else f"{type(wrong).__name__}: {wrong}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
