@@ -308,7 +308,7 @@ def entry(ident: str, venue: str, reason: str, **changes: Any) -> dict[str, Any]
 
 
 def demo_world(gateway: FakeGateway) -> None:
-    """Some names, all of them suggested; three feeds, and the budget's hops."""
+    """Some names, all of them suggested; four feeds, and the budget's hops."""
     gateway.add("AAPL", "185.42", legs=(3, 3))
     gateway.add("XNAS:AAPL", "185.42")
     for number, venue in enumerate(("XBOS", "BATS", "XNYS")):
@@ -322,7 +322,8 @@ def demo_world(gateway: FakeGateway) -> None:
     gateway.add("ETH-USDT", "3512.10", venue="BINANCE", legs=(1, 1))
     gateway.add("SOL-USDT", "148.221", venue="BINANCE", legs=(1, 1), tick=Decimal("0.001"))
     gateway.suggested = list(gateway.instruments)
-    for name, venue, rate in (("xnas", "XNAS", 38_211.0), ("binance", "BINANCE", 9_876.5), ("xsim", "XSIM", 512.0)):
+    for venue, rate in (("XNAS", 38_211.0), ("BINANCE", 9_876.5), ("BINANCE_FUTURES", 80_007.5), ("XSIM", 512.0)):
+        name = venue.lower().replace("_", "-")
         gateway.feeds.append(
             {"name": name, "venue": venue, "state": "connected", "since": timestamp(), "pid": 4711, "restarts": 0}
             | {"connections": 1, "reconnects": 0, "messages": 123_456, "rate": rate, "lag_ms": 0.84, "last_error": None}

@@ -59,6 +59,13 @@ def test_a_fault_is_armed_shown_and_cleared(admin: str) -> None:
     assert said("XNAS", "clear", "--admin", admin) == "XNAS: nothing armed\n"
 
 
+def test_a_fault_that_happens_at_once_is_said_to_be_done(admin: str) -> None:
+    assert said("XNAS", "disconnect", "--admin", admin) == "XNAS: disconnect: done\n"
+    said("XNAS", "drop", "--count", "5", "--admin", admin)
+    assert said("XNAS", "disconnect", "--admin", admin) == "XNAS: disconnect: done; still armed: drop (5 left)\n"
+    said("XNAS", "clear", "--admin", admin)
+
+
 def test_the_list_names_what_each_venue_can_do(admin: str) -> None:
     table = said("--list", "--admin", admin)
     assert {line.split()[0] for line in table.splitlines()} >= {"VENUE", "XNAS", "XSIM"}

@@ -1,6 +1,7 @@
 """The commands against a real supervisor with small children and a small HTTP server for a gateway."""
 
 import http.server
+import io
 import json
 import re
 import subprocess
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from tickcast.cli.main import cli
-from tickcast.cli.ops import age, follow_file, last_lines
+from tickcast.cli.ops import age, follow_file, last_lines, process_table
 from tickcast.model.errors import StateError, UsageError
 from tickcast.ops.datadir import DataDir
 
@@ -125,6 +127,20 @@ def test_ps(data: DataDir) -> None:
     table = run(data, "ps").output
     assert "XNAS" in table
     assert "running" in table
+
+
+def test_ps_cuts_no_name_and_no_process_id_short() -> None:
+    row = {"name": "binance-futures", "role": "feed", "venue": "BINANCE_FUTURES", "pid": 4194304, "state": "running"}
+    row |= {"since": "2026-11-21T10:00:00.000Z", "restarts": 0, "rate": 12_345.6}
+    for width in (200, 80, 70, 45):
+        terminal = Console(width=width, file=io.StringIO())
+        with terminal.capture() as captured:
+            terminal.print(process_table([row], width=width))
+        shown = captured.get()
+        assert {"binance-futures", "4194304", "running", "12,346"} <= set(shown.split()), shown
+        assert ("BINANCE_FUTURES" in shown) is (width >= 70)
+        assert max(map(len, shown.splitlines())) <= width
+    assert process_table([], width=80).row_count == 0
 
 
 def test_stop_start_and_restart_of_one_process(data: DataDir) -> None:

@@ -1,3 +1,5 @@
+import { Fragment } from "react";
+
 import type { FeedStatus, LedgerEntry } from "../wire/index.ts";
 import { formatCount, formatDuration, formatMs } from "./format.ts";
 import { concerns } from "./LedgerPanel.tsx";
@@ -62,7 +64,12 @@ function FeedRow({ feed, troubles }: { readonly feed: FeedStatus; readonly troub
     <>
       <tr data-feed={feed.name}>
         <th scope="row" title={feed.name}>
-          {feed.venue}
+          {feed.venue.split("_").map((part, index) => (
+            <Fragment key={index}>
+              {index > 0 && <>_<wbr /></>}
+              {part}
+            </Fragment>
+          ))}
           {plain(feed.venue) !== plain(feed.name) && <span className="muted feed-name"> {feed.name}</span>}
         </th>
         <td title={Number.isNaN(since) ? undefined : `for ${formatDuration(now - since)}`}>

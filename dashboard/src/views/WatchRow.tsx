@@ -35,6 +35,7 @@ export const WatchRow = memo(function WatchRow(props: WatchRowProps) {
             type="button"
             className="row-button"
             tabIndex={isCurrent ? 0 : -1}
+            title={symbol}
             aria-expanded={isOpen}
             onClick={() => props.onToggle(symbol)}
           >

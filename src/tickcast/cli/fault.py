@@ -62,7 +62,9 @@ def fault(
     elif verb == CLEAR:
         _said(venue, ask_admin(endpoint, "DELETE", f"/faults/{venue}"), as_json=as_json)
     else:
-        _said(venue, ask_admin(endpoint, "POST", f"/faults/{venue}", {"fault": verb, **parameters}), as_json=as_json)
+        state = ask_admin(endpoint, "POST", f"/faults/{venue}", {"fault": verb, **parameters})
+        done = all(one["fault"] != verb for one in state["armed"])  # such as disconnect, which happens at once
+        _said(venue, state, as_json=as_json, done=verb if done else "")
 
 
 def demo_admin(data: DataDir) -> str:
@@ -106,11 +108,13 @@ def ask_admin(endpoint: str, method: str, path: str, body: Any = None) -> Any:
     raise UsageError(str(found.get("error", answer.reason)))
 
 
-def _said(venue: str | None, state: Any, *, as_json: bool) -> None:
+def _said(venue: str | None, state: Any, *, as_json: bool, done: str = "") -> None:
     if as_json:
         print_json(state)
         return
-    click.echo(f"{venue}: {_armed(state) or 'nothing armed'}")
+    armed = _armed(state)
+    happened = f"{done}: done" + (f"; still armed: {armed}" if armed else "")
+    click.echo(f"{venue}: {happened if done else armed or 'nothing armed'}")
 
 
 def _armed(state: Any) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import now_ns
 
 STYLES: Final = {"running": "green", "starting": "yellow", "waiting": "yellow", "backoff": "bold red", "failed": "red"}
+PIPE_WIDTH: Final = 200
+"""Columns where nobody looks but a program."""
+_GAP: Final = 2
 FOLLOW_S: Final = 0.2
 WATCH_S: Final = 1.0
 GONE_S: Final = 20.0
@@ -47,30 +50,46 @@ def ps(*, data: DataDir, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("NAME", "ROLE", "VENUE", "PID", "STATE", "FOR", "RESTARTS", "RATE/S"):
-        table.add_column(
-            heading, justify="right" if heading in {"PID", "FOR", "RESTARTS", "RATE/S"} else "left", no_wrap=True
-        )
-    for row in rows:
-        rate = "" if row["rate"] is None else f"{row['rate']:,.0f}"
-        state = Text(row["state"], STYLES.get(row["state"], ""))
-        pid = str(row["pid"] or "")
-        table.add_row(
-            row["name"],
-            row["role"],
-            row["venue"] or "",
-            pid,
-            state,
-            age(row["since"], now_ns()),
-            str(row["restarts"]),
-            rate,
-        )
-    console = Console()
-    console.print(table)
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
+    console.print(process_table(rows, width=console.width))
     for row in rows:
         if row["last_error"] and row["state"] not in {"running", "stopped"}:
             console.print(Text(f"{row['name']}: {row['last_error']}", "red"))
+
+
+_LEFT_OUT: Final = ("ROLE", "RESTARTS", "VENUE", "FOR")
+"""Columns that a narrow terminal goes without, first to last: a process id or a name that is cut short is of no use."""
+
+
+def process_table(rows: Sequence[Mapping[str, Any]], *, width: int) -> Table:
+    """Make the table of ``ps`` for a terminal of ``width`` columns."""
+    lines = [_process_cells(row) for row in rows]
+    widths = {name: max(len(name), *(len(str(line[name])) for line in lines)) for name in lines[0]} if lines else {}
+    for name in _LEFT_OUT:
+        if sum(widths.values()) + _GAP * (len(widths) - 1) <= width:
+            break
+        widths.pop(name, None)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name, least in widths.items():
+        right = name in {"PID", "FOR", "RESTARTS", "RATE/S"}
+        table.add_column(name, justify="right" if right else "left", no_wrap=True, min_width=least)
+    for line in lines:
+        table.add_row(*(line[name] for name in widths))
+    return table
+
+
+def _process_cells(row: Mapping[str, Any]) -> dict[str, str | Text]:
+    return {
+        "NAME": row["name"],
+        "ROLE": row["role"],
+        "VENUE": row["venue"] or "",
+        "PID": str(row["pid"] or ""),
+        "STATE": Text(row["state"], STYLES.get(row["state"], "")),
+        "FOR": age(row["since"], now_ns()),
+        "RESTARTS": str(row["restarts"]),
+        "RATE/S": "" if row.get("rate") is None else f"{row['rate']:,.0f}",
+    }
 
 
 def age(since: str, now: int) -> str:
