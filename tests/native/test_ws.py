@@ -44,6 +44,7 @@ def test_fragments_with_a_ping_between() -> None:
         (masked(Opcode.BINARY, b"x" * 101), 1009),
         (masked(Opcode.CLOSE, Close(1005, "").code.to_bytes(2, "big")), 1002),
     ],
+    ids=["unmasked", "no UTF-8", "too large", "a code that is none"],
 )
 def test_damage_comes_behind_what_was_whole(stream: bytes, code: int) -> None:
     reader = FrameReader(100)
