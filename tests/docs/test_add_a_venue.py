@@ -2,22 +2,32 @@
 
 import json
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pytest
 from tests.venues.decoding import rows, states
 
 from tickcast.model.record import Kind, State
+from tickcast.sim.crypto.kraken import KrakenVoice
 from tickcast.venues import registry
 from tickcast.venues.base import Step
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-venue.md"
 
 
+def blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def example() -> dict[str, Any]:
     """Names that the guide's Python defines."""
     names: dict[str, Any] = {"__name__": "guide"}
-    for block in re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    for block in blocks():
+        if "my_package" in block:  # a package of the reader's
+            continue
         exec(compile(block, GUIDE.name, "exec"), names)  # noqa: S102  our own page
     return names
 
@@ -47,6 +57,19 @@ def test_the_venue_of_the_guide_comes_up_and_repairs_what_breaks() -> None:
     ]
     again = lost.replace(b'"update"', b'"snapshot"')
     assert states(session.received(link, [again], [now + 2]).records) == [State.LIVE]
+
+
+def test_the_conformance_test_of_the_guide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = [one for one in blocks() if "my_package" in one]
+    package, voice = ModuleType("my_package"), ModuleType("my_package.voice")
+    vars(voice)["SampleVoice"] = KrakenVoice
+    monkeypatch.setitem(sys.modules, "my_package", package)
+    monkeypatch.setitem(sys.modules, "my_package.voice", voice)
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(compile(block.replace("SAMPLE", "KRAKEN"), GUIDE.name, "exec"), names)  # noqa: S102  our own page
+    names["test_conformance"]("drop")
+    with pytest.raises(pytest.skip.Exception):
+        names["test_conformance"]("old_snapshot")
 
 
 def test_the_registration_of_the_guide_is_the_one_that_is_looked_for() -> None:
