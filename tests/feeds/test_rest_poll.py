@@ -153,3 +153,16 @@ async def test_nobody_there_is_said_and_tried_again() -> None:
     async with serving(Scripted(http("200 OK", b"there")), port):
         await until(lambda: client.answers)
     await client.rest.stop()
+
+
+async def test_a_venue_that_does_not_say_how_long_to_wait_is_left_alone_longer_each_time() -> None:
+    client = Client()
+    script = Scripted(*[http("429 Too Many Requests")] * 4, http("200 OK", b"at last"))
+    async with asking(script, client) as ask:
+        ask("first")
+        await until(lambda: client.troubles)
+        ask("second")  # it waits although nobody refused it
+        await until(lambda: len(client.answers) == 2)
+    assert len(script.times) == 6
+    assert script.times[1] - script.times[0] >= 7_000_000, "10 ms, of which the dice leave three quarters"
+    assert script.times[3] - script.times[2] >= 14_000_000, "20 ms, for both"

@@ -68,6 +68,8 @@ class RestClient:
         self._news = asyncio.Event()
         self._running = 0
         self._hold_ns = 0
+        self._throttled = new_backoff()
+        """For a venue that says "too many" and not how long to wait: nobody asks for so long, longer each time."""
         self._pump: asyncio.Task[None] | None = None
         self._http: aiohttp.ClientSession | None = None
 
@@ -164,9 +166,10 @@ class RestClient:
                 if response.status in REFUSED_FOR_NOW or response.status >= 500:
                     wait_s = retry_after_s(response.headers.get("Retry-After"), now_ns=self._clock())
                     reason = f"{request.purpose}: {shown} answered {response.status}"
-                    if response.status in THROTTLED and self._on_throttled is not None:
-                        self._on_throttled(f"{reason}, Retry-After {wait_s:g} s", wait_s)
+                    if response.status in THROTTLED:
+                        wait_s = self._told_to_wait(reason, wait_s)
                     return reason, wait_s
+                self._throttled.reset()
                 self._note_weight(request, response)
                 body = await response.content.read(self._answer_max + 1)
                 while len(body) <= self._answer_max and not response.content.at_eof():
@@ -185,6 +188,16 @@ class RestClient:
             return f"{request.purpose}: {shown}: {_trouble(wrong)}", 0.0
         self._on_answer(request, answer)
         return None, 0.0
+
+    def _told_to_wait(self, reason: str, wait_s: float) -> float:
+        """Say that the venue throttles us; for how long nothing is to be asked."""
+        said = f"Retry-After {wait_s:g} s" if wait_s else "without Retry-After"
+        if not wait_s:
+            held_s = (self._hold_ns - self._clock()) / 1e9
+            wait_s = held_s if held_s > 0 else self._throttled.next_s()
+        if self._on_throttled is not None:
+            self._on_throttled(f"{reason}, {said}", wait_s)
+        return wait_s
 
     def _note_weight(self, request: Request, response: aiohttp.ClientResponse) -> None:
         """Believe the venue's own count: others may ask it from this address too."""
