@@ -658,44 +658,6 @@ class FixDecoder:
     def names(self) -> Mapping[int, str]:
         """Symbol by instrument id, of everything that was met."""
 
-@final
-class LevelBook:
-    """A price-level book of one instrument: exact decimals in, best bid and offer and top levels out.
-
-    A size that does not fit in 64 bits is rounded and flagged INEXACT_SIZE.
-    """
-
-    def __init__(self, instrument: int) -> None: ...
-    def clear(self) -> None:
-        """Empty both sides; the next ``apply`` tells both, empty ones too, as does the first of all."""
-
-    def apply(
-        self,
-        bids: Sequence[tuple[str, str]],
-        asks: Sequence[tuple[str, str]],
-        *,
-        seq: int,
-        ts_event: int,
-        ts_recv: int,
-        flags: int = 0,
-        levels: bool = False,
-    ) -> bytes:
-        """Set levels (size 0 deletes); returns one event: bid and ask rows if the best changed, level rows if asked.
-
-        Raises:
-            ValueError: a text is no decimal, a price does not fit exactly or a size is below 0; the book is unchanged.
-        """
-
-    def best(self) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
-        """Best bid and best ask as (price, size) texts, None for an empty side."""
-
-    def top(self, depth: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """Best ``depth`` bids and asks as (price, size) texts, best first."""
-
-    @property
-    def crossed(self) -> bool:
-        """Best bid at or above best ask: the book is wrong."""
-
 # ------------------------------------------------------------------ captures and lines
 
 @final

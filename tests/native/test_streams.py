@@ -42,25 +42,6 @@ def test_a_damaged_stream_raises_once_its_good_packets_are_told() -> None:
         _native.soup_split(memoryview(b"GET / HTTP/1.1"))
 
 
-def test_a_level_book_keeps_the_venue_s_digits() -> None:
-    book = _native.LevelBook(5)
-    told = records_from(
-        book.apply([("185.40", "1.0"), ("185.3", "2")], [("185.50", "3")], seq=4, ts_event=1, ts_recv=2, levels=True)
-    )
-    assert [int(kind) for kind in told["kind"]] == [Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_BID, Kind.BOOK_ASK]
-    assert book.best() == (("185.40", "1.0"), ("185.50", "3"))
-    assert book.top(5) == ([("185.40", "1.0"), ("185.3", "2")], [("185.50", "3")])
-    with pytest.raises(ValueError, match="expected a price and a size"):
-        book.apply([("185.60", "1")], [("185.70", "x")], seq=5, ts_event=1, ts_recv=2)
-    assert book.best()[0] == ("185.40", "1.0")
-    before = book.crossed
-    book.apply([("185.5", "1")], [], seq=6, ts_event=1, ts_recv=2)
-    assert (before, book.crossed) == (False, True)
-    book.clear()
-    told = records_from(book.apply([], [], seq=7, ts_event=1, ts_recv=2, flags=Flag.SNAPSHOT))
-    assert [int(flags) & Flag.NO_PRICE for flags in told["flags"]] == [Flag.NO_PRICE] * 2
-
-
 def test_dedup_and_last_records() -> None:
     trade = {"instrument": 1, "kind": Kind.TRADE, "id": 7, "price": 10, "flags": Flag.LAST_OF_EVENT}
     quote = {"instrument": 1, "kind": Kind.BID, "seq": 3, "price": 9, "flags": Flag.LAST_OF_EVENT}

@@ -100,7 +100,7 @@ def native_core() -> Finding:
         found = f"version {version}, but tickcast is {__version__}: {built}"
         return Finding(what="native core", state="missing", found=found, advice=advice)
     lacking = [
-        name for name in ("ItchDecoder", "LevelBook", "Dedup", "Hub", "FrameReader") if not hasattr(_native, name)
+        name for name in ("ItchDecoder", "JsonFeed", "Dedup", "Hub", "FrameReader") if not hasattr(_native, name)
     ]
     if lacking:
         found = f"{built} lacks {', '.join(lacking)}: it is older than the Python side"

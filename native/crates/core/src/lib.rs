@@ -14,7 +14,6 @@ pub mod itch;
 pub mod json;
 pub mod last;
 pub mod latest;
-pub mod levelbook;
 pub mod listing;
 pub mod orderbook;
 pub mod packets;

@@ -1,20 +1,16 @@
-//! Glue for values, wire formats, books, dedup, last records and the sequence check.
+//! Glue for values, wire formats, dedup, last records and the sequence check.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tickcast_core::decimal::{self, Decimal};
 use tickcast_core::itch::{self, Message, Value};
-use tickcast_core::levelbook::{self, Level};
-use tickcast_core::orderbook::Side;
 use tickcast_core::record::{Record, as_bytes, from_bytes};
 use tickcast_core::sequence::{self, Verdict};
 use tickcast_core::{dedup, last, soup};
 
 use crate::arbiter::LineBlock;
 use crate::bytes::{bytes_of, dead_of};
-
-type Levels = Vec<(String, String)>;
 
 pub fn records_of(object: &Bound<'_, PyAny>) -> PyResult<Vec<Record>> {
     let bytes = bytes_of(object)?;
@@ -288,79 +284,6 @@ fn itch_messages<'py>(
 }
 
 #[pyclass(module = "tickcast._native")]
-struct LevelBook(levelbook::LevelBook);
-
-fn levels_of(texts: &[(String, String)]) -> PyResult<Vec<Level>> {
-    let parse = |(price, size): &(String, String)| {
-        Level::parse(price.as_bytes(), size.as_bytes()).map_err(|error| {
-            PyValueError::new_err(format!(
-                "expected a price and a size, found {price:?}, {size:?}: {error}"
-            ))
-        })
-    };
-    texts.iter().map(parse).collect()
-}
-
-fn texts_of(level: &Level) -> (String, String) {
-    (level.price.to_string(), level.size.to_string())
-}
-
-#[pymethods]
-impl LevelBook {
-    #[new]
-    fn new(instrument: u64) -> Self {
-        Self(levelbook::LevelBook::new(instrument))
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
-    #[pyo3(signature = (bids, asks, *, seq, ts_event, ts_recv, flags=0, levels=false))]
-    fn apply<'py>(
-        &mut self,
-        py: Python<'py>,
-        bids: Levels,
-        asks: Levels,
-        seq: u64,
-        ts_event: i64,
-        ts_recv: i64,
-        flags: u16,
-        levels: bool,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let (bids, asks) = (levels_of(&bids)?, levels_of(&asks)?);
-        let origin = Record {
-            seq,
-            ts_event,
-            ts_recv,
-            flags,
-            ..Record::default()
-        };
-        Ok(PyBytes::new(
-            py,
-            as_bytes(&self.0.apply(&bids, &asks, origin, levels)),
-        ))
-    }
-
-    #[expect(clippy::type_complexity, reason = "the stub's tuple")]
-    fn best(&self) -> (Option<(String, String)>, Option<(String, String)>) {
-        let text = |side| self.0.best(side).as_ref().map(texts_of);
-        (text(Side::Bid), text(Side::Ask))
-    }
-
-    fn top(&self, depth: usize) -> (Levels, Levels) {
-        let texts = |side| self.0.top(side, depth).map(texts_of).collect();
-        (texts(Side::Bid), texts(Side::Ask))
-    }
-
-    #[getter]
-    fn crossed(&self) -> bool {
-        self.0.crossed()
-    }
-}
-
-#[pyclass(module = "tickcast._native")]
 struct Dedup(dedup::Dedup);
 
 #[pymethods]
@@ -488,7 +411,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SoupFrames>()?;
     module.add_class::<Decoded>()?;
     module.add_class::<ItchDecoder>()?;
-    module.add_class::<LevelBook>()?;
     module.add_class::<Dedup>()?;
     module.add_class::<LastRecords>()?;
     module.add_class::<SequenceCheck>()

@@ -1,6 +1,6 @@
 //! The level book of one instrument, addressed as its venue addresses it: by price, by entry id, or by position.
 //!
-//! Whatever the address, a side is a vector of levels from worst to best, as in [`crate::levelbook`]. Entries with ids are
+//! Whatever the address, a side is a vector of levels from worst to best, as in [`crate::orderbook`]. Entries with ids are
 //! kept by id beside it, and a level holds the sum of its entries.
 
 use core::cmp::Ordering;
