@@ -107,15 +107,18 @@ class Feed:
             on_incident=self._on_incident,
             tls=tls,
         )
-        limited = session if isinstance(session, Limited) else None
-        self._rest = RestClient(
+        self._rest = self._open_rest(budgets, tls)
+
+    def _open_rest(self, budgets: Budgets | None, tls: ssl.SSLContext | None) -> RestClient:
+        limited = self._session if isinstance(self._session, Limited) else None
+        return RestClient(
             on_answer=self._on_answer,
             on_trouble=self._on_trouble,
             on_throttled=self._on_throttled,
             new_backoff=self._new_backoff,
-            clock=clock,
-            timeout_s=config.connect_timeout_s,
-            answer_max=config.message_max,
+            clock=self._clock,
+            timeout_s=self._config.connect_timeout_s,
+            answer_max=self._config.message_max,
             budgets=budgets,
             weight_header=limited.weight_header if limited else "",
             priority=limited.priority if limited else _own_priority,
