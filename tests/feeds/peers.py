@@ -14,7 +14,7 @@ from tickcast.venues import rows
 from tickcast.venues.base import Answer, Link, Request, Step
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:
