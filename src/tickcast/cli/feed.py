@@ -12,10 +12,9 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
-from tickcast.cli.terminal import digits, fitted
+from tickcast.cli.terminal import digits, fitted, live
 from tickcast.direct import Gap, Measure, Quote, Status, Tick, Trade
 from tickcast.direct import feed as connect
 from tickcast.direct.connect import plan
@@ -134,9 +133,7 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
     lines = {symbol: _Line() for symbol in symbols}
     shown = 0
     console = Console()
-    with Live(
-        get_renderable=lambda: table(lines, width=console.width), console=console, refresh_per_second=REFRESH_PER_SECOND
-    ):
+    with live(console, lambda: table(lines, width=console.width), per_second=REFRESH_PER_SECOND):
         async with aclosing(ticks):
             async for tick in ticks:
                 lines.setdefault(tick.symbol, _Line()).take(tick)

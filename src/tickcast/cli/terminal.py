@@ -1,10 +1,13 @@
 """Tables for terminals: what does not fit is left out whole, rather than cut short."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +29,17 @@ def fitted(columns: Sequence[str], rows: Sequence[Mapping[str, str]], *, sacrifi
     for row in rows:
         table.add_row(*(row.get(name, "") for name in widths))
     return table
+
+
+@contextlib.contextmanager
+def live(console: Console, table: Callable[[], Table], *, per_second: float) -> Iterator[None]:
+    """Show a table again and again; where nobody looks, once at the end, as whole lines."""
+    try:
+        with Live(get_renderable=table, console=console, refresh_per_second=per_second):
+            yield
+    finally:
+        if not console.is_terminal:
+            console.print()
 
 
 def digits(value: Decimal | None, *, least: int = 0) -> str:

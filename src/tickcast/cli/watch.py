@@ -11,11 +11,10 @@ from urllib.request import urlopen
 import click
 import msgspec
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from tickcast.cli.instance import data_option, gateway_address
-from tickcast.cli.terminal import digits, fitted
+from tickcast.cli.terminal import digits, fitted, live
 from tickcast.client import Tick, stream
 from tickcast.client.tick import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
@@ -138,11 +137,7 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
     merged: dict[str, int] = {}
     shown = 0
     console = Console()
-    with Live(
-        get_renderable=lambda: _table(symbols, newest, merged, width=console.width),
-        console=console,
-        refresh_per_second=REFRESH_PER_SECOND,
-    ):
+    with live(console, lambda: _table(symbols, newest, merged, width=console.width), per_second=REFRESH_PER_SECOND):
         async with aclosing(ticks):
             async for tick in ticks:
                 newest[tick.symbol] = tick
