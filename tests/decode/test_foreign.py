@@ -238,3 +238,72 @@ def test_the_depth_of_recorded_books_of_kraken_is_that_of_the_answer(tmp_path: P
     )
     found = summary("KRAKEN", path)
     assert (found["checksums"], found["instruments"]["BTC-USD"]["bid"]) == ({"verified": 2, "failed": 0}, "990")
+
+
+def bybit_book(topic: str, kind: str, number: int, price: str) -> dict[str, Any]:
+    data = {"s": "BTCUSDT", "b": [[price, "1"]], "a": [["200", "1"]], "u": number, "seq": 1}
+    return {"topic": f"{topic}.BTCUSDT", "type": kind, "ts": 5, "cts": 4, "data": data}
+
+
+def test_of_two_depths_of_a_book_the_first_is_told(tmp_path: Path) -> None:
+    frames = [
+        bybit_book("orderbook.50", "snapshot", 10, "100"),
+        bybit_book("orderbook.200", "snapshot", 900, "100"),
+        bybit_book("orderbook.200", "delta", 901, "102"),
+        bybit_book("orderbook.50", "delta", 11, "101"),
+    ]
+    path = recording(tmp_path / "b.jsonl", "BYBIT", frames, address=AT["BYBIT"] + "linear")
+    found = summary("BYBIT", path)
+    book = found["instruments"]["BTC-USDT-PERP"]
+    assert (found["frames"], found["control"], found["gaps"]) == (4, 2, 0)
+    assert (book["bid"], book["state"]) == ("101", "live")
+
+
+def okx_book(channel: str, action: str, number: int, previous: int, price: str) -> dict[str, Any]:
+    row = {"bids": [[price, "1", "0", "1"]], "asks": [["200", "1", "0", "1"]], "ts": "5", "checksum": 0}
+    frame = {
+        "arg": {"channel": channel, "instId": "BTC-USDT"},
+        "data": [row | {"seqId": number, "prevSeqId": previous}],
+    }
+    return frame | ({"action": action} if action else {})
+
+
+def test_differences_are_told_rather_than_a_few_whole_levels(tmp_path: Path) -> None:
+    frames = [
+        okx_book("books5", "", 9, -1, "99"),
+        okx_book("books", "snapshot", 10, -1, "100"),
+        okx_book("books5", "", 11, -1, "98"),
+        okx_book("books", "update", 12, 10, "101"),
+    ]
+    found = summary("OKX", recording(tmp_path / "o.jsonl", "OKX", frames))
+    assert (found["control"], found["gaps"], found["instruments"]["BTC-USDT"]["bid"]) == (2, 0, "101")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [("<html>429 Too Many Requests</html>", 200), ("", 200), ('{"code":-1003,"msg":"slow"}', 429)]
+)
+def test_a_refused_request_is_no_dead_letter(body: str, status: int, tmp_path: Path) -> None:
+    url = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"
+    whole = json.dumps({"lastUpdateId": 6, "bids": [["9", "1"]], "asks": [["11", "1"]]})
+    lines: list[dict[str, Any]] = [
+        {"t": "header", "exchange": "BINANCE"},
+        {"t": "recv", "conn": "1", "ts": 1600000001, "data": json.dumps(depth("BTCUSDT", 5, 6, 4))},
+        {"t": "http", "conn": "h", "ts": 1600000002, "url": url, "data": body, "status": status},
+        {"t": "http", "conn": "h", "ts": 1600000003, "url": url, "data": whole},
+        {"t": "recv", "conn": "1", "ts": 1600000004, "data": json.dumps(depth("BTCUSDT", 7, 7, 6))},
+    ]
+    path = tmp_path / "h.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    book = summary("BINANCE", path)["instruments"]["BTC-USDT"]
+    assert (book["bid"], book["ask"], book["state"]) == ("9", "11", "live")
+
+
+def test_a_damaged_answer_is_a_dead_letter(tmp_path: Path) -> None:
+    url = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"
+    frame = {"t": "recv", "conn": "1", "ts": 1600000001, "data": json.dumps(depth("BTCUSDT", 5, 6, 4))}
+    answer = {"t": "http", "conn": "h", "ts": 1600000002, "url": url, "data": '{"lastUpdateId": 6, "bids": [["9"'}
+    path = tmp_path / "h.jsonl"
+    path.write_text(
+        "".join(json.dumps(line) + "\n" for line in ({"t": "header", "exchange": "BINANCE"}, frame, answer))
+    )
+    assert run("BINANCE", path, "--summary", "--format", "json").exit_code == 3

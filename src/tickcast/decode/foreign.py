@@ -53,6 +53,9 @@ OLDER: Final[Mapping[str, tuple[Older, ...]]] = {
     "DERIBIT": (Older(r"/ws/api/v1", "Deribit v1"),),
 }
 
+HTTP_REFUSED: Final = 400
+"""Status of answers, from which on they are refusals."""
+
 SIBLINGS: Final[Mapping[str, str]] = {
     "BINANCE_US": "BINANCE",
     "BINANCE_TR": "BINANCE",
@@ -207,6 +210,12 @@ def is_book_of(venue: Venue, listed: Listed, line: Line) -> bool:
     """Say whether a recorded answer is the book of an instrument."""
     request = venue.book_request(listed.native, listed.market)
     return request is not None and is_answer(request, listed.native, line.url)
+
+
+def is_refusal(line: Line) -> bool:
+    """Say whether a request was not answered but refused, or met a page for people: nothing of the market is lost."""
+    body = (line.data or "").lstrip()
+    return line.status >= HTTP_REFUSED or not body or body.startswith("<")
 
 
 def is_poll_of(venue: Venue, listed: Listed, line: Line) -> bool:

@@ -91,6 +91,7 @@ class Recording:
         self._counted: dict[str, int] = {}
         self._venue: Venue
         self._is_split = header.selection.startswith("split")
+        self._shapes: Shapes
         self._addresses: list[str] = []
 
     # ------------------------------------------------------------------ lines
@@ -136,6 +137,8 @@ class Recording:
         for line, payload, _ in held:
             if line.t == "recv":
                 shapes.add(line.conn, self._wire(line.conn).market, payload, line.ts_ns)
+        self._shapes = shapes
+        shapes.choose()
         self._layer(shapes)
         self._name(shapes, lines)
         self._open_feeds()
@@ -275,6 +278,10 @@ class Recording:
             self.flush()
             batch = self._batch
             batch.conn, batch.place = line.conn, place
+        if self._shapes.repeats and self._shapes.is_repeat(self._wire(line.conn).market, payload):
+            self._stream.report.frames += 1
+            self._stream.report.control += 1
+            return
         batch.frames.append(payload)
         batch.times.append(line.ts_ns)
 
@@ -340,6 +347,9 @@ class Recording:
 
     def _answered(self, line: Line, place: Place) -> None:
         """Give the answer to a request for a book to that book."""
+        if foreign.is_refusal(line):
+            self._stream.report.note(f"a recorded request was refused, or answered by no data: {line.url}")
+            return
         body = (line.data or "").encode()
         known = next((one for one in self._known.values() if foreign.is_book_of(self._venue, one.listed, line)), None)
         if known is None:

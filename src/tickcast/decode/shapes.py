@@ -43,6 +43,10 @@ class Shapes:
         """``learn`` is shown every frame that the dialect does not declare."""
         self._messages = dialect.messages
         self._learn = learn
+        self._channels: dict[Name, dict[str, bool]] = {}
+        """Of each book, the channels that begin it, and whether they tell differences."""
+        self.repeats: set[tuple[Name, str]] = set()
+        """Books that come by several channels, of other depths or paces: all of them but one."""
         self.held: dict[str, Held] = {}
 
     def add(self, conn: str, market: str, frame: bytes, ts_ns: int) -> None:
@@ -53,14 +57,39 @@ class Shapes:
             found = msgspec.json.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
-        message = next((each for each in self._messages if all(fits(found, match) for match in each.when)), None)
+        message = self._message_of(found)
         if message is not None and message.emits:
             self._take(held, message, message.market or market, found)
         elif message is None and self._learn is not None:
             self._learn(frame)
 
-    @staticmethod
-    def _take(held: Held, message: Message, market: str, frame: Any) -> None:
+    def choose(self) -> None:
+        """Of the channels of each book, choose the first that tells differences, or the first."""
+        for name, channels in self._channels.items():
+            chosen = next((channel for channel, has_differences in channels.items() if has_differences), None)
+            chosen = chosen or next(iter(channels))
+            self.repeats |= {(name, channel) for channel in channels if channel != chosen}
+
+    def is_repeat(self, market: str, frame: bytes) -> bool:
+        """Say whether a frame tells a book that another channel tells already."""
+        try:
+            found = msgspec.json.decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        message = self._message_of(found)
+        if message is None or not any(isinstance(emit, Book) for emit in message.emits):
+            return False
+        channel = channel_of(found, message)
+        return any(
+            ((message.market or market, name_of(found, row, emit.key)), channel) in self.repeats
+            for row in rows_of(found, message.rows)
+            for emit in message.emits
+        )
+
+    def _message_of(self, frame: Any) -> Message | None:
+        return next((each for each in self._messages if all(fits(frame, match) for match in each.when)), None)
+
+    def _take(self, held: Held, message: Message, market: str, frame: Any) -> None:
         pure = not any(isinstance(emit, Measures) for emit in message.emits)
         for row in rows_of(frame, message.rows):
             for emit in message.emits:
@@ -72,6 +101,8 @@ class Shapes:
                     held.books.add((market, native))
                     if emit.rule.snapshot != "stream" or is_whole(frame, row, emit):
                         held.begun.add((market, native))
+                        channels = self._channels.setdefault((market, native), {})
+                        channels.setdefault(channel_of(frame, message), emit.rule.snapshot != "every")
                 elif isinstance(emit, Quotes) and pure:
                     held.quotes.add((market, native))
 
@@ -105,6 +136,11 @@ def fits(frame: Any, match: Match) -> bool:
     if match.equals and text not in match.equals:
         return False
     return text.startswith(match.prefix) and text.endswith(match.suffix)
+
+
+def channel_of(frame: Any, message: Message) -> str:
+    """Return the channel's text: what first tells the message apart."""
+    return text_at(frame, message.when[0].path.lstrip("/"))
 
 
 def is_whole(frame: Any, row: tuple[Any, Any], book: Book) -> bool:
