@@ -45,9 +45,9 @@ class Count:
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    with lzma.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
+    data = path.read_bytes()
+    for line in (lzma.decompress(data) if path.suffix == ".xz" else data).splitlines():
+        yield json.loads(line)
 
 
 def count(path: Path, venue: Callable[["Count", str, Any], Iterator[Trade | Change]]) -> Count:
@@ -82,7 +82,9 @@ def apply(found: Count, name: Name, change: Change) -> None:
     _, is_snapshot, levels, _ = change
     if is_snapshot:
         found.books[name] = {"bid": {}, "ask": {}}
-    book = found.books[name]
+    book = found.books.get(name)
+    if book is None:
+        return  # its beginning was not recorded
     for side, changed in levels.items():
         for price, size in changed:
             if Decimal(size) == 0:

@@ -27,6 +27,8 @@ VENUES: dict[str, Any] = {
     "DERIBIT": counting.deribit,
     "BINANCE": counting.binance,
     "BINANCE_FUTURES": counting.binance,
+    "BINANCE_US": counting.binance,
+    "BINANCE_DELIVERY": counting.binance,
 }
 NOT_READ = ("legacy",)
 """Words in the names of files of former dialects."""
@@ -67,8 +69,10 @@ def symbol_of(code: str, name: counting.Name) -> str:
         return okx_symbol(native)
     if code == "DERIBIT":
         return deribit_symbol(native)
-    if code in {"BINANCE", "BINANCE_FUTURES"}:
-        return binance_symbol(native) + ("-PERP" if code == "BINANCE_FUTURES" else "")
+    if code.startswith("BINANCE"):
+        pair, _, end = native.partition("_")
+        end = f"20{end}" if end.isdigit() else end or ("PERP" if code == "BINANCE_FUTURES" else "")
+        return binance_symbol(pair) + (f"-{end}" if end else "")
     return native
 
 
@@ -86,8 +90,11 @@ def deribit_symbol(native: str) -> str:
     return f"{base}-USD-{date:%Y%m%d}-{strike}-{right}"
 
 
+QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "USD")
+
+
 def binance_symbol(native: str) -> str:
-    quote = next(each for each in ("USDT", "USDC", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL") if native.endswith(each))
+    quote = next(each for each in QUOTES if native.endswith(each))
     return f"{native.removesuffix(quote)}-{quote}"
 
 

@@ -99,7 +99,12 @@ def depth(native: str, first: int, last: int, previous: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("native", "symbol"),
-    [("BTCUSD_PERP", "BTC-USD-PERP"), ("ETHUSD_210924", "ETH-USD-20210924"), ("BTCUSDT_230331", "BTC-USDT-20230331")],
+    [
+        ("BTCUSD_PERP", "BTC-USD-PERP"),
+        ("BNBUSD_PERP", "BNB-USD-PERP"),
+        ("ETHUSD_210924", "ETH-USD-20210924"),
+        ("BTCUSDT_230331", "BTC-USDT-20230331"),
+    ],
 )
 @pytest.mark.parametrize("code", ["BINANCE_FUTURES", "BINANCE_DELIVERY"])
 def test_coin_margined_contracts_are_read_as_futures(code: str, native: str, symbol: str, tmp_path: Path) -> None:
@@ -148,6 +153,12 @@ def test_whole_books_of_futures_are_no_differences(tmp_path: Path) -> None:
     partial = depth("BTCUSDT", 5, 6, 4) | {"stream": "btcusdt@depth20@100ms"}
     path = recording(tmp_path / "p.jsonl", "BINANCE_FUTURES", [partial])
     assert summary("BINANCE_FUTURES", path)["control"] == 1
+
+
+@pytest.mark.parametrize(("native", "symbol"), [("USDTUSD", "USDT-USD"), ("BTCTUSD", "BTC-TUSD")])
+def test_names_of_pairs_are_divided(native: str, symbol: str, tmp_path: Path) -> None:
+    trade = {"e": "trade", "s": native, "t": 5, "p": "2", "q": "3", "T": 1626916406145, "m": True}
+    assert symbol in summary("BINANCE", recording(tmp_path / "s.jsonl", "BINANCE", [trade]))["instruments"]
 
 
 @pytest.mark.parametrize("sibling", ["BINANCE_US", "BINANCE_TR"])

@@ -15,7 +15,7 @@ AGGRESSOR: Final = Aggressor(path="m", buyer=("false",), seller=("true",))
 SUBSCRIBE: Final = 1
 UNSUBSCRIBE: Final = 2
 QUOTES: Final = re.compile(
-    r"(.+?)(USDT|USDC|BUSD|TUSD|FDUSD|USDS|PAX|BIDR|BKRW|IDRT|BTC|ETH|BNB|TRX|XRP|DOGE|[A-Z]{3})$"
+    r"(.+?)(USDT|USDC|BUSD|(?<!^USD)TUSD|FDUSD|USDS|PAX|BIDR|BKRW|IDRT|BTC|ETH|BNB|TRX|XRP|DOGE|[A-Z]{3})$"
 )
 """Divides a symbol where nothing says how: quote assets, the longest first."""
 

@@ -134,7 +134,12 @@ class BinanceFuturesVenue(Venue):
             pair, _, day = native.removesuffix("_PERP").partition("_")
             if day and _delivery_ms(day) is None:
                 continue
-            base, quote = frames.divided(pair, {key: name.removesuffix("-PERP") for key, name in pairs.items()})
+            is_coin_margined = pair.endswith("USD") and "_" in native  # none of the others is quoted in USD
+            base, quote = (
+                (pair.removesuffix("USD"), "USD")
+                if is_coin_margined
+                else frames.divided(pair, {key: name.removesuffix("-PERP") for key, name in pairs.items()})
+            )
             found.append(
                 wire.Contract(
                     symbol=native,
