@@ -14,7 +14,7 @@ from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed
 from tickcast.feeds.tls import open_tls
 from tickcast.model.batch import TickBatch
-from tickcast.model.health import FeedHealth
+from tickcast.model.health import FeedHealth, Unknown
 from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind
 from tickcast.normalise.pipeline import Pipeline
@@ -134,6 +134,10 @@ class Running:
     @property
     def ledger(self) -> list[LedgerEntry]:
         return list(self.witness.ledger.values())
+
+    def unknown(self, what: str) -> list[Unknown]:
+        """What the newest report says of kinds (``message``) or keys (``key``) that nobody knew."""
+        return [one for one in self.healths[-1].unknown if one.what == what] if self.healths else []
 
     def kinds(self) -> Counter[str]:
         return Counter(entry.kind for entry in self.ledger)

@@ -8,7 +8,11 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from tickcast.cli.instance import data_option, fetch, gateway_address
+from tickcast.model.errors import StateError
+from tickcast.ops.datadir import DataDir
 from tickcast.venues.base import Quota
 from tickcast.venues.declared.dialect import Book, BookRule, Dialect
 from tickcast.venues.declared.venue import Venue
@@ -25,6 +29,23 @@ OTHERS: Final[Mapping[str, tuple[str, str, str]]] = {
 RAW: Final = " (raw)"
 """Ends the names of messages that come in an envelope or without, and are declared twice."""
 SNAPSHOTS: Final = {"stream": "in the stream", "rest": "over REST", "every": "every message is a whole book"}
+
+
+CHECKSUMS: Final = {
+    "verified": "agreed with the book",
+    "failed": "did not: the book was begun anew",
+    "zero": "the venue sends 0, which proves nothing",
+}
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running feed has seen of its venue."""
+
+    feed: str
+    venue: str
+    dead_letters: int
+    checksums: dict[str, int]
+    unknown: list[dict[str, Any]]
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,18 +139,55 @@ def _joined(words: Iterator[str]) -> str:
     return "; ".join(dict.fromkeys(words))
 
 
+def seen_by(data: DataDir, *, required: bool) -> list[Seen]:
+    """Ask the instance in a data folder what its feeds have seen.
+
+    Raises:
+        StateError: it does not run, and ``required`` says that it was asked for.
+    """
+    try:
+        rows = fetch(gateway_address(data), "/feeds")["feeds"]
+    except StateError:
+        if required:
+            raise
+        return []
+    return [
+        Seen(
+            feed=row["name"],
+            venue=row["venue"],
+            dead_letters=row["dead_letters"],
+            checksums=row.get("checksums", {}),
+            unknown=row.get("unknown", []),
+        )
+        for row in rows
+    ]
+
+
 @click.command()
 @click.argument("wanted", metavar="[VENUE]...", nargs=-1)
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def venues(*, wanted: tuple[str, ...], as_json: bool) -> None:
-    """Show what each venue gives, what proves that its books are whole, in what scope, and its limits."""
+@click.pass_context
+def venues(context: click.Context, *, wanted: tuple[str, ...], data: DataDir, as_json: bool) -> None:
+    """Show what each venue gives, what proves that its books are whole, in what scope, and its limits.
+
+    Where an instance runs in the data folder: also what its feeds saw that nobody knew, and what became of checksums.
+    """
     found = [facts(code) for code in ([name.upper() for name in wanted] or codes())]
+    is_asked = context.get_parameter_source("data") == click.core.ParameterSource.COMMANDLINE
+    seen = seen_by(data, required=is_asked)
+    chosen = {one.code for one in found}
+    seen = [one for one in seen if one.venue in chosen]
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        for_each = [
+            msgspec.structs.asdict(one) | {"seen": [each for each in seen if each.venue == one.code]} for one in found
+        ]
+        click.echo(msgspec.json.encode(for_each).decode())
         return
     if wanted:
         for one in found:
             Console().print(_page(one))
+        _print_seen(seen)
         return
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("venue", "protocol", "proved by", "a break concerns"):
@@ -137,6 +195,22 @@ def venues(*, wanted: tuple[str, ...], as_json: bool) -> None:
     for one in found:
         table.add_row(one.code, one.title, one.chain or one.proof, one.scope)
     Console().print(table)
+    _print_seen(seen)
+
+
+def _print_seen(seen: list[Seen]) -> None:
+    """Say what feeds saw: nothing of those that saw nothing strange and have no checksums."""
+    told = [one for one in seen if one.unknown or one.checksums or one.dead_letters]
+    for one in told:
+        table = Table(title=f"feed {one.feed} ({one.venue})", box=SIMPLE_HEAD, show_edge=False, title_justify="left")
+        for name in ("seen", "count", "sample"):
+            table.add_column(name, overflow="fold")
+        table.add_row("dead letters", f"{one.dead_letters:,}", "")
+        for name, count in one.checksums.items():
+            table.add_row(f"checksums {name}", f"{count:,}", CHECKSUMS.get(name, ""))
+        for each in one.unknown:
+            table.add_row(Text(f"unknown {each['what']} {each['name']}"), f"{each['count']:,}", Text(each["sample"]))
+        Console().print(table)
 
 
 def _page(one: Facts) -> Table:

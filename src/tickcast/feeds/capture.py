@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from tickcast.feeds.config import FeedConfig
+from tickcast.feeds.secrets import Hider
 from tickcast.feeds.segments import Item, SegmentWriter
 from tickcast.model.errors import UsageError
 from tickcast.ports import Clock
@@ -39,7 +40,7 @@ class Capture:
         self._writer = writer
         self._feed = feed
         self._clock = clock
-        self._secrets = sorted((secret.encode() for secret in secrets if secret), key=len, reverse=True)
+        self._redact = Hider(secrets)
         self._items: deque[Item] = deque()
         self._size = 0
         self._numbers: dict[str, int] = {}
@@ -148,11 +149,6 @@ class Capture:
 
     def _conn(self, link: str) -> str:
         return f"{self._feed}.{link}.{self._numbers.get(link, 0)}"
-
-    def _redact(self, data: bytes) -> bytes:
-        for secret in self._secrets:
-            data = data.replace(secret, b"*" * len(secret))
-        return data
 
 
 def open_capture(feed: str, config: FeedConfig, folder: Path, *, clock: Clock) -> Capture:

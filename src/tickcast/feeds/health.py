@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tickcast.model.health import FeedCondition, FeedHealth
+from tickcast.model.health import FeedCondition, FeedHealth, Findings
 from tickcast.model.queues import QueueLevel
 
 RATE_WINDOW_NS: Final = 5_000_000_000
@@ -116,6 +116,7 @@ class HealthTracker:
         dead_letters: int = 0,
         dropped: int = 0,
         queues: Mapping[str, QueueLevel] = MappingProxyType({}),
+        findings: Findings | None = None,
     ) -> FeedHealth:
         """Return what the world is told."""
         (first_ns, first), (last_ns, last) = self._marks[0], self._marks[-1]
@@ -137,6 +138,8 @@ class HealthTracker:
             last_message_ns=self._message_ns,
             last_error=self.last_error,
             queues=dict(queues),
+            unknown=list(findings.unknown) if findings else [],
+            checksums=dict(findings.checksums) if findings else {},
         )
 
     def _let_in(self, now_ns: int) -> bool:

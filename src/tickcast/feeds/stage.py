@@ -29,13 +29,15 @@ from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Recei
 from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.links import CONNECTS, Links
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
+from tickcast.feeds.secrets import Hider
 from tickcast.feeds.tls import open_tls
+from tickcast.model.health import Findings
 from tickcast.model.ledger import Incident
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Limited, Persistent, Request, Session, Step
+from tickcast.venues.base import Answer, Limited, Persistent, Request, Session, Step, Telling
 from tickcast.venues.registry import open_session
 
 SECOND_NS: Final = 1_000_000_000
@@ -368,8 +370,15 @@ class Feed:
                 dead_letters=self._normaliser.dead_letters,
                 dropped=self._publisher.conflated,
                 queues=metrics.queue_levels(),
+                findings=self._findings(),
             )
         )
+
+    def _findings(self) -> Findings | None:
+        """What the session found out, without what must not be told."""
+        if not isinstance(self._session, Telling):
+            return None
+        return Hider((self._config.password,)).findings(self._session.findings(self._clock()))
 
 
 def _own_priority(request: Request) -> float:

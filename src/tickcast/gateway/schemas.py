@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tickcast.model.health import FeedCondition
+from tickcast.model.health import FeedCondition, Unknown
 from tickcast.model.ledger import IncidentKind, Scope
 from tickcast.ports import Listing, Verdict
 
@@ -49,6 +49,8 @@ class FeedRow(msgspec.Struct, kw_only=True):
     lag_ms: float
     last_message: str | None
     last_error: str | None
+    unknown: list[Unknown]
+    checksums: dict[str, int]
 
 
 class Feeds(msgspec.Struct, kw_only=True):

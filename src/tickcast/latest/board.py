@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from tickcast.model.health import FeedCondition, FeedHealth
 from tickcast.model.queues import QueueLevel
 from tickcast.model.record import State
@@ -124,6 +126,8 @@ class FeedBoard:
             "lag_ms": round(feed.lag_ns / 1e6, 3),
             "last_message_ns": health.last_message_ns if health else 0,
             "last_error": error,
+            "unknown": [msgspec.structs.asdict(one) for one in health.unknown] if health else [],
+            "checksums": health.checksums if health else {},
         }
 
     def is_gone(self, name: str) -> bool:

@@ -116,11 +116,12 @@ class RudeVenue:
             writer.transport.abort()
         await asyncio.sleep(0)
 
-    def write(self, raw: bytes) -> int:
-        """Write bytes into every open stream; returns into how many."""
-        for writer in self._writers.values():
+    def write(self, raw: bytes, *, to: Client | None = None) -> int:
+        """Write bytes into every open stream, or a client's; returns into how many."""
+        chosen = [writer for client, writer in self._writers.items() if to in {None, client}]
+        for writer in chosen:
             writer.write(raw)
-        return len(self._writers)
+        return len(chosen)
 
     def cut(self) -> None:
         """Cut every stream."""
@@ -133,9 +134,10 @@ class RudeVenue:
             await asyncio.sleep(QUANTUM_S)
             self.engine.advance(now_ns())
             self.venue.idle(now_ns())
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is to be sent."""
         for client in self.venue.changed_clients():
             writer = self._writers.get(client)
             if writer is None:
@@ -205,7 +207,7 @@ class RudeVenue:
         )
         client = self.venue.connect(target, now_ns())
         self._writers[client] = writer
-        self._flush()
+        self.flush()
         try:
             with contextlib.suppress(asyncio.IncompleteReadError):
                 while client in self._writers:
@@ -225,7 +227,7 @@ class RudeVenue:
         match first & 0x0F:
             case 1 | 2:
                 self.venue.receive(client, payload, now_ns())
-                self._flush()
+                self.flush()
             case 8:
                 self._left(client)
             case 9:

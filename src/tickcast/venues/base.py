@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 import msgspec
 
+from tickcast.model.health import Findings
 from tickcast.model.instrument import Definition
 from tickcast.model.ledger import Incident
 
@@ -147,6 +148,14 @@ class Persistent(Protocol):
 
     def restore(self, kept: bytes) -> None:
         """Take what was kept last; called once, before :meth:`Session.start`. Damaged bytes are as good as none."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A session that counts what it does not know of its venue's messages."""
+
+    def findings(self, now_ns: int) -> Findings:
+        """Say what was found so far; samples are longer than :data:`tickcast.model.health.SAMPLE_MAX` by as much."""
 
 
 @runtime_checkable

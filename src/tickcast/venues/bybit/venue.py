@@ -141,7 +141,7 @@ class BybitVenue(Venue):
         if found.type == "COMMAND_RESP":
             return _option_answer(found, market)
         if not found.op:
-            return [Unknown(f"topic {found.topic[:60]} which was not asked for")]
+            return [Unknown(f"topic {found.topic[:60]} which was not asked for", found.topic.rpartition(".")[0])]
         if found.op not in {"subscribe", "unsubscribe"}:
             return [Alive() if found.success else Refused(found.ret_msg)]
         named = TOPIC.search(found.req_id) or TOPIC.search(found.ret_msg)

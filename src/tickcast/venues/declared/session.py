@@ -16,6 +16,7 @@ from typing import Final, assert_never
 import msgspec
 
 from tickcast import _native
+from tickcast.model.health import Findings
 from tickcast.model.ledger import Incident
 from tickcast.model.record import State
 from tickcast.venues import rows
@@ -26,6 +27,7 @@ from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
 from tickcast.venues.declared.placing import Inserted, place_rows
+from tickcast.venues.declared.unfamiliar import NAME_MAX, Unfamiliar
 from tickcast.venues.declared.venue import UNREADABLE, Channel, Venue
 from tickcast.venues.naming import Naming
 
@@ -72,6 +74,12 @@ class DeclaredSession:
         self._leaving: dict[str, str] = {}
         """Links that are dropped by us, and why."""
         self._drift: set[tuple[str, str]] = set()
+        """Keys that the ledger was told of."""
+        self._seen_keys: dict[tuple[str, str], int] = {}
+        """The same keys in the order in which they were seen; the core bounds them."""
+        self._unknown = Unfamiliar()
+        self._findings = Findings()
+        self._findings_ns = 0
         self._poll_links: dict[str, int] = {}
         self._polled: dict[str, str] = {}
         """Market of each poll, by its purpose."""
@@ -246,8 +254,9 @@ class DeclaredSession:
                     cold.add(records, texts)
                 case said.Relist():
                     self._list(ts_recv)
-                case said.Unknown(reason):
+                case said.Unknown(reason, kind):
                     step.bury(reason, frame)
+                    self._unfamiliar(kind or reason, frame, ts_recv, step)
                 case said.Alive():
                     pass
                 case _:
@@ -538,6 +547,25 @@ class DeclaredSession:
                 purpose = f"{POLL}{one.definition.symbol} {place}"
                 self._polled[purpose] = one.listed.market
                 self._errands.add(replace(request, purpose=purpose, priority=IDLE))
+
+    def _unfamiliar(self, kind: str, frame: bytes, now_ns: int, step: Step) -> None:
+        """Count a kind of message that the venue class does not know; a new one is told to the ledger."""
+        if self._unknown.met(kind, frame):
+            reason = f"messages of a kind that is not known: {kind[:NAME_MAX]}"
+            step.incidents.append(Incident(kind="drift", scope="venue", reason=reason, ts_ns=now_ns))
+
+    def findings(self, now_ns: int) -> Findings:
+        """Say what the venue's messages have that nobody knew, and what became of checksums (counted every second)."""
+        if now_ns - self._findings_ns < SECOND_NS:
+            return self._findings
+        self._findings_ns = now_ns
+        keys = self._feed.drift()
+        for message, key, _, _ in keys:
+            self._seen_keys.setdefault((message, key), len(self._seen_keys))
+        keys.sort(key=lambda found: self._seen_keys[found[0], found[1]])
+        sums = self._feed.statistics()["checksums"]
+        self._findings = Findings(unknown=self._unknown.told(keys), checksums=sums if any(sums.values()) else {})
+        return self._findings
 
     def _look_for_drift(self, step: Step, now_ns: int) -> None:
         """Tell, once each, of keys in the venue's messages that nobody knew."""

@@ -158,6 +158,8 @@ class Unknown:
     """Not understood: a dead letter."""
 
     reason: str
+    kind: str = ""
+    """Kind of message as which it is counted; empty = the reason says it."""
 
 
 Happening = Acknowledged | Refused | Reply | Alive | Status | Rows | Relist | Leaving | Unknown
