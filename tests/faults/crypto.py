@@ -29,6 +29,7 @@ from tickcast.venues.registry import find_declared, open_session
 
 VENUES = ("binance", "binance_futures", "okx", "bybit", "coinbase", "kraken", "deribit")
 WAIT_S = 20.0
+ROWS_MAX = 2000
 PRICED = [Kind.TRADE, Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_ASK]
 QUICK: dict[str, Any] = {
     "depth": 5,
@@ -60,7 +61,8 @@ class Running:
         self.session = session
         self.witness = Witness(quoted=set())
         rude.venue.on_told = self.witness.told
-        self.batches: list[TickBatch] = []
+        self.rows: list[Any] = []
+        """The newest rows that were told."""
         self.healths: list[FeedHealth] = []
         self.conflated = 0
         self.sent: set[Decimal] = set()
@@ -115,6 +117,8 @@ class Running:
         assert venue is not None
         self.witness.quoted.update(one.id for one in self.session.instruments if venue(self.config).quoted(one.listed))
         self.witness.take(batch, now_ns())
+        self.rows.extend(batch.records)
+        del self.rows[:-ROWS_MAX]
         for row in batch.records[np.isin(batch.records["kind"], PRICED)]:
             price = Decimal(int(row["price"])).scaleb(-int(row["price_scale"]))
             if not row["flags"] & Flag.NO_PRICE and price not in self.sent:

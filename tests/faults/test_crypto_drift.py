@@ -15,7 +15,7 @@ CHANNELS = {
     "binance_futures": '{"stream":"btcusdt@zzz","data":{"e":"zzz","E":1,"s":"BTCUSDT"}}',
     "okx": '{"arg":{"channel":"zzz","instId":"BTC-USDT"},"data":[{"px":"1"}]}',
     "bybit": '{"topic":"zzz.BTCUSDT","type":"snapshot","ts":1,"data":{"p":"1"}}',
-    "coinbase": '{"channel":"zzz","timestamp":"2026-11-21T11:11:20Z","sequence_num":%d,"events":[]}',
+    "coinbase": '{"channel":"zzz","timestamp":"2026-11-21T11:11:20Z","sequence_num":#,"events":[]}',
     "kraken": '{"channel":"zzz","type":"update","data":[{"p":1.5}]}',
     "deribit": '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"zzz.BTC-PERPETUAL","data":{"p":1}}}',
 }
@@ -29,11 +29,10 @@ async def test_a_channel_that_nobody_knows_is_counted_and_told(word: str) -> Non
         said = CHANNELS[word]
         sent = 3
         for _ in range(sent):
-            # Coinbase counts what a connection is sent: the message takes a number like all others
             for client in list(rude.venue.clients):
-                frame = said % client.sent if "%d" in said else said
-                client.sent += 1
-                rude.write(text_frame(frame.encode()), to=client)
+                # Coinbase numbers all that a connection is sent
+                frame = rude.venue.voice.dress(client, None, said.encode())
+                rude.write(text_frame(frame), to=client)
             links = len(rude.venue.clients)
         await run.until(lambda: run.unknown("message"), "it is told", within_s=5)
         (found,) = run.unknown("message")

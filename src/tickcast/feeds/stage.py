@@ -278,6 +278,8 @@ class Feed:
 
     def _bury(self, step: Step) -> None:
         self.health.dead_letters += step.dead_count
+        if step.repeat and step.dead:
+            self.health.last_error = step.dead[0][0]
         for reason, raw in step.dead:
             if self._logged < DEAD_LETTERS_LOGGED:
                 self._logged += 1

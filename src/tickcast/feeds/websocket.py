@@ -219,8 +219,8 @@ async def open_websocket(
         raise _refusal(shown, wrong, clock()) from wrong
     except (picows.WSError, ValueError) as wrong:  # a ValueError: a status or a name that is none
         raise FeedError(f"cannot connect to {shown}: {wrong}") from wrong
-    if not isinstance(connection, WebSocketConnection):
-        raise TypeError(f"expected our own listener, found {connection!r}")
+    if not isinstance(connection, WebSocketConnection):  # picows calls a handshake complete that nobody answered
+        raise FeedError(f"cannot connect to {shown}: expected a WebSocket handshake, found the end of the connection")
     return connection
 
 
