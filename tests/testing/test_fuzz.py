@@ -4,11 +4,15 @@ import asyncio
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tickcast.cli.demo_market import EXCHANGES
-from tickcast.testing.fuzz import Conversation, Count, Damage, FuzzError, fuzz, record, replay
+from tickcast.model.record import RECORD
+from tickcast.testing.fuzz import PRICED, Conversation, Count, Damage, FuzzError, Sent, fuzz, record, replay
 from tickcast.venues.base import Answer, Request
+from tickcast.venues.declared.session import DeclaredSession
+from tickcast.venues.registry import open_session
 
 pytestmark = pytest.mark.timeout(4000)
 SECONDS = float(os.environ.get("TICKCAST_FUZZ_SECONDS", "5"))
@@ -54,3 +58,20 @@ def test_damage_is_the_same_with_the_same_seed_and_touches_only_copies() -> None
     assert before in different, "some conversations are told as they were"
     assert len(different) > 10
     assert repr(given) == before
+
+
+def test_a_price_that_was_never_sent_is_found(conversations: list[Conversation]) -> None:
+    told = next(one for one in conversations if one.venue == "OKX")
+    session = open_session("okx", told.config, {})
+    assert isinstance(session, DeclaredSession)
+    sent, priced = Sent(), 0
+    session.start(1)
+    for method, arguments in told.calls:
+        sent.note(method, arguments)
+        step = getattr(session, method)(*arguments)
+        sent.check(step, session)
+        if any(np.isin(np.frombuffer(b"".join(step.records), RECORD)["kind"], PRICED)):
+            priced += 1
+            with pytest.raises(ValueError, match="never sent the price"):
+                Sent().check(step, session)
+    assert priced > 5

@@ -8,21 +8,25 @@ printed.
 """
 
 import asyncio
+import contextlib
 import random
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, cast
 
 import click
 import msgspec
+import numpy as np
 
 from tickcast.cli.demo import free_ports
-from tickcast.cli.demo_market import DEMO, tables
+from tickcast.cli.demo_market import EXCHANGES, tables
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
-from tickcast.model.record import RECORD
+from tickcast.model.record import RECORD, Flag, Kind, State
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.runtime import log
 from tickcast.runtime.clock import monotonic_ns, now_ns
@@ -30,12 +34,19 @@ from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.sim import config as settings
 from tickcast.sim.faults import Fault
 from tickcast.sim.server import Simulator
+from tickcast.testing.spoil import SPOILS
 from tickcast.venues.base import Answer, Request, Session, Step
+from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.registry import open_session
 
 RECORD_S: Final = 3.0
 CALLS_MAX: Final = 400
 """Calls of a conversation that are replayed; its first ones, with login and directory, always."""
+NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?")
+TOLD: Final = frozenset({"opened", "received", "closed", "answered", "wake"})
+"""What a session is told; the rest it is asked."""
+NAMES: Final = tuple(SPOILS)
+PRICED: Final = [Kind.TRADE, Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_ASK]
 Call = tuple[str, tuple[Any, ...]]
 
 
@@ -55,6 +66,8 @@ class _Recording:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
+        if name not in TOLD:
+            return method
 
         def called(*arguments: Any) -> Any:
             self.calls.append((name, arguments))
@@ -105,9 +118,9 @@ class FuzzError(AssertionError):
 # ------------------------------------------------------------------ recording
 
 
-async def record(*, seconds: float = RECORD_S, venues: Sequence[str] = DEMO) -> list[Conversation]:
+async def record(*, seconds: float = RECORD_S, venues: Sequence[str] = tuple(EXCHANGES)) -> list[Conversation]:
     """Let each venue's session speak with its simulated exchange for some seconds, losses included."""
-    ports = iter(free_ports(40))
+    ports = iter(free_ports(60))
     exchanges, feeds = tables(venues, lambda: f"127.0.0.1:{next(ports)}")
     config = settings.from_mapping({"symbols": 10, "rate": 600.0, "venues": exchanges})
     simulator = Simulator(config)
@@ -175,16 +188,23 @@ class Damage:
     def _spoil(self, name: str, arguments: tuple[Any, ...]) -> Call:
         if name == "received":
             link, chunks, times = arguments
-            spoilt = [self.bytes(chunk) for chunk in chunks]
+            spoilt = [self._frame(chunk) for chunk in chunks]
             return name, (link, spoilt, times)
         if name == "answered":
             request, answer = arguments
             status = self._chance.choice((answer.status, 200, 204, 304, 400, 401, 404, 410))
             damaged = Answer(
-                status=status, body=self.bytes(answer.body), received_ns=answer.received_ns, etag=answer.etag
+                status=status, body=self._frame(answer.body), received_ns=answer.received_ns, etag=answer.etag
             )
             return name, (cast("Request", request), damaged)
         return name, arguments
+
+    def _frame(self, data: bytes) -> bytes:
+        """Damage bytes, or what JSON says: values of other types, huge numbers, empty lists, more keys."""
+        if data[:1] in {b"{", b"["} and self._chance.random() < 0.5:
+            with contextlib.suppress(ValueError):
+                return SPOILS[self._chance.choice(NAMES)](data, self._chance)
+        return self.bytes(data)
 
     def bytes(self, data: bytes) -> bytes:
         """Flip, cut, repeat, insert or replace."""
@@ -230,19 +250,60 @@ def replay(conversation: Conversation, *, seed: int | str, count: Count) -> None
     session, pipeline = open_session(name, conversation.config, {}), Pipeline(name)
     asked = _asked(session.start(_now(conversation.calls[0][1])))
     count.rounds += 1
+    sent = Sent() if isinstance(session, DeclaredSession) else None
     for number, (method, arguments) in enumerate(Damage(seed).conversation(conversation.calls)):
         if method != "wake" and _about(arguments[0]) not in asked:
             continue  # a shell opens no link and carries no request that the session did not ask for
         count.inputs += len(arguments[1]) if method == "received" else 1
         try:
+            if sent is not None:
+                sent.note(method, arguments)
             step = getattr(session, method)(*arguments)
             if isinstance(step, Step):
+                if sent is not None:
+                    sent.check(step, cast("DeclaredSession", session))
                 asked |= _asked(step)
                 _check(step, pipeline, _now(arguments))
                 count.records += sum(map(len, step.records)) // RECORD.itemsize
                 count.dead += step.dead_count
         except Exception as wrong:
             raise FuzzError(f"{conversation.venue}, seed {seed!r}, call {number} ({method}): {wrong!r}") from wrong
+
+
+class Sent:
+    """What a venue said in a conversation: a price that is told is one of its numbers, and no live book is crossed."""
+
+    def __init__(self) -> None:
+        self._numbers: set[Decimal] = set()
+        self._texts: set[str] = set()
+
+    def note(self, method: str, arguments: tuple[Any, ...]) -> None:
+        """Take the numbers of frames and answers, damaged as they are."""
+        bodies = arguments[1] if method == "received" else [arguments[1].body] if method == "answered" else []
+        for body in bodies:
+            for text in NUMBER.findall(body):
+                if text not in self._texts:
+                    self._texts.add(text)
+                    with contextlib.suppress(InvalidOperation):
+                        self._numbers.add(Decimal(text.decode()))
+
+    def check(self, step: Step, session: DeclaredSession) -> None:
+        """Look at the rows of a step, and at the books that they are of.
+
+        Raises:
+            ValueError: a price was never sent, or a live book is crossed.
+        """
+        rows = np.frombuffer(b"".join(step.records), RECORD)
+        for row in rows[np.isin(rows["kind"], PRICED) & (rows["flags"] & int(Flag.NO_PRICE) == 0)]:
+            price = Decimal(int(row["price"])).scaleb(-int(row["price_scale"]))
+            if price not in self._numbers:
+                raise ValueError(f"the venue never sent the price {price} of a {Kind(row['kind']).name}")
+        for instrument in np.unique(rows["instrument"]).tolist():
+            if not instrument or session.core.state(instrument) != State.LIVE:
+                continue
+            bids, asks = session.core.book(instrument, 1)
+            if bids and asks and Decimal(bids[0][0]) >= Decimal(asks[0][0]):
+                raise ValueError(f"a live book is crossed: bid {bids[0]}, ask {asks[0]}")
 
 
 def _asked(step: Step) -> set[str]:
