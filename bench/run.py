@@ -2,7 +2,7 @@
 
     python bench/run.py [--quick] [--only latency,fanout] [--nice -15] [--json FILE]
 
-About seven minutes, or three with ``--quick`` (shorter, fewer rounds, 2,000 connections instead of 10,000: for a look,
+About ten minutes, or four with ``--quick`` (shorter, fewer rounds, 2,000 connections instead of 10,000: for a look,
 not for the record), and five more where there is a harness for ``peers``. The JSON (result.py) has the machine's facts,
 the load average before each part, and each part's own result.
 Nothing here is a gate: on a shared machine trust ratios, medians and CPU seconds.
@@ -27,6 +27,10 @@ LIMIT_S = 900.0
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     "decode": (["--messages", "500000"], ["--messages", "100000", "--rounds", "2"]),
     "venues": (["--seconds", "2"], ["--seconds", "0.5"]),
+    "crypto": (["--seconds", "3"], ["--seconds", "0.6", "--rounds", "1"]),
+    "websocket": (["--frames", "600000"], ["--frames", "200000", "--rounds", "1"]),
+    "books": ([], ["--updates", "20"]),
+    "burst": ([], ["--before", "1", "--seconds", "4"]),
     "sim": (["--seconds", "1"], ["--seconds", "0.2"]),
     "fanout": (["--seconds", "2", "--rounds", "3"], ["--seconds", "1"]),
     "peers": (["--reps", "1", "--window", "3", "--paced", "2"], ["--reps", "1", "--window", "1", "--paced", "1"]),

@@ -1,6 +1,6 @@
-"""What cryptofeed makes of recorded sessions, in messages per CPU-second: the peer of bench/venues.py.
+"""What cryptofeed makes of recorded sessions, in messages per CPU-second: the peer of bench/crypto.py.
 
-    build/witnesses/bin/python bench/venues_cryptofeed.py VENUE FILE [--seconds 2]
+    build/witnesses/bin/python bench/venues_cryptofeed.py VENUE FILE [--seconds 2] [--checksums]
 
 Runs in the virtual environment of the witnesses, where cryptofeed is. It is set up as its own playback does it: its
 REST reads are answered from the recording, its handlers get the recorded frames in order, and every callback does
@@ -108,7 +108,7 @@ def gives(kind: Any, channel: str) -> bool:
     return True
 
 
-async def once(venue: str, recording: Recording) -> tuple[int, float, dict[str, int]]:
+async def once(venue: str, recording: Recording, *, checksums: bool) -> tuple[int, float, dict[str, int]]:
     """Play once: frames, CPU seconds in the handlers, callbacks by channel."""
     reader = Reader(recording)
     connection.HTTPAsyncConn.read = reader.read
@@ -133,6 +133,7 @@ async def once(venue: str, recording: Recording) -> tuple[int, float, dict[str, 
         }
     feed = kind(
         candle_closed_only=False,
+        checksum_validation=checksums,
         subscription=config,
         callbacks={channel: callback(channel) for channel in config},
         config={"log": {"disabled": True, "filename": "", "level": "WARNING"}},
@@ -164,12 +165,13 @@ def main() -> None:
     parser.add_argument("venue")
     parser.add_argument("file", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--checksums", action="store_true", help="have it verify them")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     recording = Recording(options.file)
     rates, told, end = [], {}, time.monotonic() + options.seconds
     while not rates or time.monotonic() < end:
-        count, used_s, told = asyncio.run(once(options.venue, recording))
+        count, used_s, told = asyncio.run(once(options.venue, recording, checksums=options.checksums))
         rates.append(count / used_s)
     print(json.dumps({"frames": count, "best": max(rates), "rounds": len(rates), "callbacks": told}))
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::chain::{self, BEHIND_MAX_NS, Ids, Position};
+use super::checksum::Memory;
 use super::ladder::{Ladder, Packed, order};
 use super::rows::{self, Best, Origin};
 use super::rule::Chain;
@@ -52,6 +53,7 @@ pub(super) struct Book {
     pub position: Position,
     pub ladders: [Ladder; 2],
     pub waiting: Buffer,
+    pub memory: Memory,
     /// Highest id seen since the last snapshot, of quotes that count with the book's ids too.
     pub seen: i64,
     /// Snapshots in a row that were older than that.
@@ -84,6 +86,7 @@ impl Book {
             position: Position::default(),
             ladders: Default::default(),
             waiting: Buffer::default(),
+            memory: Memory::default(),
             seen: 0,
             doubted: 0,
             rows: 0,
@@ -226,7 +229,11 @@ impl Book {
         let levels: usize = self.ladders.iter().map(Ladder::bytes).sum();
         let published: usize = self.published.iter().map(Vec::capacity).sum();
         let packed = published + self.recent.capacity();
-        size_of::<Self>() + levels + packed * size_of::<Packed>() + self.waiting.bytes()
+        size_of::<Self>()
+            + levels
+            + packed * size_of::<Packed>()
+            + self.waiting.bytes()
+            + self.memory.bytes()
     }
 
     // ---------------------------------------------------------------- rows

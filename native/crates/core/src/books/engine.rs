@@ -581,11 +581,17 @@ fn overflow(buffer_max: usize) -> Fault {
 fn verify(
     rule: &Rule,
     message: &BookMessage<'_>,
-    book: &Book,
+    book: &mut Book,
     scratch: &mut Vec<u8>,
     statistics: &mut Statistics,
 ) -> Result<bool, Fault> {
-    match checksum::verify(rule.checksum, message.checksum, &book.ladders, scratch) {
+    match checksum::verify(
+        rule.checksum,
+        message.checksum,
+        &book.ladders,
+        &mut book.memory,
+        scratch,
+    ) {
         Verdict::Absent => Ok(false),
         Verdict::Zero => {
             statistics.zero += 1;

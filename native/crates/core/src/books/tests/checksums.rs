@@ -1,6 +1,6 @@
 //! Checksums: computed over texts that were put together by hand here, with a bitwise CRC32 as the reference.
 
-use super::super::checksum::compute;
+use super::super::checksum::{Memory, compute};
 use super::super::ladder::{Ladder, Packed};
 use super::super::*;
 use super::venue::{Feed, changes};
@@ -25,7 +25,12 @@ fn ladders(text: &str) -> [Ladder; 2] {
 }
 
 fn checksum(kind: ChecksumKind, text: &str) -> u32 {
-    compute(kind, &ladders(text), &mut Vec::new())
+    compute(
+        kind,
+        &ladders(text),
+        &mut Memory::default(),
+        &mut Vec::new(),
+    )
 }
 
 #[test]
@@ -192,5 +197,26 @@ proptest! {
         let bare = |text: &str| text.replace('.', "").trim_start_matches('0').to_owned();
         let kraken: String = texts.iter().take(10).map(|(price, size)| bare(price) + &bare(size)).collect();
         prop_assert_eq!(checksum(ChecksumKind::Kraken, &book), crc32(&kraken));
+    }
+
+    /// Texts that are remembered from message to message give the checksum of the book as it is.
+    #[test]
+    fn what_is_remembered_is_what_would_be_written(
+        turns in prop::collection::vec(prop::collection::vec((any::<bool>(), 0..60_i64, 0..4_i64, 0..3_u8), 0..6), 1..40),
+    ) {
+        let (mut ladders, mut memory): ([Ladder; 2], _) = Default::default();
+        let long = Decimal::new(i64::MAX, 30); // a level with it is longer than what is kept
+        for turn in turns {
+            for (is_ask, price, size, scale) in turn {
+                let side = if is_ask { Side::Ask } else { Side::Bid };
+                let size = if price % 20 == 7 && size > 0 { long } else { Decimal::new(size, scale) };
+                let change = Change { side, price: Decimal::new(price + 100 * i64::from(is_ask), 1), size, inexact: false, deleted: false };
+                ladders[side as usize].set(Packed::new(&change));
+            }
+            let [bids, asks] = [0, 1].map(|side: usize| ladders[side].top(25).iter().rev().map(|level| format!("{}:{}", level.price(), level.size())).collect::<Vec<_>>());
+            let places = 0..bids.len().max(asks.len());
+            let text = places.flat_map(|at| [bids.get(at), asks.get(at)]).flatten().cloned().collect::<Vec<_>>().join(":");
+            prop_assert_eq!(compute(ChecksumKind::Okx, &ladders, &mut memory, &mut Vec::new()), crc32(&text));
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::super::checksum::compute;
+use super::super::checksum::{Memory, compute};
 use super::super::ladder::Packed;
 use super::super::*;
 use super::{RULE, stream};
@@ -135,7 +135,7 @@ impl World {
             for side in [Side::Bid, Side::Ask] {
                 ladders[side as usize].replace(side, self.whole().iter().map(Packed::new));
             }
-            compute(kind, &ladders, &mut Vec::new()).into()
+            compute(kind, &ladders, &mut Memory::default(), &mut Vec::new()).into()
         });
         self.counter += 1;
         let (last, counter) = (self.id, self.counter);
