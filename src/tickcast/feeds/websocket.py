@@ -1,7 +1,7 @@
 """WebSocket client connector on picows: the messages of one read are handed on together, with one time.
 
-picows was chosen over ``websockets`` for its cost per frame (see ``bench/websocket.py``), and because it says which frame
-is the last of a read.
+picows was chosen over ``websockets`` for its cost per frame (see ``bench/websocket.py``), and because it says which
+frame is the last of a read.
 """
 
 import asyncio
