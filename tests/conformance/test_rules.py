@@ -2,6 +2,7 @@
 
 import pytest
 
+from tickcast.sim.crypto.okx import SummedOkxVoice
 from tickcast.testing.conformance import suite
 from tickcast.testing.conformance.rules import RULES
 
@@ -11,6 +12,11 @@ from tickcast.testing.conformance.rules import RULES
 def test_rule(code: str, rule: str) -> None:
     if not suite.check(code, rule):
         pytest.skip(f"{code} has nothing that {rule} spoils")
+
+
+@pytest.mark.parametrize("rule", ["clean", "drop", "checksum", "restart"])
+def test_rule_where_okx_has_checksums_as_it_had(rule: str) -> None:
+    assert suite.check("OKX", rule, own_voice=SummedOkxVoice)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -163,10 +163,12 @@ class RestClient:
         shown = request.url.partition("?")[0]
         try:
             async with self._http.get(request.url, headers=dict(request.headers), allow_redirects=False) as response:
-                if response.status in REFUSED_FOR_NOW or response.status >= 500:
+                own_word = response.status == request.throttled_status
+                if own_word or response.status in REFUSED_FOR_NOW or response.status >= 500:
                     wait_s = retry_after_s(response.headers.get("Retry-After"), now_ns=self._clock())
+                    wait_s = wait_s or request.throttled_s * own_word
                     reason = f"{request.purpose}: {shown} answered {response.status}"
-                    if response.status in THROTTLED:
+                    if own_word or response.status in THROTTLED:
                         wait_s = self._told_to_wait(reason, wait_s)
                     return reason, wait_s
                 self._throttled.reset()

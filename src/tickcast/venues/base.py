@@ -55,6 +55,10 @@ class Request:
     weight: int = 1
     """What it costs of the venue's quota."""
     priority: float = 0.0
+    throttled_status: int = 0
+    """Status by which the venue says that it was asked too often, besides 429 and 418."""
+    throttled_s: float = 0.0
+    """How long it wants to be left alone then, where it sends no Retry-After."""
     """Where requests wait for the quota, the highest goes first."""
 
 

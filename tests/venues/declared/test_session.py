@@ -1,5 +1,7 @@
 """What a declared session makes of lists, answers, refusals and silence; by a venue that says what the test wants."""
 
+from collections.abc import Sequence
+
 import pytest
 from tests.venues.declared.scripted import NOW, SECOND, Script, ScriptedVenue, book
 from tests.venues.decoding import rows, states
@@ -8,6 +10,7 @@ from tickcast import _native
 from tickcast.model.record import Kind, State
 from tickcast.venues.base import Request
 from tickcast.venues.declared.dialect import BookRule
+from tickcast.venues.declared.venue import Channel, Listed
 
 A, B, C = (_native.instrument_id(f"SCRIPTED:{name}-USD") for name in "ABC")
 
@@ -142,6 +145,22 @@ def test_a_link_that_carries_only_part_of_an_instrument_makes_it_stale_too() -> 
     assert states(script.say(book("A", 2, 1), at=NOW + SECOND).records) == []
     script.session.opened("other-1", NOW + 2 * SECOND)
     assert states(script.say({"kind": "ok"}, at=NOW + 2 * SECOND, link="other-1").records) == [State.LIVE]
+
+
+def test_what_has_no_book_is_live_once_its_channel_is_confirmed_and_again_after_its_link_was_lost() -> None:
+    class Tape(ScriptedVenue):
+        def channels(self, listed: Listed) -> Sequence[Channel]:
+            return [Channel("trade", listed.native)]
+
+    script = Script(Tape)
+    script.list(a={"A": "LIVE"})
+    script.session.opened("streams-1", NOW)
+    assert script.session.core.state(A) == State.EMPTY
+    assert states(script.say({"kind": "ok"}).records) == [State.LIVE]
+    assert states(script.session.closed("streams-1", NOW).records) == [State.STALE]
+    script.session.opened("streams-1", NOW)
+    assert states(script.say({"kind": "ok"}).records) == [State.LIVE]
+    assert states(script.say({"kind": "trade", "name": "A", "id": "1", "price": "1", "size": "1"}).records) == []
 
 
 def test_an_announced_end_drops_the_link() -> None:

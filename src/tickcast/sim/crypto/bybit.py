@@ -64,7 +64,8 @@ class BybitVoice(Voice):
             return Reaction([_answer(market, client, word, number, success=False, text="error:unknown operation")])
         names = [str(name) for name in request.get("args", [])]
         topics = {name: self._topic(market, name) for name in names}
-        good = {name: topic for name, topic in topics.items() if topic is not None}
+        leaving = word == "unsubscribe"
+        good = {name: topic for name, topic in topics.items() if topic is not None and (leaving or self.takes(topic))}
         if market == "option":
             answers = [_option_answer(client, [name for name in names if name not in good], list(good))]
         elif wrong := self._wrong(client, names, good):

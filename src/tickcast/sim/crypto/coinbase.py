@@ -97,6 +97,9 @@ class CoinbaseVoice(Voice):
         if not subscribe:
             left = set(client.topics) - set(wanted)
             return Reaction(answers=[_subscriptions(client, left, now_ns)], unsubscribe=wanted)
+        refused = [topic.native for topic in wanted if not self.takes(topic)]
+        if refused:
+            raise _BadRequestError(f"{', '.join(refused)} is not a valid product")
         now = set(client.topics) | set(wanted)
         if len(now) > self.house.topics_max:
             raise _BadRequestError("too many subscriptions")

@@ -42,6 +42,7 @@ class DeribitVoice(Voice):
     paths: ClassVar[Mapping[str, str]] = {"": "/ws/api/v2"}
     rest_prefix: ClassVar[str] = "/api/v2/public/"
     house: ClassVar[House] = House(messages_per_s=20, topics_max=2000, weight=100, weight_per_s=5.0, heartbeat_s=15.0)
+    asks: ClassVar[bool] = True
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         super().__init__(instruments)
@@ -105,7 +106,7 @@ class DeribitVoice(Voice):
         names = _channels(parameters)
         if any(name.endswith(".raw") for name in names):
             raise RpcError(13778, "raw_subscriptions_not_available_for_unauthorized")
-        topics = {name: topic for name in names if (topic := self._topic(name)) is not None}
+        topics = {name: topic for name in names if (topic := self._topic(name)) is not None and self.takes(topic)}
         if len({*client.topics, *topics.values()}) > self.house.topics_max:
             raise RpcError(10029, "subscription_limit_reached")
         return list(topics), Reaction(subscribe=list(topics.values()))

@@ -117,6 +117,8 @@ class KrakenVoice(Voice):
         else:
             wrong = self._refusal(params, name)
             topic = None if wrong else _topic(params, name)
+            if topic is not None and not self.takes(topic):
+                wrong, topic = f"Currency pair not supported {name}", None
             if topic in client.topics or topic in reaction.subscribe:
                 wrong = "Already subscribed"
             elif topic is not None:

@@ -5,16 +5,19 @@ channel: ``prevSeqId``, -1 in a snapshot, lower numbers after a maintenance with
 retired, always 0), "Public Data / WebSocket". A subscription to trades begins with the last trade (recorded sessions).
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from tickcast.sim.crypto import okx_rows
+from tickcast.sim.crypto import levels, okx_rows
 from tickcast.sim.crypto.listing import Product, ProductKind, Spot, expiries, price_tick, size_lot, strikes
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
+from tickcast.sim.market import ASK, BID
 from tickcast.sim.universe import UNIT
 
 _TYPES: Final[Mapping[str, ProductKind]] = {
@@ -38,6 +41,8 @@ _OF_INSTRUMENT: Final[Mapping[str, Topic]] = {
 }
 _BUSINESS: Final = ("trades-all",)
 _WRONG: Final = "doesn't exist. Please use the correct URL, channel and parameters referring to API document."
+_SUMMED: Final = 25
+"""Levels a side that a checksum covers."""
 _LEVERAGED: Final = 4
 """Pairs with perpetuals; the first of them has futures and options too."""
 
@@ -50,6 +55,7 @@ class OkxVoice(Voice):
     rest_prefix: ClassVar[str] = "/api/v5/"
     house: ClassVar[House] = House(topics_max=480, weight=20, weight_per_s=2.0, silence_max_s=30.0)
     restart = "continue"
+    checksums: ClassVar[bool] = False
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         super().__init__(instruments)
@@ -85,7 +91,7 @@ class OkxVoice(Voice):
         for argument in operation["args"]:
             topic = self._topic(client, argument)
             word = operation["op"]
-            if topic is None:
+            if topic is None or (word == "subscribe" and not self.takes(topic)):
                 named = ",".join(f"{key}:{value}" for key, value in argument.items())
                 msg = f"Wrong URL or {named} {_WRONG}"
                 reaction.answers.append(_event(client, event="error", code="60018", msg=msg))
@@ -142,8 +148,15 @@ class OkxVoice(Voice):
             yield okx_rows.push(stream.topic, row)
             return
         previous = -1 if news.snapshot else news.previous
-        row = f'{{{sides},{ts},"checksum":0,"seqId":{news.last},"prevSeqId":{previous}}}'
+        row = (
+            f'{{{sides},{ts},"checksum":{self.checksum(instrument, news)},"seqId":{news.last},"prevSeqId":{previous}}}'
+        )
         yield okx_rows.push(stream.topic, row, action="snapshot" if news.snapshot else "update")
+
+    def checksum(self, instrument: Instrument, news: BookNews) -> int:
+        """Return what proves a book: the venue has retired it."""
+        del instrument, news
+        return 0
 
     def trades(self, stream: Stream, instrument: Instrument, trades: Sequence[Trade], now_ns: int) -> Iterable[bytes]:
         """Write a push for each trade, or for the liquidations of an instrument."""
@@ -209,6 +222,21 @@ class OkxVoice(Voice):
                 f'"seqId":{book.last}}}]}}'
             ).encode()
         )
+
+
+class SummedOkxVoice(OkxVoice):
+    """OKX as it was until 2025: a checksum in every message of a book."""
+
+    checksums: ClassVar[bool] = True
+
+    def checksum(self, instrument: Instrument, news: BookNews) -> int:
+        """Return the CRC32, signed, of the best 25 levels: bid and ask by turns, ``price:size``, as they are sent."""
+        price, size = instrument.price, instrument.size
+        sides = [levels.in_order(news.levels[side], side, _SUMMED) for side in (BID, ASK)]
+        turns = zip_longest(*sides)
+        texts = [f"{price(level[0])}:{size(level[1])}" for turn in turns for level in turn if level is not None]
+        found = zlib.crc32(":".join(texts).encode())
+        return found - (1 << 32) if found >> 31 else found
 
 
 def _market_topic(channel: str, argument: Mapping[str, str], key: str) -> Topic | None:

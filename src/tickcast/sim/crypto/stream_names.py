@@ -122,6 +122,8 @@ class StreamNames(Voice):
             reaction.unsubscribe = topics
         elif len({*client.topics, *topics}) > self.house.topics_max:
             return _error(2, "Invalid request: too many streams")
+        elif not all(map(self.takes, topics)):
+            return _error(2, "Invalid request: a stream is not available")
         else:
             reaction.subscribe = topics
         return reaction

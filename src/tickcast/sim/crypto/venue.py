@@ -134,7 +134,7 @@ class SimVenue(Books):
             instrument.best = (bid, bid_size, ask, ask_size)
             instrument.book_id += 1
             instrument.update_ns = ts
-            self._derive(instrument)
+            self.derive(instrument)
 
     def publish(self, part: Slice, ts: int) -> None:
         """Take a slice of the flow and write what follows; ``ts`` is its end."""
@@ -260,7 +260,7 @@ class SimVenue(Books):
             return instrument.best
         if kind == "status":
             return (instrument.halted,)
-        self._derive(instrument)
+        self.derive(instrument)
         derived = (
             instrument.mark,
             instrument.index_price,
@@ -270,7 +270,8 @@ class SimVenue(Books):
         )
         return (instrument.stats.count, instrument.best, *derived) if kind == "ticker" else derived
 
-    def _derive(self, instrument: Instrument) -> None:
+    def derive(self, instrument: Instrument) -> None:
+        """Work out its mark, index, funding, open interest and greeks of now."""
         product, row, fair = instrument.product, instrument.row, self._fair
         instrument.mark = int(fair.price[row])
         instrument.index_price = round(float(fair.spot[row]), 8)

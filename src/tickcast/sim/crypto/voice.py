@@ -26,7 +26,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from tickcast.sim.crypto.listing import Product, Spot
-from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
+from tickcast.sim.crypto.state import BookNews, Client, Instrument, Kind, Stream, Topic, Trade
 
 _CHECKSUM: Final = re.compile(rb'("(?:checksum|cs)":\s*"?)(-?\d+)')
 
@@ -100,12 +100,25 @@ class Voice(ABC):
     """Trade ids begin anew too."""
     dressed: ClassVar[bool] = False
     """:meth:`dress` is called for every frame and client."""
+    checksums: ClassVar[bool] = True
+    """Its books have checksums, where the dialect knows any."""
+    asks: ClassVar[bool] = False
+    """It asks clients whether they live, in messages of its own, and closes those that do not answer."""
     stocks: ClassVar[bool] = False
     """:meth:`products` is given tokenised stocks too."""
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.instruments = instruments
         self.by_native = {(one.product.market, one.native): one for one in instruments}
+        self.refused: list[tuple[Kind, Instrument]] = []
+        """What is not to be had now: a subscription is refused as the venue does it."""
+
+    def takes(self, topic: Topic) -> bool:
+        """Whether a subscription is to be had now: for :meth:`receive`."""
+        return not any(
+            topic.kind == kind and topic.native == one.native and topic.market in {"", one.product.market}
+            for kind, one in self.refused
+        )
 
     @classmethod
     @abstractmethod

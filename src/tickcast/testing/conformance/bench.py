@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from tickcast.model.record import Kind
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig
 from tickcast.sim.crypto.state import Instrument
@@ -10,6 +11,7 @@ from tickcast.sim.crypto.venue import SimVenue
 from tickcast.sim.crypto.voice import Voice
 from tickcast.sim.engine import VenueEngine
 from tickcast.testing.conformance.shell import ConformanceError, Shell
+from tickcast.testing.conformance.values import Values
 from tickcast.testing.conformance.witness import SHOWN, Seen, Witness, plain
 from tickcast.venues.base import Step, VenueConfig
 from tickcast.venues.declared import dialect
@@ -23,6 +25,11 @@ ORDERS: Final = 14
 SETTLE_MS: Final = 90_000
 """Repairs with all their delays are over after so long."""
 CHECK_MS: Final = 100
+INDICES: Final = "*-INDEX"
+QUIET_MS: Final = 4000
+"""Without trading, everything that is told by intervals has been told."""
+SELDOM_MS: Final = 32_000
+"""What is told twice a minute has been told."""
 
 
 class Bench:
@@ -45,10 +52,11 @@ class Bench:
             venue=code,
             url="ws://simulated",
             rest_url="http://simulated",
-            symbols=tuple(one.product.symbol for one in self.chosen),
+            symbols=(*(one.product.symbol for one in self.chosen), INDICES),
             depth=depth,
             instruments_refresh_s=0,
             compare_interval_s=5.0,
+            poll_interval_s=5.0,
         )
         session = open_session("conformance", self.config, {})
         if not isinstance(session, DeclaredSession):
@@ -80,10 +88,10 @@ class Bench:
 
     # ------------------------------------------------------------------ time
 
-    def start(self, *, within_ms: int = 20_000) -> None:
-        """List, connect, subscribe; the market opens when every book is whole."""
+    def start(self, *, within_ms: int = 20_000, but: Instrument | None = None) -> None:
+        """List, connect, subscribe; the market opens when every book is whole, ``but`` one that is not waited for."""
         self.shell.start()
-        self.until_whole(within_ms, quiet=not self.needs_trading)
+        self.until_whole(within_ms, quiet=not self.needs_trading, but=but)
         for named, seen in self.pairs():
             self._before[named.instrument.row] = named.instrument.stats.count - len(seen.trades)
 
@@ -98,25 +106,26 @@ class Bench:
             self.shell.run(min(CHECK_MS, ms), quiet=quiet)
             self.check_books()
 
-    def until_whole(self, within_ms: int = SETTLE_MS, *, quiet: bool = False) -> None:
-        """Let time pass until every book is whole.
+    def until_whole(self, within_ms: int = SETTLE_MS, *, quiet: bool = False, but: Instrument | None = None) -> None:
+        """Let time pass until every instrument is live, ``but`` one.
 
         Raises:
             ConformanceError: it takes too long.
         """
         for _ in range(0, within_ms, CHECK_MS):
             self.run(CHECK_MS, quiet=quiet)
-            if self.is_whole():
+            if self.is_whole(but=but):
                 return
-        states = {one.symbol: seen.state.name for one, seen in self.pairs()}
+        states = {symbol: seen.state.name for symbol, seen in self.witness.by_symbol.items()}
         raise ConformanceError(
             f"{self.code}: not every book was whole within {within_ms / 1000} s: {states}; seed {self.seed}"
         )
 
-    def is_whole(self) -> bool:
-        """Whether every instrument is known and shown."""
-        pairs = self.pairs()
-        return len(pairs) == len(self.chosen) and all(seen.state in SHOWN for _, seen in pairs)
+    def is_whole(self, *, but: Instrument | None = None) -> bool:
+        """Whether every instrument that is streamed is known and shown, those that have no market too."""
+        spared = "" if but is None else but.product.symbol
+        shown = all(seen.state in SHOWN for symbol, seen in self.witness.by_symbol.items() if symbol != spared)
+        return shown and len(self.pairs()) == len(self.chosen)
 
     # ------------------------------------------------------------------ what is known
 
@@ -181,11 +190,16 @@ class Bench:
     def finish(self) -> None:
         """Let everything settle, then compare books, trades, best prices and measures with the truth."""
         self.until_whole()
-        self.run(4000, quiet=True)
+        self.run(QUIET_MS, quiet=True)
         self.until_whole(quiet=True)
         wrong: list[str] = []
         for named, seen in self.pairs():
             wrong += self._compare(named.instrument, seen)
+        truth = Values(self.venue)
+        if not wrong and truth.differences(self.witness):
+            self.shell.run(SELDOM_MS, quiet=True, step_ms=CHECK_MS)
+            self.until_whole(quiet=True)
+        wrong += truth.differences(self.witness)
         if wrong:
             raise ConformanceError(f"{self.code}, seed {self.seed}: " + "; ".join(wrong[:5]))
 
@@ -199,6 +213,9 @@ class Bench:
             whole = len(expected) <= depth
             if (got != expected) if whole else (got != expected[: len(got)]):
                 wrong.append(f"{symbol}: {side} {got} are not the venue's {expected}")
+            best = seen.best.get(Kind.BID if side == "bids" else Kind.ASK)
+            if expected and best != expected[0]:
+                wrong.append(f"{symbol}: the best of {side} is told as {best}, the venue's is {expected[0]}")
         lost = truth["trades"] - self._before.get(instrument.row, 0) - len(seen.trades)
         if lost < 0:
             wrong.append(f"{symbol}: {-lost} trades that never were")
@@ -210,6 +227,11 @@ class Bench:
             if seen.last_trade != expected_trade:
                 wrong.append(f"{symbol}: the last trade is {seen.last_trade}, the venue's {expected_trade}")
         return wrong
+
+    def kinds(self, instrument: Instrument) -> set[str]:
+        """Kinds of the ledger's entries that name an instrument."""
+        name = f"{self.code}:{instrument.product.symbol}"
+        return {entry.kind for entry in self.witness.ledger.values() if name in entry.instruments}
 
     def _excused(self, seen: Seen) -> bool:
         """Whether the ledger says that something of an instrument is missing."""

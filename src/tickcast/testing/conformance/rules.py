@@ -9,8 +9,9 @@ from tickcast.model.record import State
 from tickcast.sim.crypto.state import Client, Instrument, Topic
 from tickcast.sim.crypto.voice import Reaction, RestAnswer
 from tickcast.sim.faults import Fault
-from tickcast.testing.conformance.bench import Bench
+from tickcast.testing.conformance.bench import CHECK_MS, Bench
 from tickcast.testing.conformance.shell import SECOND_NS, ConformanceError
+from tickcast.testing.conformance.witness import SHOWN
 from tickcast.venues.base import Request
 
 GARBAGE: Final = (
@@ -241,9 +242,15 @@ def _garbage(bench: Bench) -> None:
 def _restart(bench: Bench) -> None:
     bench.start()
     bench.run(1000)
+    since_ns = bench.shell.now_ns
     bench.venue.faults.arm(Fault(fault="restart"))
     bench.run(3000)
     bench.until_whole()
+    if bench.venue.voice.restart == "continue":
+        # the first message of the new numbers names the last of the old: nothing is missing
+        expect_all_live(bench, since_ns)
+        if entries(bench, DIFFERENCES):
+            raise ConformanceError(f"{bench.code}: new numbers that are chained to the old were taken for a loss")
 
 
 def _old_snapshot(bench: Bench) -> None:
@@ -365,12 +372,49 @@ def _throttled(bench: Bench) -> None:
     if not refused:
         raise ConformanceError(f"{bench.code}: nothing was asked for over REST")
     early = [at_ns for at_ns, _, _ in bench.shell.requests if refused[0] < at_ns < refused[0] + 3 * SECOND_NS]
-    if status != 429:
-        return  # the venue has a word of its own, which the session takes as an answer of no use
     if [at_ns for at_ns in early if at_ns not in refused]:
         raise ConformanceError(f"{bench.code}: asked before Retry-After was over")
     if "venue" not in entries(bench, ["throttled"]):
         raise ConformanceError(f"{bench.code}: the throttling is not in the ledger")
+
+
+def _refused(bench: Bench) -> None:
+    """The venue does not take the subscription of one book; it does later."""
+    target = bench.chosen[0]
+    bench.venue.voice.refused.append(("book", target))
+    bench.start(within_ms=60_000, but=target)
+    for _ in range(60):
+        if "refused" in bench.kinds(target):
+            break
+        bench.run(500)
+    if "refused" not in bench.kinds(target):
+        raise ConformanceError(f"{bench.code}: the refused book of {target.native} is not in the ledger")
+    if bench.seen(target).state in SHOWN:
+        raise ConformanceError(f"{bench.code}: {target.native} is shown although its book was refused")
+    bench.venue.voice.refused.clear()
+    since_ns = bench.shell.now_ns + 1
+    bench.until_whole()
+    wrong = outside(bench, since_ns)
+    if wrong:
+        raise ConformanceError("; ".join(wrong))
+
+
+def _unheard(bench: Bench) -> None:
+    """Nothing that we send arrives any more, pings and their answers neither: the venue closes the link."""
+    bench.start()
+    bench.run(1000)
+    bench.shell.is_mute = True
+    for _ in range(1200):
+        bench.shell.run(CHECK_MS)
+        if bench.shell.closed:
+            break
+    bench.shell.is_mute = False
+    if not bench.shell.closed:
+        raise ConformanceError(f"{bench.code}: the venue did not close a link whose client owes an answer")
+    bench.run(2000)
+    bench.until_whole()
+    if "connection" not in entries(bench, ["reconnect"]):
+        raise ConformanceError(f"{bench.code}: the link that the venue closed is not in the ledger")
 
 
 def _lost_answers(bench: Bench) -> None:
@@ -403,12 +447,17 @@ def _halt(bench: Bench) -> None:
         raise ConformanceError("; ".join(wrong))
 
 
+def _wants_answers(bench: Bench) -> bool:
+    """Whether the venue closes who is silent, or owes the answer to its ping."""
+    return bench.venue.voice.house.silence_max_s > 0 or bench.venue.voice.asks
+
+
 def _has_books_over_rest(bench: Bench) -> bool:
     return bench.needs_trading
 
 
 def _has_checksums(bench: Bench) -> bool:
-    return any(rule.checksum not in {None, "okx"} for rule in bench.rules)
+    return bench.venue.voice.checksums and any(rule.checksum is not None for rule in bench.rules)
 
 
 RULES: Final = (
@@ -427,6 +476,8 @@ RULES: Final = (
     Rule("planned_cut", _planned_cut),
     Rule("silent", _silent),
     Rule("lost_subscription", _lost_subscription),
+    Rule("refused", _refused),
+    Rule("unheard", _unheard, _wants_answers),
     Rule("throttled", _throttled),
     Rule("lost_answers", _lost_answers),
     Rule("halt", _halt),

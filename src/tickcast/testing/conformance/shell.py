@@ -77,6 +77,10 @@ class Shell:
         """For rules: what comes in place of an answer; None = the connection ends without one."""
         self.requests: list[tuple[int, Request, int]] = []
         """When the venue answered, to what, with which status."""
+        self.is_mute = False
+        """For rules: nothing that the session sends arrives."""
+        self.closed: list[tuple[str, str]] = []
+        """Links that the venue closed, and why."""
         self.dropped: list[tuple[str, str]] = []
         """Links that the session gave up, and why."""
         self._lines: dict[str, _Line] = {}
@@ -128,6 +132,7 @@ class Shell:
             line.heard_ns = self.now_ns
             self._carry_out(self.session.received(line.link.name, frames, [self.now_ns] * len(frames)))
         if client.close is not None and line.client is client:
+            self.closed.append((line.link.name, client.close[1]))
             self._hang_up(line, client.close[1])
 
     def _wake(self) -> None:
@@ -195,7 +200,8 @@ class Shell:
         self.requests.append((self.now_ns, request, 0 if answer is None else answer.status))
         if answer is not None and answer.status == 200 and self.tamper_rest is not None:
             answer = self.tamper_rest(request, answer)
-        if answer is None or answer.status in {429, 418} or answer.status >= 500:
+        own_word = answer is not None and answer.status == request.throttled_status
+        if answer is None or own_word or answer.status in {429, 418} or answer.status >= 500:
             self._refused_for_now(errand, answer)
             return
         errand.answer, errand.due_ns = answer, self.now_ns + TRIP_NS
@@ -203,11 +209,11 @@ class Shell:
     def _refused_for_now(self, errand: _Errand, answer: RestAnswer | None) -> None:
         errand.tries += 1
         errand.due_ns = self.now_ns + ASK_AGAIN_NS * min(errand.tries, 4)
-        if answer is not None and answer.status == 429:
-            wait_s = int(answer.headers.get("Retry-After", "1"))
-            self._hold_ns = max(self._hold_ns, self.now_ns + wait_s * SECOND_NS)
+        if answer is not None and answer.status in {429, errand.request.throttled_status}:
+            wait_s = float(answer.headers.get("Retry-After", errand.request.throttled_s or 1.0))
+            self._hold_ns = max(self._hold_ns, self.now_ns + round(wait_s * SECOND_NS))
             incident = Incident(
-                kind="throttled", scope="venue", reason="429", ts_ns=self.now_ns, until_ns=self._hold_ns
+                kind="throttled", scope="venue", reason=str(answer.status), ts_ns=self.now_ns, until_ns=self._hold_ns
             )
             self._carry_out(Step(incidents=[incident]))
 
@@ -224,7 +230,7 @@ class Shell:
         self._publish(step)
         for name, frame in step.send:
             line = self._lines.get(name)
-            if line is not None and line.client is not None:
+            if line is not None and line.client is not None and not self.is_mute:
                 self.venue.receive(line.client, frame, self.now_ns)
         for link in step.links:
             self._lines[link.name] = _Line(link, open_ns=self.now_ns)

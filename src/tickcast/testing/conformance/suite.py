@@ -13,7 +13,7 @@ from tickcast.testing.conformance.rules import GARBAGE, RULES, Rule
 from tickcast.venues.registry import VENUES, find_declared
 
 BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
-MIX_TURNS: Final = 12
+MIX_TURNS: Final = 8
 
 
 def covered() -> list[str]:

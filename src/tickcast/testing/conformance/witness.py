@@ -17,6 +17,8 @@ SHOWN: Final = frozenset({State.LIVE, State.UNVERIFIED})
 """States in which a book is shown."""
 QUOTES: Final = {Kind.BID, Kind.ASK}
 LEVELS: Final = {Kind.BOOK_BID, Kind.BOOK_ASK}
+MEASURES: Final = frozenset({Kind.MARK, Kind.INDEX, Kind.FUNDING, Kind.OPEN_INTEREST})
+"""Last values that are compared with the venue's."""
 TOLD_MAX: Final = 2000
 
 Level = tuple[Decimal, Decimal]
@@ -54,6 +56,11 @@ class Seen:
     measures: dict[Kind, Decimal] = field(default_factory=dict)
     liquidations: int = 0
     rows: int = 0
+
+    def value(self, kind: Kind, row: dict[str, Any]) -> None:
+        """Take a last value."""
+        if kind in MEASURES:
+            self.measures[kind] = Decimal(row["price"]).scaleb(-row["price_scale"])
 
 
 class Witness:
@@ -105,6 +112,8 @@ class Witness:
             self._shown(seen, Kind(kind), row)
         elif kind in QUOTES:
             seen.best[Kind(kind)] = _pair(row)
+        else:
+            seen.value(Kind(kind), row)
         if kind in QUOTES and row["flags"] & Flag.LAST_OF_EVENT:
             self._crossed(seen)
 

@@ -78,10 +78,7 @@ class Matrix:
         self._touched_ns: dict[str, int] = {}
         self.late: list[str] = []
         """Gaps of venues that were touched in a round before."""
-        # an index has no market: nothing of it can break, and its exchange may have nothing to tell of it
-        self.symbols = {
-            venue: [one for one in subject.symbols(venue) if not one.endswith("-INDEX")] for venue in subject.faults()
-        }
+        self.symbols = {venue: subject.symbols(venue) for venue in subject.faults()}
         self.all = [symbol for listed in self.symbols.values() for symbol in listed]
         securities = sorted({symbol.partition(":")[2] for symbol in self.all if "-" not in symbol})[:5]
         self.watcher = stack.enter_context(StreamWatcher(subject.stream_url, self.all))

@@ -26,6 +26,8 @@ from tickcast.venues.declared.venue import (
 )
 
 INSTRUMENTS: Final = "/v5/market/instruments-info"
+THROTTLED_S: Final = 600.0
+"""How long an address is refused (403) that asked too often."""
 OPTION_COINS: Final = ("BTC", "ETH", "SOL", "XRP", "MNT", "DOGE")
 """Options are listed by coin, and no list says of which."""
 DEPTHS: Final = (50, 200, 1000)
@@ -170,6 +172,8 @@ class BybitVenue(Venue):
         return Request(
             purpose=purpose or f"instruments {urlsplit(path).query}",
             url=(self.config.rest_url or self.rest_url).rstrip("/") + path,
+            throttled_status=403,
+            throttled_s=THROTTLED_S,
         )
 
 

@@ -17,6 +17,8 @@ ANSWER_NS: Final = 5 * SECOND_NS
 """A subscription is confirmed within this time, or asked for again."""
 ASKED_MAX: Final = 2
 """So often, before it counts as refused."""
+SHARES: Final = 4
+"""A message that is refused as a whole is asked for again in so many parts: one bad channel keeps no others out."""
 REFUSED_NS: Final = 60 * SECOND_NS
 """What was refused is asked for again after this time."""
 PONG_NS: Final = 10 * SECOND_NS
@@ -28,7 +30,7 @@ Phase = Literal["wanted", "asked", "active", "refused"]
 class Subscription:
     """One channel on one link."""
 
-    __slots__ = ("asked_ns", "attempts", "channel", "phase", "urgency")
+    __slots__ = ("asked_ns", "asked_with", "attempts", "channel", "phase", "share", "urgency")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -36,8 +38,17 @@ class Subscription:
         self.attempts = 0
         self.asked_ns = 0
         """When it was asked for, or refused."""
+        self.asked_with = 1
+        """Channels of the message that asked for it."""
+        self.share = 0
+        """So many channels at most in the next message that asks for it; 0 = as many as the venue takes."""
         self.urgency = 0.0
         """The most urgent go first."""
+
+    def share_out(self) -> None:
+        """One of those that it was asked for with is refused, and nobody knows which: ask again for fewer at once."""
+        self.share = -(-self.asked_with // SHARES)
+        self.phase = "wanted"
 
 
 class Wire:
@@ -169,7 +180,9 @@ class Wire:
         wanted = [one for one in self._restless.values() if one.phase == "wanted"]
         if wanted:
             wanted.sort(key=lambda one: -one.urgency)
-            self._ask(venue, [one.channel for one in wanted[:most]], now_ns)
+            share = wanted[0].share
+            alike = [one.channel for one in wanted if one.share == share]
+            self._ask(venue, alike[: min(most, share or most)], now_ns)
         return bool(self._queue)
 
     def _ask(self, venue: Venue, channels: list[Channel], now_ns: int) -> None:
@@ -180,6 +193,7 @@ class Wire:
             subscription = self._restless[channel] = self.subscriptions[channel]
             subscription.phase = "asked"
             subscription.attempts += 1
+            subscription.asked_with = len(channels)
             subscription.asked_ns = now_ns
 
     @property
@@ -208,13 +222,20 @@ class Wire:
             return False
         subscription.phase = "active"
         self._restless.pop(channel, None)
-        subscription.attempts = 0
+        subscription.attempts = subscription.share = 0
         return True
 
     def refused(self, channel: Channel | None, now_ns: int) -> list[Channel]:
-        """A subscription is refused, or without one those of the oldest message; returns them."""
+        """A subscription is refused, or without one a whole message, the oldest; returns what is refused.
+
+        Of several channels in a message nobody knows which was refused: each part of them is asked for again.
+        """
         if channel is None:
-            found: Sequence[Channel] = self._unanswered.popleft() if self._unanswered else ()
+            found: Sequence[Channel] = self._oldest()
+            if len(found) > 1:
+                for one in found:
+                    self.subscriptions[one].share_out()
+                return []
         else:
             found = self._named(channel)
         for one in found:
@@ -224,6 +245,18 @@ class Wire:
                 subscription.asked_ns = now_ns
                 self._restless[one] = subscription
         return list(found)
+
+    def _oldest(self) -> Sequence[Channel]:
+        """Channels of the oldest message that is not answered, as far as they still wait for an answer."""
+        while self._unanswered:
+            waiting = [
+                one
+                for one in self._unanswered.popleft()
+                if (known := self.subscriptions.get(one)) is not None and known.phase == "asked"
+            ]
+            if waiting:
+                return waiting
+        return ()
 
     def _named(self, named: Channel) -> list[Channel]:
         if named in self.subscriptions:
@@ -238,6 +271,8 @@ class Wire:
             if subscription.phase == "asked" and age_ns >= ANSWER_NS:
                 if subscription.attempts < ASKED_MAX:
                     subscription.phase = "wanted"
+                elif self.confirms and subscription.asked_with > 1:
+                    subscription.share_out()
                 else:
                     subscription.phase = "refused"
                     subscription.asked_ns = now_ns

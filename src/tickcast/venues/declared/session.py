@@ -34,6 +34,8 @@ from tickcast.venues.naming import Naming
 POLL: Final = "poll "
 URGENT: Final = 1e18
 """Priority of the lists of instruments."""
+SILENT: Final = frozenset({State.EMPTY, State.STALE})
+"""States of an instrument without a book that nothing was heard of, since its link was opened."""
 DRIFT_NS: Final = 60 * SECOND_NS
 """What is new in the venue's messages is looked at so often."""
 POLLS_LINK: Final = 1 << 16
@@ -298,6 +300,8 @@ class DeclaredSession:
                 step.records.append(rows.status(owner.id, state, ts_event=now_ns, ts_recv=now_ns))
         if channel.book:
             self._books.subscribed(owner.id, now_ns, step)
+        elif owner.book is None and self._main_wire(owner) is wire and State(self._feed.state(owner.id)) in SILENT:
+            step.records.append(self._feed.suspend([owner.id], State.LIVE, now_ns))  # it waits for nothing else
 
     def _refused(self, reason: str, channel: Channel | None, wire: Wire, step: Step, now_ns: int) -> None:
         concerned = wire.refused(channel, now_ns)

@@ -68,10 +68,14 @@ impl Latest {
         run: &mut Run<'_>,
         sink: &mut impl FnMut(&Self, Change),
     ) {
-        if !is_state(record.kind) {
-            return;
-        }
         let entry = &mut self.legs[leg as usize];
+        if !is_state(record.kind) {
+            // what has values (an index, an option nobody quotes) has been heard of
+            if entry.is_seen || !(kind::MARK..=kind::LIQUIDATION).contains(&record.kind) {
+                return;
+            }
+            entry.is_seen = true;
+        }
         if entry.pending == 0 {
             entry.pending = pending::TOUCHED;
             self.touched.push(leg);
@@ -83,7 +87,8 @@ impl Latest {
             kind::STATUS => self.status(leg, record, row, run),
             kind::GAP => entry.set_gap(),
             kind::BUST | kind::CORRECTION => self.amend(leg, record, run),
-            _ => self.reference(leg, record, run, sink),
+            kind::PREV_CLOSE | kind::VOLUME => self.reference(leg, record, run, sink),
+            _ => {}
         }
     }
 

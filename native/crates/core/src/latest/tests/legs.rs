@@ -44,6 +44,33 @@ fn a_new_instrument_is_empty_and_all_null() {
 }
 
 #[test]
+fn what_has_values_and_no_market_is_live() {
+    const INDEX: &str = "OKX:BTC-USD-INDEX";
+    let mut world = World::new(&[INDEX]);
+    world.apply(&[status(INDEX, state::LIVE)]);
+    assert_eq!(world.state(INDEX), "empty");
+    world.take_told();
+    let value = other(kind::INDEX, INDEX, 0, "64000.12", "0", T);
+    world.apply(&[value]);
+    assert_eq!(world.state(INDEX), "live");
+    assert_eq!(
+        world.take_told(),
+        [
+            "OKX:BTC-USD-INDEX other state",
+            "BTC-USD-INDEX other state legs"
+        ]
+    );
+    world.apply(&[value]);
+    assert_eq!(
+        world.take_told(),
+        Vec::<String>::new(),
+        "no price of a market"
+    );
+    world.apply(&[status(INDEX, state::STALE), value]);
+    assert_eq!(world.state(INDEX), "stale", "until the feed says otherwise");
+}
+
+#[test]
 fn a_quote_event_is_one_change_and_shows_both_sides_at_once() {
     let mut world = World::new(&[A]);
     world.apply(&quote(A, ("185.40", "100"), ("185.42", "7"), T));
