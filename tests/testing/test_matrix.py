@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickcast.cli.demo_market import EXCHANGES
 from tickcast.sim.faults import VERBS, Fault, FaultGate
-from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, venue_cells
+from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, some, venue_cells
 from tickcast.testing.matrix.report import HEAD, Result, line, page
 from tickcast.testing.matrix.run import Row, _grown, _live_again_s
 from tickcast.testing.matrix.subject import same
@@ -74,6 +75,14 @@ def test_the_quick_form_takes_short_cells_of_every_venue() -> None:
     assert any(sample(cells, seed=seed, each=2) != chosen for seed in range(2, 6))
 
 
+def test_the_quick_form_takes_other_exchanges_with_another_seed() -> None:
+    chosen = [some(tuple(EXCHANGES), seed=seed, count=6) for seed in range(40)]
+    assert chosen[1] == some(tuple(EXCHANGES), seed=1, count=6)
+    assert {name for names in chosen for name in names} == set(EXCHANGES)
+    assert all(names == [name for name in EXCHANGES if name in names] and len(names) == 6 for names in chosen)
+    assert some(("XNAS", "OKX"), seed=1, count=6) == ["XNAS", "OKX"]
+
+
 def test_quotes_are_compared_as_numbers() -> None:
     true = {"bid": "10.50", "bid_size": "100", "ask": None, "ask_size": "0"}
     assert same({"bid": 10.5, "bid_size": "100.0", "ask": None, "ask_size": None}, true)
@@ -114,12 +123,14 @@ def test_the_report_names_what_failed() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_some_cells_of_every_venue_on_a_whole_instance(tmp_path: Path) -> None:
+def test_a_cell_of_each_of_some_venues_on_a_whole_instance(tmp_path: Path) -> None:
+    simulated = [word for name in ("XNAS", "BINANCE", "OKX", "XSIM") for word in ("--exchange", name)]
     command = [sys.executable, "-m", "tickcast.testing.matrix", "--quick", "--json", str(tmp_path / "rows.json")]
+    command += simulated
     done = subprocess.run(
         [*command, "--folder", str(tmp_path / "instance")], capture_output=True, text=True, check=False, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
-    assert {row["venue"] for row in rows} > {"XNAS", "BINANCE", "XSIM", "core"}
+    assert {row["venue"] for row in rows} > {"XNAS", "BINANCE", "OKX", "XSIM", "core"}
     assert all(row["verdict"] == "ok" for row in rows)

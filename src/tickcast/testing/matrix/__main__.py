@@ -10,23 +10,24 @@ from typing import Final
 import click
 import msgspec
 
-from tickcast.cli.demo_market import DEMO
+from tickcast.cli.demo_market import EXCHANGES
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.matrix import report
-from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, venue_cells
+from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, some, venue_cells
 from tickcast.testing.matrix.run import NEVER_S, Matrix, Row
 from tickcast.testing.matrix.subject import Subject
 
 RATE: Final = 800.0
 SYMBOLS: Final = 20
 QUICK_EACH: Final = 1
+QUICK_EXCHANGES: Final = 6
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--seed", type=int, default=1, show_default=True, help="Order of the cells, and the market.")
-@click.option("--quick", is_flag=True, help="Some cells of each venue, others with another seed: about a minute.")
+@click.option("--quick", is_flag=True, help="A cell each of some venues, others with another seed: about a minute.")
 @click.option("--venue", "venues", multiple=True, help="Only faults of these venues.")
-@click.option("--exchange", "exchanges", multiple=True, help="Simulate these; by default those of the demo.")
+@click.option("--exchange", "exchanges", multiple=True, help="Simulate these; by default all.")
 @click.option("--only", default="", help="Only cells whose name contains this.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows there too.")
 @click.option("--write-docs", type=click.Path(path_type=Path), help="Write this page: docs/faults.md.")
@@ -47,7 +48,8 @@ def main(
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # the instance ends with us
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
-        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=exchanges or DEMO))
+        chosen = exchanges or (some(tuple(EXCHANGES), seed=seed, count=QUICK_EXCHANGES) if quick else tuple(EXCHANGES))
+        subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=chosen))
         subject.wait_ready(deadline_s=NEVER_S)
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
         if not planned:

@@ -149,6 +149,12 @@ def rounds(cells: Mapping[str, Sequence[Cell]], *, seed: int, venues: int) -> li
     return planned
 
 
+def some(exchanges: Sequence[str], *, seed: int, count: int) -> list[str]:
+    """Choose some exchanges, others with another seed, in the order in which they stand."""
+    chosen = random.Random(f"exchanges:{seed}").sample(list(exchanges), min(count, len(exchanges)))
+    return [name for name in exchanges if name in chosen]
+
+
 def sample(cells: Mapping[str, Sequence[Cell]], *, seed: int, each: int) -> dict[str, list[Cell]]:
     """Some cells of each venue, others with another seed; short ones, for the quick form."""
     chance = random.Random(f"sample:{seed}")

@@ -34,6 +34,9 @@ are attached all the time. This page is what the command printed:
 - **counters**: sampled clients (one unfiltered, one at five updates a second, on every instrument) whose counters add
   up at a barrier: published = delivered + merged + lost, delivered = what they received.
 - **memory**: the process that grew most during the cell.
+- Of crypto venues, `X on rest` breaks the answers that begin or repair a book, and cuts the streams so that they are
+  asked for; a fault without a line meets streams and REST alike. A restart begins the numbers of books lower, in the
+  way of each venue: connections are cut, new books come (BYBIT), or the chain goes on (OKX).
 - A round breaks at most half of the venues. In the others nothing may be anything but live, no gap, no new process;
   else the cell fails.
 
