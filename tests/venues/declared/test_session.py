@@ -82,12 +82,13 @@ def test_a_message_that_is_refused_as_a_whole_is_asked_for_in_parts() -> None:
     script.list(a={"A": "LIVE"})
     assert [frame for _, frame in script.session.opened("streams-1", NOW).send] == [b"+trade.A book.A"]
     step = script.say({"kind": "no"})
-    assert [frame for _, frame in step.send] == [b"+trade.A", b"+book.A"]
+    later = script.session.wake(script.session.wake_ns)  # the venue's limit of messages holds for them too
+    assert [frame for _, frame in [*step.send, *later.send]] == [b"+trade.A", b"+book.A"]
     assert [(one.kind, one.scope, one.instruments) for one in step.incidents] == [("refused", "connection", ())]
     script.say({"kind": "ok"})
     step = script.say({"kind": "no"})
     assert [(one.scope, one.instruments) for one in step.incidents] == [("channel", (A,))]
-    assert [frame for _, frame in script.session.wake(NOW + 60 * SECOND).send] == [b"+book.A"]
+    assert [frame for _, frame in script.session.wake(NOW + 61 * SECOND).send] == [b"+book.A"]
 
 
 def test_a_refusal_names_its_channel_and_is_an_incident() -> None:
