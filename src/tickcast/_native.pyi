@@ -255,6 +255,17 @@ class JsonFeed:
         """Compare a book that nothing proves with one from REST; empty = they agree over the best ``levels``, or differ only
         where the stream is ahead."""
 
+    def misses(self, instrument: int, body: bytes, levels: int) -> str:
+        """Say what a book whose stream fell silent misses of one from REST; empty = the venue has nothing newer: by the ids
+        where both have them, else by the best ``levels``."""
+
+    def doubt(self, instruments: Sequence[int], ts_recv: int) -> bytes:
+        """Tell that what these say may be old, because their streams fell silent (STALE), though nothing says that something was
+        missed: the next message in its place shows them again. What is not whole stays what it is."""
+
+    def trust(self, instruments: Sequence[int], ts_recv: int) -> bytes:
+        """Take the doubt back: the venue has nothing newer."""
+
     def suspend(self, instruments: Sequence[int], state: int, ts_recv: int) -> bytes:
         """Tell that these books are not up to date now (link lost: STALE; subscribed anew: REPAIRING, SYNCING): status rows
         of those whose state changes. Books of links that come back are proved by their chain, or begin anew."""
@@ -273,6 +284,10 @@ class JsonFeed:
 
     def activity(self) -> list[tuple[int, int]]:
         """Instrument and how many rows of it came so far."""
+
+    def heard(self) -> list[tuple[int, int, int, int]]:
+        """Streams that were heard: instrument, kind (0 trades, 1 quotes, 2 book, 3 measures), link of the newest row, and how
+        many rows came so far."""
 
     def statistics(self) -> dict[str, dict[str, int]]:
         """By name of the declared message: ``frames``, ``rows``, ``records``, ``dead``; beside them ``checksums`` with
@@ -1008,6 +1023,9 @@ class Hub:
 
     def position(self, symbol: str, channel: int) -> Position | None: ...
     def topics(self) -> int: ...
+    def watched(self) -> list[tuple[str, int]]:
+        """Topics that are subscribed to, and how many subscriptions each has."""
+
     def renew(self, symbol: str) -> int | None:
         """Begin a new epoch of a topic, because continuity cannot be proved any more: counters and history start over.
 

@@ -1,7 +1,7 @@
 """Where stages meet: the types that each side knows, and nothing of each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -12,6 +12,10 @@ from tickcast.model.ledger import Incident, LedgerEntry
 
 Clock = Callable[[], int]
 """Now, ns since 1970 UTC."""
+
+
+WATCHED_MAX: Final = 1_000
+"""Instruments that a feed is told to be watched."""
 
 
 class Publisher(Protocol):
@@ -30,6 +34,12 @@ class Publisher(Protocol):
 
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """Call ``refresh`` when a bus without our past appears: definitions and newest state, flagged SNAPSHOT."""
+
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Call ``watched`` with the feed's instruments that somebody watches and the number of their watchers.
+
+        At once if they are known, and whenever they change; only the newest counts.
+        """
 
     @property
     def conflated(self) -> int:
@@ -121,6 +131,12 @@ class Bus(Protocol):
 
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` about the feeds from now on."""
+
+    def watch(self, feed: str, counts: Mapping[int, int]) -> None:
+        """Tell a feed which of its instruments are watched by how many; at most the :data:`WATCHED_MAX` most watched.
+
+        A feed that is not there is told when it comes.
+        """
 
     def lag(self, group: str) -> dict[int, int]:
         """Batches not yet acknowledged by the group, by shard."""

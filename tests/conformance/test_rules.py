@@ -4,11 +4,10 @@ import pytest
 
 from tickcast.sim.crypto.okx import SummedOkxVoice
 from tickcast.testing.conformance import suite
-from tickcast.testing.conformance.rules import RULES
 
 
 @pytest.mark.parametrize("code", suite.covered())
-@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+@pytest.mark.parametrize("rule", list(suite.BY_NAME))
 def test_rule(code: str, rule: str) -> None:
     if not suite.check(code, rule):
         pytest.skip(f"{code} has nothing that {rule} spoils")

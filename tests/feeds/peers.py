@@ -167,6 +167,7 @@ class Remembering:
         self.gate = asyncio.Event()
         self.gate.set()
         self.refresh: Callable[[], TickBatch | None] | None = None
+        self.watched: Callable[[Mapping[int, int]], None] | None = None
 
     async def publish(self, batch: TickBatch) -> None:
         await self.gate.wait()
@@ -177,6 +178,9 @@ class Remembering:
 
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         self.refresh = refresh
+
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        self.watched = watched
 
     async def close(self) -> None:
         return

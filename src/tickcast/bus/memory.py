@@ -1,8 +1,9 @@
 """The memory bus: shards, groups and acknowledgements in the core's own process."""
 
 import asyncio
+import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Final
 
@@ -12,7 +13,7 @@ from tickcast.bus.outbox import Outbox
 from tickcast.bus.sharding import Sharder
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
-from tickcast.ports import Clock, Delivery, FeedListener
+from tickcast.ports import WATCHED_MAX, Clock, Delivery, FeedListener
 from tickcast.runtime.metrics import watch_queue
 
 
@@ -109,6 +110,10 @@ class MemoryPublisher:
         """Never needed: a bus in this process has no other past than ours."""
         del refresh
 
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Call ``watched`` with what is watched of the feed."""
+        self._bus.on_watched(self._feed, watched)
+
     async def close(self) -> None:
         """Wait for the acknowledgements, up to the limit."""
         try:
@@ -145,6 +150,8 @@ class MemoryBus:
         self.dead_count = 0
         self._listeners: list[FeedListener] = []
         self._waiters: list[Callable[[], None]] = []
+        self._watched: dict[str, Mapping[int, int]] = {}
+        self._watching: dict[str, Callable[[Mapping[int, int]], None]] = {}
 
     async def start(self) -> None:
         """Publish the shards' depth as metrics."""
@@ -178,6 +185,23 @@ class MemoryBus:
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` about the feeds from now on."""
         self._listeners.append(listener)
+
+    def watch(self, feed: str, counts: Mapping[int, int]) -> None:
+        """Tell a feed what is watched of it, now or when it comes; at most the most watched of them."""
+        most = heapq.nlargest(WATCHED_MAX, counts.items(), key=lambda one: one[1])
+        self._watched[feed] = dict(most)
+        call = self._watching.get(feed)
+        if call is not None:
+            call(self._watched[feed])
+
+    def on_watched(self, feed: str, call: Callable[[Mapping[int, int]], None] | None) -> None:
+        """Call with what is watched of a feed; None: nobody is there to be told."""
+        if call is None:
+            self._watching.pop(feed, None)
+            return
+        self._watching[feed] = call
+        if feed in self._watched:
+            call(self._watched[feed])
 
     def lag(self, group: str) -> dict[int, int]:
         """Batches not yet acknowledged by the group, by shard."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -43,6 +43,9 @@ class SocketPublisher:
         self._health: FeedHealth | None = None
         """The newest one that waits for room on the link."""
         self._refresh: Callable[[], TickBatch | None] = lambda: None
+        self._watched: Callable[[Mapping[int, int]], None] = _ignore
+        self._counts: Mapping[int, int] | None = None
+        """What is watched, as the bus told last."""
         watch_queue(
             f"bus.publisher.{feed}",
             bound=config.publisher_records,
@@ -78,6 +81,17 @@ class SocketPublisher:
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """Call ``refresh`` when a bus without our past appears."""
         self._refresh = refresh
+
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Call ``watched`` with what is watched of the feed."""
+        self._watched = watched
+        if self._counts is not None:
+            watched(self._counts)
+
+    def watched(self, counts: Mapping[int, int]) -> None:
+        """The bus says what is watched."""
+        self._counts = counts
+        self._watched(counts)
 
     async def close(self) -> None:
         """Wait for acknowledgements up to ``block_max_s``, then let go."""
@@ -163,6 +177,10 @@ class SocketPublisher:
             link.send(wire.batch(number, batch, self._clock()))
 
 
+def _ignore(counts: Mapping[int, int]) -> None:
+    del counts
+
+
 class _PublisherLink(asyncio.Protocol):
     """One connection to the bus."""
 
@@ -207,10 +225,12 @@ class _PublisherLink(asyncio.Protocol):
                     self._publisher.acknowledged(wire.read_ack(body))
                 elif kind is wire.FrameType.WELCOME:
                     self._publisher.welcome(wire.read_welcome(body))
+                elif kind is wire.FrameType.WATCHED:
+                    self._publisher.watched(wire.read_watched(body))
                 elif kind is wire.FrameType.REFUSE:
                     raise BusError(f"the bus refused this feed: {bytes(body).decode(errors='replace')}")
                 else:
-                    raise BusError(f"expected WELCOME, ACK or REFUSE of the bus, found {kind.name}")
+                    raise BusError(f"expected WELCOME, ACK, REFUSE or WATCHED of the bus, found {kind.name}")
         except BusError as wrong:
             log.exception("bus link closed", feed=self._publisher.feed, error=str(wrong))
             self.close()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -18,6 +19,9 @@ from tickcast.model.errors import BusError, UsageError
 from tickcast.runtime.log import get_logger
 
 log = get_logger("bus")
+
+WATCHED_UNSENT_MAX: Final = 65_536
+"""Bytes that may wait for a feed process before it is not told any more what is watched."""
 
 
 class _Producer:
@@ -82,6 +86,7 @@ class _Link(asyncio.Protocol):
         producer = self._producer
         if producer is not None and producer.link is self:
             producer.link = None
+            self._server.bus.on_watched(self._feed, None)
             self._server.bus.feed_lost(self._feed, f"feed process is gone ({exc or 'link closed'})")
 
     def close(self) -> None:
@@ -103,6 +108,11 @@ class _Link(asyncio.Protocol):
     def _send(self, buffers: wire.Buffers) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(buffers))
+
+    def _tell_watched(self, counts: Mapping[int, int]) -> None:
+        """Small and rare; a link that takes nothing does not pile it up."""
+        if self._transport is not None and self._transport.get_write_buffer_size() < WATCHED_UNSENT_MAX:
+            self._send(wire.watched(counts))
 
     def _handle(self, kind: wire.FrameType, body: memoryview) -> None:
         if kind is wire.FrameType.HELLO:
@@ -129,6 +139,7 @@ class _Link(asyncio.Protocol):
             older.close()
         # what was accepted before may still be in work: it is not lost, and not taken twice
         self._send(wire.welcome(wire.Welcome(bus=self._server.identity, accepted=self._producer.accepted)))
+        self._server.bus.on_watched(self._feed, self._tell_watched)
         log.info("feed joined", feed=message.feed, pid=message.pid, accepted=self._producer.accepted)
 
     def _batch(self, producer: _Producer, body: memoryview) -> None:

@@ -1,12 +1,12 @@
 """Frames between a feed process and the bus: pure bytes in, messages out.
 
 A frame is length (u32, of what follows), type (u8), body; little-endian. Producer to bus: HELLO, BATCH, HEALTH. Bus to
-producer: WELCOME, ACK, REFUSE. Both sides run the same release of tickcast; HELLO carries the version and a different
-one is refused.
+producer: WELCOME, ACK, REFUSE, WATCHED. Both sides run the same release of tickcast; HELLO carries the version and a
+different one is refused.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import RECORD, record_bytes, records_from
 
 T = TypeVar("T")
-VERSION: Final = 2
+VERSION: Final = 3
 FRAME_MAX: Final = 64 * 1024 * 1024
 _HEAD: Final = struct.Struct("<IB")
 # number, feed session, received, decoded, bus_in; then lengths of records, definitions, texts, ledger
@@ -36,6 +36,7 @@ class FrameType(IntEnum):
     ACK = 4
     HEALTH = 5
     REFUSE = 6
+    WATCHED = 7
 
 
 _TYPES: Final = frozenset(FrameType)
@@ -67,6 +68,7 @@ _definitions = msgspec.msgpack.Decoder(tuple[Definition, ...])
 _texts = msgspec.msgpack.Decoder(tuple[str | None, ...])
 _ledger = msgspec.msgpack.Decoder(tuple[LedgerEntry, ...])
 _health = msgspec.msgpack.Decoder(FeedHealth)
+_watched = msgspec.msgpack.Decoder(dict[int, int])
 _hello = msgspec.msgpack.Decoder(Hello)
 _welcome = msgspec.msgpack.Decoder(Welcome)
 Buffers = tuple[bytes | memoryview, ...]
@@ -97,6 +99,11 @@ def refuse(reason: str) -> Buffers:
 def ack(number: int) -> Buffers:
     """Frame that acknowledges every batch up to ``number``."""
     return _frame(FrameType.ACK, struct.pack("<Q", number))
+
+
+def watched(counts: Mapping[int, int]) -> Buffers:
+    """Frame of what is watched of a feed: instruments, and the number of their watchers."""
+    return _frame(FrameType.WATCHED, _encode(dict(counts)))
 
 
 def health(report: FeedHealth) -> Buffers:
@@ -163,6 +170,11 @@ def read_welcome(body: memoryview) -> Welcome:
 def read_health(body: memoryview) -> FeedHealth:
     """Report of a body, or BusError."""
     return _decoded(_health, body, "a health report")
+
+
+def read_watched(body: memoryview) -> dict[int, int]:
+    """Counts of a WATCHED body, or BusError."""
+    return _decoded(_watched, body, "what is watched")
 
 
 def read_ack(body: memoryview) -> int:

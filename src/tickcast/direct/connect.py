@@ -48,6 +48,9 @@ class _Queue:
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """Nobody here ever lacks the past."""
 
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Nobody says so here."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

@@ -37,7 +37,7 @@ from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Limited, Persistent, Request, Session, Step, Telling
+from tickcast.venues.base import Answer, Attentive, Limited, Persistent, Request, Session, Step, Telling
 from tickcast.venues.registry import open_session
 
 SECOND_NS: Final = 1_000_000_000
@@ -141,6 +141,8 @@ class Feed:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop``; then say so, and let go of everything."""
         self._publisher.on_refresh(self._normaliser.refresh)
+        if isinstance(self._session, Attentive):
+            self._publisher.on_watched(self._session.watched)
         stopping = self._tasks.spawn(self._await_stop(stop), "stop")
         self._tasks.spawn(self._keep_health(), "health")
         if self._capture is not None:

@@ -16,6 +16,7 @@ class InstrumentRegistry:
 
     def __init__(self) -> None:
         self._definitions: dict[int, Definition] = {}
+        self._by_name: dict[str, Definition] = {}
         self._legs: dict[str, list[Definition]] = {}
         self._names: list[str] = []
         self._listings: dict[str, Listing] = {}
@@ -37,7 +38,7 @@ class InstrumentRegistry:
             if older is not None:
                 self._legs[older.security].remove(older)
                 self._stale.add(older.security)
-            self._definitions[definition.instrument] = definition
+            self._definitions[definition.instrument] = self._by_name[definition.name] = definition
             self.feeds.add(definition.feed)
             legs = self._legs.setdefault(definition.security, [])
             legs.append(definition)
@@ -81,6 +82,11 @@ class InstrumentRegistry:
         """What a symbol is; None: there is none of that name."""
         self._refresh()
         return self._listings.get(symbol)
+
+    def instruments(self, symbol: str) -> Sequence[Definition]:
+        """What a symbol stands for: an instrument, or of a security all its legs; none: there is no such symbol."""
+        known = self._by_name.get(symbol)
+        return (known,) if known is not None else self._legs.get(symbol, ())
 
     def _refresh(self) -> None:
         if not self._stale:

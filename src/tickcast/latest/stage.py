@@ -11,6 +11,7 @@ from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
 from tickcast.latest.ledger import CoreLedger
 from tickcast.latest.registry import InstrumentRegistry
+from tickcast.latest.watched import WatchedBoard
 from tickcast.model.batch import TickBatch
 from tickcast.model.errors import TickcastError
 from tickcast.model.health import FeedHealth
@@ -27,6 +28,8 @@ _records = counter("latest_records", "Records applied to the newest state.")
 _late = counter("latest_late_trades", "Trades older than the current one by event time.")
 _unknown = counter("latest_unknown_records", "Records of instruments that no definition went before: dead letters.")
 _TICK_S = 0.25
+_WATCHED_NS = 1_000_000_000
+"""Feeds are told so often at most what is watched of them."""
 
 
 class _Applied(Protocol):
@@ -44,6 +47,7 @@ class NewestState(Protocol):
     def apply(self, records: memoryview, now_ns: int, texts: Sequence[str | None] | None = None) -> _Applied: ...
     def set_feed_state(self, feed: str, state: int, reason: str, now_ns: int) -> int: ...
     def tick(self, now_ns: int) -> None: ...
+    def watched(self) -> list[tuple[str, int]]: ...
 
 
 class LatestStage:
@@ -68,6 +72,8 @@ class LatestStage:
         self._clock = clock
         self._applied = applied
         self._ledger = ledger
+        self._watched = WatchedBoard(registry)
+        self._watched_ns = 0
         self._calendars: dict[str, int] = {}
         self._tasks = TaskGroupOwner("latest")
 
@@ -164,6 +170,10 @@ class LatestStage:
             self._judge_feeds()
             if self._ledger is not None:
                 self._ledger.tick(now)
+            if not 0 <= now - self._watched_ns < _WATCHED_NS:
+                self._watched_ns = now
+                for feed, counts in self._watched.changes(self._state.watched()).items():
+                    self._bus.watch(feed, counts)
             await asyncio.sleep(_TICK_S)
 
     def _judge_feeds(self) -> None:

@@ -270,6 +270,7 @@ class Ledger:
                 repair=incident.repair,
             )
         entry.is_incident = True
+        entry.repair = incident.repair or entry.repair  # told again: what will repair it is known by now
         if 0 < incident.from_seq <= incident.to_seq:
             entry.missing = max(entry.missing, incident.to_seq - incident.from_seq + 1)
         self._concern(entry, incident, turn)

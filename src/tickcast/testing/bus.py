@@ -5,14 +5,14 @@ nothing of any implementation.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from tickcast.model.batch import TickBatch
 from tickcast.model.instrument import Definition
 from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, empty_records
-from tickcast.ports import Bus, Delivery, Publisher, Subscription
+from tickcast.ports import WATCHED_MAX, Bus, Delivery, Publisher, Subscription
 
 
 class BusHarness(Protocol):
@@ -304,7 +304,41 @@ async def check_full_bus_keeps_trades(harness: BusHarness) -> None:
     await bus.stop()
 
 
+async def check_tells_what_is_watched(harness: BusHarness) -> None:
+    """A feed is told what is watched of it, and of no other; before it comes, when it changes, never more than fits."""
+    bus = await harness.bus()
+    bus.watch("late", {7: 3})
+    early, late = await harness.publisher(bus, "early"), await harness.publisher(bus, "late")
+    told: dict[str, Mapping[int, int]] = {}
+    early.on_watched(lambda counts: told.__setitem__("early", counts))
+    late.on_watched(lambda counts: told.__setitem__("late", counts))
+    await until(lambda: told.get("late") == {7: 3}, "a feed that came later to know what is watched")
+    assert "early" not in told
+    bus.watch("early", {1: 2, 3: 4})
+    await until(lambda: told.get("early") == {1: 2, 3: 4}, "what is watched")
+    bus.watch("early", {number: number for number in range(1, 2 * WATCHED_MAX + 1)})
+    await until(lambda: len(told["early"]) == WATCHED_MAX, "the most watched alone")
+    assert min(told["early"]) == WATCHED_MAX + 1
+    bus.watch("early", {})
+    await until(lambda: told["early"] == {}, "that nobody watches any more")
+    assert told["late"] == {7: 3}
+    await early.close()
+    await late.close()
+    await bus.stop()
+
+
+async def until(happened: Callable[[], bool], what: str) -> None:
+    """Wait for something, or fail after the deadline."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not happened():  # noqa: ASYNC110  what is waited for is anything
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"expected {what}, waited {DEADLINE_S:g} s for it") from None
+
+
 CHECKS: tuple[Check, ...] = (
+    check_tells_what_is_watched,
     check_delivers_in_order,
     check_order_within_a_shard,
     check_groups_are_independent,

@@ -90,6 +90,9 @@ class _Nowhere:
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """No bus, no refresh."""
 
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Nobody says so here."""
+
     async def close(self) -> None:
         """Nothing to wait for."""
 

@@ -182,6 +182,14 @@ class Limited(Protocol):
         """Say how urgent a request is now that waits for the quota; the highest goes first."""
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """A session that does first what is watched."""
+
+    def watched(self, counts: Mapping[int, int]) -> None:
+        """Take how many watch each instrument; those that are not named nobody does. The newest replaces all before."""
+
+
 class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of a feed that its venue reads; ``feeds.config`` adds those of the shell."""
 
@@ -256,6 +264,11 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     compare_interval_s: float = 60.0
     """So often one of the books that nothing proves (state ``unverified``) is compared with the venue's own over REST,
     by turns; 0 = never."""
+    quiet_watch: bool = True
+    """A stream that is silent for longer than is normal for it is an incident: the venue is asked over REST, and the
+    stream subscribed anew."""
+    quiet_factor: float = 1.0
+    """So much longer a silence is normal than by what a stream's own past says; at least 3 s times this."""
     poll_interval_s: float = 60.0
     """What a venue tells over REST only (open interest) is asked for so often; 0 = never."""
     channels_max: int = 0

@@ -118,7 +118,7 @@ def test_open_interest_is_polled() -> None:
 
 
 def test_a_venue_that_is_silent_after_a_ping_is_left() -> None:
-    talk = up("okx")
+    talk = up("okx", quiet_watch=False)
     talk.lose = lambda _: True
     talk.run(45_000, quiet=True)
     assert talk.dropped

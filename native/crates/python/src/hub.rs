@@ -217,6 +217,13 @@ impl Hub {
         self.0.latest().topics()
     }
 
+    fn watched(&self) -> Vec<(String, usize)> {
+        let watched = self.0.fanout().watched();
+        watched
+            .map(|(topic, count)| (self.0.latest().name(topic).to_owned(), count))
+            .collect()
+    }
+
     fn renew(&mut self, symbol: &str) -> Option<u64> {
         self.0.renew(symbol)
     }

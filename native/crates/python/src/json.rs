@@ -179,6 +179,36 @@ impl JsonFeed {
             .map_err(PyValueError::new_err)
     }
 
+    fn misses(
+        &mut self,
+        py: Python<'_>,
+        instrument: u64,
+        body: &[u8],
+        levels: usize,
+    ) -> PyResult<String> {
+        let feed = &mut self.0;
+        py.detach(move || feed.misses(instrument, body, levels))
+            .map_err(PyValueError::new_err)
+    }
+
+    fn doubt<'py>(
+        &mut self,
+        py: Python<'py>,
+        instruments: Vec<u64>,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.doubt(&instruments, ts_recv)))
+    }
+
+    fn trust<'py>(
+        &mut self,
+        py: Python<'py>,
+        instruments: Vec<u64>,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.trust(&instruments, ts_recv)))
+    }
+
     fn suspend<'py>(
         &mut self,
         py: Python<'py>,
@@ -215,6 +245,10 @@ impl JsonFeed {
 
     fn activity(&self) -> Vec<(u64, u64)> {
         self.0.activity().collect()
+    }
+
+    fn heard(&self) -> Vec<(u64, u8, u32, u64)> {
+        self.0.heard().collect()
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -78,6 +78,12 @@ class Streams:
         group.stale.pop(stream, None)
         group.standing.pop(stream, None)
 
+    def mute(self, row: int | None) -> None:
+        """Forget who listens to an instrument's streams, or to any; they hear again when they subscribe anew."""
+        for stream in self._streams.values():
+            if row is None or (stream.instrument is not None and stream.instrument.row == row):
+                stream.listeners.clear()
+
     def of(self, kind: Kind, row: int) -> Sequence[Stream]:
         """Streams that tell this of an instrument, those of whole markets with them."""
         own = self._by_row.get((kind, row), ())

@@ -466,6 +466,13 @@ class SimVenue(Books):
                 stream.begin_again, stream.count = True, 0
                 self._streams.again(stream)
 
+    def mute(self, row: int | None = None) -> None:
+        """Let the streams of an instrument, or all, fall silent for those who listen now, as if they had never asked.
+
+        Connections stay open, heartbeats and answers go on; who subscribes anew is heard.
+        """
+        self._streams.mute(row)
+
     def leave(self) -> None:
         """Announce a planned cut to all clients; :meth:`close_all` carries it out."""
         for client in list(self.clients):

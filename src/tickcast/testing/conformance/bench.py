@@ -35,8 +35,13 @@ SELDOM_MS: Final = 32_000
 class Bench:
     """One venue, ready to be treated badly."""
 
-    def __init__(self, code: str, voice: type[Voice], *, seed: int = 1, depth: int = 5) -> None:
-        """List a few instruments of every kind and prepare a session that streams them."""
+    def __init__(
+        self, code: str, voice: type[Voice], *, seed: int = 1, depth: int = 5, quiet_watch: bool = False
+    ) -> None:
+        """List a few instruments of every kind and prepare a session that streams them.
+
+        ``quiet_watch``: it looks for streams that fall silent; other rules stop the market as they like.
+        """
         market = MarketConfig(stock_share=0.0, orders_per_side=ORDERS, open_after_ms=1.0)
         config = Config(symbols=PAIRS, seed=seed, market=market)
         common = listing.build(config)
@@ -57,6 +62,7 @@ class Bench:
             instruments_refresh_s=0,
             compare_interval_s=5.0,
             poll_interval_s=5.0,
+            quiet_watch=quiet_watch,
         )
         session = open_session("conformance", self.config, {})
         if not isinstance(session, DeclaredSession):

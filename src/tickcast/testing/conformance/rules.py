@@ -39,6 +39,8 @@ class Rule:
     """Prepare the bench, do it, check what is special about it; the suite compares the end with the truth."""
     applies: Callable[[Bench], bool] = lambda bench: bool(bench.chosen)
     """Whether the venue has what this spoils."""
+    quiet_watch: bool = False
+    """The session looks for streams that fall silent."""
 
 
 class Once:

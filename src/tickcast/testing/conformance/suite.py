@@ -9,10 +9,11 @@ from tickcast.sim.crypto.voice import Voice
 from tickcast.sim.crypto.voices import VOICES, voice
 from tickcast.sim.faults import Fault
 from tickcast.testing.conformance.bench import Bench
+from tickcast.testing.conformance.quiet import QUIET_RULES
 from tickcast.testing.conformance.rules import GARBAGE, RULES, Rule
 from tickcast.venues.registry import VENUES, find_declared
 
-BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in RULES}
+BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*RULES, *QUIET_RULES)}
 MIX_TURNS: Final = 8
 
 
@@ -38,8 +39,8 @@ def check(code: str, rule: str, *, own_voice: type[Voice] | None = None, seed: i
     Raises:
         ConformanceError: the venue does not do what every venue must do; names the seed.
     """
-    bench = Bench(code, own_voice or voice(code.lower()), seed=seed)
     chosen = BY_NAME[rule]
+    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, quiet_watch=chosen.quiet_watch)
     if not chosen.applies(bench):
         return False
     chosen.run(bench)

@@ -1,6 +1,6 @@
 """What a session does about books: those that are not whole are repaired, those that nothing proves are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +21,8 @@ COMPARE: Final = "compare "
 IDLE: Final = -1.0
 """Priority of comparisons and polls."""
 COMPARED_LEVELS: Final = 10
+WATCHER: Final = 1e12
+"""What one who watches an instrument is worth, in rows of it."""
 WEIGH_NS: Final = SECOND_NS // 2
 """While requests wait for the venue's quota, it is seen so often which of them is the most urgent."""
 PROOF_NS: Final = 2 * SECOND_NS
@@ -61,6 +63,8 @@ class BookKeeping:
         self._activity: dict[int, int] = {}
         """Rows of each instrument, as of ``_weighed_ns``."""
         self._weighed_ns = 0
+        self._watched: Mapping[int, int] = {}
+        """Watchers of each instrument."""
         self._compare_every_ns = int(config.compare_interval_s * SECOND_NS)
         self._compare_ns = 0
         self._turns: list[int] = []
@@ -156,10 +160,27 @@ class BookKeeping:
         self._activity = dict(self._feed.activity())
         self._weighed_ns = now_ns
 
+    def watched(self, counts: Mapping[int, int]) -> None:
+        """Take how many watch each instrument: what is watched most goes first, then what is busiest."""
+        self._watched = counts
+
+    def importance(self, instrument: int) -> float:
+        """Say how urgent an instrument is."""
+        return self._watched.get(instrument, 0) * WATCHER + self._activity.get(instrument, 0)
+
+    def renew(self, known: Instrument, step: Step, now_ns: int) -> None:
+        """A book's stream is dead: it is subscribed anew, and the book begins anew."""
+        wire = None if known.book is None else self._wires.by_channel.get(known.book)
+        if known.book is None or wire is None:
+            return
+        self.broken(known.id, now_ns)
+        self._repairs.asked(known.id, now_ns)
+        wire.renew(known.book, self.importance(known.id))
+        step.records.append(self._feed.suspend([known.id], State.REPAIRING, now_ns))
+
     def _repair(self, step: Step, now_ns: int) -> None:
-        activity = self._activity
         dropped = []
-        for instrument in self._repairs.due(now_ns, lambda one: activity.get(one, 0)):
+        for instrument in self._repairs.due(now_ns, self.importance):
             known = self._catalogue.get(instrument)
             if known is None or known.book is None:
                 self._repairs.dismiss(instrument)
@@ -174,7 +195,7 @@ class BookKeeping:
                 if self._feed.state(instrument) == State.GAP:
                     dropped.append(instrument)
             else:
-                wire.renew(known.book, activity.get(instrument, 0))
+                wire.renew(known.book, self.importance(instrument))
                 self._repairs.asked(instrument, now_ns)
                 dropped.append(instrument)
         if dropped:
@@ -207,11 +228,11 @@ class BookKeeping:
         self._errands.add(replace(request, purpose=purpose, priority=IDLE))
 
     def urgency(self, request: Request) -> float:
-        """Say how urgent a request is: a book that is much traded goes before one that is not."""
+        """Say how urgent a request is: a book that is watched, then one that is much traded, goes first."""
         instrument = self._purposes.get(request.purpose)
         if instrument is None or request.purpose.startswith(COMPARE):
             return request.priority
-        return float(self._activity.get(instrument, 0))
+        return self.importance(instrument)
 
     # ------------------------------------------------------------------ answers
 

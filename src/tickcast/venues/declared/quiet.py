@@ -67,7 +67,9 @@ class Findings:
 class QuietWatch:
     """Looks at the counters of streams, about once a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, factor: float = 1.0) -> None:
+        """``factor``: so much longer a silence is normal than by what is said above."""
+        self._factor = factor
         self._streams: dict[Stream, _Past] = {}
         self._groups: dict[Stream, str] = {}
         self._usual: dict[str, float] = {}
@@ -77,6 +79,13 @@ class QuietWatch:
     def forget(self, stream: Stream) -> None:
         """A stream is over."""
         self._streams.pop(stream, None)
+        self._groups.pop(stream, None)
+
+    def excuse(self, stream: Stream, now_ns: int) -> None:
+        """A stream is not expected to speak now (its instrument halts, its book is being repaired)."""
+        past = self._streams.get(stream)
+        if past is not None:
+            past.seen_ns, past.suspect = now_ns, False
 
     def rest(self, group: str, now_ns: int) -> None:
         """A link is gone or new: its streams are not expected to speak; their silence begins when it is back."""
@@ -88,13 +97,20 @@ class QuietWatch:
         """The venue was asked: the stream has a right to be silent."""
         past = self._streams.get(stream)
         if past is not None:
-            past.longest_s = max(past.longest_s, (now_ns - past.seen_ns) / SECOND_NS * 2 / LONGEST_FACTOR)
+            past.longest_s = max(
+                past.longest_s, (now_ns - past.seen_ns) / SECOND_NS * 2 / LONGEST_FACTOR / self._factor
+            )
             past.suspect = False
 
     def normal_s(self, stream: Stream) -> float | None:
         """Longest silence that is normal for a stream; None = nothing is known of it."""
         past = self._streams.get(stream)
-        return None if past is None else _normal_s(past)
+        return None if past is None else self._normal_s(past)
+
+    def silence_s(self, stream: Stream, now_ns: int) -> float | None:
+        """How long a stream has been silent; None = nothing is known of it."""
+        past = self._streams.get(stream)
+        return None if past is None else (now_ns - past.seen_ns) / SECOND_NS
 
     def look(self, counts: Mapping[Stream, tuple[str, int]], now_ns: int) -> Findings:
         """Compare with the last look: ``counts`` are group (link) and number of events so far of each stream."""
@@ -120,19 +136,29 @@ class QuietWatch:
             else:
                 silent.append((stream, past, group))
             past.longest_s *= exp(-elapsed_s / LONGEST_MEMORY_S)
+        dead: dict[tuple[str, Stream], float] = {}
+        for stream, past, group in silent:
+            key = (group, _owner(stream))
+            dead[key] = dead.get(key, 0.0) + past.rate
         for stream, past, group in silent:
             silence_s = (now_ns - past.seen_ns) / SECOND_NS
-            normal_s = _normal_s(past, silence_s)
+            normal_s = self._normal_s(past, silence_s)
             if normal_s is None or past.suspect or silence_s <= normal_s:
                 continue
-            if silence_s > normal_s / self._calm(group, past.rate, fresh.get(group, 0), elapsed_s):
+            if silence_s > normal_s / self._calm(group, dead[group, _owner(stream)], fresh.get(group, 0), elapsed_s):
                 past.suspect = True
                 findings.suspects.append((stream, silence_s))
         self._learn_groups(fresh, elapsed_s)
         return findings
 
+    def _normal_s(self, past: _Past, silence_s: float = 0.0) -> float | None:
+        normal_s = _normal_s(past, silence_s)
+        return None if normal_s is None else normal_s * self._factor
+
     def _calm(self, group: str, own_rate: float, news: int, elapsed_s: float) -> float:
         """Compare the others of a link with their usual rate, from :data:`CALM_MIN` to 1.
+
+        ``own_rate``: of all silent streams of the same owner.
 
         A link on which nothing at all comes is no calm: then every stream is judged by its own past alone.
         """
@@ -148,6 +174,11 @@ class QuietWatch:
         for group, news in fresh.items():
             now, usual = news / elapsed_s, self._usual.get(group)
             self._usual[group] = now if usual is None else usual * keep + now * (1 - keep)
+
+
+def _owner(stream: Stream) -> Stream:
+    """What a stream is of: streams ``(owner, kind)`` of one owner say nothing of each other's right to be silent."""
+    return stream[0] if isinstance(stream, tuple) and stream else stream
 
 
 def _heard(past: _Past, news: int, now_ns: int, stream: Stream, findings: Findings) -> None:

@@ -22,6 +22,7 @@ from tickcast.model.record import State
 from tickcast.venues import rows
 from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
 from tickcast.venues.declared import venue as said
+from tickcast.venues.declared.alarm import Alarm
 from tickcast.venues.declared.books import IDLE, BookKeeping
 from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
@@ -36,6 +37,8 @@ URGENT: Final = 1e18
 """Priority of the lists of instruments."""
 SILENT: Final = frozenset({State.EMPTY, State.STALE})
 """States of an instrument without a book that nothing was heard of, since its link was opened."""
+PROBE_URGENT: Final = 1e17
+"""Priority of what is asked to tell quiet from dead: it is cheap and rare."""
 DRIFT_NS: Final = 60 * SECOND_NS
 """What is new in the venue's messages is looked at so often."""
 POLLS_LINK: Final = 1 << 16
@@ -67,6 +70,15 @@ class DeclaredSession:
         self._errands = Errands()
         self._books = BookKeeping(
             venue, config, feed=self._feed, catalogue=self._catalogue, wires=self._wires, errands=self._errands
+        )
+        self._alarm = Alarm(
+            venue,
+            config,
+            feed=self._feed,
+            catalogue=self._catalogue,
+            wires=self._wires,
+            books=self._books,
+            errands=self._errands,
         )
         self._owner: dict[Channel, Instrument] = {}
         self._common: set[Channel] = set()
@@ -124,7 +136,11 @@ class DeclaredSession:
 
     def priority(self, request: Request) -> float:
         """Say how urgent a request is now."""
-        return self._books.urgency(request)
+        return PROBE_URGENT if self._alarm.owns(request.purpose) else self._books.urgency(request)
+
+    def watched(self, counts: Mapping[int, int]) -> None:
+        """Take how many watch each instrument: those that are watched are repaired and asked for first."""
+        self._books.watched(counts)
 
     # ------------------------------------------------------------------ links
 
@@ -344,6 +360,8 @@ class DeclaredSession:
                 self._take_list(request, answer, step)
             elif self._books.owns(request.purpose):
                 self._became_whole(self._books.answered(request, answer, step), now_ns, step)
+            elif self._alarm.owns(request.purpose):
+                self._alarm.answered(request, answer, step)
             elif request.purpose in self._polled:
                 self._take_poll(request, answer, step)
         except UNREADABLE as wrong:
@@ -446,6 +464,7 @@ class DeclaredSession:
         """It is off the list: nothing more is streamed of it."""
         self._wires.remove(one.channels)
         self._books.forget(one.id)
+        self._alarm.forget(one.id)
         for channel in one.channels:
             self._owner.pop(channel, None)
         self._lost.pop(one.id, None)
@@ -489,6 +508,8 @@ class DeclaredSession:
             self._poll(now_ns)
         if self._drift_ns and self._drift_ns <= now_ns:
             self._look_for_drift(step, now_ns)
+        self._alarm.look(step, now_ns)
+        self._leaving.update(step.drop)
         return self._settle(step, now_ns)
 
     def _settle(self, step: Step, now_ns: int) -> Step:
@@ -504,7 +525,9 @@ class DeclaredSession:
             self._poll_ns = now_ns + SECOND_NS
         if not self._drift_ns and self._catalogue.all:
             self._drift_ns = now_ns + DRIFT_NS
-        due = [self._wires.next_ns(now_ns), self._books.next_ns(), self._refresh_ns, self._poll_ns, self._drift_ns]
+            self._alarm.begin(now_ns)
+        due = [self._wires.next_ns(now_ns), self._books.next_ns(), self._alarm.next_ns()]
+        due += [self._refresh_ns, self._poll_ns, self._drift_ns]
         self._wake_ns = soonest(due)
         return step
 

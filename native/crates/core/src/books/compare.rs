@@ -18,6 +18,26 @@ pub(super) fn compare(book: &Book, last: Option<i64>, changes: &[Change], levels
     if !book.is_whole() || is_newer || (!is_strict && book.is_proved) {
         return String::new();
     }
+    differences(book, changes, levels, is_strict)
+}
+
+/// What a silent book misses of one from REST; empty = nothing. Where both have ids, these say it: a REST answer that is
+/// older than ours is a cache's.
+pub(super) fn misses(book: &Book, last: Option<i64>, changes: &[Change], levels: usize) -> String {
+    if !book.is_whole() {
+        return "our book is not whole".to_owned();
+    }
+    match (last, book.position.last) {
+        (Some(last), Some(held)) if last > held => {
+            format!("the venue's book is at {last}, ours at {held}")
+        }
+        (Some(_), Some(_)) => String::new(),
+        _ => differences(book, changes, levels, true),
+    }
+}
+
+/// Differences over the best `levels`; not `is_strict`: beside those that a race explains.
+fn differences(book: &Book, changes: &[Change], levels: usize, is_strict: bool) -> String {
     let mut found = Found {
         text: String::new(),
         more: 0,

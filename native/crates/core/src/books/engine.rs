@@ -471,6 +471,29 @@ impl Books {
         book.tell_state(ts_recv, records);
     }
 
+    /// Tells that what a book says may be old, because its stream fell silent (STALE), though nothing says that something
+    /// was missed: the next message that is in its place shows it again. One that is not whole stays what it is.
+    pub fn doubt(&mut self, index: u32, ts_recv: i64, records: &mut Vec<Record>) {
+        let Some(book) = self.get_mut(index) else {
+            return;
+        };
+        if !book.is_stale && (book.is_whole() || !book.has_book) {
+            (book.is_stale, book.lost) = (true, state::STALE);
+            book.tell_state(ts_recv, records);
+        }
+    }
+
+    /// Takes the doubt of [`Books::doubt`] back: the venue has nothing newer.
+    pub fn trust(&mut self, index: u32, ts_recv: i64, records: &mut Vec<Record>) {
+        let Some(book) = self.get_mut(index) else {
+            return;
+        };
+        if book.is_stale && !book.position.resumed && (book.is_whole() || !book.has_book) {
+            (book.is_stale, book.lost) = (false, state::SYNCING);
+            book.tell_state(ts_recv, records);
+        }
+    }
+
     /// Takes the venue's word for an instrument; a status row if what is seen changes.
     pub fn set_state(&mut self, index: u32, state: u8, ts_recv: i64, records: &mut Vec<Record>) {
         if let Some(book) = self.get_mut(index) {
@@ -529,6 +552,21 @@ impl Books {
     ) -> String {
         self.get(index).map_or_else(String::new, |book| {
             compare::compare(book, last, changes, levels)
+        })
+    }
+
+    /// Whether a book whose stream fell silent misses what one from REST has (of the id `last`, if it has one), over the
+    /// best `levels`: empty = the venue has nothing newer.
+    #[must_use]
+    pub fn misses(
+        &self,
+        index: u32,
+        last: Option<i64>,
+        changes: &[Change],
+        levels: usize,
+    ) -> String {
+        self.get(index).map_or_else(String::new, |book| {
+            compare::misses(book, last, changes, levels)
         })
     }
 

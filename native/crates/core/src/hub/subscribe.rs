@@ -105,6 +105,18 @@ impl Fanout {
         }
     }
 
+    /// Topics that are subscribed to, and how many subscriptions each has.
+    pub fn watched(&self) -> impl Iterator<Item = (Topic, usize)> {
+        self.topics.iter().enumerate().filter_map(|(topic, state)| {
+            let groups = state.groups.iter().filter(|group| **group != NONE);
+            let merging: usize = groups
+                .map(|group| self.groups[*group as usize].members.len())
+                .sum();
+            let count = merging + state.all.iter().map(Vec::len).sum::<usize>();
+            (count > 0).then_some((topic as Topic, count))
+        })
+    }
+
     pub(super) fn find_sub(&self, client: u32, channel: u8, topic: Topic) -> Option<u32> {
         let subs = &self.clients[client as usize].subs;
         subs.iter().copied().find(|index| {

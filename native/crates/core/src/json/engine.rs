@@ -36,7 +36,20 @@ pub struct Known {
     quote: [LastSide; 2],
     measures: Option<Box<[Option<Decimal>; MEASURES]>>,
     last_trade: Option<u64>,
+    /// Rows that came, by [`Heard`], and the connection that brought the newest.
+    pub heard: [(u64, u32); HEARD],
 }
+
+/// What is told apart where streams are counted.
+#[derive(Clone, Copy, Debug)]
+enum Heard {
+    Trades,
+    Quotes,
+    Book,
+    Measures,
+}
+
+const HEARD: usize = 4;
 
 /// A connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,6 +150,12 @@ impl Engine {
         }
     }
 
+    #[inline]
+    fn hear(&mut self, index: u32, what: Heard, link: u32) {
+        let heard = &mut self.known[index as usize].heard[what as usize];
+        *heard = (heard.0 + 1, link);
+    }
+
     pub fn trades(
         &mut self,
         plan: &TradesPlan,
@@ -156,6 +175,9 @@ impl Engine {
                 }
             };
             self.books.arrived(index, call.ts_recv, &mut out.records);
+            if plan.kind == kind::TRADE {
+                self.hear(index, Heard::Trades, call.link);
+            }
             if let (true, Id::Number(number)) = (plan.chained, &id) {
                 let is_known = self.chain_trade(index, *number, call, out);
                 if is_known && record.flags & flag::HISTORY != 0 {
@@ -226,6 +248,7 @@ impl Engine {
                 }
             };
             self.books.arrived(index, call.ts_recv, &mut out.records);
+            self.hear(index, Heard::Quotes, call.link);
             let start = out.records.len();
             self.books.quote(index, &quote, &mut out.records);
             joiner.joined(index, start, &mut out.records);
@@ -273,6 +296,7 @@ impl Engine {
                 }
             };
             self.books.arrived(index, call.ts_recv, &mut out.records);
+            self.hear(index, Heard::Measures, call.link);
             let start = out.records.len();
             self.tell_measures(plan, index, row, origin(ts_event, call), &mut out.records);
             joiner.joined(index, start, &mut out.records);
@@ -331,6 +355,7 @@ impl Engine {
             let Some(index) = self.instrument(key, row, call, out) else {
                 continue;
             };
+            self.hear(index, Heard::Book, call.link);
             let read = levels::read(plan, row, call.ts_recv, &mut self.changes);
             if call.late {
                 continue;
@@ -408,6 +433,22 @@ impl Engine {
             }
             Err(trouble) => out.refuse(0, || trouble.reason(row.frame)),
         }
+    }
+
+    /// Whether a book that fell silent misses what one from REST has; see [`Books::misses`].
+    ///
+    /// # Errors
+    /// The answer cannot be read.
+    pub fn misses(
+        &mut self,
+        plan: &BookPlan,
+        index: u32,
+        row: Row<'_>,
+        levels: usize,
+    ) -> Result<String, String> {
+        let read = levels::read(plan, row, 0, &mut self.changes)
+            .map_err(|trouble| trouble.reason(row.frame))?;
+        Ok(self.books.misses(index, read.last, &self.changes, levels))
     }
 
     /// Compares a book with one from REST; see [`Books::compare`].

@@ -266,6 +266,28 @@ impl JsonFeed {
         self.engine.compare(plan, index, row, levels)
     }
 
+    /// Whether a book that fell silent misses what one from REST has; see [`Books::misses`].
+    ///
+    /// # Errors
+    /// The answer cannot be read.
+    pub fn misses(
+        &mut self,
+        instrument: u64,
+        body: &[u8],
+        levels: usize,
+    ) -> Result<String, String> {
+        let (index, place) = self.rest_row(instrument, body)?;
+        let Some(plan) = &self.plan.rest_book else {
+            return Err("expected a declared rest_book, found none".to_owned());
+        };
+        let frame = Frame {
+            bytes: body,
+            tape: &self.tape,
+        };
+        let row = Row::alone(frame, place);
+        self.engine.misses(plan, index, row, levels)
+    }
+
     /// Index of the instrument, and where the book stands in an answer.
     fn rest_row(&mut self, instrument: u64, body: &[u8]) -> Result<(u32, u32), String> {
         if self.plan.rest_book.is_none() {
@@ -301,6 +323,28 @@ impl JsonFeed {
                 self.engine
                     .books
                     .suspend(index, state, ts_recv, &mut records);
+            }
+        }
+        records
+    }
+
+    /// Tells that what these books say may be old: their streams are silent beyond what is normal.
+    pub fn doubt(&mut self, instruments: &[u64], ts_recv: i64) -> Vec<Record> {
+        let mut records = Vec::new();
+        for &instrument in instruments {
+            if let Some(index) = self.index(instrument) {
+                self.engine.books.doubt(index, ts_recv, &mut records);
+            }
+        }
+        records
+    }
+
+    /// Tells that silent books are right after all.
+    pub fn trust(&mut self, instruments: &[u64], ts_recv: i64) -> Vec<Record> {
+        let mut records = Vec::new();
+        for &instrument in instruments {
+            if let Some(index) = self.index(instrument) {
+                self.engine.books.trust(index, ts_recv, &mut records);
             }
         }
         records
@@ -342,6 +386,18 @@ impl JsonFeed {
     /// Instrument, and how many rows of it came.
     pub fn activity(&self) -> impl Iterator<Item = (u64, u64)> {
         self.engine.books.activity()
+    }
+
+    /// Streams that were heard: instrument, kind (0 trades, 1 quotes, 2 book, 3 measures), the connection of the newest
+    /// row, and how many rows came.
+    pub fn heard(&self) -> impl Iterator<Item = (u64, u8, u32, u64)> {
+        self.engine.indexes.iter().flat_map(|(&id, &index)| {
+            let heard = self.engine.known[index as usize].heard;
+            (0_u8..)
+                .zip(heard)
+                .filter(|(_, (count, _))| *count > 0)
+                .map(move |(kind, (count, link))| (id, kind, link, count))
+        })
     }
 
     /// Of each declared message its name and counts.

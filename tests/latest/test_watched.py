@@ -1,0 +1,45 @@
+"""What clients watch becomes what feeds are told."""
+
+from tickcast.latest.registry import InstrumentRegistry
+from tickcast.latest.watched import WatchedBoard
+from tickcast.model.instrument import Definition
+
+
+def definition(number: int, venue: str, *, feed: str) -> Definition:
+    return Definition(
+        instrument=number,
+        venue=venue,
+        symbol="BTC-USD",
+        feed=feed,
+        security="BTC-USD",
+        asset_class="crypto",
+        currency="USD",
+    )
+
+
+def board() -> WatchedBoard:
+    registry = InstrumentRegistry()
+    registry.add([definition(1, "KRAKEN", feed="kraken"), definition(2, "COINBASE", feed="coinbase")])
+    return WatchedBoard(registry)
+
+
+def test_watchers_of_an_instrument_go_to_its_feed_alone() -> None:
+    assert board().changes([("KRAKEN:BTC-USD", 3)]) == {"kraken": {1: 3}}
+
+
+def test_who_watches_a_security_watches_its_legs() -> None:
+    watched = board()
+    assert watched.changes([("BTC-USD", 2), ("KRAKEN:BTC-USD", 1)]) == {"kraken": {1: 3}, "coinbase": {2: 2}}
+
+
+def test_only_changes_are_told_and_the_end_too() -> None:
+    watched = board()
+    assert watched.changes([("BTC-USD", 2)]) == {"kraken": {1: 2}, "coinbase": {2: 2}}
+    assert watched.changes([("BTC-USD", 2)]) == {}
+    assert watched.changes([("BTC-USD", 2), ("KRAKEN:BTC-USD", 1)]) == {"kraken": {1: 3}}
+    assert watched.changes([]) == {"kraken": {}, "coinbase": {}}
+    assert watched.changes([]) == {}
+
+
+def test_what_nobody_defined_is_nobodys() -> None:
+    assert board().changes([("NOPE", 5), ("KRAKEN:NOPE", 5)]) == {}
