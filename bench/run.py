@@ -37,6 +37,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
     "spine": (["--seconds", "20"], ["--seconds", "8"]),
     "latency": (["--seconds", "10", "--rounds", "2"], ["--seconds", "5"]),
+    "quota": (["--within", "60"], ["--pairs", "200", "--within", "30"]),
     "instruments": (["--seconds", "8"], ["--seconds", "4", "--rounds", "1"]),
     "demo": (["--seconds", "10"], ["--seconds", "5"]),
 }

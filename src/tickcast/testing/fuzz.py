@@ -76,7 +76,7 @@ class _Recording:
         return called
 
 
-class _Nowhere:
+class Nowhere:
     """A publisher that lets everything go."""
 
     conflated = 0
@@ -139,7 +139,7 @@ async def record(*, seconds: float = RECORD_S, venues: Sequence[str] = tuple(EXC
             recorded.append((feed_config.venue, feed_config, session))
             feed = Feed(
                 name, config=feed_config, session=cast("Session", session), normaliser=Pipeline(name),
-                publisher=_Nowhere(), clock=now_ns, jitter=random.Random(1).random,
+                publisher=Nowhere(), clock=now_ns, jitter=random.Random(1).random,
             )  # fmt: skip
             running.append(owner.spawn(feed.run(stop), name))
         await asyncio.sleep(seconds / 2)

@@ -13,13 +13,13 @@ LEARN_MS: Final = 12_000
 """The watch knows what is normal after so long."""
 BUSY: Final = RATE * 2.5
 ALARM_NS: Final = 5 * SECOND_NS
-NIGHT_STEP_MS: Final = 1000
-DAY_STEPS: Final = 300
-DUSK_STEPS: Final = 2400
-NIGHT_STEPS: Final = 600
+NIGHT_STEP_MS: Final = 2000
+DAY_STEPS: Final = 100
+DUSK_STEPS: Final = 1500
+NIGHT_STEPS: Final = 400
 DARKEST: Final = 0.01
-CATCH_UP: Final = 20.0
-"""Of each long step the simulated market makes a twentieth."""
+CATCH_UP: Final = 40.0
+"""Of each long step the simulated market makes a fortieth."""
 
 
 def _wait_for(bench: Bench, what: str, happened: Callable[[], bool], *, within_ms: int) -> None:
