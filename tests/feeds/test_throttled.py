@@ -33,7 +33,7 @@ async def test_a_throttle_by_the_command_line_is_in_the_ledger_of_the_venue(tmp_
         async with running(feed):
             await until(lambda: bool(throttled(feed)))
             entry = throttled(feed)[0]
-            assert (entry.venue, entry.scope) == ("OKX", "venue")
+            assert (entry.feed, entry.scope) == ("okx", "venue")
             assert "429" in entry.reason
             assert "Retry-After 1 s" in entry.reason
             assert entry.ended_ns - entry.began_ns >= 1_000_000_000

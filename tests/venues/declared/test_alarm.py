@@ -2,7 +2,7 @@
 
 from tests.venues.declared.scripted import NOW, SECOND, Script, ScriptedVenue, book
 from tests.venues.declared.test_session import A, B, up
-from tests.venues.decoding import rows, states
+from tests.venues.decoding import states
 
 from tickcast.model.record import State
 from tickcast.venues.base import Answer, Request, Step
@@ -48,7 +48,7 @@ def test_a_silent_book_is_stale_and_innocent_where_the_venue_has_nothing_newer()
     at = NOW + (LEARN + 9) * SECOND
     step = script.answer(probe, same, at=at)
     assert script.session.core.state(A) == State.LIVE
-    assert states(rows(step.records)) == [State.LIVE]
+    assert states(step.records) == [State.LIVE]
     assert requests(run(script, 5, "B", begin=LEARN + 9, seq=3 * LEARN + 25)) == []
 
 
@@ -73,9 +73,9 @@ def test_a_silent_book_that_misses_something_is_subscribed_anew() -> None:
 def test_a_book_that_speaks_again_is_live_at_once() -> None:
     script = up("A", "B", venue=Wide, compare_interval_s=0)
     run(script, LEARN, "A", "B")
-    run(script, 6, "B", begin=LEARN + 1, seq=3 * LEARN + 1)
+    run(script, 8, "B", begin=LEARN + 1, seq=3 * LEARN + 1)
     assert script.session.core.state(A) == State.STALE
-    script.say(book("A", 3 * LEARN + 2, 3 * LEARN + 1), at=NOW + (LEARN + 7) * SECOND)
+    script.say(book("A", 3 * LEARN + 2, 3 * LEARN + 1), at=NOW + (LEARN + 9) * SECOND)
     assert script.session.core.state(A) == State.LIVE
 
 
