@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -129,6 +129,9 @@ class Running:
 
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         del refresh
+
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        del watched
 
     async def close(self) -> None:
         pass
