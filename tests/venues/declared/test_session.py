@@ -275,6 +275,19 @@ def test_no_frame_ends_the_session(raw: bytes) -> None:
     assert [row.kind for row in rows(step.records)] == [Kind.TRADE]
 
 
+def test_frames_that_are_no_json_are_in_the_ledger_once_a_second() -> None:
+    script = up("A")
+    session = script.session
+    told = [
+        one
+        for now in (NOW, NOW + SECOND // 2, NOW + SECOND)
+        for one in session.received("streams-1", [b"<html>"], [now]).incidents
+        if one.kind == "damaged"
+    ]
+    assert [one.ts_ns for one in told] == [NOW, NOW + SECOND]
+    assert {(one.scope, one.link) for one in told} == {("connection", "streams-1")}
+
+
 def test_unknown_keys_are_told_once() -> None:
     script = up("A")
     odd = {"kind": "trade", "name": "A", "id": 1, "price": "10", "size": "1", "surprise": 1}

@@ -6,6 +6,8 @@ from typing import Final
 from tickcast import _native
 from tickcast.model.ledger import Incident, IncidentKind
 
+NO_JSON: Final = "expected JSON"
+"""Begins the core's reason for a frame that could not be read at all."""
 KINDS: Final[Mapping[str, IncidentKind]] = {
     "chain": "gap",
     "counter": "gap",
@@ -40,3 +42,19 @@ def of_breaks(breaks: Iterable["_native.JsonBreak"], *, link: str, times: Sequen
             )
         )
     return incidents
+
+
+def of_damage(dead: Iterable[tuple[int, str]], *, link: str, times: Sequence[int]) -> Incident | None:
+    """Make one incident of the frames of a read that are no JSON: nobody can say what they told, or of whom."""
+    found = [(place, reason) for place, reason in dead if reason.startswith(NO_JSON)]
+    if not found:
+        return None
+    first, reason = found[0]
+    count = "a frame that was" if len(found) == 1 else f"{len(found)} frames that were"
+    return Incident(
+        kind="damaged",
+        scope="connection",
+        reason=f"{count} not JSON, and nobody knows what it told: {reason}",
+        ts_ns=times[first],
+        link=link,
+    )

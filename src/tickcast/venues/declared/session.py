@@ -24,6 +24,7 @@ from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
 from tickcast.venues.declared import venue as said
 from tickcast.venues.declared.alarm import Alarm
 from tickcast.venues.declared.books import IDLE, BookKeeping
+from tickcast.venues.declared.incidents import of_damage
 from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
@@ -41,6 +42,7 @@ PROBE_URGENT: Final = 1e17
 """Priority of what is asked to tell quiet from dead: it is cheap and rare."""
 DRIFT_NS: Final = 60 * SECOND_NS
 """What is new in the venue's messages is looked at so often."""
+DAMAGE_NS: Final = SECOND_NS
 POLLS_LINK: Final = 1 << 16
 """Numbers of links from here on are those of answers that are read as frames."""
 
@@ -88,6 +90,7 @@ class DeclaredSession:
         self._leaving: dict[str, str] = {}
         """Links that are dropped by us, and why."""
         self._drift: set[tuple[str, str]] = set()
+        self._damaged_ns: dict[str, int] = {}
         """Keys that the ledger was told of."""
         self._seen_keys: dict[tuple[str, str], int] = {}
         """The same keys in the order in which they were seen; the core bounds them."""
@@ -235,10 +238,19 @@ class DeclaredSession:
         for place, reason in decoded.dead:
             step.bury(reason, chunks[place])
         step.dead_count += decoded.dead_count - len(decoded.dead)
+        if decoded.dead and wire is not None:
+            self._tell_damage(decoded.dead, step, times, wire.name)
         if decoded.breaks or decoded.whole or decoded.short:
             self._is_settled = False
             link = wire.name if wire is not None else ""
             self._became_whole(self._books.judge(decoded, step, times, link), times[-1], step)
+
+    def _tell_damage(self, dead: Sequence[tuple[int, str]], step: Step, times: Sequence[int], link: str) -> None:
+        """Tell the ledger of frames that nobody could read, at most once in :data:`DAMAGE_NS` for each link."""
+        damage = of_damage(dead, link=link, times=times)
+        if damage is not None and times[-1] - self._damaged_ns.get(link, -DAMAGE_NS) >= DAMAGE_NS:
+            self._damaged_ns[link] = times[-1]
+            step.incidents.append(damage)
 
     def _became_whole(self, instruments: Sequence[int], now_ns: int, step: Step) -> None:
         for instrument in instruments:
