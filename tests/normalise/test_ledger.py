@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tickcast.model.ledger import NAMED_MAX, Incident, LedgerEntry
@@ -343,6 +343,55 @@ def test_too_many_open_entries_become_one() -> None:
     assert world.ledger.open_count == 0
 
 
+def test_what_breaks_behind_a_loss_that_ended_in_the_same_read_is_open() -> None:
+    world = World()
+    world.live(1)
+    lost, broken = world.enter(gap(0, 4, 50), gap(0, 4, 50, repaired=True), world.status(State.GAP, 1))
+    assert (lost.open_count, lost.lost, lost.ended_ns) == (0, 0, world.now)
+    assert (broken.open_count, broken.instruments, broken.ended_ns) == (1, ("T:S1",), 0)
+
+
+def test_an_incident_of_nothing_ends_no_entry_that_it_joined() -> None:
+    world = World(open_max=1)
+    world.live(1)
+    (entry,) = world.enter(world.status(State.GAP, 1))
+    world.enter(incidents=[world.incident("refused")])
+    assert world.ledger.merged == 1
+    assert (world.told[entry.id].ended_ns, world.told[entry.id].open_count) == (0, 1)
+
+
+def test_a_break_joins_no_halt_when_too_many_are_open() -> None:
+    world = World(open_max=1)
+    world.live(1, 2)
+    world.enter(world.status(State.HALTED, 1))
+    (broken,) = world.enter(world.status(State.GAP, 2))
+    assert (broken.kind, broken.instruments, broken.open_count) == ("gap", ("T:S2",), 1)
+    world.live(1)
+    assert [one.kind for one in world.ledger.known() if not one.ended_ns] == ["gap"]
+
+
+def test_links_that_share_an_entry_end_it_when_the_last_is_open() -> None:
+    world = World(open_max=1)
+    world.live(1)
+    world.ledger.unlinked(7, "ws-1", "reset", world.now)
+    world.ledger.unlinked(7, "ws-2", "reset", world.now)
+    world.ledger.linked("ws-1", world.now)
+    (entry,) = world.enter(world.status(State.STALE, 1))
+    assert (entry.open_count, entry.ended_ns) == (1, 0)
+    world.ledger.linked("ws-2", world.now)
+    world.live(1)
+    assert world.told[entry.id].ended_ns == world.now
+
+
+def test_messages_that_come_late_are_an_entry_of_their_own_when_too_many_are_open() -> None:
+    world = World(open_max=1)
+    world.live(1, 2)
+    (broken,) = world.enter(world.status(State.GAP, 1))
+    (late,) = world.enter(gap(2, 3, 30, repaired=True))
+    assert (late.recovered, late.repaired_by, late.ended_ns) == (3, "retransmission", world.now)
+    assert (world.told[broken.id].missing, world.told[broken.id].repaired_by) == (0, "")
+
+
 def test_a_bus_without_our_past_is_told_what_is_open_and_what_ended_lately() -> None:
     world = World()
     world.live(1)
@@ -381,7 +430,16 @@ def records_of(read: Sequence[tuple[str, int, int]], seq: int) -> list[bytes]:
     return made
 
 
+LIVE_1 = ("status", 1, State.LIVE)
+GAP_1 = ("status", 1, State.GAP)
+
+
 @given(st.lists(READ, max_size=30), st.integers(1, 12))
+@example([([LIVE_1, ("gap", 0, 0), ("came", 0, 1), GAP_1], [], "")], 12)
+@example([([("gap", 0, 0)], [], "lost"), ([LIVE_1, ("came", 0, 1), GAP_1], [], "")], 1)
+@example([([LIVE_1, GAP_1], [], ""), ([], [("gap", [])], "")], 1)
+@example([([LIVE_1, GAP_1], [("halt", [2])], "")], 1)
+@example([([LIVE_1, ("status", 2, State.LIVE), ("status", 2, State.HALTED), GAP_1], [], "")], 1)
 def test_whatever_comes_what_is_broken_is_open_and_everything_ends(reads: list[Any], open_max: int) -> None:
     world = World(6, open_max=open_max)
     state: dict[int, State] = {}
@@ -399,9 +457,9 @@ def test_whatever_comes_what_is_broken_is_open_and_everything_ends(reads: list[A
                 was_live |= {instrument} if value == State.LIVE else set()
         known = {one.id: one for one in world.ledger.known()}
         still = set().union(*(one.instruments for one in known.values() if one.open_count))
-        for instrument in was_live:
-            if state[instrument] in BROKEN:
-                assert f"T:S{instrument}" in still
+        are_broken = {f"T:S{instrument}" for instrument in was_live if state[instrument] in BROKEN}
+        assert are_broken <= still
+        assert sum(one.open_count for one in known.values()) >= len(are_broken)
         assert world.ledger.open_count <= open_max + 1
         for one in known.values():
             assert 0 <= one.open_count <= one.instruments_count == len(one.instruments)

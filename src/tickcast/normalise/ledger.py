@@ -18,7 +18,8 @@ What counts as whole: every state that the venue gives to a right book (``live``
 ``delayed``), and ``unverified`` where an instrument was never better. Of a halt only ``halted`` itself is open.
 
 Everything is bounded: entries that are open, those that are remembered when they ended, instruments named in each, and
-how often notes of drift are entered.
+how often notes of drift are entered. What breaks when too many are open joins one of them, and keeps it open; halts and
+all else stay apart, because they end in different states. An entry that ended takes no instruments any more.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -186,7 +187,7 @@ class Ledger:
         """A link is open again; the entry ends with its instruments."""
         entry = self._down.pop(link, None)
         if entry is not None:
-            entry.is_down = False
+            entry.is_down = any(other is entry for other in self._down.values())  # merged: links can share it
             self._end_if_whole(entry, now_ns)
 
     def settle(self, now_ns: int) -> None:
@@ -293,11 +294,14 @@ class Ledger:
                 self._forget(instrument, incident.ts_ns)
         for instrument in incident.instruments:
             self._join(entry, instrument)
-        if incident.kind in _MOMENTARY or not (incident.instruments or entry.is_down):
+        over_ns = max(incident.until_ns, incident.ts_ns)
+        if incident.kind in _MOMENTARY:
             self._leave_all(entry)
-            self._end(entry, max(incident.until_ns, incident.ts_ns))
+            self._end(entry, over_ns)
         elif incident.instruments:
             turn.incidents.append(entry)
+        else:
+            self._end_if_whole(entry, over_ns)  # not the one that it was merged into, while that is open
 
     def _forget(self, instrument: int, now_ns: int) -> None:
         """A delisted instrument will not be whole again: its parts are over."""
@@ -346,7 +350,7 @@ class Ledger:
 
     def _break(self, instrument: int, state: int, ts_ns: int, turn: _Round) -> None:
         """An instrument is not whole any more, and no entry says why."""
-        if turn.market is not None:
+        if turn.market is not None and not turn.market.ended_ns:
             turn.market.was_broken = True
             self._join(turn.market, instrument)
             return
@@ -368,7 +372,7 @@ class Ledger:
         if kind == "halt" and any(entry.kind == "halt" for entry in self._of.get(instrument, ())):
             return
         entry = turn.left.get(kind)
-        if entry is None:
+        if entry is None or entry.ended_ns:
             entry = turn.left[kind] = self._begin(kind, "instrument", reason, ts_ns)
         entry.was_broken = True
         self._join(entry, instrument)
@@ -387,7 +391,8 @@ class Ledger:
                 self._span(entry, missing, seq)
                 self._touch(entry)
                 return
-        same = turn.gaps.get((missing, seq)) or turn.market or self._lone_market()
+        of_read = (turn.gaps.get((missing, seq)), turn.market)
+        same = next((one for one in of_read if one is not None and not one.ended_ns), None) or self._lone_market()
         if same is None:
             same = turn.gaps[missing, seq] = self._lose("instrument", missing, seq, ts_ns)
         self._join(same, instrument)
@@ -416,19 +421,19 @@ class Ledger:
         if entry is None:
             reason = f"{count} messages before {seq} came late" if seq else f"{count} messages came late"
             scope: Scope = "unit" if instrument == MARKET else "instrument"
-            entry = self._begin("gap", scope, reason, ts_ns)
-            entry.repaired_by = "retransmission"
+            entry = self._begin("gap", scope, reason, ts_ns, is_over=True)
             if instrument != MARKET:
                 self._join(entry, instrument)
                 self._leave(entry, instrument)
+            self._end(entry, ts_ns)
         entry.recovered += count
         entry.missing = max(entry.missing, entry.recovered)
         if not entry.lost:
             entry.repair = "retransmission"
             if entry.ended_ns:
                 entry.repaired_by = "retransmission"
-        if entry.is_market and not entry.open and not entry.lost:
-            self._end(entry, ts_ns)
+        if entry.is_market and not entry.lost:
+            self._end_if_whole(entry, ts_ns)
         self._touch(entry)
 
     def _missed_in(self, instrument: int, count: int) -> _Entry | None:
@@ -457,13 +462,14 @@ class Ledger:
         from_seq: int = 0,
         to_seq: int = 0,
         repair: str = "",
+        is_over: bool = False,
     ) -> _Entry:
-        if len(self._open) >= self._open_max and kind not in _MOMENTARY:
+        """Open an entry, or take an open one when there are too many; what is over at once is always its own."""
+        is_brief = is_over or kind in _MOMENTARY
+        if len(self._open) >= self._open_max and not is_brief and (other := self._to_merge(kind)) is not None:
             self.merged += 1
-            same = (one for one in reversed(self._open.values()) if one.kind == kind and not one.is_down)
-            entry = next(same, None) or next(reversed(self._open.values()))
-            entry.scope = "venue"
-            return entry
+            other.scope = "venue"
+            return other
         self._number += 1
         self.counts[kind] += 1
         entry = _Entry(
@@ -481,6 +487,16 @@ class Ledger:
         self._open[entry.id] = entry
         self._touch(entry)
         return entry
+
+    def _to_merge(self, kind: IncidentKind) -> _Entry | None:
+        """The open entry that takes what is too many: the newest of its kind, else the newest that ends as it does.
+
+        A halt ends with its state, all else when books are whole: one in the other would end too early. Where only the
+        others are open there is none, so at most one entry more than the bound is open.
+        """
+        alike = [one for one in reversed(self._open.values()) if (one.kind == "halt") == (kind == "halt")]
+        same = next((one for one in alike if one.kind == kind and not one.is_down), None)
+        return same or next(iter(alike), None)
 
     def _join(self, entry: _Entry, instrument: int) -> None:
         if instrument not in entry.open:
@@ -538,7 +554,7 @@ class Ledger:
     def _merge_market(self, turn: _Round) -> None:
         """More is missing of what is broken already: that is no entry of its own."""
         fresh = turn.market
-        if fresh is None or fresh.concerned or fresh.ended_ns or fresh.recovered:
+        if fresh is None or fresh.concerned or fresh.ended_ns or fresh.recovered or fresh.is_down:
             return
         others = [one for one in self._open.values() if one.is_market and one is not fresh and one.open]
         if not others or fresh.is_told:
@@ -547,7 +563,7 @@ class Ledger:
         into.missing += fresh.missing
         self._span(into, fresh.missing, fresh.to_seq + 1)
         self._touch(into)
-        self.counts["gap"] -= 1
+        self.counts[fresh.kind] -= 1
         self._open.pop(fresh.id, None)
         self._changed.pop(fresh.id, None)
 
