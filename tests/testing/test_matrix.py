@@ -132,5 +132,5 @@ def test_a_cell_of_each_of_some_venues_on_a_whole_instance(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
-    assert {row["venue"] for row in rows} > {"XNAS", "BINANCE", "OKX", "XSIM", "core"}
+    assert {row["venue"] for row in rows} >= {"XNAS", "BINANCE", "OKX", "XSIM", "core"}
     assert all(row["verdict"] == "ok" for row in rows)

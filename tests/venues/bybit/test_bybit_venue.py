@@ -270,7 +270,8 @@ def test_pongs_of_all_markets() -> None:
 
 
 def test_what_nobody_asked_for_is_said_so() -> None:
-    assert cold({"topic": "greeks.BTC", "data": []}) == [Unknown("topic greeks.BTC which was not asked for")]
+    (unknown,) = cold({"topic": "greeks.BTC", "data": []})
+    assert unknown == Unknown("topic greeks.BTC which was not asked for", kind="greeks")
     with pytest.raises(ValueError, match=r"malformed|invalid|truncated"):
         venue().cold(b"<html>", "linear")
 

@@ -152,8 +152,13 @@ class StreamServer:
     # ------------------------------------------------------------------ connections
 
     def _upgrade(self, request: Any) -> Any:
-        if self.faults.refuses_connection(LINE) or self.faults.refuses_login(LINE):
-            refused = picows.WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN)
+        status = None
+        if self.faults.refuses_connection(LINE):
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        elif self.faults.refuses_login(LINE):
+            status = HTTPStatus.FORBIDDEN
+        if status is not None:
+            refused = picows.WSUpgradeResponse.create_error_response(status)
             return picows.WSUpgradeResponseWithListener(refused, None)
         parts = urlsplit(request.path.decode("latin-1"))
         if parts.path.rstrip("/") == "/stream":

@@ -120,9 +120,12 @@ class SocketServer:
 
     def _upgrade(self, request: Any) -> Any:
         target = request.path.decode("latin-1")
-        if len(self._listeners) >= self._config.clients_max or not self._venue.admits(target):
+        status = self._venue.refusal(target)
+        if len(self._listeners) >= self._config.clients_max:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        if status is not None:
             self._venue.counters["refused"] += 1
-            refused = picows.WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN)
+            refused = picows.WSUpgradeResponse.create_error_response(status)
             return picows.WSUpgradeResponseWithListener(refused, None)
         return _Listener(self, target)
 

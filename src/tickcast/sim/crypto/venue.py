@@ -13,6 +13,7 @@ when only the clock moves. A frame is written once for each topic, whoever liste
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 import numpy as np
@@ -287,10 +288,16 @@ class SimVenue(Books):
 
     # ------------------------------------------------------------------ clients
 
-    def admits(self, target: str) -> bool:
-        """Whether a connection for this path and query is taken; False: it is to be refused with 403."""
+    def refusal(self, target: str) -> HTTPStatus | None:
+        """Status with which a connection for this path and query is refused; None: it is taken."""
+        if self.faults.refuses_connection(WEBSOCKET):
+            return HTTPStatus.SERVICE_UNAVAILABLE
         known = find_endpoint(self.voice.paths, target) is not None
-        return known and not self.faults.refuses_connection(WEBSOCKET) and not self.faults.refuses_login(WEBSOCKET)
+        return None if known and not self.faults.refuses_login(WEBSOCKET) else HTTPStatus.FORBIDDEN
+
+    def admits(self, target: str) -> bool:
+        """Whether a connection for this path and query is taken."""
+        return self.refusal(target) is None
 
     def connect(self, target: str, now_ns: int) -> Client:
         """Take a connection by its path and query, which :meth:`admits` has seen.
