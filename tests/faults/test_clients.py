@@ -61,7 +61,7 @@ def unnoticed(instance: ConfiguredInstance, witness: Witness) -> Iterator[None]:
     yield
     witness.check()
     eventually(lambda: instance.metric("tickcast_gateway_connections") == 1, what="only the witness is connected")
-    assert instance.metric('tickcast_fanout_size{what="clients"}') == 1
+    eventually(lambda: instance.metric('tickcast_fanout_size{what="clients"}') == 1, what="and the hub knows no other")
     assert instance.metric('tickcast_fanout_size{what="subscriptions"}') == 20
 
 

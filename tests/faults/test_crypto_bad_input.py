@@ -224,7 +224,9 @@ async def _asks(run: Running) -> bool:
 
 @pytest.mark.parametrize("word", VENUES)
 async def test_rest_answers_that_are_wrong_are_asked_for_again(word: str) -> None:
-    await together(*(wrong_answers(word, name, raw) for name, raw in ANSWERS.items()))
+    # Bybit answers 403 to who asks too often: it is left alone for minutes then, as it wants
+    asked = {name: raw for name, raw in ANSWERS.items() if not (word == "bybit" and name == "forbidden")}
+    await together(*(wrong_answers(word, name, raw) for name, raw in asked.items()))
 
 
 async def test_an_endless_body_is_not_read_to_its_end() -> None:
