@@ -16,6 +16,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,10 @@ LISTED: Final = {
         for name in NAMES
     ]
 }
+FIRST_S: Final = 20.0
+"""A process tells its ports, and a feed takes its first message, within this time."""
 DEADLINE_S: Final = 120.0
+"""All frames of a turn are taken within this time."""
 UNSENT_MAX: Final = 4 << 20
 
 
@@ -83,11 +87,13 @@ class Server:
                 await one.write(data)
             return
         begin, sent = time.monotonic(), 0
-        while sent < len(self._frames):
+        while True:
             due = min(round((time.monotonic() - begin) * self._pace), len(self._frames))
             if due > sent:
                 await one.write(b"".join(self._frames[sent:due]))
                 sent = due
+            if sent == len(self._frames):
+                break  # told at once: a client that has all of them leaves, and that ends this
             await asyncio.sleep(SLICE_S)
         os.write(self._write_end, json.dumps(time.monotonic() - begin).encode() + b"\n")
 
@@ -144,29 +150,38 @@ class Counting(picows.WSListener):
 
     def __init__(self, total: int) -> None:
         super().__init__()
-        self._left = total
+        self.left = total
         self.done = asyncio.get_running_loop().create_future()
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         frame.get_payload_as_bytes()
-        self._left -= 1
-        if not self._left:
+        self.left -= 1
+        if not self.left:
             transport.disconnect()
             self.done.set_result(None)
 
 
 async def bare_picows(url: str, total: int) -> None:
     """Take all frames with picows."""
-    _, listener = await picows.ws_connect(lambda: Counting(total), url)
-    if isinstance(listener, Counting):
-        await asyncio.wait_for(listener.done, DEADLINE_S)
+    counting = Counting(total)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            await picows.ws_connect(lambda: counting, url)
+            await counting.done
+    except TimeoutError:
+        raise SystemExit(f"picows: expected {total} frames in {DEADLINE_S:g} s, {counting.left} are missing") from None
 
 
 async def bare_websockets(url: str, total: int) -> None:
     """Take all frames with websockets."""
-    async with websockets.asyncio.client.connect(url, compression=None) as link:
-        for _ in range(total):
-            await link.recv(decode=False)
+    taken = 0
+    try:
+        async with asyncio.timeout(DEADLINE_S), websockets.asyncio.client.connect(url, compression=None) as link:
+            while taken < total:
+                await link.recv(decode=False)
+                taken += 1
+    except TimeoutError:
+        raise SystemExit(f"websockets: expected {total} frames in {DEADLINE_S:g} s, found {taken}") from None
 
 
 class Dropping:
@@ -189,8 +204,30 @@ class Dropping:
     def on_refresh(self, refresh: Callable[[], TickBatch | None]) -> None:
         """Nobody joins."""
 
+    def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Nobody watches."""
+
     async def close(self) -> None:
         """Nothing."""
+
+
+async def taken(running: Feed, task: asyncio.Task[None], messages: int, *, within_s: float, every_s: float) -> None:
+    """Wait until a feed has taken so many messages.
+
+    Raises:
+        SystemExit: it has not within this time, or it has ended.
+    """
+    end = time.monotonic() + within_s
+    health = running.health
+    while health.messages < messages:
+        if task.done():
+            raise SystemExit(f"the feed ended after {health.messages} of {messages} messages: {task.exception()!r}")
+        if time.monotonic() > end:
+            raise SystemExit(
+                f"expected {messages} messages of the feed in {within_s:g} s, found {health.messages};"
+                f" it is {health.state}, last error: {health.last_error or 'none'}"
+            )
+        await asyncio.sleep(every_s)
 
 
 async def feed(ports: tuple[int, int], path: str, total: int) -> dict[str, float]:
@@ -213,20 +250,17 @@ async def feed(ports: tuple[int, int], path: str, total: int) -> dict[str, float
         jitter=lambda: 0.5,
     )
     task = asyncio.get_running_loop().create_task(running.run(stop))
-    while not running.health.messages:  # noqa: ASYNC110  a counter has no event
-        await asyncio.sleep(0.001)
-    begin, used_s = time.monotonic(), time.process_time()
     try:
-        while running.health.messages <= total:  # the first is the confirmation
-            if time.monotonic() - begin > DEADLINE_S:
-                raise SystemExit(
-                    f"expected {total} frames, found {running.health.messages}: {running.health.last_error}"
-                )
-            await asyncio.sleep(0.002)
+        await taken(running, task, 1, within_s=FIRST_S, every_s=0.001)
+        begin, used_s = time.monotonic(), time.process_time()
+        await taken(running, task, total + 1, within_s=DEADLINE_S, every_s=0.002)  # the first is the confirmation
         took_s, used_s = time.monotonic() - begin, time.process_time() - used_s
     finally:
         stop.set()
-        await task
+        await asyncio.wait([task], timeout=FIRST_S)
+    if not task.done():
+        raise SystemExit(f"expected the feed to end within {FIRST_S:g} s, found it running")
+    task.result()
     return {
         "took_s": took_s,
         "cpu_s": used_s,
@@ -246,8 +280,24 @@ def serve(frames: Sequence[bytes], pace: int) -> tuple[int, int, tuple[int, int]
             uvloop.run(Server(frames, pace, write_end).run())
         finally:
             os._exit(1)
-    ports = json.loads(os.read(read_end, 64))
+    try:
+        ports = json.loads(told(read_end, "the ports of the server"))
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
     return child, read_end, (ports[0], ports[1])
+
+
+def told(read_end: int, what: str) -> bytes:
+    """Take what the server says next.
+
+    Raises:
+        SystemExit: it says nothing in time, or it has ended.
+    """
+    ready, _, _ = select.select([read_end], [], [], FIRST_S)
+    if not ready:
+        raise SystemExit(f"expected {what} within {FIRST_S:g} s, found nothing")
+    return os.read(read_end, 64)
 
 
 def cpu_of(work: Any) -> float:
@@ -260,7 +310,7 @@ def cpu_of(work: Any) -> float:
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     """All figures."""
     frames = crypto.small(asked.frames)
-    child, told, ports = serve(frames, asked.pace)
+    child, read_end, ports = serve(frames, asked.pace)
     del frames
     url, total = f"ws://127.0.0.1:{ports[0]}/", asked.frames
     rates: dict[str, float] = {"picows": 0.0, "websockets": 0.0, "feed": 0.0}
@@ -271,7 +321,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             fast = uvloop.run(feed(ports, "feed", total))
             rates["feed"] = max(rates["feed"], total / fast["cpu_s"])
         paced = uvloop.run(feed(ports, "pace", total))
-        sent_s = float(os.read(told, 64))
+        sent_s = float(told(read_end, "how long the server sent"))
     finally:
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)

@@ -75,3 +75,26 @@ def test_what_the_native_source_sends_is_what_is_served(tmp_path: Path) -> None:
     assert found["books"] == {"instruments": 60, "wrong": 0, "first": []}
     assert (found["gaps"], found["dead_letters"]) == (0, 0)
     assert found["clients"]["synced"] is not None
+
+
+def test_frames_go_through_a_websocket_into_a_feed(bench: Path, tmp_path: Path) -> None:
+    written = tmp_path / "websocket.json"
+    options = ("--frames", "5000", "--pace", "20000", "--rounds", "1", "--json", str(written))
+    done = subprocess.run(
+        [sys.executable, str(bench / "websocket.py"), *options], capture_output=True, text=True, check=False, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(written.read_text())
+    assert all(found["per_cpu_second"][name] > 0 for name in ("picows", "websockets", "feed"))
+    assert (found["frames"], found["paced"]["dead_letters"]) == (5000, 0)
+
+
+def test_a_feed_that_ends_is_not_waited_for(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    websocket = load(bench, "websocket")
+    monkeypatch.delattr(websocket.Dropping, "on_watched")
+    monkeypatch.setattr(sys, "argv", ["websocket.py", "--frames", "64", "--rounds", "1"])
+    with pytest.raises(SystemExit, match=r"the feed ended after 0 of 1 messages: AttributeError"):
+        websocket.main()
+    capfd.readouterr()
