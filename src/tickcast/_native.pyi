@@ -915,6 +915,8 @@ class SequenceCheck:
 
 # ------------------------------------------------------------------ latest and fanout
 
+CHANNELS: Final[tuple[str, ...]]
+"""Names of the channels by number: ``price``, ``trades``, ``book:5``, ``book:10``, ``book:50``, ``bars:1s``, ``bars:1m``."""
 CHANNEL_PRICE: Final = 0
 CHANNEL_TRADES: Final = 1
 MODE_MERGE: Final = 0
@@ -1042,8 +1044,12 @@ class Hub:
         Every method takes the number of a client that is gone, and does nothing.
         """
 
-    def configure(self, client: int, *, strings: bool, batch: bool) -> None:
-        """Numbers as strings; every message a JSON array, of one reply or of many updates. Holds from the next ``reply`` on."""
+    def configure(self, client: int, *, codec: int, batch: bool) -> None:
+        """How the client is written to, from the next ``reply`` on.
+
+        ``codec``: 0 JSON, 1 JSON with numbers as strings, 2 MessagePack, 3 compact MessagePack, 4 Protobuf, 5 the link to a
+        gateway worker. ``batch``: every message an array, of one reply or of many updates.
+        """
 
     def subscribe(
         self, client: int, channel: int, symbol: str, rate: int, fields: int, mode: int, now_ns: int

@@ -229,7 +229,7 @@ def test_without_a_descriptor_everything_goes_through_the_transport(market: Mark
 
 def test_batch_and_strings(market: Market, peer: Peer) -> None:
     market.trade(18540)
-    market.hub.configure(peer.client, strings=True, batch=True)
+    market.hub.configure(peer.client, codec=1, batch=True)
     market.hub.reply(peer.client, b'{"type":"ok"}')
     market.subscribe(peer.client, "AAPL")
     market.subscribe(peer.client, "XNAS:AAPL")

@@ -97,7 +97,7 @@ class Session:
         self._strings = strings
         self._batch = batch
         if strings or batch:
-            desk.hub.configure(client, strings=strings, batch=batch)
+            desk.hub.configure(client, codec=_codec(strings=strings), batch=batch)
 
     def request(self, text: bytes, now_ns: int) -> CloseCode | None:
         """Serve a text message; what is returned is the reason to close the connection."""
@@ -325,7 +325,7 @@ class Session:
         batch = self._batch if request.batch is UNSET else request.batch
         if (strings, batch) != (self._strings, self._batch):
             self._strings, self._batch = strings, batch
-            self._desk.hub.configure(self._client, strings=strings, batch=batch)
+            self._desk.hub.configure(self._client, codec=_codec(strings=strings), batch=batch)
 
     def _in_force(self, channel: int, symbols: Iterable[str], asked: Terms) -> Terms:
         """Terms that the hub really set: it keeps a bounded list of field sets and gives all fields beyond it."""
@@ -370,6 +370,10 @@ class Session:
             mode=MODE_NAMES[terms.mode],
             fields=self._desk.names(terms.fields) if request.channel == "price" else UNSET,
         )
+
+
+def _codec(*, strings: bool) -> int:
+    return 1 if strings else 0
 
 
 def _standing(standing: HubStanding | None) -> messages.Standing:

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use tickcast_core::encode::Codec;
 use tickcast_core::hub::{self, ClientId, Remembered, Wish};
 use tickcast_core::latest::{self, Definition, PRICE_FIELDS};
 use tickcast_core::record;
@@ -236,9 +237,13 @@ impl Hub {
         self.0.fanout_mut().close(client);
     }
 
-    #[pyo3(signature = (client, *, strings, batch))]
-    fn configure(&mut self, client: ClientId, strings: bool, batch: bool) {
-        self.0.fanout_mut().configure(client, strings, batch);
+    #[pyo3(signature = (client, *, codec, batch))]
+    fn configure(&mut self, client: ClientId, codec: u8, batch: bool) -> PyResult<()> {
+        let known = Codec::from_number(codec).ok_or_else(|| {
+            PyValueError::new_err(format!("expected the number of a codec, found {codec}"))
+        })?;
+        self.0.fanout_mut().configure(client, known, batch);
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -427,7 +432,8 @@ fn check_channel(channel: u8) -> PyResult<()> {
         Ok(())
     } else {
         Err(PyValueError::new_err(format!(
-            "expected channel 0 (price) or 1 (trades), found {channel}"
+            "expected a channel below {}, found {channel}",
+            hub::CHANNELS.len()
         )))
     }
 }
@@ -462,6 +468,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Applied>()?;
     module.add_class::<Position>()?;
     module.add_class::<Flushed>()?;
+    module.add("CHANNELS", PyTuple::new(py, hub::CHANNELS)?)?;
     module.add("CHANNEL_PRICE", hub::CHANNEL_PRICE)?;
     module.add("CHANNEL_TRADES", hub::CHANNEL_TRADES)?;
     module.add("MODE_MERGE", hub::MODE_MERGE)?;

@@ -3,9 +3,11 @@
 //! Nothing here knows of clients; `seq` and `epoch` come from the hub. A value that is not known is `null`. What exists
 //! for securities only (`crossed`, `legs`) is left out for an instrument.
 
+pub mod codec;
 pub mod text;
 
 pub use crate::latest::PRICE_FIELDS;
+pub use codec::Codec;
 pub use text::{quote, write_string, write_time};
 
 use crate::latest::{Latest, Topic, TradeRow, View, field};
@@ -186,10 +188,10 @@ fn write_field(out: &mut Vec<u8>, view: &View<'_>, bit: u32, strings: bool, now_
             out.extend_from_slice(state::NAMES[usize::from(view.state)].as_bytes());
             out.push(b'"');
         }
-        field::OPEN => write_number(out, view.open(), strings),
-        field::HIGH => write_number(out, view.high(), strings),
-        field::LOW => write_number(out, view.low(), strings),
-        field::PREV_CLOSE => write_number(out, view.prev_close(), strings),
+        field::OPEN => write_number(out, view.open, strings),
+        field::HIGH => write_number(out, view.high, strings),
+        field::LOW => write_number(out, view.low, strings),
+        field::PREV_CLOSE => write_number(out, view.prev_close, strings),
         field::VOLUME => write_amount(out, view.volume, strings),
         field::CHANGE => write_amount(out, view.change(), strings),
         field::CHANGE_PCT => write_amount(out, view.change_percent(), strings),

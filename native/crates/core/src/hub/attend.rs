@@ -1,7 +1,7 @@
 //! Attending to what single subscriptions wait for: snapshots, replays, news of a loss, catching up after a block.
 
 use super::clients::{Client, ClientId};
-use super::{CHANNEL_PRICE, Fanout, FrameRef, NONE, Source, Stamp, waits};
+use super::{CHANNEL_PRICE, CHANNEL_TRADES, Fanout, FrameRef, NONE, Source, Stamp, counter, waits};
 
 impl Fanout {
     /// Sees to every client on the list; one that is blocked comes back when it has drained.
@@ -29,7 +29,8 @@ impl Fanout {
                 self.catch_up(source, sub);
             } else if self.subs[sub as usize].waits & waits::BEHIND != 0 {
                 let found = &self.subs[sub as usize];
-                let group = self.topics[found.topic as usize].groups[usize::from(found.class)];
+                let groups = &self.topics[found.topic as usize].groups;
+                let group = groups.get(found.channel, found.class);
                 if group != NONE {
                     self.schedule(group, self.now_ns);
                 }
@@ -51,7 +52,7 @@ impl Fanout {
             }
         }
         if self.subs[index as usize].waits & waits::SNAPSHOT != 0
-            && self.subs[index as usize].channel == CHANNEL_PRICE
+            && self.subs[index as usize].channel != CHANNEL_TRADES
         {
             self.send_snapshot(source, index);
         }
@@ -64,22 +65,22 @@ impl Fanout {
         Stamp {
             topic: sub.topic,
             epoch: topic.epoch,
-            seq: topic.seq[usize::from(sub.channel)],
+            seq: topic.seq[counter(sub.channel)],
             now_ns: self.now_ns,
-            strings: self.clients[sub.client as usize].strings,
+            codec: self.clients[sub.client as usize].codec,
         }
     }
 
     fn send_snapshot(&mut self, source: &impl Source, index: u32) {
         let stamp = self.stamp(index);
         let fields = self.field_sets.mask(self.subs[index as usize].set);
-        let key = (stamp.topic, fields, stamp.strings);
+        let key = (stamp.topic, fields, stamp.codec);
         let frame = match self.snapshots.get(&key) {
             Some((at, frame)) if *at == (stamp.epoch, stamp.seq) => *frame,
             _ => {
                 let frame = self
                     .arena
-                    .text(|out| source.write_snapshot(out, stamp, fields));
+                    .frame(stamp.codec, |out| source.write_snapshot(out, stamp, fields));
                 self.snapshots
                     .insert(key, ((stamp.epoch, stamp.seq), frame));
                 frame
@@ -95,7 +96,7 @@ impl Fanout {
         let fields = self.field_sets.mask(self.subs[index as usize].set);
         let frame = self
             .arena
-            .text(|out| source.write_update(out, stamp, fields));
+            .frame(stamp.codec, |out| source.write_update(out, stamp, fields));
         self.updates += u64::from(self.subs[index as usize].deliver(stamp.seq));
         self.subs[index as usize].waits &= !waits::BEHIND;
         self.hand_over(index, frame);
@@ -116,9 +117,9 @@ impl Fanout {
         sub.lost += seq.saturating_sub(sub.last.max(sub.base));
         sub.last = seq;
         let channel = sub.channel;
-        let frame = self
-            .arena
-            .text(|out| source.write_lost(out, stamp, channel, count));
+        let frame = self.arena.frame(stamp.codec, |out| {
+            source.write_lost(out, stamp, channel, count)
+        });
         self.hand_over(index, frame);
     }
 
@@ -136,9 +137,9 @@ impl Fanout {
             .after(from, stamp.seq)
         {
             let stamp = Stamp { seq, ..stamp };
-            let frame = self
-                .arena
-                .text(|out| source.write_trade(out, stamp, &trade.row, trade.text.as_deref()));
+            let frame = self.arena.frame(stamp.codec, |out| {
+                source.write_trade(out, stamp, &trade.row, trade.text.as_deref())
+            });
             frames.push((seq, frame));
         }
         for (seq, frame) in frames {

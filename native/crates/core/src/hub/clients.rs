@@ -2,6 +2,7 @@
 
 use super::Fanout;
 use super::frames::{Arena, FrameRef};
+use crate::encode::Codec;
 use crate::ws;
 
 /// Number of a client, never used again: 32 bits of generation, 32 bits of index.
@@ -14,7 +15,7 @@ pub(super) struct Client {
     /// -1: everything goes through the transport.
     pub fd: i32,
     pub is_open: bool,
-    pub strings: bool,
+    pub codec: Codec,
     pub batch: bool,
     /// The transport still holds bytes of ours: nothing is sent until it has drained.
     pub is_blocked: bool,
@@ -60,7 +61,7 @@ impl Client {
         if self.pending.len() + arena.framed(frame).len() > buffer_max {
             return false;
         }
-        arena.gather(&[frame], self.batch, &mut self.pending);
+        arena.gather(&[frame], self.codec, self.batch, &mut self.pending);
         true
     }
 
@@ -85,7 +86,7 @@ impl Fanout {
             generation,
             fd,
             is_open: true,
-            strings: false,
+            codec: Codec::Json,
             batch: false,
             is_blocked: false,
             is_broken: false,
@@ -134,13 +135,13 @@ impl Fanout {
     }
 
     /// How the client wants its numbers and messages, from its next frame on.
-    pub fn configure(&mut self, id: ClientId, strings: bool, batch: bool) {
+    pub fn configure(&mut self, id: ClientId, codec: Codec, batch: bool) {
         let Some(index) = self.index_of(id) else {
             return;
         };
         self.settle(index);
         let client = &mut self.clients[index as usize];
-        (client.strings, client.batch) = (strings, batch);
+        (client.codec, client.batch) = (codec, batch);
     }
 
     /// Queues one text message behind all that earlier calls caused; in an array if the client gets arrays.
@@ -183,8 +184,12 @@ impl Fanout {
     pub(super) fn settle(&mut self, index: u32) {
         let client = &mut self.clients[index as usize];
         if !client.references.is_empty() {
-            self.arena
-                .gather(&client.references, client.batch, &mut client.pending);
+            self.arena.gather(
+                &client.references,
+                client.codec,
+                client.batch,
+                &mut client.pending,
+            );
             self.references -= client.references.len();
             client.references.clear();
         }

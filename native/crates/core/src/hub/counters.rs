@@ -1,6 +1,6 @@
 //! What is counted: for clients, and for metrics.
 
-use super::Fanout;
+use super::{Fanout, counter};
 use crate::latest::Topic;
 
 /// Counters of one subscription; `published = delivered + merged + lost` after a barrier.
@@ -39,7 +39,7 @@ impl Fanout {
         subs.map(|index| {
             let sub = &self.subs[*index as usize];
             let topic = &self.topics[sub.topic as usize];
-            let seq = topic.seq[usize::from(sub.channel)];
+            let seq = topic.seq[counter(sub.channel)];
             Counters {
                 channel: sub.channel,
                 topic: sub.topic,

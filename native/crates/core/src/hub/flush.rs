@@ -3,7 +3,9 @@
 use super::clients::{Client, ClientId};
 use super::send::{Sent, send};
 use super::topics::Variants;
-use super::{ARENA_FLUSH, Fanout, Source, Stamp, waits};
+use crate::encode::Codec;
+
+use super::{ARENA_FLUSH, Fanout, Source, Stamp, counter, waits};
 
 /// What a flush did, and what it left to its caller.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -151,14 +153,14 @@ impl Fanout {
         let group = &mut self.groups[index as usize];
         group.is_scheduled = false;
         let changed = core::mem::take(&mut group.changed);
-        let (number, class) = (group.topic, group.class);
+        let (number, channel, class) = (group.topic, group.channel, group.class);
         let topic = &self.topics[number as usize];
         let stamp = Stamp {
             topic: number,
             epoch: topic.epoch,
-            seq: topic.seq[0],
+            seq: topic.seq[counter(channel)],
             now_ns,
-            strings: false,
+            codec: Codec::Json,
         };
         let mut is_sent = false;
         for &sub in &group.members {
@@ -182,12 +184,12 @@ impl Fanout {
                 wanted
             };
             let stamp = Stamp {
-                strings: client.strings,
+                codec: client.codec,
                 ..stamp
             };
-            let frame = variants.get(sub.set, client.strings, u8::from(is_behind), || {
+            let frame = variants.get(sub.set, client.codec, u8::from(is_behind), || {
                 self.arena
-                    .text(|out| source.write_update(out, stamp, fields))
+                    .frame(stamp.codec, |out| source.write_update(out, stamp, fields))
             });
             sub.waits &= !waits::BEHIND;
             self.updates += u64::from(sub.deliver(stamp.seq));
@@ -203,7 +205,7 @@ impl Fanout {
         if is_sent {
             group.sent_ns = now_ns;
         } else if group.members.is_empty() {
-            self.drop_group_if_unused(number, class);
+            self.drop_group_if_unused(number, channel, class);
         }
     }
 
@@ -216,8 +218,12 @@ impl Fanout {
         }
         self.gathered.clear();
         self.gathered.extend_from_slice(&client.pending);
-        self.arena
-            .gather(&client.references, client.batch, &mut self.gathered);
+        self.arena.gather(
+            &client.references,
+            client.codec,
+            client.batch,
+            &mut self.gathered,
+        );
         self.references -= client.references.len();
         client.references.clear();
         if client.references.capacity() > REFERENCES_KEPT {

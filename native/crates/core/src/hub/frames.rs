@@ -1,5 +1,6 @@
 //! The arena of encoded frames: each is written once, with its WebSocket header, and clients hold references to it.
 
+use crate::encode::Codec;
 use crate::ws;
 
 /// A whole frame in the arena.
@@ -21,10 +22,10 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Writes one text frame.
-    pub fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> FrameRef {
+    /// Writes one frame of a codec.
+    pub fn frame(&mut self, codec: Codec, write: impl FnOnce(&mut Vec<u8>)) -> FrameRef {
         let offset = self.bytes.len();
-        ws::write_text_with(&mut self.bytes, write);
+        ws::write_frame_with(codec.opcode(), &mut self.bytes, write);
         self.frames += 1;
         let length = self.bytes.len() - offset;
         // `Fanout` stops filling the arena far below 4 GiB.
@@ -47,8 +48,8 @@ impl Arena {
     }
 
     /// Appends frames as they go to one client: each as it is, or all in one array (in several where they are many).
-    pub fn gather(&self, frames: &[FrameRef], batch: bool, out: &mut Vec<u8>) {
-        if !batch {
+    pub fn gather(&self, frames: &[FrameRef], codec: Codec, batch: bool, out: &mut Vec<u8>) {
+        if !batch || !codec.is_json() {
             for frame in frames {
                 out.extend_from_slice(self.framed(*frame));
             }
@@ -106,10 +107,10 @@ mod tests {
         let bodies = [vec![b'1'; 3], vec![b'2'; 200], vec![b'3'; 70_000]];
         let refs: Vec<FrameRef> = bodies
             .iter()
-            .map(|body| arena.text(|out| out.extend_from_slice(body)))
+            .map(|body| arena.frame(Codec::Json, |out| out.extend_from_slice(body)))
             .collect();
         let mut each = Vec::new();
-        arena.gather(&refs, false, &mut each);
+        arena.gather(&refs, Codec::Json, false, &mut each);
         assert_eq!(
             each,
             bodies
@@ -118,7 +119,7 @@ mod tests {
                 .collect::<Vec<u8>>()
         );
         let mut array = Vec::new();
-        arena.gather(&refs[..2], true, &mut array);
+        arena.gather(&refs[..2], Codec::Json, true, &mut array);
         assert_eq!(
             array,
             framed(&[b"[", &bodies[0][..], b",", &bodies[1], b"]"].concat())
@@ -130,10 +131,10 @@ mod tests {
     fn long_arrays_are_cut_between_frames() {
         let mut arena = Arena::default();
         let refs: Vec<FrameRef> = (0..5)
-            .map(|_| arena.text(|out| out.extend_from_slice(&[b'x'; 100_000])))
+            .map(|_| arena.frame(Codec::Json, |out| out.extend_from_slice(&[b'x'; 100_000])))
             .collect();
         let mut out = Vec::new();
-        arena.gather(&refs, true, &mut out);
+        arena.gather(&refs, Codec::Json, true, &mut out);
         let two = framed(&[b"[", &[b'x'; 100_000][..], b",", &[b'x'; 100_000], b"]"].concat());
         let one = framed(&[b"[", &[b'x'; 100_000][..], b"]"].concat());
         assert!(out == [two.clone(), two, one].concat());

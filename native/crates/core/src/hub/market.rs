@@ -19,9 +19,18 @@ impl Source for Latest {
             epoch,
             seq,
             now_ns,
-            strings,
+            codec,
         } = stamp;
-        encode::write_snapshot(out, self, topic, fields, strings, epoch, seq, now_ns);
+        encode::write_snapshot(
+            out,
+            self,
+            topic,
+            fields,
+            codec.strings(),
+            epoch,
+            seq,
+            now_ns,
+        );
     }
 
     fn write_update(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
@@ -30,14 +39,14 @@ impl Source for Latest {
             self,
             stamp.topic,
             fields,
-            stamp.strings,
+            stamp.codec.strings(),
             stamp.seq,
             stamp.now_ns,
         );
     }
 
-    fn write_status(&self, out: &mut Vec<u8>, topic: Topic) {
-        encode::write_status(out, self, topic);
+    fn write_status(&self, out: &mut Vec<u8>, stamp: Stamp) {
+        encode::write_status(out, self, stamp.topic);
     }
 
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>) {
@@ -46,7 +55,7 @@ impl Source for Latest {
             self.name(stamp.topic),
             row,
             text,
-            stamp.strings,
+            stamp.codec.strings(),
             stamp.seq,
         );
     }

@@ -53,6 +53,7 @@ pub use market::Hub;
 pub use resume::{Memory as Remembered, Refusal};
 pub use subscribe::{Position, Wish};
 
+use crate::encode::Codec;
 use crate::latest::{Topic, TradeRow};
 use clients::Client;
 use frames::{Arena, FrameRef};
@@ -64,8 +65,35 @@ use wheel::Wheel;
 pub const CHANNEL_PRICE: u8 = 0;
 /// Channel of every trade.
 pub const CHANNEL_TRADES: u8 = 1;
-/// Names of the channels, by number.
-pub const CHANNELS: [&str; 2] = ["price", "trades"];
+/// Order book, five, ten and fifty levels deep.
+pub const CHANNEL_BOOK_5: u8 = 2;
+pub const CHANNEL_BOOK_10: u8 = 3;
+pub const CHANNEL_BOOK_50: u8 = 4;
+/// Bars of a second and of a minute.
+pub const CHANNEL_BARS_1S: u8 = 5;
+pub const CHANNEL_BARS_1M: u8 = 6;
+/// Names of the channels, by number; what is in front of the colon is the channel that clients see.
+pub const CHANNELS: [&str; 7] = [
+    "price", "trades", "book:5", "book:10", "book:50", "bars:1s", "bars:1m",
+];
+/// Counters of a topic: one for each channel, but one for the book at all depths.
+const COUNTERS: usize = 5;
+
+/// The counter of a channel.
+const fn counter(channel: u8) -> usize {
+    match channel {
+        CHANNEL_PRICE => 0,
+        CHANNEL_TRADES => 1,
+        CHANNEL_BOOK_5 | CHANNEL_BOOK_10 | CHANNEL_BOOK_50 => 2,
+        CHANNEL_BARS_1S => 3,
+        _ => 4,
+    }
+}
+
+/// A snapshot, then what changed of it by key (levels of a book, bars): neither `price` nor `trades`.
+const fn is_keyed(channel: u8) -> bool {
+    channel >= CHANNEL_BOOK_5
+}
 /// The newest state is what matters.
 pub const MODE_MERGE: u8 = 0;
 /// Every change is a frame.
@@ -117,8 +145,8 @@ pub struct Stamp {
     pub epoch: u64,
     pub seq: u64,
     pub now_ns: i64,
-    /// Numbers as strings.
-    pub strings: bool,
+    /// How the frame is written.
+    pub codec: Codec,
 }
 
 /// What the hub needs of the state it delivers.
@@ -126,7 +154,7 @@ pub trait Source {
     fn last_trade_ns(&self, topic: Topic) -> i64;
     fn write_snapshot(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32);
     fn write_update(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32);
-    fn write_status(&self, out: &mut Vec<u8>, topic: Topic);
+    fn write_status(&self, out: &mut Vec<u8>, stamp: Stamp);
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>);
     fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64);
 }
@@ -240,8 +268,8 @@ impl FieldSets {
     }
 }
 
-/// Topic, fields, numbers as strings.
-type SnapshotKey = (Topic, u32, bool);
+/// Topic, fields, codec.
+type SnapshotKey = (Topic, u32, Codec);
 
 /// The hub without its state: counters, subscriptions, conflation, gathering. The state is passed in by the caller.
 #[derive(Debug)]

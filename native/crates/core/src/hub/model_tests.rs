@@ -12,6 +12,7 @@ use super::peer::{FIELDS, Peer, Values, World, trade};
 use super::resume::Memory;
 use super::topics::interval_ns;
 use super::*;
+use crate::encode::Codec;
 use crate::latest::{Cause, Change, field};
 
 const TOPICS: usize = 3;
@@ -386,7 +387,12 @@ impl Run {
                 strings,
                 batch,
             } => {
-                self.fanout.configure(self.sides[client].id, strings, batch);
+                let codec = if strings {
+                    Codec::JsonStrings
+                } else {
+                    Codec::Json
+                };
+                self.fanout.configure(self.sides[client].id, codec, batch);
                 self.reply(client, Note::Strings(strings));
             }
             Op::Sync(client) => {

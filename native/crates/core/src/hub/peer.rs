@@ -28,7 +28,11 @@ impl World {
 }
 
 fn head(out: &mut Vec<u8>, kind: &str, stamp: Stamp) {
-    let spelling = if stamp.strings { "strings" } else { "numbers" };
+    let spelling = if stamp.codec.strings() {
+        "strings"
+    } else {
+        "numbers"
+    };
     write!(
         out,
         "{kind} {} {} {} {} {spelling}",
@@ -49,7 +53,8 @@ impl Source for World {
         head(out, "update", stamp);
         self.write_values(out, stamp.topic, fields);
     }
-    fn write_status(&self, out: &mut Vec<u8>, topic: Topic) {
+    fn write_status(&self, out: &mut Vec<u8>, stamp: Stamp) {
+        let topic = stamp.topic;
         write!(out, "status {topic} {}", self.values[topic as usize][3]).expect("memory");
     }
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>) {

@@ -2,7 +2,7 @@
 
 use super::clients::ClientId;
 use super::history::Found;
-use super::{CHANNEL_PRICE, Fanout, waits};
+use super::{CHANNEL_PRICE, Fanout, counter, is_keyed, waits};
 use crate::latest::Topic;
 
 /// Why a position cannot be picked up; the words that clients see.
@@ -56,8 +56,11 @@ impl Fanout {
         let index = self
             .find_sub(client, channel, topic)
             .ok_or(Refusal::Unknown)?;
+        if is_keyed(channel) {
+            return self.resume_keyed(index, topic, memory);
+        }
         let found = self.locate(channel, topic, memory)?;
-        let newest = self.topics[topic as usize].seq[usize::from(channel)];
+        let newest = self.topics[topic as usize].seq[counter(channel)];
         let sub = &mut self.subs[index as usize];
         if channel == CHANNEL_PRICE {
             // A subscription that is not fresh has already moved on: its own flags say what it needs.
@@ -75,10 +78,22 @@ impl Fanout {
         Ok(())
     }
 
+    /// Nothing is kept of books and bars: everyone gets a snapshot.
+    fn resume_keyed(&mut self, index: u32, topic: Topic, memory: Memory) -> Result<(), Refusal> {
+        let state = &self.topics[topic as usize];
+        let newest = state.seq[counter(self.subs[index as usize].channel)];
+        match memory {
+            Memory::Position { epoch, .. } if epoch != state.epoch => Err(Refusal::EpochChanged),
+            Memory::Position { seq, .. } if seq > newest => Err(Refusal::Ahead),
+            Memory::Position { .. } => Err(Refusal::TooOld),
+            Memory::LastSeen { .. } => Err(Refusal::Unknown),
+        }
+    }
+
     /// The seq at which the client stands; `None` for one of several.
     fn locate(&self, channel: u8, topic: Topic, memory: Memory) -> Result<Option<u64>, Refusal> {
         let state = &self.topics[topic as usize];
-        let newest = state.seq[usize::from(channel)];
+        let newest = state.seq[counter(channel)];
         let is_price = channel == CHANNEL_PRICE;
         match memory {
             Memory::Position { epoch, .. } if epoch != state.epoch => Err(Refusal::EpochChanged),

@@ -2,7 +2,10 @@
 
 use super::clients::{Client, ClientId};
 use super::topics::{Group, NEVER};
-use super::{CHANNEL_PRICE, Fanout, MODE_ALL, MODE_MERGE, NONE, RATE_CLASSES, Sub, waits};
+use super::{
+    CHANNEL_PRICE, CHANNEL_TRADES, Fanout, MODE_ALL, MODE_MERGE, NONE, RATE_CLASSES, Sub, counter,
+    waits,
+};
 use crate::latest::Topic;
 
 /// Where a subscription stands, and what is in force for it.
@@ -32,12 +35,16 @@ pub struct Wish {
 impl Fanout {
     /// Begins or changes a subscription; `None` if there is no such client.
     ///
-    /// Mode `all` and channel `trades` have no rate but 0; `trades` has no other mode and no fields.
+    /// Mode `all` and channel `trades` have no rate but 0; `trades` has no other mode. Only `price` has fields.
     pub fn subscribe(&mut self, id: ClientId, wish: Wish) -> Option<Position> {
         let client = self.index_of(id)?;
         self.grow_topics(wish.topic as usize + 1);
         let is_price = wish.channel == CHANNEL_PRICE;
-        let mode = if is_price { wish.mode } else { MODE_ALL };
+        let mode = match wish.channel {
+            CHANNEL_PRICE => wish.mode,
+            CHANNEL_TRADES => MODE_ALL,
+            _ => MODE_MERGE,
+        };
         let rate = if mode == MODE_ALL { 0 } else { wish.rate };
         let class = RATE_CLASSES
             .iter()
@@ -48,7 +55,7 @@ impl Fanout {
         } else {
             0
         };
-        let seq = self.topics[wish.topic as usize].seq[usize::from(wish.channel)];
+        let seq = self.topics[wish.topic as usize].seq[counter(wish.channel)];
         let index = match self.find_sub(client, wish.channel, wish.topic) {
             Some(index) => {
                 self.change_sub(index, class, mode, set);
@@ -62,7 +69,11 @@ impl Fanout {
                 class,
                 mode,
                 set,
-                waits: if is_price { waits::SNAPSHOT } else { 0 },
+                waits: if wish.channel == CHANNEL_TRADES {
+                    0
+                } else {
+                    waits::SNAPSHOT
+                },
                 base: seq,
                 last: seq,
                 delivered: 0,
@@ -80,7 +91,7 @@ impl Fanout {
         let topic = &self.topics[sub.topic as usize];
         Position {
             epoch: topic.epoch,
-            seq: topic.seq[usize::from(sub.channel)],
+            seq: topic.seq[counter(sub.channel)],
             rate: RATE_CLASSES[usize::from(sub.class)],
             fields: self.field_sets.mask(sub.set),
             mode: sub.mode,
@@ -94,7 +105,7 @@ impl Fanout {
             .topics
             .get(topic as usize)
             .map_or((self.settings.epoch, 0), |state| {
-                (state.epoch, state.seq[usize::from(channel & 1)])
+                (state.epoch, state.seq[counter(channel)])
             });
         Position {
             epoch,
@@ -108,9 +119,10 @@ impl Fanout {
     /// Topics that are subscribed to, and how many subscriptions each has.
     pub fn watched(&self) -> impl Iterator<Item = (Topic, usize)> {
         self.topics.iter().enumerate().filter_map(|(topic, state)| {
-            let groups = state.groups.iter().filter(|group| **group != NONE);
-            let merging: usize = groups
-                .map(|group| self.groups[*group as usize].members.len())
+            let merging: usize = state
+                .groups
+                .all()
+                .map(|(_, group)| self.groups[group as usize].members.len())
                 .sum();
             let count = merging + state.all.iter().map(Vec::len).sum::<usize>();
             (count > 0).then_some((topic as Topic, count))
@@ -165,18 +177,19 @@ impl Fanout {
         let sub = &self.subs[index as usize];
         let topic = &mut self.topics[sub.topic as usize];
         if sub.mode == MODE_ALL {
-            &mut topic.all[usize::from(sub.channel)]
+            &mut topic.all[counter(sub.channel)]
         } else {
-            &mut self.groups[topic.groups[usize::from(sub.class)] as usize].members
+            &mut self.groups[topic.groups.get(sub.channel, sub.class) as usize].members
         }
     }
 
     fn join(&mut self, index: u32) {
         let sub = &self.subs[index as usize];
-        let (topic, class) = (sub.topic, sub.class);
-        if sub.mode != MODE_ALL && self.topics[topic as usize].groups[usize::from(class)] == NONE {
+        let (topic, channel, class) = (sub.topic, sub.channel, sub.class);
+        if sub.mode != MODE_ALL && self.topics[topic as usize].groups.get(channel, class) == NONE {
             let group = Group {
                 topic,
+                channel,
                 class,
                 is_scheduled: false,
                 changed: 0,
@@ -193,7 +206,9 @@ impl Fanout {
                     self.groups.len() as u32 - 1
                 }
             };
-            self.topics[topic as usize].groups[usize::from(class)] = number;
+            self.topics[topic as usize]
+                .groups
+                .put(channel, class, number);
         }
         let members = self.members(index);
         members.push(index);
@@ -212,17 +227,18 @@ impl Fanout {
         }
         let sub = &self.subs[index as usize];
         if sub.mode != MODE_ALL {
-            self.drop_group_if_unused(sub.topic, sub.class);
+            self.drop_group_if_unused(sub.topic, sub.channel, sub.class);
         }
     }
 
     /// A group without members is given back; one that waits for its time, when that has come.
-    pub(super) fn drop_group_if_unused(&mut self, topic: Topic, class: u8) {
-        let place = &mut self.topics[topic as usize].groups[usize::from(class)];
-        let group = &self.groups[*place as usize];
+    pub(super) fn drop_group_if_unused(&mut self, topic: Topic, channel: u8, class: u8) {
+        let groups = &mut self.topics[topic as usize].groups;
+        let number = groups.get(channel, class);
+        let group = &self.groups[number as usize];
         if group.members.is_empty() && !group.is_scheduled {
-            self.groups_free.push(*place);
-            *place = NONE;
+            groups.remove(channel, class);
+            self.groups_free.push(number);
         }
     }
 

@@ -3,19 +3,20 @@
 use super::clients::Client;
 use super::history::{PriceHistory, TradeHistory};
 use super::{
-    ARENA_MAX, CHANNEL_PRICE, CHANNEL_TRADES, Fanout, NONE, RATE_CLASSES, Source, Stamp, waits,
+    ARENA_MAX, CHANNEL_PRICE, CHANNEL_TRADES, COUNTERS, Fanout, NONE, RATE_CLASSES, Source, Stamp,
+    counter, waits,
 };
+use crate::encode::Codec;
 use crate::latest::{Cause, Change, Topic, TradeRow, field};
 
 /// One topic as the hub sees it.
 #[derive(Debug)]
 pub(super) struct TopicState {
     pub epoch: u64,
-    /// By channel.
-    pub seq: [u64; 2],
-    /// Groups of channel `price`, by rate class.
-    pub groups: [u32; RATE_CLASSES.len()],
-    /// Subscriptions in mode `all`, by channel.
+    /// By [`counter`].
+    pub seq: [u64; COUNTERS],
+    pub groups: Groups,
+    /// Subscriptions in mode `all`, of `price` and `trades`.
     pub all: [Vec<u32>; 2],
     pub prices: PriceHistory,
     pub trades: TradeHistory,
@@ -23,10 +24,46 @@ pub(super) struct TopicState {
     pub batch: u64,
 }
 
-/// The merge subscriptions of one topic in one rate class.
+/// The groups of a topic by channel and rate class: few, so a list.
+#[derive(Debug, Default)]
+pub(super) struct Groups(Vec<(u8, u8, u32)>);
+
+impl Groups {
+    /// [`NONE`] if there is none.
+    pub fn get(&self, channel: u8, class: u8) -> u32 {
+        let found = self
+            .0
+            .iter()
+            .find(|entry| (entry.0, entry.1) == (channel, class));
+        found.map_or(NONE, |entry| entry.2)
+    }
+
+    pub fn put(&mut self, channel: u8, class: u8, group: u32) {
+        self.0.push((channel, class, group));
+    }
+
+    pub fn remove(&mut self, channel: u8, class: u8) {
+        self.0
+            .retain(|entry| (entry.0, entry.1) != (channel, class));
+    }
+
+    /// Channel and number of each.
+    pub fn all(&self) -> impl Iterator<Item = (u8, u32)> + '_ {
+        self.0.iter().map(|entry| (entry.0, entry.2))
+    }
+
+    /// Those of one channel.
+    pub fn of(&self, channel: u8) -> impl Iterator<Item = u32> + '_ {
+        self.all()
+            .filter_map(move |(of, group)| (of == channel).then_some(group))
+    }
+}
+
+/// The merge and keyed subscriptions of one topic and channel in one rate class.
 #[derive(Debug)]
 pub(super) struct Group {
     pub topic: Topic,
+    pub channel: u8,
     pub class: u8,
     /// Waits in `ready`, in `urgent` or in the wheel.
     pub is_scheduled: bool,
@@ -64,8 +101,8 @@ impl Fanout {
         while self.topics.len() < count {
             self.topics.push(TopicState {
                 epoch: self.settings.epoch,
-                seq: [0, 0],
-                groups: [NONE; RATE_CLASSES.len()],
+                seq: [0; COUNTERS],
+                groups: Groups::default(),
                 all: [Vec::new(), Vec::new()],
                 prices: PriceHistory::default(),
                 trades: TradeHistory::default(),
@@ -102,24 +139,20 @@ impl Fanout {
             topic.batch = self.batch;
             self.changed += 1;
         }
-        topic.seq[0] += 1;
+        topic.seq[counter(CHANNEL_PRICE)] += 1;
         topic.prices.push(
-            topic.seq[0],
+            topic.seq[counter(CHANNEL_PRICE)],
             source.last_trade_ns(change.topic),
             now,
             count_max,
             age_ns,
         );
-        let groups = topic.groups;
         if let Cause::Trade(row) = change.cause {
-            topic.seq[1] += 1;
+            topic.seq[counter(CHANNEL_TRADES)] += 1;
             topic.trades.push(row, text, now, count_max, age_ns);
         }
         if change.fields & !field::SERVER_TIMESTAMP != 0 {
-            for group in groups.into_iter().filter(|group| *group != NONE) {
-                self.groups[group as usize].changed |= change.fields;
-                self.schedule(group, now);
-            }
+            self.schedule_all(change.topic, CHANNEL_PRICE, change.fields, now);
         }
         if change.fields & field::STATE != 0 {
             self.send_status(source, change.topic);
@@ -127,6 +160,17 @@ impl Fanout {
         self.deliver_all(source, change, now);
         if let Cause::Trade(row) = change.cause {
             self.deliver_trade(source, change.topic, &row, text, now);
+        }
+    }
+
+    /// The groups of one channel of a topic have news.
+    pub(super) fn schedule_all(&mut self, topic: Topic, channel: u8, fields: u32, now_ns: i64) {
+        for place in 0..self.topics[topic as usize].groups.0.len() {
+            let (of, _, group) = self.topics[topic as usize].groups.0[place];
+            if of == channel {
+                self.groups[group as usize].changed |= fields;
+                self.schedule(group, now_ns);
+            }
         }
     }
 
@@ -150,9 +194,16 @@ impl Fanout {
     /// Tells everyone on `price` what became of the topic, at once, outside of the counters.
     fn send_status(&mut self, source: &impl Source, topic: Topic) {
         let state = &self.topics[topic as usize];
-        let groups = state.groups.into_iter().filter(|group| *group != NONE);
+        let groups = state.groups.of(CHANNEL_PRICE);
         let merging = groups.flat_map(|group| self.groups[group as usize].members.iter());
-        let mut frame = None;
+        let mut variants = Variants::default();
+        let stamp = Stamp {
+            topic,
+            epoch: state.epoch,
+            seq: state.seq[counter(CHANNEL_PRICE)],
+            now_ns: self.now_ns,
+            codec: Codec::Json,
+        };
         for &sub in merging.chain(&state.all[usize::from(CHANNEL_PRICE)]) {
             let sub = &self.subs[sub as usize];
             let client = &mut self.clients[sub.client as usize];
@@ -160,8 +211,14 @@ impl Fanout {
             if sub.waits & waits::CATCHING_UP != 0 || client.is_blocked {
                 continue;
             }
-            let frame = *frame
-                .get_or_insert_with(|| self.arena.text(|out| source.write_status(out, topic)));
+            let stamp = Stamp {
+                codec: client.codec,
+                ..stamp
+            };
+            let frame = variants.get(0, client.codec, 0, || {
+                self.arena
+                    .frame(stamp.codec, |out| source.write_status(out, stamp))
+            });
             client.push(sub.client, frame, &mut self.dirty);
             self.references += 1;
         }
@@ -176,9 +233,9 @@ impl Fanout {
         let stamp = Stamp {
             topic: change.topic,
             epoch: topic.epoch,
-            seq: topic.seq[0],
+            seq: topic.seq[counter(CHANNEL_PRICE)],
             now_ns,
-            strings: false,
+            codec: Codec::Json,
         };
         self.deliver_each(CHANNEL_PRICE, stamp, |out, stamp, set, sets| {
             source.write_update(out, stamp, sets.of_update(set, change.fields));
@@ -197,9 +254,9 @@ impl Fanout {
         let stamp = Stamp {
             topic,
             epoch: state.epoch,
-            seq: state.seq[1],
+            seq: state.seq[counter(CHANNEL_TRADES)],
             now_ns,
-            strings: false,
+            codec: Codec::Json,
         };
         self.deliver_each(CHANNEL_TRADES, stamp, |out, stamp, _, _| {
             source.write_trade(out, stamp, row, text)
@@ -223,12 +280,12 @@ impl Fanout {
             let client = &mut self.clients[sub.client as usize];
             let set = if channel == CHANNEL_PRICE { sub.set } else { 0 };
             let stamp = Stamp {
-                strings: client.strings,
+                codec: client.codec,
                 ..stamp
             };
-            let frame = variants.get(set, client.strings, 0, || {
+            let frame = variants.get(set, client.codec, 0, || {
                 self.arena
-                    .text(|out| write(out, stamp, set, &self.field_sets))
+                    .frame(stamp.codec, |out| write(out, stamp, set, &self.field_sets))
             });
             let is_taken = if is_full {
                 false
@@ -254,22 +311,22 @@ impl Fanout {
         let state = self.topics.get_mut(topic as usize)?;
         self.epoch_next += 1;
         state.epoch = self.epoch_next;
-        state.seq = [0, 0];
+        state.seq = [0; COUNTERS];
         state.prices.clear();
         state.trades.clear();
-        let groups = state.groups.into_iter().filter(|group| *group != NONE);
+        let groups = state.groups.all();
         let members: Vec<u32> = groups
-            .flat_map(|group| self.groups[group as usize].members.iter())
+            .flat_map(|(_, group)| self.groups[group as usize].members.iter())
             .chain(state.all.iter().flatten())
             .copied()
             .collect();
         for sub in members {
             let sub = &mut self.subs[sub as usize];
             (sub.base, sub.last, sub.delivered, sub.lost) = (0, 0, 0, 0);
-            sub.waits = if sub.channel == CHANNEL_PRICE {
-                waits::SNAPSHOT
-            } else {
+            sub.waits = if sub.channel == CHANNEL_TRADES {
                 0
+            } else {
+                waits::SNAPSHOT
             };
             Client::want_attention(&mut self.clients, sub.client, &mut self.attention);
         }
@@ -288,11 +345,11 @@ impl Variants {
     pub fn get(
         &mut self,
         set: u8,
-        strings: bool,
+        codec: Codec,
         other: u8,
         make: impl FnOnce() -> super::FrameRef,
     ) -> super::FrameRef {
-        let key = u32::from(set) << 16 | u32::from(other) << 8 | u32::from(strings);
+        let key = u32::from(set) << 16 | u32::from(other) << 8 | codec as u32;
         match self.last {
             Some((last, frame)) if last == key => frame,
             _ => {

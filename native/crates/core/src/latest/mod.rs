@@ -24,7 +24,8 @@ mod tests;
 
 pub use memory::Last;
 pub use types::{
-    Applied, Cause, Change, Definition, PRICE_FIELDS, Settings, Topic, TradeRow, field,
+    Applied, Bar, BookFrame, Cause, Change, Definition, Level, PRICE_FIELDS, Settings, Topic,
+    TradeRow, field,
 };
 pub use value::{Amount, Price};
 pub use view::View;

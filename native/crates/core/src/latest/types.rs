@@ -1,6 +1,6 @@
 //! The words in which the latest state speaks: settings, definitions, changes, trades, and the fields of `price`.
 
-use super::value::Price;
+use super::value::{Amount, Price};
 use crate::record::{condition, flag};
 
 /// Index of a topic: an instrument (`XNAS:AAPL`) or a security (`AAPL`). Topics are never removed.
@@ -198,4 +198,50 @@ pub struct Applied {
     pub unmatched: u64,
     /// Records whose scale no decimal can have; not applied.
     pub malformed: u64,
+}
+
+/// A price level of a book; a size of nothing deletes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    pub price: Price,
+    pub size: Amount,
+}
+
+/// One message of a book, before it is written in a codec.
+#[derive(Clone, Copy, Debug)]
+pub struct BookFrame<'a> {
+    /// Levels of a side that the channel shows: 5, 10 or 50.
+    pub depth: u8,
+    /// All levels (a snapshot) or those that changed, best first.
+    pub bids: &'a [Level],
+    pub asks: &'a [Level],
+    /// Event time of the newest change, ns; 0 where nothing is known.
+    pub timestamp_ns: i64,
+    /// Digits of a second in `timestamp_ns`.
+    pub time_precision: u8,
+    /// One of [`crate::record::state`]: of a snapshot only.
+    pub state: Option<u8>,
+    /// The last part of a snapshot.
+    pub is_last: bool,
+    /// CRC-32 of the whole book after this message, where it is told.
+    pub digest: Option<u32>,
+}
+
+/// Open, high, low, close and volume of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// Begin of the interval, ns since 1970 UTC.
+    pub start_ns: i64,
+    pub open: Price,
+    pub high: Price,
+    pub low: Price,
+    pub close: Price,
+    pub volume: Amount,
+    /// Sum of price times size; `None` where it does not fit.
+    pub notional: Option<Amount>,
+    pub trades: u32,
+    /// The interval is over.
+    pub is_final: bool,
+    /// Changed after its end, by a bust or a correction.
+    pub is_corrected: bool,
 }

@@ -2,7 +2,6 @@
 
 use super::apply::own_reason;
 use super::memory::Last;
-use super::session::Session;
 use super::types::Topic;
 use super::value::{Amount, Price};
 use super::{Latest, Leg, Meta, Of};
@@ -21,7 +20,11 @@ pub struct View<'a> {
     pub bid_size: Option<Amount>,
     pub ask: Option<Price>,
     pub ask_size: Option<Amount>,
-    session: Option<&'a Session>,
+    /// Of the session, as far as they are known.
+    pub open: Option<Price>,
+    pub high: Option<Price>,
+    pub low: Option<Price>,
+    pub prev_close: Option<Price>,
     pub volume: Option<Amount>,
     pub state: u8,
     pub currency: &'a str,
@@ -39,36 +42,16 @@ pub struct Consolidated {
 }
 
 impl View<'_> {
-    #[must_use]
-    pub fn open(&self) -> Option<Price> {
-        self.session?.range.map(|range| range.open)
-    }
-
-    #[must_use]
-    pub fn high(&self) -> Option<Price> {
-        self.session?.range.map(|range| range.high)
-    }
-
-    #[must_use]
-    pub fn low(&self) -> Option<Price> {
-        self.session?.range.map(|range| range.low)
-    }
-
-    #[must_use]
-    pub fn prev_close(&self) -> Option<Price> {
-        self.session?.prev_close
-    }
-
     /// Price less previous close, exact.
     #[must_use]
     pub fn change(&self) -> Option<Amount> {
-        Some(Amount::from(self.last?.price()).minus(self.prev_close()?.into()))
+        Some(Amount::from(self.last?.price()).minus(self.prev_close?.into()))
     }
 
     /// The change in percent of the previous close, 2 to 4 decimals; `None` where the close is 0.
     #[must_use]
     pub fn change_percent(&self) -> Option<Amount> {
-        self.change()?.percent_of(self.prev_close()?.into())
+        self.change()?.percent_of(self.prev_close?.into())
     }
 }
 
@@ -88,6 +71,11 @@ impl Latest {
     fn view_security<'a>(&'a self, quoted_name: &'a [u8], place: u32) -> View<'a> {
         let security = &self.securities[place as usize];
         let last_leg = security.last_leg as usize;
+        let session = self
+            .legs
+            .get(security.primary as usize)
+            .map(|leg| &leg.session);
+        let range = session.and_then(|session| session.range);
         View {
             quoted_name,
             last: security.last.as_ref(),
@@ -97,10 +85,10 @@ impl Latest {
             bid_size: security.bid.size,
             ask: security.ask.price,
             ask_size: security.ask.size,
-            session: self
-                .legs
-                .get(security.primary as usize)
-                .map(|leg| &leg.session),
+            open: range.map(|range| range.open),
+            high: range.map(|range| range.high),
+            low: range.map(|range| range.low),
+            prev_close: session.and_then(|session| session.prev_close),
             volume: security.volume,
             state: security.effective,
             currency: &security.currency,
@@ -147,6 +135,7 @@ impl Latest {
 }
 
 fn view_leg<'a>(quoted_name: &'a [u8], leg: &'a Leg, meta: &'a Meta) -> View<'a> {
+    let range = leg.session.range;
     View {
         quoted_name,
         last: leg.last.as_ref(),
@@ -156,7 +145,10 @@ fn view_leg<'a>(quoted_name: &'a [u8], leg: &'a Leg, meta: &'a Meta) -> View<'a>
         bid_size: leg.bid.size(),
         ask: leg.ask.price(),
         ask_size: leg.ask.size(),
-        session: Some(&leg.session),
+        open: range.map(|range| range.open),
+        high: range.map(|range| range.high),
+        low: range.map(|range| range.low),
+        prev_close: leg.session.prev_close,
         volume: leg.session.volume,
         state: leg.effective,
         currency: &meta.definition.currency,

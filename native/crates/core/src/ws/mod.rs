@@ -47,17 +47,17 @@ pub fn header_length(second: u8) -> usize {
     }
 }
 
-/// Appends a text frame whose payload `write` appends; the header is put in front once the length is known.
+/// Appends a whole frame whose payload `write` appends; the header is put in front once the length is known.
 ///
 /// Payloads of 126 to 65,535 bytes, the usual ones, are written in place.
-pub fn write_text_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn write_frame_with(opcode: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     const ROOM: usize = 4;
     let start = out.len();
     out.extend_from_slice(&[0; ROOM]);
     write(out);
     let length = out.len() - start - ROOM;
     let mut header = Vec::with_capacity(HEADER_MAX);
-    write_header(opcode::TEXT, length, &mut header);
+    write_header(opcode, length, &mut header);
     if header.len() == ROOM {
         out[start..start + ROOM].copy_from_slice(&header);
     } else {
@@ -88,7 +88,9 @@ mod tests {
             write_header(opcode::TEXT, length, &mut expected);
             expected.extend_from_slice(&payload);
             let mut found = b"before".to_vec();
-            write_text_with(&mut found, |out| out.extend_from_slice(&payload));
+            write_frame_with(opcode::TEXT, &mut found, |out| {
+                out.extend_from_slice(&payload)
+            });
             assert_eq!(found, expected, "{length}");
         }
     }
