@@ -190,7 +190,7 @@ def test_unknown_symbols_clients_and_wishes(market: Market, peer: Peer) -> None:
     market.hub.reply(peer.client, b"{}")
     assert market.flush().bytes == 0
     with pytest.raises(ValueError, match="channel"):
-        market.hub.position("AAPL", 2)
+        market.hub.position("AAPL", 7)
     with pytest.raises(ValueError, match="rate class"):
         market.subscribe(market.hub.open(-1), rate=3)
     with pytest.raises(ValueError, match="64 bytes"):
