@@ -25,6 +25,7 @@ from tickcast.bus.server import BusServer
 from tickcast.config import Config
 from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.stage import run_feed as feed_until
+from tickcast.gateway.rest import create_app
 from tickcast.gateway.stage import GatewayStage
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
@@ -120,8 +121,7 @@ class Core:
             applied=self._applied,
             ledger=self._ledger,
         )
-        self._gateway = GatewayStage(
-            config.gateway,
+        rest = create_app(
             hub=self._hub,
             registry=self._registry,
             insight=OperationsInsight(
@@ -133,9 +133,10 @@ class Core:
                 clock=now_ns,
             ),
             ledger=self._ledger,
+            config=config.gateway,
             clock=now_ns,
-            wake=self._wake,
         )
+        self._gateway = GatewayStage(config.gateway, hub=self._hub, app=rest, clock=now_ns, wake=self._wake)
         self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._gateway.deliver, measure=self._latency.record)
         self._fanout.watch(config.fanout)
         metrics.QUEUES.elsewhere = self._board.queues

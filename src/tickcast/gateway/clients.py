@@ -4,9 +4,11 @@ One sweep serves everybody: handshakes and frames that are never finished, pings
 answered. Tables are dicts whose order is the order of their deadlines, so a sweep looks at what is due and stops.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from tickcast.gateway.addresses import Addresses
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.session import Desk
@@ -61,6 +63,7 @@ class Clients:
         self.desk = Desk(hub, config, field_names)
         self.reader = reader
         self.protocol_error = protocol_error
+        self.addresses = Addresses(config)
         self._wake = wake
         self._is_draining = False
         self.streams: dict[int, StreamProtocol] = {}
@@ -95,6 +98,7 @@ class Clients:
     def gone(self, stream: StreamProtocol) -> None:
         """Note that a connection is gone."""
         self.closing.pop(stream, None)
+        self.addresses.leave(stream.address)
 
     def closed(self, code: int) -> None:
         """Count a close."""
@@ -144,11 +148,15 @@ class Clients:
         self.flush(client, self.clock())
         self._wake()
 
-    def close_all(self, code: CloseCode) -> None:
-        """Begin to close every client; new ones are refused."""
+    def close_some(self, count: int, retry_ms: Callable[[], int]) -> bool:
+        """Ask up to ``count`` clients to come back later, each after a time of its own; returns whether some are left.
+
+        New ones are refused from the first call on.
+        """
         self._is_draining = True
-        for stream in list(self.streams.values()):
-            stream.close(code, code.meaning)
+        for stream in list(itertools.islice(self.streams.values(), count)):
+            stream.close(CloseCode.DRAIN, f"{CloseCode.DRAIN.meaning}; retry in {retry_ms()} ms")
+        return bool(self.streams)
 
     def abort_all(self) -> None:
         """Cut whoever is left."""

@@ -1,6 +1,12 @@
 """Settings of the gateway: the address, who may connect, and the limits of one client."""
 
+import ipaddress
+from typing import Final
+
 import msgspec
+
+WORKERS_MAX: Final = 64
+"""More than any machine has cores for."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,8 +23,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Names under which the gateway is reached (``prices.example``), besides ``localhost`` and addresses. Where it
     listens on a loopback address, requests for other names are refused, so that a foreign page cannot reach it by a
     name of its own; elsewhere all names are taken while the list is empty."""
+    workers: int = 0
+    """Gateway processes that share the port (``tickcast up --gateways``); 0: the core serves clients itself."""
     connections_max: int = 100_000
-    """Stream clients at one time; further handshakes are answered with 503."""
+    """Stream clients of one process at one time; further handshakes are answered with 503, or by another worker."""
+    connections_per_address_max: int = 2_000
+    """Connections one address may hold in one process (an IPv6 /64 is one address); further ones are answered with
+    429. 0: no limit."""
+    handshakes_per_second_per_address: int = 200
+    """Stream handshakes of one address in one process, in the long run and at once; further ones are answered with
+    429. 0: no limit."""
+    addresses_exempt: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose addresses have no such limits: this machine, and the proxies in front of the gateway."""
     symbols_max: int = 1000
     """Symbols one connection may watch in each channel."""
     frame_max: int = 65_536
@@ -39,6 +55,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A client that got no message for this long gets a heartbeat."""
     close_timeout_s: float = 5.0
     """Time a client has to answer a close before the connection is cut."""
+    drain_jitter_s: float = 5.0
+    """When the gateway stops, it asks each client to come back after a time of its own between 0 and this."""
 
     def __post_init__(self) -> None:
         """Refuse values that no gateway could run with.
@@ -59,3 +77,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for origin in self.origins:
             if origin not in {"*", "null"} and (not origin.startswith(("http://", "https://")) or origin.endswith("/")):
                 raise ValueError(f"origins: expected entries such as https://app.example, found {origin!r}")
+        self._check_sharing()
+
+    def _check_sharing(self) -> None:
+        for name in (
+            "connections_per_address_max", "handshakes_per_second_per_address", "drain_jitter_s",
+        ):  # fmt: skip
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected 0 or more, found {getattr(self, name)}")
+        if not 0 <= self.workers <= WORKERS_MAX:
+            raise ValueError(f"workers: expected 0 to {WORKERS_MAX}, found {self.workers}")
+        for network in self.addresses_exempt:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"addresses_exempt: expected networks such as 10.0.0.0/8, found {network!r}") from None

@@ -6,6 +6,7 @@ upgraded to our own protocol with every byte that came after the head, and the g
 """
 
 import asyncio
+import math
 from typing import Any
 
 import httptools
@@ -18,15 +19,19 @@ from tickcast.gateway.stream import StreamProtocol
 
 HEADER_OVERHEAD = 4
 """Bytes of a header line beside name and value."""
+TOO_MANY_CONNECTIONS = "this address holds as many connections as one may; close some, or come back later"
+TOO_MANY_HANDSHAKES = "this address opens streams faster than one may; come back later"
 
 
 class FrontConnection(HttpToolsProtocol):
     """A connection that speaks HTTP, until it asks for the stream."""
 
-    def __init__(self, clients: Clients, **uvicorn: Any) -> None:
-        """``uvicorn`` is what uvicorn gives its protocol classes."""
+    def __init__(self, clients: Clients, *, address: str = "", is_welcome: bool = True, **uvicorn: Any) -> None:
+        """``address`` is the key of the limits per address, ``uvicorn`` what uvicorn gives its protocol classes."""
         super().__init__(**uvicorn)
         self._clients = clients
+        self._address = address
+        self._is_welcome = is_welcome
         self._head_bytes = 0
         self._in_head = True
         self._refusal: tuple[int, str] | None = None
@@ -39,6 +44,7 @@ class FrontConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._clients.waiting.pop(self, None)
+        self._clients.addresses.leave(self._address, refused=not self._is_welcome)
         super().connection_lost(exc)
 
     def _wait(self, timeout_s: float) -> None:
@@ -51,6 +57,9 @@ class FrontConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; hand an upgrade over."""
         if self._refusal is not None or self.transport.is_closing():
+            return
+        if not self._is_welcome:
+            self._end(429, TOO_MANY_CONNECTIONS, ((b"retry-after", b"5"),))
             return
         self._unset_keepalive_if_required()
         try:
@@ -120,6 +129,11 @@ class FrontConnection(HttpToolsProtocol):
             self._end(400, "an upgrade must wait for the answer to the request before it")
             return
         clients = self._clients
+        retry_s = clients.addresses.handshake(self._address, clients.clock())
+        if retry_s:
+            clients.refused(429)
+            self._end(429, TOO_MANY_HANDSHAKES, ((b"retry-after", str(math.ceil(retry_s)).encode()),))
+            return
         outcome = negotiate(self.scope["method"].encode(), self.url, self.headers, clients.config)
         if self.scope["http_version"] != "1.1":
             outcome = Rejected(400, "expected HTTP/1.1 for an upgrade")
@@ -134,7 +148,7 @@ class FrontConnection(HttpToolsProtocol):
         clients.waiting.pop(self, None)
         # The parser refers to this object and back: let go, so that both are freed now.
         self.parser = self.flow = self.transport = None  # type: ignore[assignment]
-        stream = StreamProtocol(clients)
+        stream = StreamProtocol(clients, self._address)
         stream.open(transport, outcome)
         if rest:
             stream.data_received(rest)

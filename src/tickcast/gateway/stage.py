@@ -1,23 +1,21 @@
-"""Start and stop of the gateway: the listening socket, the server, the sweep."""
+"""Start and stop of the gateway: the listening socket, the accept loop, the sweep, the drain."""
 
 import asyncio
-import contextlib
 import errno
-import functools
+import random
 import socket
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable
 
-import uvicorn
+from starlette.types import ASGIApp
 
 from tickcast import _native
+from tickcast.gateway.acceptor import Acceptor, raise_files_max, turn_away
 from tickcast.gateway.clients import Clients
-from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
-from tickcast.gateway.front import FrontConnection
-from tickcast.gateway.rest import create_app
+from tickcast.gateway.front import TOO_MANY_CONNECTIONS, FrontConnection
+from tickcast.gateway.http import HttpServer
 from tickcast.model.errors import UsageError
-from tickcast.ports import Clock, Fanout, Flush, GapLedger, Insight, Registry
+from tickcast.ports import Clock, Fanout, Flush
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 
@@ -26,32 +24,38 @@ log = get_logger("gateway")
 BACKLOG = 2048
 SWEEP_S = 0.25
 POLL_S = 0.02
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server without signal handlers: the application owns them."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
+DRAINED_AT_ONCE = 500
+"""Clients that are sent their close before the loop does something else."""
+CHANCE = random.SystemRandom().random
+DRAIN_S = 1.5
+"""Time all clients together have to answer the close when the gateway stops."""
 
 
 class GatewayStage:
-    """WebSocket, REST and the page on one port."""
+    """Clients of ``/stream``, and whatever else ``app`` answers, on one listening socket."""
 
     def __init__(
         self,
         config: Config,
         *,
         hub: Fanout,
-        registry: Registry,
-        insight: Insight,
-        ledger: GapLedger,
+        app: ASGIApp,
         clock: Clock,
         wake: Callable[[], None],
+        listener: socket.socket | None = None,
+        chance: Callable[[], float] = CHANCE,
     ) -> None:
-        """``wake`` asks the fan-out stage for a flush soon: a client that was blocked can take data again."""
+        """Prepare; nothing is bound yet.
+
+        Args:
+            config: address and limits.
+            hub: the clients' fan-out.
+            app: answers every request but the stream's.
+            clock: now, ns since 1970 UTC.
+            wake: asks the fan-out stage for a flush soon: a client that was blocked can take data again.
+            listener: a bound socket that other processes accept from too; without it the stage binds its own.
+            chance: a number in [0, 1) at each call: when a drained client comes back.
+        """
         self._config = config
         self.clients = Clients(
             hub,
@@ -62,11 +66,13 @@ class GatewayStage:
             protocol_error=_native.ProtocolError,
             wake=wake,
         )
-        self._app = create_app(hub=hub, registry=registry, insight=insight, ledger=ledger, config=config, clock=clock)
+        self._http = HttpServer(app)
         self._clock = clock
+        self._chance = chance
         self._tasks = TaskGroupOwner("gateway")
-        self._server: _Server | None = None
-        self._socket: socket.socket | None = None
+        self._socket = listener
+        self._is_shared = listener is not None
+        self._acceptor: Acceptor | None = None
         self.address = ""
         """``http://host:port`` once started."""
 
@@ -80,7 +86,8 @@ class GatewayStage:
         Raises:
             UsageError: the address cannot be listened on.
         """
-        self._socket = _listen(self._config)
+        if self._socket is None:
+            self._socket = bind(self._config)
 
     async def start(self) -> None:
         """Listen and serve; returns when requests are answered.
@@ -88,34 +95,32 @@ class GatewayStage:
         Raises:
             UsageError: the address cannot be listened on.
         """
-        if self._socket is None:
-            self.bind()
+        self.bind()
         assert self._socket is not None  # noqa: S101  bound just above
-        host, port = self._socket.getsockname()[:2]
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        connection = functools.partial(FrontConnection, self.clients)
-        settings = uvicorn.Config(
-            cast("Any", self._app),
-            http=cast("type[asyncio.Protocol]", connection),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            interface="asgi3",
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=2,
+        files_max = raise_files_max()
+        self.address = address_of(self._socket)
+        await self._http.start()
+        self._socket.listen(BACKLOG)
+        self._acceptor = Acceptor(
+            self._socket,
+            take=self._admit,
+            has_room=lambda: not self.clients.full,
+            shared=self._is_shared,
+            clock=self._clock,
         )
-        settings.load()
-        self._server = _Server(settings)
-        self._server.lifespan = settings.lifespan_class(settings)
-        await self._server.on_tick(0)
-        await self._server.startup(sockets=[self._socket])
-        self._tasks.spawn(self._server.main_loop(), "server")
+        self._acceptor.start()
         self._tasks.spawn(self._sweep(), "sweep")
-        log.info("listening", address=self.address)
+        log.info("listening", address=self.address, files_max=files_max)
+
+    def _admit(self, connection: socket.socket, address: str) -> asyncio.Protocol | None:
+        """Make the protocol of a new connection, unless its address has far too many."""
+        key, verdict = self.clients.addresses.arrive(address, self._clock())
+        if verdict == "cut":
+            turn_away(connection, 429, TOO_MANY_CONNECTIONS, "address")
+            return None
+        return FrontConnection(
+            self.clients, address=key, is_welcome=verdict == "welcome", **self._http.protocol_settings()
+        )
 
     async def _sweep(self) -> None:
         config = self._config
@@ -129,21 +134,44 @@ class GatewayStage:
 
     async def stop(self) -> None:
         """Tell every client to come back later, give it a moment, and let go of the port."""
-        if self._server is None:
+        if self._acceptor is None or self._socket is None:
             return
-        for listener in self._server.servers:
-            listener.close()
-        self.clients.close_all(CloseCode.DRAIN)
-        deadline_ns = self._clock() + int(min(1.0, self._config.close_timeout_s) * 1e9)
+        self._acceptor.stop()
+        self._acceptor = None
+        self._socket.close()
+        self._socket = None
+        await self._drain()
+        await self._tasks.stop()
+        await self._http.stop()
+
+    async def _drain(self) -> None:
+        """Close in slices, so that 20,000 clients do not stop the loop, and wait for their answers, but not long."""
+        count = len(self.clients.streams)
+        while self.clients.close_some(DRAINED_AT_ONCE, self._retry_ms):  # noqa: ASYNC110  slices, no event
+            await asyncio.sleep(0)
+        deadline_ns = self._clock() + int(min(DRAIN_S, self._config.close_timeout_s) * 1e9)
         while self.clients.closing and self._clock() < deadline_ns:  # noqa: ASYNC110  uvicorn's own shutdown polls too
             await asyncio.sleep(POLL_S)
+        if count:
+            log.info("drained", clients=count, cut=len(self.clients.closing))
         self.clients.abort_all()
-        await self._tasks.stop()
-        await self._server.shutdown(sockets=[self._socket] if self._socket else [])
-        self._server = None
+
+    def _retry_ms(self) -> int:
+        return int(self._config.drain_jitter_s * 1000 * self._chance())
 
 
-def _listen(config: Config) -> socket.socket:
+def address_of(listener: socket.socket) -> str:
+    """``http://host:port`` of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def bind(config: Config) -> socket.socket:
+    """Take the address; nothing is refused or accepted before somebody listens.
+
+    Raises:
+        UsageError: the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family)
     try:

@@ -34,6 +34,7 @@ class StreamProtocol(asyncio.Protocol):
         "_reader",
         "_session",
         "_transport",
+        "address",
         "blocked",
         "client",
         "closing",
@@ -41,8 +42,10 @@ class StreamProtocol(asyncio.Protocol):
         "pinged_ns",
     )
 
-    def __init__(self, clients: "Clients") -> None:
+    def __init__(self, clients: "Clients", address: str = "") -> None:
+        """``address`` is the client's key in the limits per address."""
         self._clients = clients
+        self.address = address
         self._reader = clients.reader(clients.config.frame_max)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None

@@ -1,5 +1,6 @@
 """A gateway with the real hub on a free port of loopback, and a market that the test moves by hand."""
 
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any, cast
 from tickcast import _native
 from tickcast.fanout.stage import FanoutStage
 from tickcast.gateway.config import Config
+from tickcast.gateway.rest import create_app
 from tickcast.gateway.stage import GatewayStage
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.instrument import AssetClass, Definition
@@ -68,7 +70,14 @@ class RunningGateway:
     """What :func:`running_gateway` yields: addresses, and the market's levers."""
 
     def __init__(
-        self, config: Config, *, names: Sequence[str], clock: Clock, ledger: GapLedger | None = None, **hub: Any
+        self,
+        config: Config,
+        *,
+        names: Sequence[str],
+        clock: Clock,
+        ledger: GapLedger | None = None,
+        listener: socket.socket | None = None,
+        **hub: Any,
     ) -> None:
         self._clock = clock
         self.hub = _native.Hub(epoch=1, **hub)
@@ -79,15 +88,15 @@ class RunningGateway:
         for feed in {entry.feed for entry in self.definitions}:
             self.hub.set_feed_state(feed, State.LIVE, "", clock())
         self.ledger: GapLedger = ledger or NoLedger()
-        self.stage = GatewayStage(
-            config,
+        app = create_app(
             hub=self.hub,
             registry=self.registry,
             insight=NoInsight(),
             ledger=self.ledger,
+            config=config,
             clock=clock,
-            wake=self.flush,
         )
+        self.stage = GatewayStage(config, hub=self.hub, app=app, clock=clock, wake=self.flush, listener=listener)
         self._fanout = FanoutStage(self.hub, clock=clock, deliver=self.stage.deliver, measure=lambda _hop, _ns: None)
         self._trades = 0
 
@@ -152,10 +161,13 @@ async def running_gateway(
     names: Sequence[str] = ("XNAS:AAPL", "XNAS:MSFT", "XSIM:AAPL", "BINANCE:BTC-USDT"),
     clock: Clock = time.time_ns,
     ledger: GapLedger | None = None,
+    listener: socket.socket | None = None,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway on a free port; ``hub`` are settings of the hub."""
-    running = RunningGateway(config or Config(port=0), names=names, clock=clock, ledger=ledger, **hub)
+    running = RunningGateway(
+        config or Config(port=0), names=names, clock=clock, ledger=ledger, listener=listener, **hub
+    )
     await running.start()
     try:
         yield running

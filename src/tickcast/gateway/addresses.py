@@ -1,0 +1,123 @@
+"""Limits for each client address: how many connections it may hold, and how fast it may shake hands. Pure.
+
+An IPv6 client owns a whole /64, so that is what counts as one address there. The table is bounded: what holds no
+connection and has its whole allowance back is forgotten first; if nothing can be forgotten, further addresses go
+unlimited rather than unserved, and are counted.
+"""
+
+import functools
+import ipaddress
+from collections import OrderedDict
+from typing import Final, Literal
+
+from tickcast.gateway.config import Config
+
+TABLE_MAX: Final = 65_536
+"""Addresses known at one time."""
+LOOKS: Final = 16
+"""Entries looked at to find one that can be forgotten."""
+IPV6_PREFIX: Final = 64
+NS: Final = 1_000_000_000
+
+Verdict = Literal["welcome", "refuse", "cut"]
+"""``refuse``: answer its request with 429. ``cut``: it holds as many refused connections again, so answer at once."""
+
+
+class _Entry:
+    __slots__ = ("allowance", "connections", "looked_ns", "refused")
+
+    def __init__(self, allowance: float, now_ns: int) -> None:
+        self.connections = 0
+        self.refused = 0
+        """Connections that wait for their 429."""
+        self.allowance = allowance
+        self.looked_ns = now_ns
+
+
+class Addresses:
+    """What each address holds, and may still do."""
+
+    def __init__(self, config: Config, *, table_max: int = TABLE_MAX) -> None:
+        self._connections_max = config.connections_per_address_max
+        self._rate = config.handshakes_per_second_per_address
+        self._exempt = tuple(ipaddress.ip_network(network, strict=False) for network in config.addresses_exempt)
+        self._table_max = table_max
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._key = functools.lru_cache(maxsize=4096)(self._find_key)
+        self.unlimited = 0
+        """Connections that were let in unlimited because the table was full."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def arrive(self, address: str, now_ns: int) -> tuple[str, Verdict]:
+        """Take note of a connection; returns the key for :meth:`leave` (empty: not limited) and what to do with it."""
+        key = self._key(address)
+        if not key:
+            return "", "welcome"
+        entry = self._entries.get(key)
+        if entry is None:
+            if len(self._entries) >= self._table_max and not self._forget_one(now_ns):
+                self.unlimited += 1
+                return "", "welcome"
+            entry = self._entries[key] = _Entry(self._rate, now_ns)
+        else:
+            self._entries.move_to_end(key)
+        if not self._connections_max or entry.connections < self._connections_max:
+            entry.connections += 1
+            return key, "welcome"
+        if entry.refused < self._connections_max:
+            entry.refused += 1
+            return key, "refuse"
+        return "", "cut"
+
+    def leave(self, key: str, *, refused: bool = False) -> None:
+        """Note that a connection has ended."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        if refused:
+            entry.refused -= 1
+        else:
+            entry.connections -= 1
+
+    def handshake(self, key: str, now_ns: int) -> float:
+        """Spend one handshake; returns 0, or the seconds after which the address may try again."""
+        entry = self._entries.get(key) if key and self._rate else None
+        if entry is None:
+            return 0.0
+        entry.allowance = self._allowance(entry, now_ns)
+        entry.looked_ns = max(entry.looked_ns, now_ns)
+        if entry.allowance >= 1:
+            entry.allowance -= 1
+            return 0.0
+        return (1 - entry.allowance) / self._rate
+
+    def _allowance(self, entry: _Entry, now_ns: int) -> float:
+        return min(float(self._rate), entry.allowance + max(0, now_ns - entry.looked_ns) * self._rate / NS)
+
+    def _forget_one(self, now_ns: int) -> bool:
+        """Forget the first of the longest quiet addresses that owes nothing."""
+        for _ in range(min(LOOKS, len(self._entries))):
+            key, entry = next(iter(self._entries.items()))
+            if not entry.connections and not entry.refused and self._allowance(entry, now_ns) >= self._rate:
+                del self._entries[key]
+                return True
+            self._entries.move_to_end(key)
+        return False
+
+    def _find_key(self, address: str) -> str:
+        """What counts as one address; empty for one that is not limited."""
+        if not self._connections_max and not self._rate:
+            return ""
+        try:
+            found = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return ""
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        if any(found in network for network in self._exempt):
+            return ""
+        if isinstance(found, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((found, IPV6_PREFIX), strict=False))
+        return str(found)
