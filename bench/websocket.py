@@ -49,9 +49,9 @@ LISTED: Final = {
     ]
 }
 FIRST_S: Final = 20.0
-"""A process tells its ports, and a feed takes its first message, within this time."""
+"""A feed takes its first message, and ends when it is told to, within this time."""
 DEADLINE_S: Final = 120.0
-"""All frames of a turn are taken within this time."""
+"""All frames are made, and those of a turn are taken, within this time."""
 UNSENT_MAX: Final = 4 << 20
 
 
@@ -281,22 +281,22 @@ def serve(frames: Sequence[bytes], pace: int) -> tuple[int, int, tuple[int, int]
         finally:
             os._exit(1)
     try:
-        ports = json.loads(told(read_end, "the ports of the server"))
+        ports = json.loads(told(read_end, "the ports of the server", within_s=DEADLINE_S))
     except BaseException:
         os.kill(child, signal.SIGKILL)
         raise
     return child, read_end, (ports[0], ports[1])
 
 
-def told(read_end: int, what: str) -> bytes:
+def told(read_end: int, what: str, *, within_s: float) -> bytes:
     """Take what the server says next.
 
     Raises:
         SystemExit: it says nothing in time, or it has ended.
     """
-    ready, _, _ = select.select([read_end], [], [], FIRST_S)
+    ready, _, _ = select.select([read_end], [], [], within_s)
     if not ready:
-        raise SystemExit(f"expected {what} within {FIRST_S:g} s, found nothing")
+        raise SystemExit(f"expected {what} within {within_s:g} s, found nothing")
     return os.read(read_end, 64)
 
 
@@ -321,7 +321,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             fast = uvloop.run(feed(ports, "feed", total))
             rates["feed"] = max(rates["feed"], total / fast["cpu_s"])
         paced = uvloop.run(feed(ports, "pace", total))
-        sent_s = float(told(read_end, "how long the server sent"))
+        sent_s = float(told(read_end, "how long the server sent", within_s=FIRST_S))
     finally:
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
