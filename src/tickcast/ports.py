@@ -1,7 +1,7 @@
 """Where stages meet: the types that each side knows, and nothing of each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -209,6 +209,55 @@ class Fanout(Protocol):
     def quiet(self, before_ns: int) -> list[int]: ...
     def position(self, symbol: str, channel: int) -> Standing | None: ...
     def price(self, symbol: str, strings: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002  the native signature
+
+
+class Want(NamedTuple):
+    """A subscription that a session is about to make, and where its client stopped before."""
+
+    channel: int
+    """The hub's number."""
+    symbol: str
+    rate: int
+    mode: int
+    epoch: int = 0
+    """``epoch`` and ``seq``, or ``last_seen_ns`` with its precision, are where the client stopped; all 0 = nowhere."""
+    seq: int = 0
+    last_seen_ns: int = 0
+    precision_ns: int = 1
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the client says where it stopped."""
+        return bool(self.epoch or self.last_seen_ns)
+
+
+class Owner(Protocol):
+    """The process that owns the counters, as a gateway worker's sessions need it. A gateway beside its hub has none.
+
+    Each method returns True where the worker's hub can go on at once. Otherwise ``then`` is called later, exactly once:
+    with True when it can, with False when the owner did not answer in time. Clients that are gone are no fault.
+    """
+
+    def prepare(
+        self, client: int, wants: Sequence[Want], patterns: Sequence[str], then: Callable[[bool], None]
+    ) -> bool:
+        """Make the hub ready to subscribe to these, to resume where that is asked, and the directory to match."""
+
+    def barrier(self, client: int, then: Callable[[bool], None]) -> bool:
+        """Bring everything that the owner published for the client's subscriptions into the hub."""
+
+
+class Directory(Protocol):
+    """Resolves patterns of symbols: ``XNAS:*``, ``class:option``."""
+
+    def match(self, pattern: str, limit: int) -> Sequence[str]:
+        """Symbols that a pattern stands for now, in their order, at most ``limit`` and one more (to say that it is over)."""
+
+    def on_listed(self, listed: Callable[[Sequence[str]], None]) -> None:
+        """Call ``listed`` with symbols that are new."""
+
+    def matches(self, pattern: str, symbol: str) -> bool:
+        """Whether a listed symbol falls under a pattern."""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
