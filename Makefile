@@ -103,6 +103,24 @@ witness-venv: ## the software that `witnesses` asks, in build/witnesses: what ca
 witnesses: setup witness-venv ## QuickFIX, Wireshark and cryptofeed read the simulated exchanges; the first time QuickFIX compiles for 5 minutes
 	$(BIN)/pytest tests/witnesses
 
+PYTHON2 ?= $(shell for one in python2.7 $(HOME)/.pyenv/versions/2.7*/bin/python; do "$$one" -c "" 2>/dev/null && echo "$$one" && break; done)
+
+build/autobahn/bin/wstest: tests/gateway/autobahn.lock
+	rm -rf build/autobahn && mkdir -p build/autobahn
+	$(PYTHON2) -m pip --disable-pip-version-check install --quiet --target build/autobahn/virtualenv virtualenv==20.15.1
+	PYTHONPATH=build/autobahn/virtualenv $(PYTHON2) -m virtualenv --quiet build/autobahn
+	build/autobahn/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	touch $@
+
+autobahn: setup ## Autobahn's WebSocket cases against an echo on our protocol class, where there is a Python 2.7
+ifeq ($(PYTHON2),)
+	@echo "Autobahn's suite needs Python 2.7, found none: nothing was run. Get one (pyenv install 2.7.18), or name it:" \
+		"make autobahn PYTHON2=/path/to/python2.7. Its cases are also in tests/gateway/test_autobahn_cases.py." >&2
+else
+	@$(MAKE) --no-print-directory build/autobahn/bin/wstest
+	$(BIN)/python -m tickcast.testing.autobahn build/autobahn/bin/wstest
+endif
+
 wheel: setup ## the wheel, with core and page inside, in dist/
 	rm -rf dist && $(BIN)/maturin build --release --quiet --out dist
 
@@ -113,4 +131,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults faults-quick fuzz bench bench-spine bench-peers witness-venv witnesses wheel wheel-check
+.PHONY: help setup page run lint test faults faults-quick fuzz autobahn bench bench-spine bench-peers witness-venv witnesses wheel wheel-check

@@ -31,6 +31,7 @@ class StreamProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_clients",
+        "_failed",
         "_reader",
         "_session",
         "_transport",
@@ -49,6 +50,8 @@ class StreamProtocol(asyncio.Protocol):
         self._reader = clients.reader(clients.config.frame_max)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
+        self._failed = False
+        """The client broke the framing: what else it sends is read and dropped, so that the close frame is not lost."""
         self.blocked = False
         """The transport holds bytes that the socket did not take."""
         self.closing = False
@@ -94,13 +97,24 @@ class StreamProtocol(asyncio.Protocol):
             return self._reader.feed(data)
         except self._clients.protocol_error as broken:
             code, reason = broken.args
-            if self.closing:
-                self.abort()
-            else:
+            if not self.closing:
                 # Requests in front of the broken frame were served; their replies go out before the close.
                 self._clients.flush(self.client, self.heard_ns)
                 self.close(code, reason)
+                self._fail()
+            elif not self._failed:
+                self.abort()
             return []
+
+    def _fail(self) -> None:
+        """End our half of the connection behind the close frame (RFC 6455 section 7.1.7): no answer to it is awaited.
+
+        A broken close frame is the last that the client sends, so it waits for our end. To close outright while bytes
+        of the client are on their way would reset the connection, which may overtake the close frame.
+        """
+        if self._transport is not None and self._transport.can_write_eof() and not self._transport.is_closing():
+            self._failed = True
+            self._transport.write_eof()
 
     def _serve(self, opcode: int, payload: bytes, now_ns: int) -> None:
         if opcode == CLOSE:
