@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -10,6 +11,7 @@ from tickcast import app
 from tickcast.config import Config
 from tickcast.feeds.config import FeedConfig
 from tickcast.gateway.config import Config as GatewayConfig
+from tickcast.gateway.listener import bind
 from tickcast.latest.config import Config as LatestConfig
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.model.errors import TickcastError, UsageError
@@ -39,6 +41,39 @@ def test_an_instance_is_a_core_and_a_process_for_each_feed(tmp_path: Path) -> No
     demo = app.processes(CONFIG, tmp_path / "c.toml", DataDir(tmp_path), sim=tmp_path / "sim.toml")
     assert [spec.name for spec in demo] == ["core", "sim", "xnas", "xsim"]
     assert demo[2].after == ("sim",)
+
+
+def test_workers_come_after_the_core_and_inherit_the_listening_socket(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(CONFIG, gateway=GatewayConfig(port=0, workers=2))
+    with bind(config.gateway) as listener:
+        specs = app.processes(config, tmp_path / "c.toml", DataDir(tmp_path), listener=listener)
+        inherited = (listener.fileno(),)
+        assert [(spec.name, spec.role, spec.after, spec.pass_fds) for spec in specs] == [
+            ("core", "core", (), ()),
+            ("gateway1", "gateway", ("core",), inherited),
+            ("gateway2", "gateway", ("core",), inherited),
+            ("xnas", "feed", (), ()),
+            ("xsim", "feed", (), ()),
+        ]
+        argv = list(specs[1].argv)  # type: ignore[arg-type]  # as above
+        assert argv[argv.index("--listen-fd") + 1] == str(listener.fileno())
+
+
+async def test_with_workers_the_core_answers_rest_on_a_unix_socket_and_binds_no_port(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(CONFIG, gateway=GatewayConfig(port=0, workers=1))
+    data = DataDir(tmp_path)
+    data.create()
+    core = app.Core(config, data)
+    where = await core.start()
+    try:
+        assert where == {"rest": str(data.socket("rest"))}
+        assert data.socket("rest").stat().st_mode & 0o777 == 0o600
+        transport = httpx.AsyncHTTPTransport(uds=where["rest"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            assert (await http.get("/health/live")).json() == {"status": "live"}
+    finally:
+        await core.stop()
+    assert not data.socket("rest").exists()
 
 
 async def test_a_feed_that_is_not_in_the_config_is_the_users_error(tmp_path: Path) -> None:
@@ -98,7 +133,7 @@ async def test_the_door_opens_once_every_feed_has_defined_its_instruments(tmp_pa
         (definition,) = batch.definitions
         batch.definitions = (msgspec.structs.replace(definition, instrument=len(feed)),)
         core._latest.apply(batch)
-    assert (await asyncio.wait_for(starting, 5)).startswith("http://127.0.0.1:")
+    assert (await asyncio.wait_for(starting, 5))["http"].startswith("http://127.0.0.1:")
     await core.stop()
 
 
@@ -109,4 +144,4 @@ async def test_a_core_that_broke_inside_ends_so_that_a_whole_one_is_started(
     data.create()
     monkeypatch.setattr(app.Core, "failures", lambda _: ["latest: boom"])
     with pytest.raises(TickcastError, match="latest: boom"):
-        await app.run_core(CONFIG, data, stop=asyncio.Event(), ready=lambda _: None)
+        await app.run_core(CONFIG, data, stop=asyncio.Event(), ready=lambda **_: None)

@@ -5,12 +5,16 @@
     feeds ─▶ normalise ─▶ bus ─▶ latest ─▶ fanout ─▶ gateway          (ops beside them)
     └─ one process per feed ─┘   └───── the core process ─────┘
 
-:func:`run_feed` is a feed process, :func:`run_core` the core process, :func:`processes` what the supervisor keeps
-alive.
+    feeds ─▶ normalise ─▶ bus ─▶ latest ─▶ fanout ─▶ fanout ─▶ gateway
+    └─ one process per feed ─┘   └─ the core ─────┘  └─ each worker ─┘   (tickcast up --gateways N)
+
+:func:`run_feed` is a feed process, :func:`run_core` the core process, :func:`run_gateway` a gateway worker,
+:func:`processes` what the supervisor keeps alive.
 """
 
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,8 +29,10 @@ from tickcast.bus.server import BusServer
 from tickcast.config import Config
 from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.stage import run_feed as feed_until
+from tickcast.gateway.http import UnixServer
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.stage import GatewayStage
+from tickcast.gateway.worker import GatewayWorker
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
 from tickcast.latest.ledger import open_ledger
@@ -42,6 +48,7 @@ from tickcast.ops.feed_metrics import FEEDS
 from tickcast.ops.insight import OperationsInsight
 from tickcast.ops.latency import LatencyBook
 from tickcast.ops.process import ProcessSpec
+from tickcast.ports import Flush
 from tickcast.runtime import metrics
 from tickcast.runtime.clock import now_ns
 
@@ -68,6 +75,23 @@ async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Ev
         await publisher.close()
 
 
+def make_hub(config: Config, *, epoch: int) -> _native.Hub:
+    """Make the hub of this process."""
+    fanout = config.fanout
+    return _native.Hub(
+        epoch=epoch,
+        history_count=fanout.history_count,
+        history_ns=int(fanout.history_s * 1e9),
+        quantum_max_ns=int(fanout.quantum_max_ms * 1e6),
+        buffer_max=fanout.buffer_max,
+        unsent_max=fanout.unsent_max,
+        undrained_max_ns=int(fanout.undrained_max_s * 1e9),
+        field_sets_max=fanout.field_sets_max,
+        trade_memory=config.latest.trade_memory,
+        exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
+    )
+
+
 class Core:
     """Everything of the core process, in flow order."""
 
@@ -82,18 +106,7 @@ class Core:
         self._latency.export()
         self.bus = MemoryBus(config.bus, clock=now_ns)
         self._bus_server = BusServer(self.bus, data.socket("bus"))
-        self._hub = _native.Hub(
-            epoch=next_epoch(data.root / "epoch", now_ns()),
-            history_count=config.fanout.history_count,
-            history_ns=int(config.fanout.history_s * 1e9),
-            quantum_max_ns=int(config.fanout.quantum_max_ms * 1e6),
-            buffer_max=config.fanout.buffer_max,
-            unsent_max=config.fanout.unsent_max,
-            undrained_max_ns=int(config.fanout.undrained_max_s * 1e9),
-            field_sets_max=config.fanout.field_sets_max,
-            trade_memory=config.latest.trade_memory,
-            exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
-        )
+        self._hub = make_hub(config, epoch=next_epoch(data.root / "epoch", now_ns()))
         self._registry = InstrumentRegistry()
         self._board = FeedBoard(
             {name: feed.venue for name, feed in config.feeds.items()},
@@ -136,21 +149,31 @@ class Core:
             config=config.gateway,
             clock=now_ns,
         )
-        self._gateway = GatewayStage(config.gateway, hub=self._hub, app=rest, clock=now_ns, wake=self._wake)
-        self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._gateway.deliver, measure=self._latency.record)
+        self._gateway: GatewayStage | None = None
+        self._rest: UnixServer | None = None
+        if config.gateway.workers:
+            self._rest = UnixServer(rest, data.socket("rest"))
+        else:
+            self._gateway = GatewayStage(config.gateway, hub=self._hub, app=rest, clock=now_ns, wake=self._wake)
+        self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._deliver, measure=self._latency.record)
         self._fanout.watch(config.fanout)
         metrics.QUEUES.elsewhere = self._board.queues
         FEEDS.rows = lambda: self._board.rows(now_ns())
 
-    async def start(self) -> str:
-        """Start from the end of the flow to its beginning, the door last; returns the gateway's address."""
-        self._gateway.bind()
+    async def start(self) -> dict[str, str]:
+        """Start from the end of the flow to its beginning, the door last; returns where that is."""
+        if self._gateway is not None:
+            self._gateway.bind()
         await self._latest.start()
         await self.bus.start()
         await self._bus_server.start()
         await self._wait_for_definitions()
+        if self._rest is not None:
+            await self._rest.start()
+            return {"rest": str(self._rest.path)}
+        assert self._gateway is not None  # noqa: S101  one of the two is there
         await self._gateway.start()
-        return self._gateway.address
+        return {"http": self._gateway.address}
 
     async def _wait_for_definitions(self) -> None:
         wanted = set(self._config.feeds)
@@ -165,7 +188,14 @@ class Core:
         await self._latest.stop()
         await self.bus.stop()
         self._fanout.stop()
-        await self._gateway.stop()
+        if self._gateway is not None:
+            await self._gateway.stop()
+        if self._rest is not None:
+            await self._rest.stop()
+
+    def _deliver(self, flushed: Flush) -> None:
+        if self._gateway is not None:
+            self._gateway.deliver(flushed)
 
     def failures(self) -> Sequence[str]:
         """What broke inside."""
@@ -192,10 +222,10 @@ class Core:
         self._fanout.applied(batch, event)
 
 
-async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
-    """Run the core until ``stop`` is set; ``ready`` gets the gateway's address."""
+async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[..., None]) -> None:
+    """Run the core until ``stop`` is set; ``ready`` gets ``http``, the gateway's address, or ``rest``, a socket."""
     core = Core(config, data)
-    ready(await core.start())
+    ready(**await core.start())
     try:
         while not stop.is_set():
             if failures := core.failures():
@@ -207,14 +237,72 @@ async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready:
         await core.stop()
 
 
+async def run_gateway(
+    config: Config,
+    data: DataDir,
+    *,
+    listener: socket.socket | None,
+    stop: asyncio.Event,
+    ready: Callable[..., None],
+) -> None:
+    """Run a gateway worker until ``stop`` is set; ``ready`` gets ``http``, its address.
+
+    Args:
+        config: the instance's.
+        data: where the core's sockets are.
+        listener: the socket shared with other workers; None: it binds its own.
+        stop: set when it is to drain and end.
+        ready: called when clients are accepted.
+    """
+    hub = make_hub(config, epoch=0)
+    worker = GatewayWorker(
+        config.gateway,
+        hub=hub,
+        rest=data.socket("rest"),
+        clock=now_ns,
+        wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
+        listener=listener,
+    )
+    fanout = FanoutStage(hub, clock=now_ns, deliver=worker.stage.deliver, measure=lambda _hop, _ns: None)
+    fanout.watch(config.fanout)
+    ready(http=await worker.start())
+    try:
+        await stop.wait()
+    finally:
+        fanout.stop()
+        await worker.stop()
+
+
 def processes(
-    config: Config, path: Path, data: DataDir, *, sim: Path | None = None, port: int | None = None
+    config: Config,
+    path: Path,
+    data: DataDir,
+    *,
+    sim: Path | None = None,
+    port: int | None = None,
+    listener: socket.socket | None = None,
 ) -> list[ProcessSpec]:
-    """What an instance consists of: the core, one process per feed, and the simulated exchanges if asked for."""
+    """What an instance consists of: the core, its gateway workers, one process per feed, and simulated exchanges.
+
+    Args:
+        config: the instance's; ``gateway.workers`` of it is the number of workers.
+        path: its file.
+        data: its folder.
+        sim: config of the simulated exchanges, if there are to be any.
+        port: the core's port in place of the config's; without workers only.
+        listener: what the workers accept from.
+    """
     python = (sys.executable, "-m", "tickcast")
     common = ("--config", str(path), "--data", str(data.root))
     listen = () if port is None else ("--port", str(port))
-    specs = [ProcessSpec(name="core", role="core", argv=(*python, "run", "core", *common, *listen))]
+    workers = ("--gateways", str(config.gateway.workers))
+    specs = [ProcessSpec(name="core", role="core", argv=(*python, "run", "core", *common, *listen, *workers))]
+    for number in range(1, config.gateway.workers + 1):
+        inherited = () if listener is None else (listener.fileno(),)
+        shared = tuple(text for fd in inherited for text in ("--listen-fd", str(fd)))
+        name = f"gateway{number}"
+        argv = (*python, "run", "gateway", name, *common, *shared)
+        specs.append(ProcessSpec(name=name, role="gateway", argv=argv, after=("core",), pass_fds=inherited))
     if sim is not None:
         specs.append(ProcessSpec(name="sim", role="sim", argv=(*python, "sim", "--config", str(sim))))
     specs.extend(

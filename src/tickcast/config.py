@@ -24,7 +24,9 @@ from tickcast.runtime.settings import Problem, describe_type, read_settings
 from tickcast.venues.registry import codes
 
 FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-RESERVED_NAMES: Final = frozenset({"core", "sim", "supervisor"})
+RESERVED_NAMES: Final = ("core", "sim", "supervisor")
+WORKER_NAME: Final = re.compile(r"gateway\d+")
+"""Names of the gateway's workers: no feed may be called so."""
 
 
 class LoggingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,10 +67,10 @@ def load(path: Path | str) -> Config:
 
 def _problems(config: Config) -> Iterator[Problem]:
     for name, feed in config.feeds.items():
-        if not FEED_NAME.fullmatch(name) or name in RESERVED_NAMES:
+        if not FEED_NAME.fullmatch(name) or name in RESERVED_NAMES or WORKER_NAME.fullmatch(name):
             yield (
                 ("feeds", name),
-                f"expected small letters, digits, - and _ (xnas), none of {', '.join(sorted(RESERVED_NAMES))}",
+                f"expected small letters, digits, - and _ (xnas), none of {', '.join(RESERVED_NAMES)}, gateway1",
             )
         if feed.venue not in codes():
             yield ("feeds", name, "venue"), f'expected one of {", ".join(codes())}, found "{feed.venue}"'

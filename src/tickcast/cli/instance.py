@@ -43,9 +43,11 @@ def gateway_address(data: DataDir) -> str:
     Raises:
         StateError: no instance runs there, or its core is not ready yet.
     """
-    core = ask(data, {"do": "info"})["processes"].get("core", {})
-    if "http" in core:
-        return str(core["http"])
+    infos = ask(data, {"do": "info"})["processes"]
+    if "core" in infos:
+        for info in infos.values():
+            if "http" in info:
+                return str(info["http"])
     raise StateError(f"the gateway of the instance in {data} is not ready yet; see: tickcast ps --data {data}")
 
 

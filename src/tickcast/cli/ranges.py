@@ -19,6 +19,8 @@ class FiniteRange(click.FloatRange):
 
 PORT: Final = click.IntRange(0, 65_535)
 """0 = any free port."""
+GATEWAYS: Final = click.IntRange(0, 64)
+"""Gateway workers of an instance."""
 EVENT_RATE: Final = FiniteRange(0, 10_000_000, min_open=True)
 SYMBOL_COUNT: Final = click.IntRange(2, 50_000)
 SPEED: Final = FiniteRange(min=0)

@@ -4,12 +4,15 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from tickcast.cli.ranges import EVENT_RATE, PORT, SPEED, SYMBOL_COUNT
+from tickcast.cli.ranges import EVENT_RATE, GATEWAYS, PORT, SPEED, SYMBOL_COUNT
+
+if TYPE_CHECKING:
+    from tickcast.config import Config
 
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder; else TICKCAST_DATA, else ./.tickcast."
@@ -17,17 +20,29 @@ DATA = click.option(
 CONFIG = click.option(
     "--config", "path", type=click.Path(path_type=Path), default="tickcast.toml", show_default=True, help="TOML file."
 )
+WORKERS = click.option(
+    "--gateways",
+    type=GATEWAYS,
+    help="Serve clients with so many gateway processes on the one port; 0: the core does. Else the config's.",
+)
 
 
 @click.command()
 @CONFIG
 @DATA
 @click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
+@WORKERS
 @click.option("--simulated", is_flag=True, help="Every feed reads a simulated venue on this machine.")
-def up(path: Path, data: Path | None, port: int | None, simulated: bool) -> None:  # noqa: FBT001  click's flag
-    """One machine: supervisor, one process per feed, one core process."""
+def up(
+    path: Path,
+    data: Path | None,
+    port: int | None,
+    gateways: int | None,
+    simulated: bool,  # noqa: FBT001  click's flag
+) -> None:
+    """One machine: supervisor, one process per feed, one core process, and gateway workers if asked for."""
     if not simulated:
-        _supervise(path, data, port=port, sim=None)
+        _supervise(path, data, port=port, gateways=gateways, sim=None)
         return
     from tickcast import config  # noqa: PLC0415  keeps --help quick
     from tickcast.cli.simulated import write  # noqa: PLC0415
@@ -37,7 +52,7 @@ def up(path: Path, data: Path | None, port: int | None, simulated: bool) -> None
     folder = DataDir.resolve(data)
     folder.create()
     files = write(path, folder.root / "demo")
-    _supervise(files.instance, folder.root, port=port, sim=files.sim)
+    _supervise(files.instance, folder.root, port=port, gateways=gateways, sim=files.sim)
 
 
 @click.command()
@@ -52,8 +67,15 @@ def up(path: Path, data: Path | None, port: int | None, simulated: bool) -> None
 @click.option("--recorded", type=click.Path(path_type=Path), help="Play back the captures in this folder instead.")
 @click.option("--speed", type=SPEED, default=1.0, show_default=True, help="Times recorded speed; 0 = unpaced.")
 @click.option("--once", is_flag=True, help="Play back once instead of for ever.")
+@WORKERS
 @DATA
-def demo(data: Path | None, once: bool, exchanges: str | None, **given: Any) -> None:  # noqa: FBT001  click's flag
+def demo(
+    data: Path | None,
+    once: bool,  # noqa: FBT001  click's flag
+    exchanges: str | None,
+    gateways: int | None,
+    **given: Any,
+) -> None:
     """Simulated exchanges and an instance that reads them; open the printed address."""
     from tickcast.cli.demo import DemoOptions, write  # noqa: PLC0415  keeps --help quick
     from tickcast.ops.datadir import DataDir  # noqa: PLC0415
@@ -63,30 +85,48 @@ def demo(data: Path | None, once: bool, exchanges: str | None, **given: Any) -> 
     if exchanges is not None:
         given["exchanges"] = [name.strip().upper() for name in exchanges.split(",") if name.strip()]
     files = write(DemoOptions(folder=folder.root / "demo", loop=not once, **given))
-    _supervise(files.instance, folder.root, port=None, sim=files.sim)
+    _supervise(files.instance, folder.root, port=None, gateways=gateways, sim=files.sim)
 
 
-def _supervise(path: Path, data: Path | None, *, port: int | None, sim: Path | None) -> None:
+def _supervise(path: Path, data: Path | None, *, port: int | None, gateways: int | None, sim: Path | None) -> None:
     from tickcast import app, config  # noqa: PLC0415  keeps --help quick
+    from tickcast.gateway.listener import bind  # noqa: PLC0415
     from tickcast.ops.datadir import DataDir  # noqa: PLC0415
     from tickcast.ops.supervisor import Supervisor  # noqa: PLC0415
     from tickcast.runtime import log  # noqa: PLC0415
 
-    settings = config.load(path)
+    settings = _settings(config.load(path), port=port, gateways=gateways)
     folder = DataDir.resolve(data)
     log.configure(level=settings.logging.level, log_format=settings.logging.format, process="supervisor")
-    specs = app.processes(settings, path.resolve(), folder, sim=sim, port=port)
+    # with workers the socket is ours: whichever of them dies, it stays, and nobody is refused
+    listener = None
+    if settings.gateway.workers:
+        folder.create()
+        folder.lock().release()  # an instance that runs here says more than its port that is taken
+        listener = bind(settings.gateway)
+    specs = app.processes(settings, path.resolve(), folder, sim=sim, port=port, listener=listener)
+    told: set[str] = set()
 
     def on_ready(name: str, info: Mapping[str, Any]) -> None:
-        if name == "core":
+        # of the workers the first one tells; a core that comes again tells again
+        if "http" in info and (name == "core" or not told):
+            told.add(name)
             click.echo(
                 f"tickcast listens on {info['http']}  (page, /stream, /prices, /docs, /metrics); stop with Ctrl-C"
             )
 
     supervisor = Supervisor(folder, specs, settings.supervisor, on_ready=on_ready)
     status = asyncio.run(supervisor.run())
+    if listener is not None:
+        listener.close()
     if status:
         raise SystemExit(status)
+
+
+def _settings(settings: "Config", *, port: int | None = None, gateways: int | None = None) -> "Config":
+    """The config with what the command line says instead."""
+    given = {name: value for name, value in (("port", port), ("workers", gateways)) if value is not None}
+    return msgspec.structs.replace(settings, gateway=msgspec.structs.replace(settings.gateway, **given))
 
 
 @click.group()
@@ -98,16 +138,31 @@ def run() -> None:
 @CONFIG
 @DATA
 @click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
-def core(path: Path, data: Path | None, port: int | None) -> None:
-    """Bus, newest state, fan-out and gateway."""
+@WORKERS
+def core(path: Path, data: Path | None, port: int | None, gateways: int | None) -> None:
+    """Bus, newest state, fan-out, and the gateway unless workers are it."""
     from tickcast import app, config  # noqa: PLC0415  keeps --help quick
 
-    settings = config.load(path)
-    if port is not None:
-        gateway = msgspec.structs.replace(settings.gateway, port=port)
-        settings = msgspec.structs.replace(settings, gateway=gateway)
+    settings = _settings(config.load(path), port=port, gateways=gateways)
     folder = _role(settings, data, "core")
-    _until_signalled(lambda stop: app.run_core(settings, folder, stop=stop, ready=lambda address: _ready(http=address)))
+    _until_signalled(lambda stop: app.run_core(settings, folder, stop=stop, ready=_ready))
+
+
+@run.command()
+@click.argument("name")
+@CONFIG
+@DATA
+@click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
+@click.option("--listen-fd", type=click.IntRange(3), help="Accept from this inherited socket instead of an own one.")
+def gateway(name: str, path: Path, data: Path | None, port: int | None, listen_fd: int | None) -> None:
+    """One gateway worker: clients of its own, fed by the core; REST is the core's."""
+    from tickcast import app, config  # noqa: PLC0415  keeps --help quick
+    from tickcast.gateway.listener import inherit  # noqa: PLC0415
+
+    settings = _settings(config.load(path), port=port)
+    listener = None if listen_fd is None else inherit(listen_fd)
+    folder = _role(settings, data, name)
+    _until_signalled(lambda stop: app.run_gateway(settings, folder, listener=listener, stop=stop, ready=_ready))
 
 
 @run.command()

@@ -81,20 +81,20 @@ class UnixServer:
 
     def __init__(self, app: ASGIApp, path: Path) -> None:
         self._http = HttpServer(app)
-        self._path = path
+        self.path: Final = path
 
     async def start(self) -> None:
         """Listen; a socket that a killed process left is replaced."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self._path))
-        self._path.chmod(0o600)
+        listener.bind(str(self.path))
+        self.path.chmod(0o600)
         listener.listen(UNIX_BACKLOG)
         listener.setblocking(False)  # noqa: FBT003  the standard library's signature
         await self._http.start(listener)
-        log.info("REST for the gateway workers", path=str(self._path))
+        log.info("REST for the gateway workers", path=str(self.path))
 
     async def stop(self) -> None:
         """End the connections and take the socket away."""
         await self._http.stop()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)

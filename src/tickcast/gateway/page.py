@@ -1,6 +1,7 @@
 """The page and the documentation of REST: files of the package, found once at start. No file, no route."""
 
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,12 @@ def _add_file(app: FastAPI, route: str, path: Path) -> None:
         return FileResponse(path, headers=_FRESH)
 
     app.add_api_route(route, send, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def own_paths(folder: Path = FOLDER) -> Callable[[str], bool]:
+    """Whether a path is one of the page's, as :func:`add_page` serves it."""
+    names = {f"/{path.name}" for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+    return lambda path: path == "/" or path.startswith("/assets/") or path in names
 
 
 def add_docs(app: FastAPI, folder: Path = FOLDER / "docs") -> None:

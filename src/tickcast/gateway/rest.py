@@ -3,7 +3,7 @@
 Bodies of prices come out of the core as bytes and go out unchanged, so that every digit of the venue survives.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import FastAPI, Path, Query, Request
@@ -45,25 +45,30 @@ def create_app(
     app = FastAPI(
         title="tickcast REST", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
     )
-    _add_errors(app)
+    add_errors(app)
     _add_prices(app, hub, config)
     _add_symbols(app, registry)
     gaps.add_gaps(app, ledger, clock)
     _add_operations(app, insight)
+    add_basics(app)
     page.add_docs(app)
     if with_page:
         page.add_page(app)
+    app.add_middleware(CORSMiddleware, **cors_settings(config))
+    return Guard(app, config)
+
+
+def cors_settings(config: Config) -> dict[str, Any]:
+    """Whose pages may read what we answer."""
     anyone = "*" in config.origins
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=["*"] if anyone else list(config.origins),
-        allow_origin_regex=None if anyone else LOCAL_ORIGINS,
-        allow_methods=["GET", "HEAD"],
-    )
-    return _Guard(app, config)
+    return {
+        "allow_origins": ["*"] if anyone else list(config.origins),
+        "allow_origin_regex": None if anyone else LOCAL_ORIGINS,
+        "allow_methods": ["GET", "HEAD"],
+    }
 
 
-class _Guard:
+class Guard:
     """Refuses foreign Host names, answers HEAD, and adds the headers that keep a browser honest."""
 
     def __init__(self, app: ASGIApp, config: Config) -> None:
@@ -97,7 +102,9 @@ class _Guard:
         await self._app({**scope, "method": "GET"} if head_only else scope, receive, send_guarded)
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
+    """Answer what goes wrong with problem+json."""
+
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         detail = error.detail
@@ -199,11 +206,6 @@ def _add_operations(app: FastAPI, insight: Insight) -> None:
         """Percentiles of each hop against its budget."""
         return Response(msgspec.json.encode(insight.latency()), media_type=JSON)
 
-    @app.get("/health/live", tags=["operations"], response_class=Response, responses=answers(schemas.LIVE))
-    async def live() -> Response:
-        """The process answers."""
-        return Response(b'{"status":"live"}', media_type=JSON)
-
     @app.get("/health/ready", tags=["operations"], response_class=Response, responses=answers(schemas.READY, 503))
     async def ready() -> Response:
         """Whether prices can be served."""
@@ -216,6 +218,15 @@ def _add_operations(app: FastAPI, insight: Insight) -> None:
     async def scrape() -> Response:
         """Metrics in the text format of Prometheus."""
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def add_basics(app: FastAPI) -> None:
+    """Add what every process that serves clients answers itself."""
+
+    @app.get("/health/live", tags=["operations"], response_class=Response, responses=answers(schemas.LIVE))
+    async def live() -> Response:
+        """The process answers."""
+        return Response(b'{"status":"live"}', media_type=JSON)
 
     @app.get("/stream", include_in_schema=False)
     async def stream() -> Response:

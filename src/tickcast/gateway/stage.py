@@ -1,7 +1,6 @@
 """Start and stop of the gateway: the listening socket, the accept loop, the sweep, the drain."""
 
 import asyncio
-import errno
 import random
 import socket
 from collections.abc import Callable
@@ -14,14 +13,13 @@ from tickcast.gateway.clients import Clients
 from tickcast.gateway.config import Config
 from tickcast.gateway.front import TOO_MANY_CONNECTIONS, FrontConnection
 from tickcast.gateway.http import HttpServer
-from tickcast.model.errors import UsageError
+from tickcast.gateway.listener import BACKLOG, address_of, bind
 from tickcast.ports import Clock, Fanout, Flush
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 
 log = get_logger("gateway")
 
-BACKLOG = 2048
 SWEEP_S = 0.25
 POLL_S = 0.02
 DRAINED_AT_ONCE = 500
@@ -158,32 +156,3 @@ class GatewayStage:
 
     def _retry_ms(self) -> int:
         return int(self._config.drain_jitter_s * 1000 * self._chance())
-
-
-def address_of(listener: socket.socket) -> str:
-    """``http://host:port`` of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def bind(config: Config) -> socket.socket:
-    """Take the address; nothing is refused or accepted before somebody listens.
-
-    Raises:
-        UsageError: the address cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer)
-        listener.bind((config.host, config.port))
-        listener.setblocking(False)  # noqa: FBT003  the standard library's signature
-    except OSError as failure:
-        listener.close()
-        what = "is taken by another program" if failure.errno == errno.EADDRINUSE else f"failed: {failure.strerror}"
-        raise UsageError(
-            f"expected to listen on {config.host} port {config.port}, which {what}; "
-            "nothing was started; set gateway.port (or --port) to a free one, 0 takes any"
-        ) from None
-    return listener

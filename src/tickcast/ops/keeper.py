@@ -150,7 +150,13 @@ class Keeper:
         environment = {**self._environment, **self.spec.environment, "TICKCAST_RESTARTS": str(self.restarts)}
         try:
             argv = list(self.spec.argv(self._infos()) if callable(self.spec.argv) else self.spec.argv)
-            return await Child.spawn(argv, name=self.spec.name, environment=environment, log=self._log_file)
+            return await Child.spawn(
+                argv,
+                name=self.spec.name,
+                environment=environment,
+                log=self._log_file,
+                pass_fds=self.spec.pass_fds,
+            )
         except OSError as wrong:
             self.last_error = f"cannot start {argv[:1]}: {wrong.strerror or wrong}"
             self._log.error("cannot be started", command=argv, reason=str(wrong))

@@ -43,13 +43,15 @@ class ProcessSpec:
     name: str
     """Unique; names the log file."""
     role: str
-    """``sim``, ``core``, ``feed``: what ``ps`` shows, and the unit in which processes are stopped."""
+    """``sim``, ``core``, ``gateway``, ``feed``: what ``ps`` shows, and the unit in which processes are stopped."""
     argv: Argv
     venue: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the supervisor's own."""
     after: tuple[str, ...] = ()
     """Names of the processes that must have been ready once before this one is started for the first time."""
+    pass_fds: tuple[int, ...] = ()
+    """Descriptors of the supervisor that it inherits, under the same numbers; all others are closed in it."""
     restart_after_success: bool = True
     """Whether it is started again when it ends with status 0 by itself."""
 
@@ -138,7 +140,15 @@ class Child:
         ]
 
     @classmethod
-    async def spawn(cls, argv: Sequence[str], *, name: str, environment: Mapping[str, str], log: LogFile) -> "Child":
+    async def spawn(
+        cls,
+        argv: Sequence[str],
+        *,
+        name: str,
+        environment: Mapping[str, str],
+        log: LogFile,
+        pass_fds: Sequence[int] = (),
+    ) -> "Child":
         """Start a process in a session of its own, so that a terminal's Ctrl-C reaches the supervisor only.
 
         Raises:
@@ -151,6 +161,7 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **environment, PARENT_VARIABLE: str(os.getpid())},
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         return cls(process, log, name)
 
