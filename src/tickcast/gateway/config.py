@@ -91,4 +91,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             try:
                 ipaddress.ip_network(network, strict=False)
             except ValueError:
-                raise ValueError(f"addresses_exempt: expected networks such as 10.1.0.0/16, found {network!r}") from None
+                raise ValueError(
+                    f"addresses_exempt: expected networks such as 10.1.0.0/16, found {network!r}"
+                ) from None

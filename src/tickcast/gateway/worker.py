@@ -63,8 +63,8 @@ class GatewayWorker:
         listener: socket.socket | None,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the rest is as in the stage."""
-        self._upstream = Upstream(rest)
-        app = create_worker_app(config=config, upstream=self._upstream)
+        self.upstream = Upstream(rest)
+        app = create_worker_app(config=config, upstream=self.upstream)
         self.stage = GatewayStage(config, hub=hub, app=app, clock=clock, wake=wake, listener=listener)
 
     async def start(self) -> str:
@@ -74,11 +74,11 @@ class GatewayWorker:
             UsageError: the address cannot be listened on.
         """
         self.stage.bind()
-        await self._upstream.start()
+        await self.upstream.start()
         await self.stage.start()
         return self.stage.address
 
     async def stop(self) -> None:
         """Accept no more, ask the clients to come back, and end."""
         await self.stage.stop()
-        await self._upstream.stop()
+        await self.upstream.stop()

@@ -88,7 +88,7 @@ class RunningGateway:
         for feed in {entry.feed for entry in self.definitions}:
             self.hub.set_feed_state(feed, State.LIVE, "", clock())
         self.ledger: GapLedger = ledger or NoLedger()
-        app = create_app(
+        self.app = create_app(
             hub=self.hub,
             registry=self.registry,
             insight=NoInsight(),
@@ -96,7 +96,7 @@ class RunningGateway:
             config=config,
             clock=clock,
         )
-        self.stage = GatewayStage(config, hub=self.hub, app=app, clock=clock, wake=self.flush, listener=listener)
+        self.stage = GatewayStage(config, hub=self.hub, app=self.app, clock=clock, wake=self.flush, listener=listener)
         self._fanout = FanoutStage(self.hub, clock=clock, deliver=self.stage.deliver, measure=lambda _hop, _ns: None)
         self._trades = 0
 
