@@ -26,11 +26,13 @@ from tickcast import _native
 from tickcast.bus.memory import MemoryBus
 from tickcast.bus.publisher import SocketPublisher
 from tickcast.bus.server import BusServer
-from tickcast.config import Config
+from tickcast.config import WORKER_NAME, Config
 from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.stage import run_feed as feed_until
+from tickcast.gateway.config import WORKERS_MAX
 from tickcast.gateway.http import UnixServer
 from tickcast.gateway.rest import create_app
+from tickcast.gateway.shares import Shares
 from tickcast.gateway.stage import GatewayStage
 from tickcast.gateway.worker import GatewayWorker
 from tickcast.latest.board import FeedBoard
@@ -238,6 +240,7 @@ async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready:
 
 
 async def run_gateway(
+    name: str,
     config: Config,
     data: DataDir,
     *,
@@ -248,6 +251,7 @@ async def run_gateway(
     """Run a gateway worker until ``stop`` is set; ``ready`` gets ``http``, its address.
 
     Args:
+        name: ``gateway1``; the number is its place among the workers.
         config: the instance's.
         data: where the core's sockets are.
         listener: the socket shared with other workers; None: it binds its own.
@@ -255,6 +259,8 @@ async def run_gateway(
         ready: called when clients are accepted.
     """
     hub = make_hub(config, epoch=0)
+    number = WORKER_NAME.fullmatch(name)
+    place = int(number[1]) if number else 0
     worker = GatewayWorker(
         config.gateway,
         hub=hub,
@@ -262,6 +268,7 @@ async def run_gateway(
         clock=now_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         listener=listener,
+        shares=Shares(data.root / "gateways", place) if listener is not None and 0 < place <= WORKERS_MAX else None,
     )
     fanout = FanoutStage(hub, clock=now_ns, deliver=worker.stage.deliver, measure=lambda _hop, _ns: None)
     fanout.watch(config.fanout)

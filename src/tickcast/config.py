@@ -25,7 +25,7 @@ from tickcast.venues.registry import codes
 
 FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 RESERVED_NAMES: Final = ("core", "sim", "supervisor")
-WORKER_NAME: Final = re.compile(r"gateway\d+")
+WORKER_NAME: Final = re.compile(r"gateway(\d{1,4})")
 """Names of the gateway's workers: no feed may be called so."""
 
 

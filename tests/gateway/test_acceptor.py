@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import httpx
 import pytest
 from tests.gateway.test_worker import until
 
-from tickcast.gateway import acceptor
 from tickcast.gateway.config import Config
 from tickcast.gateway.listener import BACKLOG, address_of, bind, inherit
 from tickcast.model.errors import UsageError
@@ -227,9 +227,9 @@ def exhausted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
             raise OSError(24, "Too many open files")
         return real_dup(number)
 
-    real_dup = acceptor.os.dup
+    real_dup = os.dup
     monkeypatch.setattr(socket.socket, "accept", accept)
-    monkeypatch.setattr(acceptor.os, "dup", dup)
+    monkeypatch.setattr(os, "dup", dup)
     return lambda is_on: state.update(is_on=is_on)
 
 

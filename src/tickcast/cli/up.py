@@ -162,7 +162,7 @@ def gateway(name: str, path: Path, data: Path | None, port: int | None, listen_f
     settings = _settings(config.load(path), port=port)
     listener = None if listen_fd is None else inherit(listen_fd)
     folder = _role(settings, data, name)
-    _until_signalled(lambda stop: app.run_gateway(settings, folder, listener=listener, stop=stop, ready=_ready))
+    _until_signalled(lambda stop: app.run_gateway(name, settings, folder, listener=listener, stop=stop, ready=_ready))
 
 
 @run.command()

@@ -32,6 +32,8 @@ ALONE_AT_ONCE: Final = 32
 """Connections accepted for one readiness of the listener, by the only process that accepts."""
 SHARED_AT_ONCE: Final = 2
 """The same where several processes share the listener."""
+YIELD_S: Final = 0.005
+"""Time that a worker with more clients than another one leaves to that."""
 LOOK_S: Final = 0.1
 """Time between two looks while accepting is paused."""
 UNTAKEN_S: Final = 0.4
@@ -62,12 +64,20 @@ class Acceptor:
     """Accepts from one listening socket; ``take`` makes the protocol of a connection, or None if it took care of it."""
 
     def __init__(
-        self, listener: socket.socket, *, take: Take, has_room: Callable[[], bool], shared: bool, clock: Clock
+        self,
+        listener: socket.socket,
+        *,
+        take: Take,
+        has_room: Callable[[], bool],
+        shared: bool,
+        clock: Clock,
+        is_ahead: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``shared``: other processes accept from the socket too."""
+        """``shared``: other processes accept from the socket too; ``is_ahead``: and hold fewer clients."""
         self._listener = listener
         self._take = take
         self._has_room = has_room
+        self._is_ahead = is_ahead
         self._shared = shared
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -104,6 +114,18 @@ class Acceptor:
     # ------------------------------------------------------------------ accepting
 
     def _ready(self) -> None:
+        if self._shared and self._is_ahead():
+            self._loop.remove_reader(self._listener.fileno())
+            self._timer = self._loop.call_later(YIELD_S, self._take_what_is_left)
+        else:
+            self._take_some()
+
+    def _take_what_is_left(self) -> None:
+        self._timer = None
+        self._loop.add_reader(self._listener.fileno(), self._ready)
+        self._take_some()
+
+    def _take_some(self) -> None:
         for _ in range(self._at_once):
             if self._shared and not self._has_room():
                 self._pause("full")

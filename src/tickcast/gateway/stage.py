@@ -14,6 +14,7 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.front import TOO_MANY_CONNECTIONS, FrontConnection
 from tickcast.gateway.http import HttpServer
 from tickcast.gateway.listener import BACKLOG, address_of, bind
+from tickcast.gateway.shares import Shares
 from tickcast.ports import Clock, Fanout, Flush
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
@@ -41,6 +42,7 @@ class GatewayStage:
         clock: Clock,
         wake: Callable[[], None],
         listener: socket.socket | None = None,
+        shares: Shares | None = None,
         chance: Callable[[], float] = CHANCE,
     ) -> None:
         """Prepare; nothing is bound yet.
@@ -52,6 +54,7 @@ class GatewayStage:
             clock: now, ns since 1970 UTC.
             wake: asks the fan-out stage for a flush soon: a client that was blocked can take data again.
             listener: a bound socket that other processes accept from too; without it the stage binds its own.
+            shares: what those processes tell each other.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -70,6 +73,7 @@ class GatewayStage:
         self._tasks = TaskGroupOwner("gateway")
         self._socket = listener
         self._is_shared = listener is not None
+        self._shares = shares
         self._acceptor: Acceptor | None = None
         self.address = ""
         """``http://host:port`` once started."""
@@ -105,6 +109,7 @@ class GatewayStage:
             has_room=lambda: not self.clients.full,
             shared=self._is_shared,
             clock=self._clock,
+            is_ahead=self._is_ahead,
         )
         self._acceptor.start()
         self._tasks.spawn(self._sweep(), "sweep")
@@ -120,6 +125,14 @@ class GatewayStage:
             self.clients, address=key, is_welcome=verdict == "welcome", **self._http.protocol_settings()
         )
 
+    def _tell_shares(self) -> None:
+        if self._shares is not None:
+            self._shares.tell(len(self.clients.streams) + len(self.clients.waiting), self._clock())
+
+    def _is_ahead(self) -> bool:
+        self._tell_shares()
+        return self._shares is not None and self._shares.is_ahead(self._clock())
+
     async def _sweep(self) -> None:
         config = self._config
         shortest_s = min(
@@ -129,6 +142,7 @@ class GatewayStage:
         while True:
             await asyncio.sleep(min(SWEEP_S, shortest_s / 4))
             self.clients.sweep(self._clock())
+            self._tell_shares()
 
     async def stop(self) -> None:
         """Tell every client to come back later, give it a moment, and let go of the port."""
@@ -136,6 +150,9 @@ class GatewayStage:
             return
         self._acceptor.stop()
         self._acceptor = None
+        if self._shares is not None:
+            self._shares.leave()
+            self._shares = None
         self._socket.close()
         self._socket = None
         await self._drain()

@@ -17,6 +17,7 @@ from tickcast.gateway.answers import refusal
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.gateway.rest import Guard, add_basics, add_errors, cors_settings
+from tickcast.gateway.shares import Shares
 from tickcast.gateway.stage import GatewayStage
 from tickcast.gateway.upstream import Upstream
 from tickcast.ports import Clock, Fanout
@@ -61,11 +62,12 @@ class GatewayWorker:
         clock: Clock,
         wake: Callable[[], None],
         listener: socket.socket | None,
+        shares: Shares | None = None,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the rest is as in the stage."""
         self.upstream = Upstream(rest)
         app = create_worker_app(config=config, upstream=self.upstream)
-        self.stage = GatewayStage(config, hub=hub, app=app, clock=clock, wake=wake, listener=listener)
+        self.stage = GatewayStage(config, hub=hub, app=app, clock=clock, wake=wake, listener=listener, shares=shares)
 
     async def start(self) -> str:
         """Accept and serve; returns the address.
