@@ -1161,3 +1161,44 @@ class FrameReader:
 
 class ProtocolError(Exception):
     """The peer broke RFC 6455: (close code, reason)."""
+
+# ------------------------------------------------------------------ the load tool
+
+@final
+class LoadEngine:
+    """Many simulated clients of one gateway, in the calling thread."""
+
+    def __init__(self, plan: bytes) -> None:
+        """``plan``: a ``Plan`` as JSON (``cli/load_plan.py``).
+
+        Raises:
+            ValueError: it is no plan.
+            OSError: the system gives no poll.
+        """
+
+    def run(self, seconds: float) -> None:
+        """Work for so long, without the GIL.
+
+        Raises:
+            OSError: the system's poll failed.
+        """
+
+    def stop(self) -> None:
+        """Close all clients and open none any more; ``run`` on until ``report`` has none that is closing."""
+
+    def report(self) -> bytes:
+        """Clients in each phase, and the counts so far: ``Report`` of ``cli/load_report.py`` as JSON."""
+
+def load_bins() -> list[float]:
+    """Middle of each bin of the latencies, in microseconds."""
+
+def load_scan(
+    message: bytes,
+) -> list[tuple[str, str | None, int | None, int | None, int | None, int, int | None, int | None]]:
+    """What the load tool sees in a JSON message.
+
+    For each frame: type, symbol as it is written, handle, epoch, seq, count, ``server_timestamp`` and ``timestamp`` in ns.
+
+    Raises:
+        ValueError: it is no such message.
+    """

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "instruments": "tickcast.cli.instruments:instruments",
     "watch": "tickcast.cli.watch:watch",
     "get": "tickcast.cli.watch:get",
+    "load": "tickcast.cli.load:load",
     "ps": "tickcast.cli.ops:ps",
     "logs": "tickcast.cli.ops:logs",
     "start": "tickcast.cli.ops:start",

@@ -8,6 +8,7 @@ mod fix;
 mod hub;
 mod intake;
 mod json;
+mod load;
 mod packets;
 mod pitch;
 mod ws;
@@ -24,6 +25,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     hub::register(module)?;
     intake::register(module)?;
     json::register(module)?;
+    load::register(module)?;
     packets::register(module)?;
     pitch::register(module)?;
     ws::register(module)
