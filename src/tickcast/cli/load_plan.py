@@ -20,8 +20,9 @@ from tickcast.model.errors import StateError, UsageError
 PER_PROCESS: Final = 15_000
 """Clients of one process: below the 20,000 descriptors that many systems allow."""
 SPARE_DESCRIPTORS: Final = 64
-PER_SOURCE: Final = 15_000
-"""Clients from one source address of loopback; about 28,000 ports would do."""
+PER_SOURCE: Final = 1_500
+RATE_PER_SOURCE: Final = 150
+"""Clients, and new connections a second, from one source address of loopback: within a gateway's limits by address."""
 PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 PROCESSES_MAX: Final = 64
 _PAGE: Final = 1_000
@@ -297,8 +298,10 @@ def _sources(asked: Asked, target: Target) -> tuple[str, ...]:
                 raise UsageError(
                     f"--source: expected an address of the kind of {target.address}, found {text}; nothing started"
                 )
-    elif target.is_loopback and not is_v6 and asked.clients > PER_SOURCE:
-        sources = tuple(f"127.0.0.{2 + number}" for number in range(min(250, -(-asked.clients // PER_SOURCE))))
+    elif target.is_loopback and not is_v6:
+        at_once = min(asked.clients, round(asked.connect_rate))
+        count = max(-(-asked.clients // PER_SOURCE), -(-at_once // RATE_PER_SOURCE))
+        sources = tuple(f"127.0.0.{2 + number}" for number in range(min(250, count)))
     else:
         sources = ()
     room = _ports() * max(1, len(sources))
