@@ -50,13 +50,17 @@ from tickcast.ops.feed_metrics import FEEDS
 from tickcast.ops.insight import OperationsInsight
 from tickcast.ops.latency import LatencyBook
 from tickcast.ops.process import ProcessSpec
+from tickcast.ops.worker_metrics import MetricsFile, read_all
 from tickcast.ports import Flush
 from tickcast.runtime import metrics
 from tickcast.runtime.clock import now_ns
 
+METRICS: Final = "metrics"
+"""Folder in the data folder in which the workers leave their metrics."""
 _SESSION_NS: Final = 1_000_000
 """Feed sessions are numbered by the ms of their begin: an older event is a replay and says nothing about latency."""
 _WATCH_S: Final = 0.5
+_METRICS_S: Final = 1.0
 _POLL_S: Final = 0.02
 _NO_LATENCY: Final = int(Flag.SNAPSHOT | Flag.HISTORY | Flag.BACKFILLED | Flag.REPLAYED | Flag.CLOCK_SKEW)
 
@@ -160,6 +164,8 @@ class Core:
         self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._deliver, measure=self._latency.record)
         self._fanout.watch(config.fanout)
         metrics.QUEUES.elsewhere = self._board.queues
+        if config.gateway.workers:
+            metrics.PROCESSES.elsewhere = lambda: read_all(data.root / METRICS, now_ns)
         FEEDS.rows = lambda: self._board.rows(now_ns())
 
     async def start(self) -> dict[str, str]:
@@ -272,10 +278,15 @@ async def run_gateway(
     )
     fanout = FanoutStage(hub, clock=now_ns, deliver=worker.stage.deliver, measure=lambda _hop, _ns: None)
     fanout.watch(config.fanout)
+    left = MetricsFile(data.root / METRICS, name, now_ns)
     ready(http=await worker.start())
     try:
-        await stop.wait()
+        while not stop.is_set():
+            left.write()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _METRICS_S)
     finally:
+        left.remove()
         fanout.stop()
         await worker.stop()
 

@@ -1,6 +1,7 @@
 """Prometheus metrics: one registry per process, names ``tickcast_<stage>_<what>[_unit|_total]``."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -62,6 +63,25 @@ QUEUES = QueueExporter()
 REGISTRY.register(QUEUES)
 
 
+class _Merged(Collector):
+    """What is registered here, and what ``elsewhere`` tells of other processes; one family for one name."""
+
+    def __init__(self) -> None:
+        self.elsewhere: Callable[[], Iterable[Metric]] = tuple
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for family in (*REGISTRY.collect(), *self.elsewhere()):
+            known = families.setdefault(family.name, family)
+            if known is not family:
+                known.samples.extend(family.samples)
+        return families.values()
+
+
+PROCESSES = _Merged()
+"""Set ``elsewhere`` to show metrics of other processes at :func:`render`."""
+
+
 def render() -> bytes:
-    """Return the exposition text of everything registered."""
-    return generate_latest(REGISTRY)
+    """Return the exposition text of everything registered, and of other processes."""
+    return generate_latest(cast("CollectorRegistry", PROCESSES))

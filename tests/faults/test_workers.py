@@ -1,0 +1,232 @@
+"""Gateway workers of a whole instance: killed, replaced, stopped, with their clients; nobody is refused meanwhile."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tickcast.runtime.clock import pause
+from tickcast.testing.instance import DemoInstance, eventually
+from tickcast.testing.rude import HANDSHAKE, RudeClient
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
+    folder = tmp_path_factory.mktemp("workers")
+    with DemoInstance(folder, "--gateways", "2", rate=300, symbols=12, exchanges=("XNAS", "XSIM")) as started:
+        started.wait_ready()
+        yield started
+
+
+def listening(pid: int) -> set[str]:
+    """Inodes of the TCP sockets that a process holds and somebody listens on."""
+    held = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = str(entry.readlink())
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            held.add(target[8:-1])
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return held & {line[9] for line in lines if line[3] == "0A"}
+
+
+class Asking:
+    """Asks for ``/health/live`` on new connections, one after the other, and remembers what failed."""
+
+    def __init__(self, instance: DemoInstance) -> None:
+        self._instance = instance
+        self._stop = asyncio.Event()
+        self.asked = 0
+        self.failed: list[str] = []
+
+    async def run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await asyncio.to_thread(self._ask)
+            except ConnectionRefusedError as refused:
+                self.failed.append(repr(refused))
+            except OSError:
+                # the worker that had accepted it was killed: the client asks again
+                self.asked -= 1
+            self.asked += 1
+
+    def _ask(self) -> None:
+        with socket.create_connection(("127.0.0.1", self._instance.port), timeout=10) as link:
+            link.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if not link.recv(1000).startswith(b"HTTP/1.1 200"):
+                raise OSError("no answer")
+
+    def stop(self) -> None:
+        self._stop.set()
+
+
+def workers(instance: DemoInstance) -> dict[str, dict[str, Any]]:
+    return {name: row for name, row in instance.ps().items() if row["role"] == "gateway"}
+
+
+def running(instance: DemoInstance, *, unlike: int) -> bool:
+    rows = workers(instance)
+    return all(row["state"] == "running" and row["pid"] != unlike for row in rows.values())
+
+
+def connections(instance: DemoInstance) -> list[float]:
+    return [instance.metric(f'tickcast_gateway_connections{{process="gateway{number}"}}') for number in (1, 2)]
+
+
+def test_the_instance_consists_of_its_workers_and_the_core_has_no_port(instance: DemoInstance) -> None:
+    rows = instance.ps()
+    assert [name for name, row in rows.items() if row["role"] == "gateway"] == ["gateway1", "gateway2"]
+    shared = listening(rows["gateway1"]["pid"])
+    assert len(shared) == 1
+    assert listening(rows["gateway2"]["pid"]) == shared
+    assert listening(rows["supervisor"]["pid"]) == shared
+    assert not listening(rows["core"]["pid"])
+    for name in ("xnas", "xsim"):
+        assert not listening(rows[name]["pid"]), "the listening socket leaked into a feed"
+    assert instance.output().count("tickcast listens on") == 1
+
+
+def test_commands_reach_the_instance_through_a_worker(instance: DemoInstance) -> None:
+    rows = instance.ps()
+    assert rows["xnas"]["rate"] is not None
+    assert instance.cli("latency", "--json").returncode == 0
+    assert "listening" in instance.cli("logs", "gateway1").stdout
+    assert "an instance runs in it" in instance.cli("doctor").stdout
+    assert instance.get("/prices/XNAS:AAPL")["state"] == "live"
+
+
+async def test_clients_are_shared_and_counted(instance: DemoInstance) -> None:
+    url = f"http://127.0.0.1:{instance.port}"
+    clients = [await RudeClient.connect(url) for _ in range(40)]
+
+    def shared() -> bool:
+        counts = connections(instance)
+        return sum(counts) == 40 and min(counts) >= 10
+
+    await asyncio.to_thread(eventually, shared, what="both have clients")
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_killed_worker_is_replaced_and_nobody_is_refused(instance: DemoInstance) -> None:
+    asking = Asking(instance)
+    task = asyncio.ensure_future(asking.run())
+    clients = [await RudeClient.connect(f"http://127.0.0.1:{instance.port}") for _ in range(20)]
+    killed = await asyncio.to_thread(instance.kill, "gateway1", signal.SIGKILL)
+    await asyncio.to_thread(eventually, lambda: running(instance, unlike=killed), what="gateway1 runs again")
+    asking.stop()
+    await task
+    assert asking.asked > 10
+    assert not asking.failed
+    gone = 0
+    for client in clients:
+        try:
+            client.text('{"action":"ping"}')
+            while json.loads((await client.frame()).payload)["type"] != "pong":
+                pass
+        except (OSError, asyncio.IncompleteReadError):
+            gone += 1
+        await client.aclose()
+    assert 0 < gone < 20, "the clients of the other worker stayed"
+    assert (await asyncio.to_thread(instance.get, "/prices/XNAS:AAPL"))["state"] == "live"
+
+
+async def test_a_restarted_worker_drains(instance: DemoInstance) -> None:
+    asking = Asking(instance)
+    task = asyncio.ensure_future(asking.run())
+    clients = [await RudeClient.connect(f"http://127.0.0.1:{instance.port}") for _ in range(20)]
+    before = workers(instance)["gateway2"]["pid"]
+    done = await asyncio.to_thread(instance.cli, "restart", "gateway2")
+    assert done.returncode == 0, done.stderr
+    await asyncio.to_thread(eventually, lambda: running(instance, unlike=before), what="gateway2 runs again")
+    asking.stop()
+    await task
+    assert not asking.failed
+    told = 0
+    for client in clients:
+        client.text('{"action":"ping"}')
+        while True:
+            frame = await client.frame()
+            if frame.opcode == 8:
+                assert frame.code == 4702
+                assert 0 <= int(frame.payload.split()[-2]) < 5_000
+                told += 1
+                break
+            if json.loads(frame.payload)["type"] == "pong":
+                break
+        await client.aclose()
+    assert 0 < told < 20
+
+
+async def test_a_worker_that_hangs_holds_nobody_up(instance: DemoInstance) -> None:
+    pid = await asyncio.to_thread(instance.kill, "gateway1", signal.SIGSTOP)
+    try:
+        for _ in range(20):
+            client = await RudeClient.connect(f"http://127.0.0.1:{instance.port}")
+            await client.aclose()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.to_thread(eventually, lambda: running(instance, unlike=0))
+
+
+async def test_while_the_core_is_away_the_workers_stay(instance: DemoInstance) -> None:
+    client = await RudeClient.connect(f"http://127.0.0.1:{instance.port}")
+    killed = await asyncio.to_thread(instance.kill, "core", signal.SIGKILL)
+
+    def served() -> bool:
+        with urllib.request.urlopen(f"{instance.url}/health/live", timeout=5) as answer:  # noqa: S310  loopback
+            assert answer.status == 200
+        rows = instance.ps()
+        return rows["core"]["pid"] != killed and instance.get("/prices/XNAS:AAPL")["state"] == "live"
+
+    await asyncio.to_thread(eventually, served, what="prices are served again")
+    client.text('{"action":"ping"}')
+    while json.loads((await client.frame()).payload)["type"] != "pong":
+        pass
+    await client.aclose()
+    assert all(row["restarts"] <= 1 for row in workers(instance).values())
+
+
+def test_the_port_is_said_to_be_taken_before_anything_is_started(instance: DemoInstance, tmp_path: Path) -> None:
+    config = instance.data / "demo" / "tickcast.toml"
+    done = instance.cli("up", "--config", str(config), "--gateways", "1")
+    assert done.returncode == 1
+    assert "already runs" in done.stderr
+    with DemoInstance(tmp_path, "--gateways", "1", rate=10, symbols=2, exchanges=("XNAS",)) as other:
+        pass
+    other.port = instance.port
+    with other:
+        assert other.process is not None
+        assert other.process.wait(20) == 2
+        assert "taken by another program" in other.output()
+
+
+def test_an_orderly_stop_takes_every_client_and_the_socket_with_it(tmp_path: Path) -> None:
+    with DemoInstance(tmp_path, "--gateways", "2", rate=50, symbols=4, exchanges=("XNAS",)) as instance:
+        instance.wait_ready()
+        with socket.create_connection(("127.0.0.1", instance.port)) as client:
+            client.sendall(HANDSHAKE)
+            assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+            assert instance.process is not None
+            instance.process.send_signal(signal.SIGTERM)
+            data = b""
+            while chunk := client.recv(1000):
+                data += chunk
+                if b"retry in" in data:
+                    break
+            assert (4702).to_bytes(2, "big") in data
+        assert instance.process.wait(15) == 0
+        pause(0.1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", instance.port))
