@@ -34,6 +34,7 @@ from tickcast.gateway.http import UnixServer
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.stage import GatewayStage
+from tickcast.gateway.status import StatusSource
 from tickcast.gateway.worker import GatewayWorker
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
@@ -140,27 +141,37 @@ class Core:
             applied=self._applied,
             ledger=self._ledger,
         )
+        insight = OperationsInsight(
+            feed_rows=self._board.rows,
+            feeds_live=lambda: self._board.live,
+            instruments=lambda: len(self._registry),
+            latency=self._latency.snapshot,
+            failures=self.failures,
+            clock=now_ns,
+        )
         rest = create_app(
             hub=self._hub,
             registry=self._registry,
-            insight=OperationsInsight(
-                feed_rows=self._board.rows,
-                feeds_live=lambda: self._board.live,
-                instruments=lambda: len(self._registry),
-                latency=self._latency.snapshot,
-                failures=self.failures,
-                clock=now_ns,
-            ),
+            insight=insight,
             ledger=self._ledger,
             config=config.gateway,
             clock=now_ns,
         )
+        self._status = StatusSource(insight, self._ledger, lambda: (0, "normal"))
         self._gateway: GatewayStage | None = None
         self._rest: UnixServer | None = None
         if config.gateway.workers:
             self._rest = UnixServer(rest, data.socket("rest"))
         else:
-            self._gateway = GatewayStage(config.gateway, hub=self._hub, app=rest, clock=now_ns, wake=self._wake)
+            self._gateway = GatewayStage(
+                config.gateway,
+                hub=self._hub,
+                app=rest,
+                clock=now_ns,
+                wake=self._wake,
+                directory=self._registry,
+                status=self._status,
+            )
         self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._deliver, measure=self._latency.record)
         self._fanout.watch(config.fanout)
         metrics.QUEUES.elsewhere = self._board.queues

@@ -188,6 +188,7 @@ class Fanout(Protocol):
         self, client: int, channel: int, symbol: str, rate: int, fields: int, mode: int, now_ns: int
     ) -> Standing | None: ...
     def unsubscribe(self, client: int, channel: int, symbol: str) -> bool: ...
+    def set_hidden(self, client: int, hidden: bool) -> None: ...  # noqa: FBT001  the native signature
     def subscriptions(self, client: int) -> list[tuple[int, str, int, int, int]]: ...
     def resume(
         self,
@@ -251,7 +252,7 @@ class Directory(Protocol):
     """Resolves patterns of symbols: ``XNAS:*``, ``class:option``."""
 
     def match(self, pattern: str, limit: int) -> Sequence[str]:
-        """Symbols that a pattern stands for now, in their order, at most ``limit`` and one more (to say that it is over)."""
+        """Symbols that a pattern stands for now, in order; at most ``limit`` and one more: it is over."""
 
     def on_listed(self, listed: Callable[[Sequence[str]], None]) -> None:
         """Call ``listed`` with symbols that are new."""

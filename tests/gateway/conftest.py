@@ -8,7 +8,11 @@ import uvloop
 
 from tickcast import _native
 from tickcast.gateway.config import Config
-from tickcast.gateway.session import Desk, Session
+from tickcast.gateway.desk import Desk
+from tickcast.gateway.messages import Reply
+from tickcast.gateway.session import Session
+from tickcast.gateway.status import StatusBoard
+from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.record import State
 from tickcast.testing.gateway import RunningGateway, definition, running_gateway
 
@@ -34,7 +38,21 @@ class Bench:
         self.hub.define(definitions, self.now_ns)
         self.hub.set_feed_state("xnas", State.LIVE, "", self.now_ns)
         self.client = self.hub.open(-1)
-        self.session = Session(Desk(self.hub, config, _native.PRICE_FIELDS), self.client, self.now_ns, **session)
+        registry = InstrumentRegistry()
+        registry.add(definitions)
+        self.registry = registry
+        self.told: list[tuple[int, Reply]] = []
+        self.status = StatusBoard(lambda client, note: self.told.append((client, note)))
+        self.desk = Desk(
+            self.hub,
+            config,
+            _native.PRICE_FIELDS,
+            clock=lambda: self.now_ns,
+            flush=lambda _client: None,
+            status=self.status,
+            directory=registry,
+        )
+        self.session = Session(self.desk, self.client, self.now_ns, **session)
 
     def ask(self, request: object, *, later_s: float = 1.0) -> list[Any]:
         """Send a request a while later; returns the messages that come back, parsed."""

@@ -8,7 +8,7 @@ import pytest
 from tickcast import _native
 from tickcast.gateway import messages
 from tickcast.gateway.config import Config
-from tickcast.gateway.requests import CHANNEL_MODES, MODES, RATE_CLASSES
+from tickcast.gateway.requests import CHANNEL_MODES, CHANNEL_NAMES, DEPTHS, INTERVALS, MODES, RATE_CLASSES
 
 PROTOCOL = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 EXAMPLES = [
@@ -40,7 +40,9 @@ def test_every_field_and_rate_and_mode_is_documented() -> None:
 
 def test_numbers_of_the_core_are_ours() -> None:
     assert _native.RATE_CLASSES == RATE_CLASSES
-    assert (_native.CHANNEL_PRICE, _native.CHANNEL_TRADES) == (0, 1)
+    assert [name.partition(":")[0] for name in _native.CHANNELS] == list(CHANNEL_NAMES)
+    assert [f"book:{depth}" for depth in DEPTHS] == [_native.CHANNELS[number] for number in DEPTHS.values()]
+    assert [f"bars:{name}" for name in INTERVALS] == [_native.CHANNELS[number] for number in INTERVALS.values()]
     assert (MODES["merge"], MODES["all"]) == (_native.MODE_MERGE, _native.MODE_ALL)
 
 
@@ -60,9 +62,10 @@ def test_examples_in_the_document_are_messages(text: str) -> None:
     if "action" in message and "type" not in message:
         msgspec.convert(message, messages.REQUESTS[message["action"]])
         return
-    reply = next((kind for kind in messages.REPLIES if kind.__struct_config__.tag == message["type"]), None)
+    tags = [kind for kind in messages.REPLIES if kind.__struct_config__.tag == message["type"]]
+    reply = next((kind for kind in tags if message["type"] != "snapshot" or message.get("channel") == "status"), None)
     if reply is None:
-        assert message["type"] in {"snapshot", "update", "status", "trade", "lost"}
+        assert message["type"] in {"snapshot", "update", "status", "trade", "lost", "bar"}
     else:
         assert set(message) - {"type"} <= set(reply.__struct_fields__)
         msgspec.convert(message, reply)

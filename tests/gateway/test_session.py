@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
+from tickcast.gateway.watching import Watching
 
 
 def test_subscribe_says_where_each_symbol_stands_before_its_snapshot(bench: Any) -> None:
@@ -70,7 +71,7 @@ REFUSED = [
     ({"action": "reconnect", "resume": {"AAPL": {"epoch": 1 << 53, "seq": 1}}}, 4003),
     ({"action": "set", "numbers": "roman"}, 4003),
     ({"action": "set", "batch": "yes"}, 4003),
-    ({"action": "subscribe", "symbols": ["AAPL"], "channel": "book"}, 4004),
+    ({"action": "subscribe", "symbols": ["AAPL"], "channel": "candles"}, 4004),
     ({"action": "unsubscribe", "symbols": ["AAPL"], "channel": 3}, 4004),
     ({"action": "subscribe", "symbols": ["AAPL"], "mode": "some"}, 4005),
     ({"action": "subscribe", "symbols": ["AAPL"], "mode": "merge", "channel": "trades"}, 4005),
@@ -104,7 +105,7 @@ def test_refusals_name_what_is_allowed(bench: Any) -> None:
     def reason(request: object) -> str:
         return str(bench.ask(request)[0]["reason"])
 
-    assert "subscribe, unsubscribe, set, reconnect, ping, sync" in reason({"action": "fly"})
+    assert "subscribe, unsubscribe, set, reconnect, visibility, ping, sync" in reason({"action": "fly"})
     assert "price, trades" in reason({"action": "unsubscribe", "symbols": [], "channel": "x"})
     assert "merge or all" in reason({"action": "set", "mode": "x"})
     assert "bid_size" in reason({"action": "set", "fields": ["x"]})
@@ -254,7 +255,7 @@ def test_a_failure_of_ours_is_said_and_survived(bench: Any, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(type(bench.session), "_sync", fail)
+    monkeypatch.setattr(Watching, "sync", fail)
     assert bench.ask({"action": "sync", "id": 1})[0] == {
         "type": "error", "id": 1, "code": 4500, "reason": "we could not serve this request; try again later",
     }  # fmt: skip

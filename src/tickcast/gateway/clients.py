@@ -5,15 +5,17 @@ answered. Tables are dicts whose order is the order of their deadlines, so a swe
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from tickcast.gateway import messages
 from tickcast.gateway.addresses import Addresses
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
-from tickcast.gateway.session import Desk
+from tickcast.gateway.desk import Desk
+from tickcast.gateway.status import StatusBoard
 from tickcast.gateway.stream import StreamProtocol
-from tickcast.ports import Clock, Fanout, Flush
+from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime import metrics
 
 _connections: Final = metrics.gauge("gateway_connections", "Stream clients connected now.")
@@ -55,12 +57,28 @@ class Clients:
         reader: Callable[[int], Reader],
         protocol_error: type[Exception],
         wake: Callable[[], None],
+        directory: Directory | None = None,
+        owner: Owner | None = None,
     ) -> None:
-        """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's."""
+        """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's.
+
+        ``owner`` is the process that the hub's data comes from, where that is another one.
+        """
         self.hub = hub
         self.config = config
         self.clock = clock
-        self.desk = Desk(hub, config, field_names)
+        self.status = StatusBoard(self.tell)
+        self.desk = Desk(
+            hub,
+            config,
+            field_names,
+            clock=clock,
+            flush=lambda client: self.flush(client, clock()),
+            status=self.status,
+            directory=directory,
+            owner=owner,
+        )
+        self.desk.directory.on_listed(self.listed)
         self.reader = reader
         self.protocol_error = protocol_error
         self.addresses = Addresses(config)
@@ -141,6 +159,22 @@ class Clients:
         if flushed.unsent:
             # Whoever drained can take more; whoever did not must be looked at again, even if the market is quiet.
             self._wake()
+
+    def tell(self, client: int, note: messages.Reply) -> None:
+        """Send a client something that it did not ask for."""
+        stream = self.streams.get(client)
+        if stream is not None and not stream.blocked:
+            stream.note(note)
+            self.flush(client, self.clock())
+
+    def listed(self, symbols: Sequence[str]) -> None:
+        """Symbols are new: clients that watch a pattern may get them."""
+        now_ns = self.clock()
+        for client in list(self.desk.pattern_watchers):
+            stream = self.streams.get(client)
+            if stream is not None:
+                stream.listed(symbols, now_ns)
+                self.flush(client, now_ns)
 
     def drained(self, client: int) -> None:
         """Go on with a client whose socket took everything."""

@@ -26,6 +26,7 @@ class ErrorCode(IntEnum):
     TOO_MANY_REQUESTS = 4101, "more requests a second than allowed"
     TOO_MANY_SYMBOLS = 4102, "more symbols on this connection than allowed"
     INTERNAL = 4500, "we failed; try again"
+    UNAVAILABLE = 4501, "the process that owns the data does not answer; try again"
 
     meaning: str
 

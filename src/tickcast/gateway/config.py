@@ -37,6 +37,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Networks whose addresses have no such limits: this machine, and the proxies in front of the gateway."""
     symbols_max: int = 1000
     """Symbols one connection may watch in each channel."""
+    patterns_max: int = 20
+    """Patterns (``XNAS:*``) that one connection may watch, so that instruments listed later join."""
     frame_max: int = 65_536
     """Bytes of one message from a client; a larger one closes with 1009."""
     requests_per_second: int = 20
@@ -66,7 +68,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port: expected 0 to 65535, found {self.port}")
-        for name in ("connections_max", "symbols_max", "frame_max", "requests_per_second", "head_max", "send_buffer"):
+        for name in (
+            "connections_max",
+            "symbols_max",
+            "patterns_max",
+            "frame_max",
+            "requests_per_second",
+            "head_max",
+            "send_buffer",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
         for name in (

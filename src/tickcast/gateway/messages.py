@@ -5,7 +5,7 @@ ignored, so that a newer client can talk to an older gateway. Updates, snapshots
 in the core, once for all clients; what is sent to one client alone is here.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,13 +33,18 @@ class Channelled(Request, frozen=True, kw_only=True):
     """A request about a channel, and about how the connection is written to."""
 
     channel: str = "price"
-    """``price`` or ``trades``."""
+    """``price``, ``trades``, ``book``, ``bars`` or ``status``."""
     rate: float | UnsetType = UNSET
     """Most frames a second of each symbol: 1, 2, 5, 10, 20, or 0 = unfiltered; others fall to the next lower class."""
     fields: list[str] | UnsetType | None = UNSET
     """Fields of ``price`` to send; null = all."""
     mode: str | UnsetType = UNSET
-    """``merge``: newest state, updates in between are merged and counted; ``all``: every update, losses are counted."""
+    """``merge``: newest state, updates in between are merged and counted; ``all``: every update, losses are counted;
+    ``keyed`` (books and bars): what changed by key, newest values."""
+    depth: int | UnsetType = UNSET
+    """Levels of each side of ``book``: 5, 10 or 50."""
+    interval: str | UnsetType = UNSET
+    """Of ``bars``: ``1s`` or ``1m``."""
     numbers: Numbers | UnsetType = UNSET
     """``string``: prices and sizes as JSON strings, for the whole connection."""
     batch: bool | UnsetType = UNSET
@@ -47,7 +52,10 @@ class Channelled(Request, frozen=True, kw_only=True):
 
 
 class Subscribe(Channelled, frozen=True, kw_only=True):
-    """Watch symbols, or change how they are watched; with ``resume`` or ``last_seen`` after a break."""
+    """Watch symbols, or change how they are watched; with ``resume`` or ``last_seen`` after a break.
+
+    A symbol may be a pattern: ``XNAS:*`` or ``class:option``.
+    """
 
     symbols: list[str]
     resume: dict[str, Place] = {}
@@ -59,6 +67,14 @@ class Unsubscribe(Request, frozen=True, kw_only=True):
 
     symbols: list[str]
     channel: str = "price"
+    interval: str | UnsetType = UNSET
+    """Of ``bars``: only this one; else both."""
+
+
+class Visibility(Request, frozen=True, kw_only=True):
+    """The client's page is hidden (everything at one update a second), or is seen again (one snapshot each)."""
+
+    hidden: bool
 
 
 class Set(Channelled, frozen=True, kw_only=True):
@@ -85,6 +101,7 @@ REQUESTS: Final[dict[str, type[Request]]] = {
     "unsubscribe": Unsubscribe,
     "set": Set,
     "reconnect": Reconnect,
+    "visibility": Visibility,
     "ping": Ping,
     "sync": Sync,
 }
@@ -116,6 +133,11 @@ class Subscribed(Reply, frozen=True, kw_only=True, tag="subscribed"):
     mode: str
     fields: list[str] | UnsetType | None = UNSET
     """In force; null = all. Only in ``price``."""
+    depth: int | UnsetType = UNSET
+    interval: str | UnsetType = UNSET
+    patterns: dict[str, list[str]] | UnsetType = UNSET
+    """What each pattern of the request stands for now; their symbols are in ``symbols`` as well. Of a reply without
+    ``id`` that nobody asked for: new instruments that a pattern brought."""
 
 
 class Unsubscribed(Reply, frozen=True, kw_only=True, tag="unsubscribed"):
@@ -144,6 +166,8 @@ class Resumed(Reply, frozen=True, kw_only=True, tag="resumed"):
     rate: int
     mode: str
     fields: list[str] | UnsetType | None = UNSET
+    depth: int | UnsetType = UNSET
+    interval: str | UnsetType = UNSET
 
 
 class TermsInForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +178,8 @@ class TermsInForce(msgspec.Struct, frozen=True, kw_only=True):
     rate: int
     mode: str
     fields: list[str] | UnsetType | None = UNSET
+    depth: int | UnsetType = UNSET
+    interval: str | UnsetType = UNSET
 
 
 class Ok(Reply, frozen=True, kw_only=True, tag="ok"):
@@ -168,8 +194,24 @@ class Ok(Reply, frozen=True, kw_only=True, tag="ok"):
     rate: int
     mode: str
     fields: list[str] | UnsetType | None = UNSET
+    depth: int | UnsetType = UNSET
+    interval: str | UnsetType = UNSET
     terms: list[TermsInForce] | UnsetType = UNSET
     """Only where subscriptions differ: all terms there are."""
+
+
+class Visible(Reply, frozen=True, kw_only=True, tag="visibility"):
+    """Reply to ``visibility``."""
+
+    hidden: bool
+
+
+class Rate(Reply, frozen=True, kw_only=True, tag="rate"):
+    """The gateway changed how often this client is sent to at most; nobody asked."""
+
+    rate: int
+    """Highest class allowed now; 0 = as asked."""
+    reason: Literal["hidden", "slow", "overload", "restored"]
 
 
 class Pong(Reply, frozen=True, kw_only=True, tag="pong"):
@@ -205,10 +247,52 @@ class Error(Reply, frozen=True, kw_only=True, tag="error"):
     """Those that are over the limit, the first 100 of them."""
 
 
+class StatusNote(Reply, frozen=True, kw_only=True):
+    """News of channel ``status``; ``seq`` counts them, over all feeds."""
+
+    channel: str = "status"
+    seq: int
+
+
+class FeedNote(StatusNote, frozen=True, kw_only=True, tag="feed"):
+    """A feed's state changed."""
+
+    feed: dict[str, Any]
+    """As ``GET /feeds`` shows it."""
+
+
+class GapNote(StatusNote, frozen=True, kw_only=True, tag="gap"):
+    """An entry of the ledger began, changed or ended."""
+
+    gap: dict[str, Any]
+    """As ``GET /gaps`` shows it; ``ended`` is null while it is open."""
+
+
+class DeliveryNote(StatusNote, frozen=True, kw_only=True, tag="delivery"):
+    """Delivery of this gateway works harder than before, or less."""
+
+    delivery: dict[str, Any]
+    """``rung`` (0 normal, 1 updates are held longer, 2 and 3 fewer a second, 4 no new clients) and its ``word``."""
+
+
+class StatusSnapshot(Reply, frozen=True, kw_only=True, tag="snapshot"):
+    """Everything of channel ``status`` that the client watches."""
+
+    channel: str = "status"
+    seq: int
+    feeds: list[dict[str, Any]]
+    gaps: list[dict[str, Any]]
+    """Those that are open."""
+    delivery: dict[str, Any]
+
+
 class Heartbeat(Reply, frozen=True, kw_only=True, tag="hb"):
     """Sent when nothing else was for a while."""
 
     server_timestamp: str
 
 
-REPLIES: Final[tuple[type[Reply], ...]] = (Subscribed, Unsubscribed, Resumed, Ok, Pong, Synced, Error, Heartbeat)
+REPLIES: Final[tuple[type[Reply], ...]] = (
+    Subscribed, Unsubscribed, Resumed, Ok, Visible, Rate, Pong, Synced, Error, Heartbeat,
+    FeedNote, GapNote, DeliveryNote, StatusSnapshot,
+)  # fmt: skip

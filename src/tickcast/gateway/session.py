@@ -6,12 +6,13 @@ Rules that hold everything together:
   (:class:`~tickcast.gateway.requests.Refused`) applies nothing.
 - A reply is handed to the hub after the calls it reports on and before the flush that sends what they cause: the hub
   sends replies in front of the data that follows from them.
+- Where the hub's data comes from another process, some requests wait for it; those behind them wait too, in order.
 - Requests are paid from a credit of ``requests_per_second``, refilled evenly. Refused requests cost too: who keeps
   sending far below zero is closed.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,79 +20,32 @@ from msgspec import UNSET
 
 from tickcast.gateway import messages
 from tickcast.gateway.codes import CloseCode, ErrorCode
-from tickcast.gateway.config import Config
-from tickcast.gateway.requests import (
-    CHANNEL_MODES,
-    CHANNEL_NAMES,
-    DEFAULT_RATE,
-    MODE_NAMES,
-    MODES,
-    Refused,
-    Terms,
-    channel_number,
-    convert,
-    decode,
-    has_terms,
-    marks_of,
-    peek_id,
-    rate_class,
-    request_id_of,
-)
+from tickcast.gateway.desk import Desk
+from tickcast.gateway.requests import Refused, convert, decode, peek_id, request_id_of
 from tickcast.gateway.timestamps import timestamp
-from tickcast.ports import Fanout
-from tickcast.ports import Standing as HubStanding
+from tickcast.gateway.watching import Watching
 from tickcast.runtime.log import get_logger
 
 log = get_logger("gateway")
 
 FLOOD_FACTOR: Final = 5
 """A client whose debt reaches this many seconds' worth of requests is closed."""
-SYMBOLS_NAMED_MAX: Final = 100
-"""Symbols that an error lists at most."""
-
-
-class Desk:
-    """What all sessions share."""
-
-    __slots__ = ("config", "field_bits", "field_names", "hub")
-
-    def __init__(self, hub: Fanout, config: Config, field_names: tuple[str, ...]) -> None:
-        """``field_names``: of ``price``, in the order of the bits of the core's field mask."""
-        self.hub = hub
-        self.config = config
-        self.field_names = field_names
-        self.field_bits = {name: 1 << place for place, name in enumerate(field_names)}
-
-    def mask(self, fields: list[str] | None) -> int:
-        """Mask of field names; 0 = all."""
-        if fields is None:
-            return 0
-        unknown = [name for name in fields if name not in self.field_bits]
-        if unknown or not fields:
-            found = f"found {unknown[0][:40]!r}" if unknown else "found none"
-            raise Refused(
-                ErrorCode.UNKNOWN_FIELD, f"fields: expected some of {', '.join(self.field_names)}, or null; {found}"
-            )
-        mask = 0
-        for name in fields:
-            mask |= self.field_bits[name]
-        return mask
-
-    def names(self, mask: int) -> list[str] | None:
-        """Field names of a mask, in wire order; None = all."""
-        names = [name for name in self.field_names if mask & self.field_bits[name]]
-        return names if 0 < len(names) < len(self.field_names) else None
+QUEUE_MAX: Final = 100
+"""Requests of a client that wait while the owner is asked for one of them."""
 
 
 class Session:
     """One client's requests."""
 
-    __slots__ = ("_batch", "_client", "_credit", "_credited_ns", "_desk", "_strings")
+    __slots__ = ("_batch", "_client", "_credit", "_credited_ns", "_desk", "_queue", "_strings", "_watching")
 
     def __init__(self, desk: Desk, client: int, now_ns: int, *, strings: bool = False, batch: bool = False) -> None:
         """``client`` is the hub's number; ``strings`` and ``batch`` come from the address of the handshake."""
         self._desk = desk
         self._client = client
+        self._watching = Watching(desk, client)
+        self._queue: deque[bytes] | None = None
+        """Requests behind one that waits for the owner."""
         self._credit = float(desk.config.requests_per_second)
         self._credited_ns = now_ns
         self._strings = strings
@@ -108,17 +62,108 @@ class Session:
             refused = Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {limit} a second allowed")
             self._refuse(refused, peek_id(text))
             return None
-        request_id: messages.RequestId | None = None
+        if self._queue is None:
+            self._begin(text, now_ns)
+        elif len(self._queue) < QUEUE_MAX:
+            self._queue.append(text)
+        else:
+            refused = Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {QUEUE_MAX} of yours are waiting")
+            self._refuse(refused, peek_id(text))
+        return None
+
+    def _begin(self, text: bytes, now_ns: int) -> None:
+        """Read a request and serve it, or wait for the owner."""
         try:
             raw = decode(text)
-            request_id = request_id_of(raw)
-            self._serve(raw, now_ns)
+        except Refused as refused:
+            self._refuse(refused, None)
+            return
+
+        def begin() -> None:
+            request = self._read(raw)
+            if self._is_prepared(request):
+                self._serve(request, now_ns)
+
+        self._attempt(begin, request_id_of(raw))
+
+    def _attempt(self, serve: Callable[[], None], request_id: messages.RequestId | None) -> None:
+        """Serve; what is refused or goes wrong is answered."""
+        try:
+            serve()
         except Refused as refused:
             self._refuse(refused, request_id)
         except Exception:
             log.exception("request failed", client=self._client)
             self._refuse(Refused(ErrorCode.INTERNAL, "we could not serve this request; try again later"), request_id)
-        return None
+
+    def _is_prepared(self, request: messages.Request) -> bool:
+        """Whether the request can be served now; else it is served when the owner has answered."""
+        owner = self._desk.owner
+        if owner is None:
+            return True
+        if isinstance(request, messages.Sync):
+            ready = owner.barrier(self._client, lambda done: self._answered(request, done=done))
+        else:
+            wants, patterns = self._watching.needs(request)
+            if not wants and not patterns:
+                return True
+            ready = owner.prepare(
+                self._client, wants, patterns, lambda done: self._answered(request, done=done)
+            )  # fmt: skip
+        if not ready:
+            self._queue = deque()
+        return ready
+
+    def _answered(self, request: messages.Request, *, done: bool) -> None:
+        """The owner answered, or did not: go on with the request and with those behind it."""
+        waiting = self._queue
+        if waiting is None:
+            return  # the client is gone
+        self._queue = None
+        now_ns = self._desk.clock()
+        if done:
+
+            def resume() -> None:
+                if self._is_matched(request):
+                    self._serve(request, now_ns)
+
+            self._attempt(resume, request.id)
+        else:
+            away = "the process that owns the data does not answer; try again in a moment"
+            self._refuse(Refused(ErrorCode.UNAVAILABLE, away), request.id)
+        while waiting and self._queue is None:
+            self._begin(waiting.popleft(), now_ns)
+        if waiting:
+            self._queue = waiting
+        self._desk.flush(self._client)
+
+    def _is_matched(self, request: messages.Request) -> bool:
+        """Whether what a request's patterns stand for is known to the hub; else the owner is asked once more."""
+        owner = self._desk.owner
+        if owner is None or not isinstance(request, messages.Subscribe):
+            return True
+        _, patterns = self._watching.needs(request)
+        wants = [want for pattern in patterns for want in self._watching.wants_of(pattern, request)]
+        if not wants or owner.prepare(
+            self._client, wants, [], lambda done: self._answered(request, done=done)
+        ):  # fmt: skip
+            return True
+        self._queue = deque()
+        return False
+
+    def listed(self, symbols: Sequence[str], now_ns: int) -> None:
+        """Symbols are new: those that fall under a pattern of the client join."""
+        for reply in self._watching.listed(symbols, now_ns):
+            self._reply(reply)
+
+    def note(self, note: messages.Reply) -> None:
+        """Tell the client something that it did not ask for."""
+        self._reply(note)
+
+    def end(self) -> None:
+        """The client is gone: nothing more is served."""
+        self._queue = None
+        self._watching.end()
 
     def binary(self, now_ns: int) -> CloseCode | None:
         """Refuse a binary message: the codec of this connection is JSON."""
@@ -158,7 +203,7 @@ class Session:
 
     # ------------------------------------------------------------------ requests
 
-    def _serve(self, raw: dict[str, Any], now_ns: int) -> None:
+    def _read(self, raw: dict[str, Any]) -> messages.Request:
         action = raw.get("action")
         wanted = messages.REQUESTS.get(action) if isinstance(action, str) else None
         if wanted is None:
@@ -166,159 +211,36 @@ class Session:
             raise Refused(
                 ErrorCode.UNKNOWN_ACTION, f"action: expected one of {', '.join(messages.REQUESTS)}; found {found}"
             )
-        match convert(raw, wanted):
-            case messages.Subscribe() as request:
-                self._subscribe(request, now_ns)
-            case messages.Reconnect() as request:
-                self._reconnect(request, now_ns)
-            case messages.Unsubscribe() as request:
-                self._unsubscribe(request)
-            case messages.Set() as request:
-                self._set(request, now_ns)
-            case messages.Ping() as request:
-                self._reply(messages.Pong(id=request.id, server_timestamp=timestamp(now_ns)))
-            case messages.Sync() as request:
-                self._sync(request, now_ns)
+        return convert(raw, wanted)
 
-    def _subscribe(self, request: messages.Subscribe, now_ns: int) -> None:
-        channel = channel_number(request.channel)
-        terms = self._terms(request)
-        symbols = list(dict.fromkeys(request.symbols))
-        if not symbols:
-            raise Refused(ErrorCode.INVALID_REQUEST, "symbols: expected at least one, found none")
-        marks = marks_of(request.resume, request.last_seen)
-        strangers = [symbol for symbol in marks if symbol not in set(symbols)]
-        if strangers:
-            raise Refused(
-                ErrorCode.INVALID_REQUEST, f"resume, last_seen: expected names in symbols, found {strangers[0][:96]!r}"
-            )
-        self._check_room(channel, symbols)
-        self._configure(request)
-        hub = self._desk.hub
-        found = {symbol: hub.subscribe(self._client, channel, symbol, *terms, now_ns) for symbol in symbols}
-        recovered = {symbol: self._resume(channel, symbol, mark, now_ns) for symbol, mark in marks.items()}
-        terms = self._in_force(channel, symbols, terms)
-        fields = self._desk.names(terms.fields) if channel == 0 else UNSET
-        self._reply(
-            messages.Subscribed(
-                id=request.id,
-                channel=request.channel,
-                symbols={symbol: _standing(standing) for symbol, standing in found.items()},
-                rate=terms.rate,
-                mode=MODE_NAMES[terms.mode],
-                fields=fields,
-            )
-        )
-        if marks:
-            self._reply(self._resumed(request, recovered, found, terms))
+    def _serve(self, request: messages.Request, now_ns: int) -> None:
+        for reply in self._replies(request, now_ns):
+            self._reply(reply)
 
-    def _reconnect(self, request: messages.Reconnect, now_ns: int) -> None:
-        channel = channel_number(request.channel)
-        terms = self._terms(request)
-        marks = marks_of(request.resume, request.last_seen)
-        if not marks:
-            raise Refused(ErrorCode.INVALID_REQUEST, "expected symbols in resume or last_seen, found none")
-        self._check_room(channel, marks)
-        self._configure(request)
-        hub = self._desk.hub
-        watched = {} if has_terms(request) else self._watched(channel)
-        found: dict[str, HubStanding | None] = {}
-        recovered: dict[str, str | None] = {}
-        for symbol, mark in marks.items():
-            found[symbol] = hub.subscribe(self._client, channel, symbol, *watched.get(symbol, terms), now_ns)
-            recovered[symbol] = self._resume(channel, symbol, mark, now_ns)
-        terms = self._in_force(channel, marks, terms)
-        self._reply(self._resumed(request, recovered, found, terms))
-
-    def _unsubscribe(self, request: messages.Unsubscribe) -> None:
-        channel = channel_number(request.channel)
-        hub = self._desk.hub
-        gone = [
-            symbol for symbol in dict.fromkeys(request.symbols) if hub.unsubscribe(self._client, channel, symbol)
-        ]  # fmt: skip
-        self._reply(messages.Unsubscribed(id=request.id, channel=request.channel, symbols=gone))
-
-    def _set(self, request: messages.Set, now_ns: int) -> None:
-        channel = channel_number(request.channel)
-        asked = self._terms(request)
-        self._configure(request)
-        watched = self._watched(channel)
-        if has_terms(request):
-            for symbol, now in watched.items():
-                mode = now.mode if request.mode is UNSET else asked.mode
-                rate = now.rate if request.rate is UNSET else asked.rate
-                fields = now.fields if request.fields is UNSET else asked.fields
-                if mode == MODES["all"]:
-                    rate = 0
-                self._desk.hub.subscribe(self._client, channel, symbol, rate, fields, mode, now_ns)
-        # What the hub says now, not what was asked; the most common terms first.
-        groups = Counter(self._watched(channel).values()).most_common()
-        most = groups[0][0] if groups else self._terms(messages.Set(channel=request.channel))
-        self._reply(
-            messages.Ok(
-                id=request.id,
-                action="set",
-                channel=request.channel,
-                symbols=len(watched),
-                numbers="string" if self._strings else "number",
-                batch=self._batch,
-                rate=most.rate,
-                mode=MODE_NAMES[most.mode],
-                fields=self._desk.names(most.fields) if request.channel == "price" else UNSET,
-                terms=[self._in_words(request.channel, terms, count) for terms, count in groups]
-                if len(groups) > 1
-                else UNSET,
-            )
-        )
-
-    def _in_words(self, channel: str, terms: Terms, symbols: int) -> messages.TermsInForce:
-        return messages.TermsInForce(
-            symbols=symbols,
-            rate=terms.rate,
-            mode=MODE_NAMES[terms.mode],
-            fields=self._desk.names(terms.fields) if channel == "price" else UNSET,
-        )
-
-    def _sync(self, request: messages.Sync, now_ns: int) -> None:
-        channels: dict[str, dict[str, messages.Counters]] = {}
-        for channel, symbol, *counters in self._desk.hub.sync(self._client, now_ns):
-            channels.setdefault(CHANNEL_NAMES[channel], {})[symbol] = messages.Counters(*counters)
-        self._reply(messages.Synced(id=request.id, channels=channels))
-
-    # ------------------------------------------------------------------ parts of requests
-
-    def _terms(self, request: messages.Channelled) -> Terms:
-        """Terms of a request, defaults filled in."""
-        modes = CHANNEL_MODES[request.channel]
-        mode = modes[0] if request.mode is UNSET else request.mode
-        if mode not in modes:
-            raise Refused(
-                ErrorCode.UNKNOWN_MODE, f"mode of {request.channel}: expected {' or '.join(modes)}, found {mode[:40]!r}"
-            )
-        rate = DEFAULT_RATE[mode] if request.rate is UNSET else rate_class(request.rate)
-        if mode == "all":
-            rate = 0  # every update goes out as it comes
-        if request.fields is UNSET or (request.fields is None and request.channel != "price"):
-            return Terms(rate, 0, MODES[mode])
-        if request.channel != "price":
-            raise Refused(ErrorCode.UNKNOWN_FIELD, f"fields: expected none in channel {request.channel}")
-        return Terms(rate, self._desk.mask(request.fields), MODES[mode])
-
-    def _watched(self, channel: int) -> dict[str, Terms]:
-        return {
-            symbol: Terms(*terms)
-            for number, symbol, *terms in self._desk.hub.subscriptions(self._client)
-            if number == channel
-        }
-
-    def _check_room(self, channel: int, symbols: Iterable[str]) -> None:
-        allowed = self._desk.config.symbols_max
-        watched = self._watched(channel)
-        new = [symbol for symbol in symbols if symbol not in watched]
-        asked = len(watched) + len(new)
-        if asked > allowed:
-            over = new[max(0, allowed - len(watched)) :][:SYMBOLS_NAMED_MAX]
-            raise Refused(ErrorCode.TOO_MANY_SYMBOLS, f"too many symbols: {asked} asked, {allowed} allowed", over)
+    def _replies(self, request: messages.Request, now_ns: int) -> list[messages.Reply]:
+        watching = self._watching
+        match request:
+            case messages.Subscribe():
+                replies = watching.subscribe(request, now_ns)
+                self._configure(request)
+            case messages.Reconnect():
+                replies = watching.reconnect(request, now_ns)
+                self._configure(request)
+            case messages.Unsubscribe():
+                replies = watching.unsubscribe(request)
+            case messages.Set():
+                watching.check(request)
+                self._configure(request)
+                numbers: messages.Numbers = "string" if self._strings else "number"
+                replies = watching.set(request, now_ns, numbers=numbers, batch=self._batch)
+            case messages.Visibility():
+                self._desk.hub.set_hidden(self._client, request.hidden)
+                replies = [messages.Visible(id=request.id, hidden=request.hidden)]
+            case messages.Sync():
+                replies = watching.sync(request, now_ns)
+            case _:
+                replies = [messages.Pong(id=request.id, server_timestamp=timestamp(now_ns))]
+        return replies
 
     def _configure(self, request: messages.Channelled) -> None:
         strings = self._strings if request.numbers is UNSET else request.numbers == "string"
@@ -327,56 +249,6 @@ class Session:
             self._strings, self._batch = strings, batch
             self._desk.hub.configure(self._client, codec=_codec(strings=strings), batch=batch)
 
-    def _in_force(self, channel: int, symbols: Iterable[str], asked: Terms) -> Terms:
-        """Terms that the hub really set: it keeps a bounded list of field sets and gives all fields beyond it."""
-        if not asked.fields:
-            return asked
-        watched = self._watched(channel)
-        return next((watched[symbol] for symbol in symbols if symbol in watched), asked)
-
-    def _resume(self, channel: int, symbol: str, mark: messages.Place | tuple[int, int], now_ns: int) -> str | None:
-        if isinstance(mark, messages.Place):
-            return self._desk.hub.resume(self._client, channel, symbol, now_ns, epoch=mark.epoch, seq=mark.seq)
-        last_seen_ns, precision_ns = mark
-        return self._desk.hub.resume(
-            self._client, channel, symbol, now_ns, last_seen_ns=last_seen_ns, precision_ns=precision_ns
-        )
-
-    def _resumed(
-        self,
-        request: messages.Channelled,
-        recovered: dict[str, str | None],
-        found: dict[str, HubStanding | None],
-        terms: Terms,
-    ) -> messages.Resumed:
-        symbols: dict[str, messages.Recovery] = {}
-        for symbol, reason in recovered.items():
-            standing = found[symbol]
-            if standing is None:
-                symbols[symbol] = messages.Recovery(recovered=False, reason="unknown", state="no_such_symbol")
-                continue
-            symbols[symbol] = messages.Recovery(
-                recovered=reason is None,
-                reason=UNSET if reason is None else reason,
-                state=standing.state,
-                epoch=standing.epoch,
-                seq=standing.seq,
-            )
-        return messages.Resumed(
-            id=request.id,
-            channel=request.channel,
-            symbols=symbols,
-            rate=terms.rate,
-            mode=MODE_NAMES[terms.mode],
-            fields=self._desk.names(terms.fields) if request.channel == "price" else UNSET,
-        )
-
 
 def _codec(*, strings: bool) -> int:
     return 1 if strings else 0
-
-
-def _standing(standing: HubStanding | None) -> messages.Standing:
-    if standing is None:
-        return messages.Standing("no_such_symbol")
-    return messages.Standing(standing.state, standing.epoch, standing.seq)

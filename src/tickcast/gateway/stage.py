@@ -15,7 +15,8 @@ from tickcast.gateway.front import TOO_MANY_CONNECTIONS, FrontConnection
 from tickcast.gateway.http import HttpServer
 from tickcast.gateway.listener import BACKLOG, address_of, bind
 from tickcast.gateway.shares import Shares
-from tickcast.ports import Clock, Fanout, Flush
+from tickcast.gateway.status import StatusSource
+from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 
@@ -26,6 +27,8 @@ POLL_S = 0.02
 DRAINED_AT_ONCE = 500
 """Clients that are sent their close before the loop does something else."""
 CHANCE = random.SystemRandom().random
+STATUS_NS = 500_000_000
+"""What is told on channel ``status`` is looked at so often."""
 DRAIN_S = 1.5
 """Time all clients together have to answer the close when the gateway stops."""
 
@@ -43,6 +46,9 @@ class GatewayStage:
         wake: Callable[[], None],
         listener: socket.socket | None = None,
         shares: Shares | None = None,
+        directory: Directory | None = None,
+        owner: Owner | None = None,
+        status: StatusSource | None = None,
         chance: Callable[[], float] = CHANCE,
     ) -> None:
         """Prepare; nothing is bound yet.
@@ -55,6 +61,9 @@ class GatewayStage:
             wake: asks the fan-out stage for a flush soon: a client that was blocked can take data again.
             listener: a bound socket that other processes accept from too; without it the stage binds its own.
             shares: what those processes tell each other.
+            directory: resolves patterns of symbols; without it there are none.
+            owner: the process that the hub's data comes from, where that is another one.
+            status: makes the notes of channel ``status``, where this process is the one that knows.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -66,7 +75,11 @@ class GatewayStage:
             reader=_native.FrameReader,
             protocol_error=_native.ProtocolError,
             wake=wake,
+            directory=directory,
+            owner=owner,
         )
+        self._status = status
+        self._status_ns = 0
         self._http = HttpServer(app)
         self._clock = clock
         self._chance = chance
@@ -141,8 +154,12 @@ class GatewayStage:
         )  # fmt: skip
         while True:
             await asyncio.sleep(min(SWEEP_S, shortest_s / 4))
-            self.clients.sweep(self._clock())
             self._tell_shares()
+            now_ns = self._clock()
+            self.clients.sweep(now_ns)
+            if self._status is not None and not 0 <= now_ns - self._status_ns < STATUS_NS:
+                self._status_ns = now_ns
+                self.clients.status.put(self._status.notes(now_ns))
 
     async def stop(self) -> None:
         """Tell every client to come back later, give it a moment, and let go of the port."""

@@ -9,10 +9,12 @@ as well: a close frame never lands inside another frame.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.handshake import Accepted
+from tickcast.gateway.messages import Reply
 from tickcast.gateway.session import Session
 
 if TYPE_CHECKING:
@@ -143,6 +145,16 @@ class StreamProtocol(asyncio.Protocol):
         if self._session is not None:
             self._session.heartbeat(now_ns)
 
+    def note(self, note: Reply) -> None:
+        """Queue something that the client did not ask for."""
+        if self._session is not None:
+            self._session.note(note)
+
+    def listed(self, symbols: Sequence[str], now_ns: int) -> None:
+        """Symbols are new: those that fall under a pattern of the client join."""
+        if self._session is not None:
+            self._session.listed(symbols, now_ns)
+
     def write(self, data: bytes) -> None:
         """Write what the socket did not take from the hub; ``blocked`` says afterwards whether it is still held."""
         if self._transport is not None and not self._transport.is_closing():
@@ -173,6 +185,8 @@ class StreamProtocol(asyncio.Protocol):
 
     def _forget(self) -> None:
         self.closing = True
+        if self._session is not None:
+            self._session.end()
         self._session = None
         self._clients.remove(self)
 

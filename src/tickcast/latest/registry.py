@@ -1,7 +1,7 @@
 """Every instrument that was ever defined, and the securities they make up; answers searches page by page."""
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tickcast.model.instrument import Definition
@@ -21,6 +21,7 @@ class InstrumentRegistry:
         self._names: list[str] = []
         self._listings: dict[str, Listing] = {}
         self._stale: set[str] = set()
+        self._listeners: list[Callable[[Sequence[str]], None]] = []
         self.feeds: set[str] = set()
         """Names of the feeds that defined something."""
 
@@ -32,6 +33,15 @@ class InstrumentRegistry:
 
     def add(self, definitions: Iterable[Definition]) -> list[Definition]:
         """Take definitions in and return those that are new or changed."""
+        news, listed = self._add(definitions)
+        if listed and self._listeners:
+            self._refresh()
+            for tell in self._listeners:
+                tell(listed)
+        return news
+
+    def _add(self, definitions: Iterable[Definition]) -> tuple[list[Definition], list[str]]:
+        listed: list[str] = []
         news = [d for d in definitions if self._definitions.get(d.instrument) != d]
         for definition in news:
             older = self._definitions.get(definition.instrument)
@@ -44,8 +54,11 @@ class InstrumentRegistry:
             legs.append(definition)
             legs.sort(key=lambda leg: not leg.primary)
             self._stale.add(definition.security)
+            is_new = definition.name not in self._listings
             self._listings[definition.name] = _instrument(definition)
-        return news
+            if is_new:
+                listed.append(definition.name)
+        return news, listed
 
     def search(
         self, query: str = "", *, venue: str = "", asset_class: str = "", limit: int = 100, cursor: str = ""
@@ -77,6 +90,31 @@ class InstrumentRegistry:
                 legs.setdefault(leg.venue, leg)
         venues = list(legs.values())[: limit // 2]
         return [*ranked[: limit - len(venues)], *venues]
+
+    def match(self, pattern: str, limit: int) -> Sequence[str]:
+        """See :meth:`tickcast.ports.Directory.match`."""
+        self._refresh()
+        found = []
+        for name in self._names:
+            if self.matches(pattern, name):
+                found.append(name)
+                if len(found) > limit:
+                    break
+        return found
+
+    def matches(self, pattern: str, symbol: str) -> bool:
+        """See :meth:`tickcast.ports.Directory.matches`: ``VENUE:*``, or ``class:CLASS`` (each venue's instruments)."""
+        listing = self._listings.get(symbol)
+        if listing is None or listing.venue is None:
+            return False
+        kind, _, rest = pattern.partition(":")
+        if kind == "class":
+            return listing.asset_class == rest
+        return rest == "*" and listing.venue == kind
+
+    def on_listed(self, listed: Callable[[Sequence[str]], None]) -> None:
+        """See :meth:`tickcast.ports.Directory.on_listed`."""
+        self._listeners.append(listed)
 
     def listing(self, symbol: str) -> Listing | None:
         """What a symbol is; None: there is none of that name."""

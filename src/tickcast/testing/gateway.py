@@ -12,6 +12,7 @@ from tickcast.fanout.stage import FanoutStage
 from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.stage import GatewayStage
+from tickcast.gateway.status import StatusSource
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.instrument import AssetClass, Definition
 from tickcast.model.ledger import LedgerEntry
@@ -88,15 +89,25 @@ class RunningGateway:
         for feed in {entry.feed for entry in self.definitions}:
             self.hub.set_feed_state(feed, State.LIVE, "", clock())
         self.ledger: GapLedger = ledger or NoLedger()
+        insight = NoInsight()
         self.app = create_app(
             hub=self.hub,
             registry=self.registry,
-            insight=NoInsight(),
+            insight=insight,
             ledger=self.ledger,
             config=config,
             clock=clock,
         )
-        self.stage = GatewayStage(config, hub=self.hub, app=self.app, clock=clock, wake=self.flush, listener=listener)
+        self.stage = GatewayStage(
+            config,
+            hub=self.hub,
+            app=self.app,
+            clock=clock,
+            wake=self.flush,
+            listener=listener,
+            directory=self.registry,
+            status=StatusSource(insight, self.ledger, lambda: (0, "normal")),
+        )
         self._fanout = FanoutStage(self.hub, clock=clock, deliver=self.stage.deliver, measure=lambda _hop, _ns: None)
         self._trades = 0
 

@@ -1,0 +1,168 @@
+"""Channel ``status``: how the feeds are, what is less than whole, and how hard delivery works.
+
+The core makes the notes (:class:`StatusSource`, from what it knows of feeds, ledger and ladder); every gateway hands
+them to its watchers (:class:`StatusBoard`), in the core itself or in a worker. There are few notes, so this is Python.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from tickcast.gateway import messages
+from tickcast.gateway.gaps import shown
+from tickcast.model.ledger import LedgerEntry
+from tickcast.ports import GapLedger, GapQuery, Insight
+
+GAPS_MAX: Final = 200
+"""Open entries of the ledger that are told of at most."""
+EVERYTHING: Final = "*"
+_NEWS: Final = ("state", "since", "pid", "restarts", "last_error")
+"""Of a feed: what makes a note when it changes; counts and rates alone do not."""
+
+
+class StatusSource:
+    """Compares what is with what was told, and makes notes of the difference. Pure: called now and then."""
+
+    def __init__(self, insight: Insight, ledger: GapLedger, rung: Callable[[], tuple[int, str]]) -> None:
+        """``rung()`` is the ladder's rung and its word."""
+        self._insight = insight
+        self._ledger = ledger
+        self._rung = rung
+        self._feeds: dict[str, tuple[object, ...]] = {}
+        self._gaps: dict[str, LedgerEntry] = {}
+        self._told_rung: tuple[int, str] | None = None
+        self._seq = 0
+
+    def notes(self, now_ns: int) -> list[messages.StatusNote]:
+        """What changed since the last call."""
+        return [*self._feed_notes(), *self._gap_notes(now_ns), *self._rung_notes()]
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _feed_notes(self) -> Iterable[messages.StatusNote]:
+        rows = {str(row["name"]): row for row in self._insight.feeds()}
+        for name, row in rows.items():
+            key = tuple(row.get(part) for part in _NEWS)
+            if self._feeds.get(name) != key:
+                self._feeds[name] = key
+                yield messages.FeedNote(seq=self._next(), feed=dict(row))
+
+    def _gap_notes(self, now_ns: int) -> Iterable[messages.StatusNote]:
+        found, _ = self._ledger.gaps(GapQuery(is_open=True, limit=GAPS_MAX))
+        open_now = {entry.id: entry for entry in found}
+        for identity, entry in open_now.items():
+            if self._gaps.get(identity) != entry:
+                yield messages.GapNote(seq=self._next(), gap=shown(entry, now_ns))
+        ended = [entry for identity, entry in self._gaps.items() if identity not in open_now]
+        self._gaps = open_now
+        for entry in ended:
+            yield messages.GapNote(seq=self._next(), gap=shown(self._last(entry), now_ns))
+
+    def _last(self, entry: LedgerEntry) -> LedgerEntry:
+        """An entry as it ended."""
+        found, _ = self._ledger.gaps(GapQuery(since_ns=entry.began_ns, feed=entry.feed, is_open=False, limit=GAPS_MAX))
+        return next((one for one in found if one.id == entry.id), entry)
+
+    def _rung_notes(self) -> Iterable[messages.StatusNote]:
+        now = self._rung()
+        if now != self._told_rung:
+            self._told_rung = now
+            yield messages.DeliveryNote(seq=self._next(), delivery={"rung": now[0], "word": now[1]})
+
+
+class StatusBoard:
+    """What was told last, and who watches it."""
+
+    def __init__(self, tell: Callable[[int, messages.Reply], None]) -> None:
+        """``tell(client, note)`` sends a note to a client."""
+        self._tell = tell
+        self._seq = 0
+        self._feeds: dict[str, dict[str, Any]] = {}
+        self._gaps: dict[str, dict[str, Any]] = {}
+        self._delivery: dict[str, Any] = {"rung": 0, "word": "normal"}
+        self._watchers: dict[int, frozenset[str]] = {}
+
+    def __len__(self) -> int:
+        """Clients that watch."""
+        return len(self._watchers)
+
+    def watch(
+        self, client: int, names: Sequence[str], request_id: messages.RequestId | None
+    ) -> tuple[messages.Subscribed, messages.StatusSnapshot]:
+        """Begin to tell a client about feeds; returns what it gets now."""
+        known = {name: self._standing(name) for name in dict.fromkeys(names)}
+        wanted = {name for name, standing in known.items() if standing.state != "no_such_symbol"}
+        watched = self._watchers.get(client, frozenset()) | wanted
+        if watched:
+            self._watchers[client] = watched
+        subscribed = messages.Subscribed(id=request_id, channel="status", symbols=known, rate=0, mode="all")
+        return subscribed, self._snapshot(watched)
+
+    def forget(self, client: int, names: Iterable[str]) -> list[str]:
+        """Stop telling a client; returns the names that it watched. ``*`` ends all."""
+        watched = self._watchers.get(client, frozenset())
+        gone = [name for name in dict.fromkeys(names) if name in watched]
+        rest = frozenset() if EVERYTHING in names else watched - set(gone)
+        if rest:
+            self._watchers[client] = rest
+        else:
+            self._watchers.pop(client, None)
+        return gone
+
+    def put(self, notes: Iterable[messages.StatusNote]) -> None:
+        """Take notes of the source in and hand them to those whom they concern."""
+        for note in notes:
+            self._seq = note.seq
+            feed = self._keep(note)
+            for client, watched in list(self._watchers.items()):
+                if not feed or EVERYTHING in watched or feed in watched:
+                    self._tell(client, note)
+
+    def replace(self, notes: Iterable[messages.StatusNote]) -> None:
+        """Forget what was told (another source begins); watchers get a whole snapshot of these notes."""
+        self._feeds.clear()
+        self._gaps.clear()
+        for note in notes:
+            self._seq = note.seq
+            self._keep(note)
+        for client, watched in list(self._watchers.items()):
+            self._tell(client, self._snapshot(watched))
+
+    def state(self) -> list[messages.StatusNote]:
+        """Everything that is in force, as notes: for a board in another process."""
+        notes: list[messages.StatusNote] = [messages.FeedNote(seq=self._seq, feed=row) for row in self._feeds.values()]
+        notes += [messages.GapNote(seq=self._seq, gap=row) for row in self._gaps.values()]
+        notes.append(messages.DeliveryNote(seq=self._seq, delivery=self._delivery))
+        return notes
+
+    def _keep(self, note: messages.StatusNote) -> str:
+        """The feed that a note is about; empty: it is about all."""
+        match note:
+            case messages.FeedNote():
+                self._feeds[str(note.feed["name"])] = note.feed
+                return str(note.feed["name"])
+            case messages.GapNote():
+                if note.gap.get("ended") is None:
+                    self._gaps[str(note.gap["id"])] = note.gap
+                else:
+                    self._gaps.pop(str(note.gap["id"]), None)
+                return str(note.gap["feed"])
+            case messages.DeliveryNote():
+                self._delivery = note.delivery
+        return ""
+
+    def _standing(self, name: str) -> messages.Standing:
+        if name == EVERYTHING:
+            return messages.Standing("live")
+        row = self._feeds.get(name)
+        return messages.Standing("no_such_symbol" if row is None else str(row["state"]))
+
+    def _snapshot(self, watched: frozenset[str]) -> messages.StatusSnapshot:
+        everything = EVERYTHING in watched
+        return messages.StatusSnapshot(
+            seq=self._seq,
+            feeds=[row for name, row in self._feeds.items() if everything or name in watched],
+            gaps=[row for row in self._gaps.values() if everything or row["feed"] in watched],
+            delivery=self._delivery,
+        )
