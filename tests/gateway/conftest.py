@@ -54,6 +54,11 @@ class Bench:
         )
         self.session = Session(self.desk, self.client, self.now_ns, **session)
 
+    @staticmethod
+    def config(**settings: Any) -> Config:
+        """Settings of the gateway."""
+        return Config(**settings)
+
     def ask(self, request: object, *, later_s: float = 1.0) -> list[Any]:
         """Send a request a while later; returns the messages that come back, parsed."""
         self.now_ns += int(later_s * SECOND_NS)
