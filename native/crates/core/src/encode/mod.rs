@@ -10,7 +10,7 @@ pub use crate::latest::PRICE_FIELDS;
 pub use codec::Codec;
 pub use text::{quote, write_string, write_time};
 
-use crate::latest::{Latest, Topic, TradeRow, View, field};
+use crate::latest::{Topic, TradeRow, View, Viewed, field};
 use crate::record::{condition, state};
 use text::{write_amount, write_price as write_number, write_u64};
 
@@ -21,7 +21,7 @@ const SERVER_DIGITS: u8 = 3;
 #[allow(clippy::too_many_arguments)]
 pub fn write_snapshot(
     out: &mut Vec<u8>,
-    latest: &Latest,
+    latest: &impl Viewed,
     topic: Topic,
     fields: u32,
     strings: bool,
@@ -42,7 +42,7 @@ pub fn write_snapshot(
 /// `{"type":"update","symbol":…,fields…,"seq":…}` with exactly the fields of the mask, in wire order.
 pub fn write_update(
     out: &mut Vec<u8>,
-    latest: &Latest,
+    latest: &impl Viewed,
     topic: Topic,
     fields: u32,
     strings: bool,
@@ -59,11 +59,12 @@ pub fn write_update(
 }
 
 /// `{"type":"status","symbol":…,"state":…,"since":…,"reason":…}`; `reason` is null if nobody said.
-pub fn write_status(out: &mut Vec<u8>, latest: &Latest, topic: Topic) {
+pub fn write_status(out: &mut Vec<u8>, latest: &impl Viewed, topic: Topic) {
+    let view = latest.view(topic);
     out.extend_from_slice(br#"{"type":"status","symbol":"#);
-    out.extend_from_slice(latest.quoted_name(topic));
+    out.extend_from_slice(view.quoted_name);
     out.extend_from_slice(br#","state":""#);
-    out.extend_from_slice(latest.state_name(topic).as_bytes());
+    out.extend_from_slice(state::NAMES[usize::from(view.state)].as_bytes());
     out.extend_from_slice(br#"","since":"#);
     write_time(out, latest.since(topic), SERVER_DIGITS);
     out.extend_from_slice(br#","reason":"#);
@@ -125,7 +126,7 @@ pub fn write_lost(out: &mut Vec<u8>, name: &str, channel: &str, count: u64, epoc
 /// REST's price object: the whole state of a topic.
 pub fn write_price(
     out: &mut Vec<u8>,
-    latest: &Latest,
+    latest: &impl Viewed,
     topic: Topic,
     strings: bool,
     epoch: u64,

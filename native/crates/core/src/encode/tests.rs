@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::latest::Latest;
 use crate::latest::{Definition, Settings};
 use crate::record::{Record, flag, instrument_id, kind};
 

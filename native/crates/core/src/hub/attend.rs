@@ -68,6 +68,7 @@ impl Fanout {
             seq: topic.seq[counter(sub.channel)],
             now_ns: self.now_ns,
             codec: self.clients[sub.client as usize].codec,
+            class: sub.stamp_class(),
         }
     }
 

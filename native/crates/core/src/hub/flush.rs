@@ -161,6 +161,7 @@ impl Fanout {
             seq: topic.seq[counter(channel)],
             now_ns,
             codec: Codec::Json,
+            class,
         };
         let mut is_sent = false;
         for &sub in &group.members {

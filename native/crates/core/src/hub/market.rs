@@ -5,12 +5,12 @@ use super::resume::{Memory, Refusal};
 use super::subscribe::{Position, Wish};
 use super::{CHANNELS, Counters, Fanout, Flushed, Settings, Source, Stamp};
 use crate::encode;
-use crate::latest::{self, Applied, Definition, Latest, Topic, TradeRow};
+use crate::latest::{self, Applied, Definition, Latest, Topic, TradeRow, Viewed};
 use crate::record::Record;
 
-impl Source for Latest {
+impl<S: Viewed> Source for S {
     fn last_trade_ns(&self, topic: Topic) -> i64 {
-        Self::last_trade_ns(self, topic)
+        self.view(topic).last.map_or(0, |last| last.ts)
     }
 
     fn write_snapshot(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
@@ -20,6 +20,7 @@ impl Source for Latest {
             seq,
             now_ns,
             codec,
+            ..
         } = stamp;
         encode::write_snapshot(
             out,
@@ -52,7 +53,7 @@ impl Source for Latest {
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>) {
         encode::write_trade(
             out,
-            self.name(stamp.topic),
+            self.view(stamp.topic).name,
             row,
             text,
             stamp.codec.strings(),
@@ -64,7 +65,7 @@ impl Source for Latest {
         let channel = CHANNELS[usize::from(channel)];
         encode::write_lost(
             out,
-            self.name(stamp.topic),
+            self.view(stamp.topic).name,
             channel,
             count,
             stamp.epoch,

@@ -101,6 +101,9 @@ pub const MODE_ALL: u8 = 1;
 /// Frames a second; 0 is unfiltered.
 pub const RATE_CLASSES: [u8; 6] = [0, 1, 2, 5, 10, 20];
 
+/// The class of subscriptions in mode `all` where classes are told apart by number.
+pub const CLASS_ALL: u8 = RATE_CLASSES.len() as u8;
+
 /// No index.
 const NONE: u32 = u32::MAX;
 /// Above this many bytes of frames a flush is not held any longer.
@@ -147,6 +150,8 @@ pub struct Stamp {
     pub now_ns: i64,
     /// How the frame is written.
     pub codec: Codec,
+    /// Index into [`RATE_CLASSES`], or [`CLASS_ALL`]: a link's frames tell it.
+    pub class: u8,
 }
 
 /// What the hub needs of the state it delivers.
@@ -194,6 +199,15 @@ struct Sub {
 }
 
 impl Sub {
+    /// The class as a [`Stamp`] tells it.
+    fn stamp_class(&self) -> u8 {
+        if self.mode == MODE_ALL {
+            CLASS_ALL
+        } else {
+            self.class
+        }
+    }
+
     /// The client now stands at `seq`, by one frame.
     fn deliver(&mut self, seq: u64) -> bool {
         let is_news = seq > self.last;

@@ -3,8 +3,8 @@
 use super::clients::Client;
 use super::history::{PriceHistory, TradeHistory};
 use super::{
-    ARENA_MAX, CHANNEL_PRICE, CHANNEL_TRADES, COUNTERS, Fanout, NONE, RATE_CLASSES, Source, Stamp,
-    counter, waits,
+    ARENA_MAX, CHANNEL_PRICE, CHANNEL_TRADES, CLASS_ALL, COUNTERS, Fanout, NONE, RATE_CLASSES,
+    Source, Stamp, counter, waits,
 };
 use crate::encode::Codec;
 use crate::latest::{Cause, Change, Topic, TradeRow, field};
@@ -203,6 +203,7 @@ impl Fanout {
             seq: state.seq[counter(CHANNEL_PRICE)],
             now_ns: self.now_ns,
             codec: Codec::Json,
+            class: CLASS_ALL,
         };
         for &sub in merging.chain(&state.all[usize::from(CHANNEL_PRICE)]) {
             let sub = &self.subs[sub as usize];
@@ -236,6 +237,7 @@ impl Fanout {
             seq: topic.seq[counter(CHANNEL_PRICE)],
             now_ns,
             codec: Codec::Json,
+            class: CLASS_ALL,
         };
         self.deliver_each(CHANNEL_PRICE, stamp, |out, stamp, set, sets| {
             source.write_update(out, stamp, sets.of_update(set, change.fields));
@@ -257,6 +259,7 @@ impl Fanout {
             seq: state.seq[counter(CHANNEL_TRADES)],
             now_ns,
             codec: Codec::Json,
+            class: CLASS_ALL,
         };
         self.deliver_each(CHANNEL_TRADES, stamp, |out, stamp, _, _| {
             source.write_trade(out, stamp, row, text)

@@ -28,7 +28,7 @@ pub use types::{
     TradeRow, field,
 };
 pub use value::{Amount, Price};
-pub use view::View;
+pub use view::{Consolidated, View, Viewed};
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

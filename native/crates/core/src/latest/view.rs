@@ -4,11 +4,12 @@ use super::apply::own_reason;
 use super::memory::Last;
 use super::types::Topic;
 use super::value::{Amount, Price};
-use super::{Latest, Leg, Meta, Of};
+use super::{Latest, Leg, Meta, Of, TopicEntry};
 use crate::record::state;
 
 /// Everything that clients can see of a topic, values not yet texts.
 pub struct View<'a> {
+    pub name: &'a str,
     /// The topic's name as JSON, quotes included.
     pub quoted_name: &'a [u8],
     pub last: Option<&'a Last>,
@@ -16,6 +17,7 @@ pub struct View<'a> {
     pub time_precision: u8,
     /// Venue of the last trade as JSON, quotes included.
     pub venue: Option<&'a [u8]>,
+    pub venue_name: Option<&'a str>,
     pub bid: Option<Price>,
     pub bid_size: Option<Amount>,
     pub ask: Option<Price>,
@@ -55,6 +57,29 @@ impl View<'_> {
     }
 }
 
+/// Newest state that can be read topic by topic: the owner's, or what a gateway worker was told of it.
+pub trait Viewed {
+    fn view(&self, topic: Topic) -> View<'_>;
+    /// When the state became what it is, ns of the owner's clock.
+    fn since(&self, topic: Topic) -> i64;
+    /// Why the state is what it is; empty if nobody said.
+    fn reason(&self, topic: Topic) -> &str;
+}
+
+impl Viewed for Latest {
+    fn view(&self, topic: Topic) -> View<'_> {
+        Self::view(self, topic)
+    }
+
+    fn since(&self, topic: Topic) -> i64 {
+        Self::since(self, topic)
+    }
+
+    fn reason(&self, topic: Topic) -> &str {
+        Self::reason(self, topic)
+    }
+}
+
 impl Latest {
     #[must_use]
     pub fn view(&self, topic: Topic) -> View<'_> {
@@ -62,13 +87,13 @@ impl Latest {
         match entry.of {
             Of::Leg(place) => {
                 let (leg, meta) = (&self.legs[place as usize], &self.metas[place as usize]);
-                view_leg(&entry.quoted, leg, meta)
+                view_leg(entry, leg, meta)
             }
-            Of::Security(place) => self.view_security(&entry.quoted, place),
+            Of::Security(place) => self.view_security(entry, place),
         }
     }
 
-    fn view_security<'a>(&'a self, quoted_name: &'a [u8], place: u32) -> View<'a> {
+    fn view_security<'a>(&'a self, entry: &'a TopicEntry, place: u32) -> View<'a> {
         let security = &self.securities[place as usize];
         let last_leg = security.last_leg as usize;
         let session = self
@@ -77,10 +102,15 @@ impl Latest {
             .map(|leg| &leg.session);
         let range = session.and_then(|session| session.range);
         View {
-            quoted_name,
+            name: &entry.name,
+            quoted_name: &entry.quoted,
             last: security.last.as_ref(),
             time_precision: self.legs.get(last_leg).map_or(9, |leg| leg.precision),
             venue: self.metas.get(last_leg).map(|meta| meta.venue.as_slice()),
+            venue_name: self
+                .metas
+                .get(last_leg)
+                .map(|meta| meta.definition.venue.as_str()),
             bid: security.bid.price,
             bid_size: security.bid.size,
             ask: security.ask.price,
@@ -134,13 +164,15 @@ impl Latest {
     }
 }
 
-fn view_leg<'a>(quoted_name: &'a [u8], leg: &'a Leg, meta: &'a Meta) -> View<'a> {
+fn view_leg<'a>(entry: &'a TopicEntry, leg: &'a Leg, meta: &'a Meta) -> View<'a> {
     let range = leg.session.range;
     View {
-        quoted_name,
+        name: &entry.name,
+        quoted_name: &entry.quoted,
         last: leg.last.as_ref(),
         time_precision: leg.precision,
         venue: Some(&meta.venue),
+        venue_name: Some(&meta.definition.venue),
         bid: leg.bid.price(),
         bid_size: leg.bid.size(),
         ask: leg.ask.price(),
