@@ -1193,9 +1193,9 @@ def load_bins() -> list[float]:
     """Middle of each bin of the latencies, in microseconds."""
 
 def load_scan(
-    message: bytes,
+    message: bytes, *, msgpack: bool = False
 ) -> list[tuple[str, str | None, int | None, int | None, int | None, int, int | None, int | None]]:
-    """What the load tool sees in a JSON message.
+    """What the load tool sees in a message, of JSON or MessagePack.
 
     For each frame: type, symbol as it is written, handle, epoch, seq, count, ``server_timestamp`` and ``timestamp`` in ns.
 

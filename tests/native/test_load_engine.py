@@ -178,6 +178,28 @@ async def test_jumps_are_merged_or_lost_by_what_was_asked_for() -> None:
         assert (report.tally.merged, report.tally.lost, report.tally.troubles) == (0, 7, {})
 
 
+async def test_message_pack_is_spoken() -> None:
+    requests: list[Any] = []
+
+    async def talk(server: Server, number: int) -> None:
+        await server.upgrade(protocol="tickcast.msgpack")
+        opcode, payload = await server.read()
+        assert opcode == Opcode.BINARY
+        requests.append(msgspec.msgpack.decode(payload))
+        place = {"state": "live", "epoch": 7, "seq": 100}
+        ack = {"type": "subscribed", "id": 1, "symbols": dict.fromkeys(requests[0]["symbols"], place)}
+        update = {"type": "update", "symbol": NAMES[2], "price": "1.50", "seq": 103}
+        for message in (ack, {"type": "snapshot", "symbol": NAMES[2], "handle": 9, "epoch": 7, "seq": 100}, [update]):
+            server.frame(Opcode.BINARY, msgspec.msgpack.encode(message))
+        server.send(update)
+
+    async with served(talk) as url:
+        report = await Engine(url, codec="msgpack").until(lambda report: bool(report.tally.troubles))
+        assert (report.tally.updates, report.tally.snapshots, report.tally.merged) == (1, 1, 2)
+        assert report.tally.troubles == {"a message that is not of the codec": 1}
+    assert requests == [{"action": "subscribe", "symbols": list(NAMES), "channel": "price", "id": 1}]
+
+
 async def test_frames_in_pieces_and_parts_and_pings_are_read() -> None:
     answers: list[tuple[int, bytes]] = []
 

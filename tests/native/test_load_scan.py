@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,13 @@ def test_it_finds_what_a_full_parser_finds(batch: list[dict[str, Any]], ascii_on
     for frame in batch:
         alone = json.dumps(frame, ensure_ascii=ascii_only, separators=separators)
         assert [plain(found) for found in _native.load_scan(alone.encode())] == [slowly(frame)]
+
+
+@given(st.lists(frames, max_size=4))
+def test_it_finds_the_same_in_message_pack(batch: list[dict[str, Any]]) -> None:
+    assert _native.load_scan(msgspec.msgpack.encode(batch), msgpack=True) == [slowly(frame) for frame in batch]
+    for frame in batch:
+        assert _native.load_scan(msgspec.msgpack.encode(frame), msgpack=True) == [slowly(frame)]
 
 
 @given(st.lists(frames, min_size=1, max_size=2), st.data())

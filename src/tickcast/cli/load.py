@@ -44,7 +44,11 @@ _INT: Final = click.IntRange(min=1)
     help="Most updates a second of each symbol; 0 = unfiltered [default: the gateway's].",
 )
 @click.option(
-    "--codec", type=click.Choice(["json"]), default="json", show_default=True, help="How messages are written."
+    "--codec",
+    type=click.Choice(["json", "msgpack"]),
+    default="json",
+    show_default=True,
+    help="How messages are written.",
 )
 @click.option("--channel", default="price", show_default=True, help="Channel to watch.")
 @click.option("--depth", type=_INT, help="Levels of the channel book.")

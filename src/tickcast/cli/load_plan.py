@@ -54,7 +54,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...] | None = None
     strings: bool = False
     batch: bool = False
-    compact: bool = False
     latency: LatencySource = "server"
     connect_rate: float = 2_000
     churn: float = 0
@@ -257,7 +256,6 @@ def _terms(asked: Asked) -> dict[str, Any]:
 def _target(asked: Asked, target: Target) -> str:
     query = {"numbers": "string"} if asked.strings else {}
     query |= {"batch": "1"} if asked.batch else {}
-    query |= {"compact": "1"} if asked.compact else {}
     path = quote(target.path)
     return f"{path}?{urlencode(query)}" if query else path
 

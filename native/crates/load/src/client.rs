@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::event::{Event, Kind};
 use crate::names::Names;
-use crate::plan::Plan;
+use crate::plan::{Codec, Plan};
 use crate::tally::Tally;
 
 /// Where a client stands.
@@ -71,14 +71,18 @@ pub struct Outcome {
 
 impl Client {
     /// Position of the watch that a frame is about.
-    fn find(&self, event: &Event, message: &[u8], names: &Names) -> Option<usize> {
+    fn find(&self, event: &Event, message: &[u8], codec: Codec, names: &Names) -> Option<usize> {
         if let Some(handle) = event.handle.filter(|_| self.by_handle) {
             return self
                 .watches
                 .binary_search_by_key(&handle, |watch| watch.handle)
                 .ok();
         }
-        let symbol = names.find(&message[event.symbol.clone()?])?;
+        let name = &message[event.symbol.clone()?];
+        let symbol = match codec {
+            Codec::Json => names.find(name)?,
+            Codec::Msgpack => names.find_plain(std::str::from_utf8(name).ok()?)?,
+        };
         self.find_symbol(symbol)
     }
 
@@ -121,9 +125,9 @@ impl Client {
             Kind::Heartbeat => return tally.heartbeats += 1,
             Kind::Pong => return outcome.pong = Some(event.server_ns),
             Kind::Subscribed | Kind::Resumed | Kind::Error => {
-                return match serde_json::from_slice(&message[event.whole.clone()]) {
-                    Ok(reply) => self.reply(event.kind, &reply, (plan, names, tally), outcome),
-                    Err(_) => tally.trouble("a reply that is no JSON"),
+                return match plan.codec.read(&message[event.whole.clone()]) {
+                    Some(reply) => self.reply(event.kind, &reply, (plan, names, tally), outcome),
+                    None => tally.trouble("a reply that is not of the codec"),
                 };
             }
             Kind::Other => return tally.others += 1,
@@ -136,7 +140,7 @@ impl Client {
                 tally.exchange_latency.add(now_ns - exchange_ns);
             }
         }
-        match self.find(event, message, names) {
+        match self.find(event, message, plan.codec, names) {
             Some(place) => self.watches[place].data(event, plan.every, tally),
             // The status channel and its like speak of no symbol.
             None if event.symbol.is_none() && event.handle.is_none() => {}

@@ -13,12 +13,12 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::agenda::Agenda;
 use crate::client::{Client, NO_HANDLE, Outcome, Phase, Watch};
-use crate::event::Malformed;
+use crate::event::{Event, Malformed};
 use crate::names::Names;
 use crate::plan::{Chooser, Codec, Plan, Random};
 use crate::tally::{Phases, Tally};
 use crate::wire::{self, Broken, Frame};
-use crate::{json, requests, sockets};
+use crate::{json, msgpack, requests, sockets};
 
 /// Between two looks at the sockets.
 pub const REST: Duration = Duration::from_micros(500);
@@ -258,7 +258,7 @@ impl Engine {
             if client.phase == Phase::Open && !self.pings.iter().any(|(pinged, ..)| *pinged == id) {
                 self.pings.push((id, client.generation, now_ns()));
                 self.tally.pings += 1;
-                self.write(id, wire::TEXT, &requests::ping());
+                self.write(id, self.plan.codec.opcode(), &requests::ping(&self.plan));
                 return;
             }
         }
@@ -495,7 +495,7 @@ impl Engine {
         }
         self.clients[id as usize].phase = Phase::Asking;
         let request = requests::watch(&self.clients[id as usize], &self.plan);
-        self.write(id, wire::TEXT, &request);
+        self.write(id, self.plan.codec.opcode(), &request);
         Ok(answer.end)
     }
 
@@ -538,14 +538,17 @@ impl Engine {
         let client = &mut clients[id as usize];
         tally.messages += 1;
         let mut outcome = Outcome::default();
-        let scanned = match (plan.codec, opcode) {
-            (Codec::Json, wire::TEXT) => json::frames(payload, |event| {
-                client.event(&event, payload, now_ns, (plan, names, tally), &mut outcome);
-            }),
-            _ => Err(Malformed(0)),
+        let codec = plan.codec;
+        let visit = |event: Event| {
+            client.event(&event, payload, now_ns, (plan, names, tally), &mut outcome)
+        };
+        let scanned = match codec {
+            _ if opcode != codec.opcode() => Err(Malformed(0)),
+            Codec::Json => json::frames(payload, visit),
+            Codec::Msgpack => msgpack::frames(payload, visit),
         };
         if scanned.is_err() {
-            tally.trouble("a message that is not of the codec");
+            self.tally.trouble("a message that is not of the codec");
         }
         if let Some(server_ns) = outcome.pong {
             self.ponged(id, server_ns, now_ns);

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{msgpack, wire};
 
 /// Everything that a process is told. It is made by `tickcast load`.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,13 +57,43 @@ pub struct Plan {
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
     Json,
+    Msgpack,
 }
 
 impl Codec {
+    /// Opcode of its messages.
+    pub fn opcode(self) -> u8 {
+        match self {
+            Self::Json => wire::TEXT,
+            Self::Msgpack => wire::BINARY,
+        }
+    }
+
+    /// A request as its bytes.
+    pub fn write(self, request: &Value) -> Vec<u8> {
+        match self {
+            Self::Json => request.to_string().into_bytes(),
+            Self::Msgpack => {
+                let mut out = Vec::new();
+                msgpack::write(&mut out, request);
+                out
+            }
+        }
+    }
+
+    /// A reply; `None` if it is none of the codec.
+    pub fn read(self, reply: &[u8]) -> Option<Value> {
+        match self {
+            Self::Json => serde_json::from_slice(reply).ok(),
+            Self::Msgpack => msgpack::value(reply).ok(),
+        }
+    }
+
     /// The WebSocket subprotocol.
     pub fn protocol(self) -> &'static str {
         match self {
             Self::Json => "tickcast.json",
+            Self::Msgpack => "tickcast.msgpack",
         }
     }
 }

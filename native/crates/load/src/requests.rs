@@ -34,12 +34,12 @@ pub fn watch(client: &Client, plan: &Plan) -> Vec<u8> {
         request.insert("symbols".into(), symbols.collect());
     }
     request.insert("id".into(), ID.into());
-    Value::Object(request).to_string().into_bytes()
+    plan.codec.write(&Value::Object(request))
 }
 
 /// `ping` on the level of the protocol's messages.
-pub fn ping() -> Vec<u8> {
-    br#"{"action":"ping"}"#.to_vec()
+pub fn ping(plan: &Plan) -> Vec<u8> {
+    plan.codec.write(&json!({"action": "ping"}))
 }
 
 /// The opening handshake.

@@ -53,9 +53,10 @@ fn load_bins() -> Vec<f64> {
 }
 
 #[pyfunction]
-fn load_scan(message: &[u8]) -> PyResult<Vec<Scanned>> {
+#[pyo3(signature = (message, *, msgpack=false))]
+fn load_scan(message: &[u8], msgpack: bool) -> PyResult<Vec<Scanned>> {
     let mut found = Vec::new();
-    load::scan_json(message, |event| {
+    let visit = |event: load::Event| {
         let symbol = event
             .symbol
             .map(|place| String::from_utf8_lossy(&message[place]).into_owned());
@@ -70,8 +71,13 @@ fn load_scan(message: &[u8]) -> PyResult<Vec<Scanned>> {
             server_ns,
             exchange_ns,
         ));
-    })
-    .map_err(|error| PyValueError::new_err(format!("malformed at byte {}", error.0)))?;
+    };
+    let scanned = if msgpack {
+        load::scan_msgpack(message, visit)
+    } else {
+        load::scan_json(message, visit)
+    };
+    scanned.map_err(|error| PyValueError::new_err(format!("malformed at byte {}", error.0)))?;
     Ok(found)
 }
 
