@@ -6,8 +6,9 @@ import itertools
 import json
 import random
 import socket
+import zlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,14 @@ class Instrument:
     trade_seq: int = 10
     volume: int = 1_250_000
     prev_close: Decimal = Decimal(0)
+    book_seq: int = 40
+    bids: dict[Decimal, int] = field(default_factory=dict)
+    asks: dict[Decimal, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.prev_close = self.price
+        self.bids = {self.price - place * self.tick: 100 * place for place in range(1, 11)}
+        self.asks = {self.price + place * self.tick: 150 * place for place in range(1, 11)}
 
     def fields(self) -> dict[str, Any]:
         change = self.price - self.prev_close
@@ -67,6 +73,9 @@ class Instrument:
             fields |= {"legs": {"live": self.legs[0], "of": self.legs[1]}, "crossed": self.crossed}
         return fields
 
+    def counter(self, channel: str) -> int:
+        return {"trades": self.trade_seq, "book": self.book_seq}.get(channel, self.seq)
+
     def snapshot(self) -> dict[str, Any]:
         return {"type": "snapshot", "symbol": self.symbol, **self.fields(), "epoch": self.epoch, "seq": self.seq}
 
@@ -78,6 +87,49 @@ class Instrument:
         self.seq += 1 + merged
         changed = {key: value for key, value in self.fields().items() if before[key] != value}
         return {"type": "update", "symbol": self.symbol, **changed, "seq": self.seq}
+
+    def ladder(self) -> list[list[list[str]]]:
+        """Bids and asks, best first."""
+        bids = [[str(price), str(size)] for price, size in sorted(self.bids.items(), reverse=True)]
+        return [bids, [[str(price), str(size)] for price, size in sorted(self.asks.items())]]
+
+    def digest(self) -> int:
+        """CRC-32 of the whole book."""
+        bids, asks = self.ladder()
+        return zlib.crc32(",".join(f"{price}:{size}" for price, size in bids + asks).encode())
+
+    def book_snapshot(self) -> dict[str, Any]:
+        bids, asks = self.ladder()
+        book = {"type": "snapshot", "symbol": self.symbol, "channel": "book", "depth": 10, "bids": bids, "asks": asks}
+        place = {"epoch": self.epoch, "seq": self.book_seq, "state": self.state, "last": True, "digest": self.digest()}
+        return book | place | {"timestamp": timestamp()}
+
+    def set_bid(self, price: str, size: int, *, digest: int | None = None) -> dict[str, Any]:
+        """A level of the bids changes; 0 takes it away."""
+        self.book_seq += 1
+        self.bids[Decimal(price)] = size
+        if size == 0:
+            del self.bids[Decimal(price)]
+        told = {"bids": [[price, str(size)]], "asks": [], "timestamp": timestamp(), "seq": self.book_seq}
+        update = {"type": "update", "symbol": self.symbol, "channel": "book", **told}
+        return update | {"digest": self.digest() if digest is None else digest}
+
+    def bar(self, start_s: int, close: str, **change: Any) -> dict[str, Any]:
+        """A bar of a second, so many seconds after the first one."""
+        start = datetime(2026, 3, 29, 14, 30, tzinfo=UTC) + timedelta(seconds=start_s)
+        shown = {"start": start.isoformat().replace("+00:00", "Z"), "open": str(self.price), "close": close}
+        ends = (self.price, Decimal(close))
+        shown |= {"high": str(max(ends) + self.tick), "low": str(min(ends) - self.tick), "volume": "1200"}
+        return shown | {"notional": "222504.00", "trades": 12, "final": True, **change}
+
+    def bar_message(self, start_s: int, close: str, **change: Any) -> dict[str, Any]:
+        told = {"type": "bar", "symbol": self.symbol, "channel": "bars", "interval": "1s", "seq": start_s}
+        return told | self.bar(start_s, close, **change)
+
+    def bars_snapshot(self, interval: str) -> dict[str, Any]:
+        bars = [self.bar(place, str(self.price + self.tick * (place * 7 % 5 - 2))) for place in range(40)]
+        told = {"type": "snapshot", "symbol": self.symbol, "channel": "bars", "interval": interval, "bars": bars}
+        return told | {"epoch": self.epoch, "seq": 40, "state": self.state}
 
     def trade(self) -> dict[str, Any]:
         self.trade_seq += 1
@@ -101,6 +153,19 @@ class Client:
     requests: list[dict[str, Any]] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
     trades: set[str] = field(default_factory=set)
+    books: set[str] = field(default_factory=set)
+    bars: set[str] = field(default_factory=set)
+    status: bool = False
+
+    def wants(self, message: dict[str, Any]) -> bool:
+        """Whether it watches what the message is about."""
+        if message["type"] in {"feed", "gap", "delivery"}:
+            return self.status
+        if message["type"] == "rate":
+            return True
+        channel = message.get("channel", "price")
+        watched = {"trades": self.trades, "book": self.books, "bars": self.bars, "price": self.symbols}[channel]
+        return message["symbol"] in watched
 
 
 @dataclass
@@ -113,6 +178,7 @@ class FakeGateway:
     hops: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     suggested: list[str] = field(default_factory=list)
+    rung: int = 0
     clients: list[Client] = field(default_factory=list)
     past: list[Client] = field(default_factory=list)
     sent: int = 0
@@ -165,15 +231,15 @@ class FakeGateway:
     async def publish(self, *messages: dict[str, Any]) -> None:
         """To everyone who watches: one message, an array, as a client gets it that asked for ``batch=1``."""
         for client in list(self.clients):
-            wanted = [
-                message
-                for message in messages
-                if message["symbol"] in (client.trades if message["type"] == "trade" else client.symbols)
-            ]
+            wanted = [message for message in messages if client.wants(message)]
             if wanted:
                 self.sent += len(wanted)
                 with contextlib.suppress(ConnectionError):
                     await client.socket.send_str(json.dumps(wanted))
+
+    async def tell_gaps(self) -> None:
+        """Every entry of the ledger, as channel ``status`` tells it when it changes."""
+        await self.publish(*({"type": "gap", "channel": "status", **one} for one in self.gaps))
 
     async def set_state(self, symbol: str, state: str, reason: str) -> None:
         instrument = self.instruments[symbol]
@@ -249,10 +315,12 @@ class FakeGateway:
 
     def _answer(self, client: Client, asked: dict[str, Any]) -> list[dict[str, Any]]:
         action, reply_to = asked["action"], {"id": asked["id"]}
-        if action == "set":
-            return [{"type": "ok", **reply_to, "action": "set", "rate": asked["rate"]}]
+        if action == "visibility":
+            return [{"type": "ok", **reply_to, "action": "visibility", "hidden": asked["hidden"]}]
         channel = asked.get("channel", "price")
-        watched = client.trades if channel == "trades" else client.symbols
+        if channel == "status":
+            return self._status(client, reply_to)
+        watched = {"trades": client.trades, "book": client.books, "bars": client.bars, "price": client.symbols}[channel]
         if action == "unsubscribe":
             watched.difference_update(asked["symbols"])
             return [{"type": "unsubscribed", **reply_to, "channel": channel, "symbols": asked["symbols"]}]
@@ -264,10 +332,28 @@ class FakeGateway:
             answers.append({"type": "resumed", **reply_to, "symbols": outcomes})
         for name in asked["symbols"]:
             instrument = self.instruments.get(name)
-            unchanged = outcomes.get(name, {}).get("recovered") and instrument and resume[name]["seq"] == instrument.seq
-            if instrument and channel == "price" and not unchanged:
+            unchanged = (
+                outcomes.get(name, {}).get("recovered")
+                and instrument
+                and resume[name]["seq"] == instrument.counter(channel)
+            )
+            if instrument is None or unchanged:
+                continue
+            if channel == "price":
                 answers.append(instrument.snapshot())
+            elif channel == "book":
+                answers.append(instrument.book_snapshot())
+            elif channel == "bars":
+                answers.append(instrument.bars_snapshot(asked["interval"]))
         return answers
+
+    def _status(self, client: Client, reply_to: dict[str, Any]) -> list[dict[str, Any]]:
+        client.status = True
+        gaps = [one for one in self.gaps if one["ended"] is None]
+        told = {"feeds": self.feeds, "gaps": gaps, "delivery": {"rung": self.rung}}
+        acks = {feed["name"]: {"state": "live"} for feed in self.feeds}
+        ack = {"type": "subscribed", **reply_to, "channel": "status", "symbols": acks}
+        return [ack, {"type": "snapshot", "channel": "status", **told}]
 
     def _acks(self, asked: dict[str, Any], channel: str) -> dict[str, dict[str, Any]]:
         acks: dict[str, dict[str, Any]] = {}
@@ -276,7 +362,7 @@ class FakeGateway:
             if instrument is None:
                 acks[name] = {"state": "no_such_symbol"}
                 continue
-            seq = instrument.trade_seq if channel == "trades" else instrument.seq
+            seq = instrument.counter(channel)
             acks[name] = {"state": instrument.state, "epoch": instrument.epoch, "seq": seq}
         return acks
 
@@ -286,7 +372,7 @@ class FakeGateway:
             return {"recovered": False, "reason": "unknown"}
         if place["epoch"] != instrument.epoch:
             return {"recovered": False, "reason": "epoch_changed"}
-        seq = instrument.trade_seq if channel == "trades" else instrument.seq
+        seq = instrument.counter(channel)
         if place["seq"] > seq:
             return {"recovered": False, "reason": "ahead"}
         return {"recovered": seq - place["seq"] <= HISTORY}

@@ -169,7 +169,7 @@ async def test_resumes_by_itself_after_the_server_dropped_it(screen: Screen, gat
     gateway.instruments["AAPL"].move(7, merged=20)  # while nobody listens
     await expect(screen.price("AAPL")).to_have_text("185.50")
     await expect(screen.connection).to_have_text("Live")
-    resumed = gateway.requests("subscribe")[-1]["resume"]
+    resumed = [one for one in gateway.requests("subscribe") if one["channel"] == "price"][-1]["resume"]
     assert resumed["AAPL"] == {"epoch": 7, "seq": 101}
     await expect(screen.row("AAPL").locator(".c-merged")).to_have_text("20")
 
@@ -227,12 +227,14 @@ async def test_a_feed_says_what_of_it_is_not_whole(screen: Screen, gateway: Fake
     await expect(feed).to_contain_text("BINANCE")
     many = {"scope": "connection", "link": "streams-1", "instruments_count": 40, "open_count": 40}
     gateway.gaps += [entry(f"b-{n}", "BINANCE", f"expected {n}, found 9", **many) for n in range(3)]
+    await gateway.tell_gaps()
     trouble = screen.page.locator("[data-trouble]")
     await expect(trouble).to_have_count(2)
-    await expect(trouble.first).to_contain_text("streams-1: 40 instruments: expected 0, found 9")
+    await expect(trouble.first).to_contain_text("streams-1: 40 instruments: expected 2, found 9")
     await expect(trouble.last).to_contain_text("(and 1 more)")
     for number, one in enumerate(gateway.gaps):
         gateway.gaps[number] = one | {"ended": timestamp()}
+    await gateway.tell_gaps()
     await expect(trouble).to_have_count(0)
 
 
@@ -241,17 +243,20 @@ async def test_the_ledger_is_live_and_filtered_by_venue(screen: Screen, gateway:
     panel = screen.page.get_by_role("region", name="Ledger").first
     await expect(panel).to_contain_text("Nothing was ever less than whole.")
     gateway.gaps.insert(0, entry("a-1", "XNAS", "3 messages are missing before 9", lost=3))
+    await gateway.tell_gaps()
     row = screen.page.locator('tr[data-entry="a-1"]')
     await expect(row).to_have_attribute("data-open", "true")
     await expect(row).to_contain_text("3 messages are missing before 9")
     await expect(row).to_contain_text("open, ")
     await expect(screen.page.get_by_test_id("ledger-open")).to_have_text("1 open")
     gateway.gaps[0] = gateway.gaps[0] | {"ended": timestamp(), "duration_ms": 87.4, "repaired_by": "snapshot"}
+    await gateway.tell_gaps()
     await expect(row).to_contain_text("87 ms")
     await expect(row).to_contain_text("snapshot")
     assert await row.get_attribute("data-open") is None
     many = {"kind": "reconnect", "scope": "connection", "link": "streams-1", "instruments_count": 1250, "open_count": 7}
     gateway.gaps.insert(0, entry("b-2", "BINANCE", "connection lost", **many))
+    await gateway.tell_gaps()
     await expect(ledger.locator("tbody tr").first).to_have_attribute("data-entry", "b-2")
     await expect(ledger.locator("tbody tr").first).to_contain_text("streams-1: 7 of 1,250 instruments")
     await screen.page.get_by_label("Venue").select_option("BINANCE")
@@ -260,14 +265,14 @@ async def test_the_ledger_is_live_and_filtered_by_venue(screen: Screen, gateway:
     await expect(ledger.locator("tbody tr")).to_have_count(2)
 
 
-async def test_a_hidden_tab_asks_for_one_update_a_second(screen: Screen, gateway: FakeGateway, until: Until) -> None:
-    async def rates(expected: list[int]) -> bool:
-        return [request["rate"] for request in gateway.requests("set")] == expected
+async def test_a_hidden_tab_says_so(screen: Screen, gateway: FakeGateway, until: Until) -> None:
+    async def told(expected: list[bool]) -> bool:
+        return [request["hidden"] for request in gateway.requests("visibility")] == expected
 
     await screen.set_hidden(hidden=True)
-    await until(lambda: rates([1]))
+    await until(lambda: told([True]))
     await screen.set_hidden(hidden=False)
-    await until(lambda: rates([1, 20]))
+    await until(lambda: told([True, False]))
 
 
 async def test_an_opened_row_shows_the_last_trades(screen: Screen, gateway: FakeGateway, until: Until) -> None:
@@ -290,6 +295,105 @@ async def test_an_opened_row_shows_the_last_trades(screen: Screen, gateway: Fake
     await screen.page.keyboard.press("Enter")
     await expect(tape).to_have_count(0)
     await until(is_unsubscribed)
+
+
+async def test_an_opened_row_shows_the_book_verified(screen: Screen, gateway: FakeGateway, tmp_path: Path) -> None:
+    await screen.row("AAPL").locator(".row-button").click()
+    book = screen.page.get_by_role("region", name="Order book of AAPL")
+    await expect(book.locator("tbody tr")).to_have_count(10)
+    await expect(book.locator("tbody tr").first).to_have_text("100185.41185.43150")
+    await expect(book).to_contain_text("verified 1\u00d7")
+    aapl = gateway.instruments["AAPL"]
+    await gateway.publish(aapl.set_bid("185.415", 7), aapl.set_bid("185.41", 0))
+    await expect(book.locator("tbody tr").first).to_have_text("7185.415185.43150")
+    await expect(book).to_contain_text("verified 3\u00d7")
+    assert len([one for one in gateway.requests("subscribe") if one.get("channel") == "book"]) == 1
+    await gateway.publish(aapl.set_bid("185.412", 9, digest=1))  # not what the client can have
+    await expect(book).to_contain_text("1 failed")
+    await expect(book.locator("tbody tr").nth(1)).to_have_text("9185.412185.44300")  # asked for anew
+    asked = [one for one in gateway.requests("subscribe") if one.get("channel") == "book"]
+    assert [(one["depth"], "resume" in one) for one in asked] == [(10, False), (10, False)]
+    await screen.page.screenshot(path=tmp_path / "book.png")
+    assert screen.problems == []
+
+
+async def test_a_book_that_is_not_whole_says_so(screen: Screen, gateway: FakeGateway) -> None:
+    await screen.row("AAPL").locator(".row-button").click()
+    state = screen.page.get_by_test_id("book-state")
+    book = screen.page.get_by_role("region", name="Order book of AAPL")
+    await expect(book.locator("tbody tr")).to_have_count(10)
+    await expect(state).to_have_count(0)
+    aapl = gateway.instruments["AAPL"]
+    aapl.bids, aapl.asks, aapl.state = {}, {}, "repairing"
+    await gateway.publish(aapl.book_snapshot())
+    await expect(state).to_have_text("repairing")
+    await expect(book).to_contain_text("The book is empty.")
+
+
+async def test_bars_are_drawn_and_corrections_redrawn(screen: Screen, gateway: FakeGateway) -> None:
+    await screen.row("AAPL").locator(".row-button").click()
+    bars = screen.page.get_by_role("region", name="Bars of AAPL")
+    candles = bars.locator(".candles g")
+    await expect(candles).to_have_count(40)
+    aapl = gateway.instruments["AAPL"]
+    await gateway.publish(aapl.bar_message(40, "185.44", final=False))
+    await expect(candles).to_have_count(41)
+    await expect(candles.last).to_have_attribute("data-final", "false")
+    await expect(bars).to_contain_text("close 185.44")
+    await gateway.publish(aapl.bar_message(40, "185.45"), aapl.bar_message(39, "185.30", corrected=True))
+    await expect(bars).to_contain_text("close 185.45")
+    await expect(bars).to_contain_text("1 corrected")
+    await expect(candles.nth(39)).to_have_attribute("data-corrected", "true")
+    await bars.get_by_text("1m", exact=True).click()
+    await expect(candles).to_have_count(40)
+    asked = [one["interval"] for one in gateway.requests("subscribe") if one.get("channel") == "bars"]
+    assert asked == ["1s", "1m"]
+
+
+async def test_lost_trades_are_counted(screen: Screen, gateway: FakeGateway) -> None:
+    await screen.row("AAPL").locator(".row-button").click()
+    tape = screen.page.get_by_role("region", name="Last trades of AAPL")
+    await expect(tape).to_contain_text("No trade since this was opened.")
+    aapl = gateway.instruments["AAPL"]
+    aapl.trade_seq += 12
+    lost = {"type": "lost", "symbol": "AAPL", "channel": "trades", "count": 12, "epoch": 7, "seq": aapl.trade_seq}
+    await gateway.publish(lost, aapl.trade())
+    await expect(tape).to_contain_text("12 trades were lost on the way and are not shown.")
+
+
+async def test_gaps_and_states_of_feeds_are_told_at_once(screen: Screen, gateway: FakeGateway) -> None:
+    feed = screen.page.locator('[data-feed="binance"]')
+    await expect(feed).to_contain_text("connected")
+    gap = entry("b-1", "BINANCE", "expected 3, found 9")
+    gateway.gaps.append(gap)
+    await gateway.tell_gaps()
+    await expect(screen.page.locator('[data-trouble="b-1"]')).to_contain_text("expected 3, found 9")
+    await expect(screen.page.locator('tr[data-entry="b-1"]')).to_be_visible()  # the ledger asked because of it
+    gateway.gaps[0] = gap | {"ended": timestamp()}
+    await gateway.tell_gaps()
+    await expect(screen.page.locator("[data-trouble]")).to_have_count(0)
+    gateway.feeds[1]["state"] = "failed"
+    await gateway.publish({"type": "feed", "channel": "status", "name": "binance", "state": "failed"})
+    await expect(feed).to_contain_text("failed")
+
+
+async def test_a_reader_is_told_of_being_slowed_down(screen: Screen, gateway: FakeGateway) -> None:
+    slowed = screen.page.get_by_test_id("slowed")
+    await gateway.publish({"type": "rate", "rate": 5, "reason": "slow"})
+    await expect(slowed).to_have_text("You are slowed down to 5 a second: slow network")
+    await gateway.publish({"type": "rate", "rate": 20, "reason": "restored"})
+    await expect(slowed).to_have_count(0)
+    await gateway.publish({"type": "delivery", "channel": "status", "rung": 2})
+    await expect(screen.page.get_by_test_id("rung")).to_contain_text("at most 5 updates a second")
+    await gateway.publish({"type": "delivery", "channel": "status", "rung": 0})
+    await expect(screen.page.get_by_test_id("rung")).to_have_count(0)
+
+
+async def test_it_stays_away_as_long_as_the_gateway_asks(screen: Screen, gateway: FakeGateway) -> None:
+    await gateway.close_streams(4702, "the gateway stops: retry in 3400 ms")
+    await expect(screen.page.locator(".banner")).to_contain_text("Next attempt in")
+    assert gateway.clients == []
+    await expect(screen.connection).to_have_text("Live", timeout=8_000)
 
 
 async def test_dark_by_system_and_by_choice(screen: Screen, tmp_path: Path) -> None:

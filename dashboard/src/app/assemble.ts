@@ -2,10 +2,12 @@
 
 import { MarketStore, Poll, Signal, ThemeStore, Watchlist } from "../store/index.ts";
 import type { Services } from "../views/services.ts";
-import { RestClient, type SymbolInfo, TickcastClient } from "../wire/index.ts";
+import { type FeedStatus, RestClient, type Stream, type SymbolInfo, TickcastClient } from "../wire/index.ts";
 
 const POLL_MS = 2_000;
 const LEDGER_POLL_MS = 1_000;
+/** Of the ledger while the stream tells of each gap. */
+const TOLD_POLL_MS = 15_000;
 const LEDGER_ENTRIES = 100;
 const CLOCK_MS = 500;
 const SUGGESTIONS = 12;
@@ -22,6 +24,8 @@ export function assemble(): Services {
     {
       onApplied: (applied) => market.applied(applied),
       onConnection: (connection) => market.setConnection(connection),
+      onInstance: (instance) => market.instance.set(instance),
+      onRate: (rate) => market.slowed.set(rate),
     },
   );
   const market = new MarketStore(client);
@@ -38,11 +42,12 @@ export function assemble(): Services {
     clock: new Signal(Date.now()),
     search: (query, signal) => rest.symbols(query, SUGGESTIONS, signal),
     retryNow: () => client.retryNow(),
-    watchTrades: countedTrades(client),
+    watch: countedWatches(client),
   };
   followList(watchlist, client, market);
   followInstance(watchlist, market, new Poll((signal) => rest.overview(signal), POLL_MS));
   followVisibility(services, client);
+  followInstanceStatus(services);
   ledgerVenue.subscribe(() => services.ledger.again());
   window.addEventListener("online", () => client.retryNow());
   client.start();
@@ -92,7 +97,7 @@ function followInstance(watchlist: Watchlist, market: MarketStore, overview: Pol
   });
 }
 
-/** A hidden page asks for one update a second and leaves polls and clock alone. */
+/** A hidden page gets one update a second and leaves polls and clock alone. */
 function followVisibility(services: Services, client: TickcastClient): void {
   let timer: ReturnType<typeof setInterval> | undefined;
   const beat = (): void => {
@@ -122,18 +127,47 @@ function followVisibility(services: Services, client: TickcastClient): void {
   follow();
 }
 
-/** Several views may want the trades of one symbol; the last one to go ends the subscription. */
-function countedTrades(client: TickcastClient): Services["watchTrades"] {
+/** What the stream tells of feeds and gaps takes the place of what was asked for: at once, and not every second. */
+function followInstanceStatus({ market, feeds, troubles, ledger }: Services): void {
+  let gaps = market.instance.value?.gaps;
+  market.instance.subscribe(() => {
+    const instance = market.instance.value;
+    const isTold = instance !== null;
+    troubles.pace(isTold ? TOLD_POLL_MS : LEDGER_POLL_MS);
+    ledger.pace(isTold ? TOLD_POLL_MS : LEDGER_POLL_MS);
+    if (!isTold) {
+      troubles.again();
+      ledger.again();
+    } else {
+      if (instance.gaps !== gaps) ledger.again();
+      troubles.state.set({ answer: instance.gaps, error: null });
+      const told = new Map(instance.feeds.map((feed) => [feed.name, feed]));
+      const known = feeds.state.value;
+      const answer = known.answer?.map((feed) => withState(feed, told.get(feed.name))) ?? instance.feeds;
+      feeds.state.set({ ...known, answer });
+    }
+    gaps = instance?.gaps;
+  });
+}
+
+/** Figures as they were asked for, the state as it was told. */
+function withState(asked: FeedStatus, told: FeedStatus | undefined): FeedStatus {
+  return told ? { ...asked, state: told.state, since: told.since ?? asked.since } : asked;
+}
+
+/** Several views may want the same of one symbol; the last one to go ends the subscription. */
+function countedWatches(client: TickcastClient): Services["watch"] {
   const counts = new Map<string, number>();
-  return (symbol) => {
-    counts.set(symbol, (counts.get(symbol) ?? 0) + 1);
-    client.watch([symbol], "trades");
+  return (symbol: string, stream: Stream) => {
+    const key = `${stream} ${symbol}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    client.watch([symbol], stream);
     return () => {
-      const left = (counts.get(symbol) ?? 1) - 1;
-      counts.set(symbol, left);
+      const left = (counts.get(key) ?? 1) - 1;
+      counts.set(key, left);
       if (left > 0) return;
-      counts.delete(symbol);
-      client.unwatch([symbol], "trades");
+      counts.delete(key);
+      client.unwatch([symbol], stream);
     };
   };
 }

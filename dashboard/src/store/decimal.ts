@@ -1,31 +1,8 @@
 /** Arithmetic on decimal text that a double could not hold: compare, round and group, digit by digit. */
 
-interface Parts {
-  readonly negative: boolean;
-  readonly whole: string;
-  readonly fraction: string;
-}
+import { compareDecimals, parseDecimal } from "../wire/index.ts";
 
-function parse(text: string): Parts | null {
-  const match = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(text);
-  if (!match) return null;
-  const whole = (match[2] ?? "").replace(/^0+(?=\d)/, "");
-  return { negative: match[1] === "-", whole, fraction: match[3] ?? "" };
-}
-
-/** Negative, zero or positive, as `left` is less than, equal to or greater than `right`; 0 where either is no decimal. */
-export function compareDecimals(left: string, right: string): number {
-  const a = parse(left);
-  const b = parse(right);
-  if (!a || !b) return 0;
-  const digits = Math.max(a.fraction.length, b.fraction.length);
-  const scaled = (parts: Parts): bigint => {
-    const mantissa = BigInt(parts.whole + parts.fraction.padEnd(digits, "0"));
-    return parts.negative ? -mantissa : mantissa;
-  };
-  const difference = scaled(a) - scaled(b);
-  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
-}
+export { compareDecimals };
 
 /** -1, 0 or 1; 0 also where the text is no decimal. */
 export function signOf(text: string | null | undefined): number {
@@ -34,7 +11,7 @@ export function signOf(text: string | null | undefined): number {
 
 /** At most `digits` after the point, half away from zero; text that is no decimal comes back as it is. */
 export function roundDecimal(text: string, digits: number): string {
-  const parts = parse(text);
+  const parts = parseDecimal(text);
   if (!parts || parts.fraction.length <= digits) return text;
   const kept = parts.whole + parts.fraction.slice(0, digits);
   const up = (parts.fraction[digits] ?? "0") >= "5" ? 1n : 0n;

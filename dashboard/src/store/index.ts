@@ -1,5 +1,5 @@
 export { compareDecimals, groupDecimal, roundDecimal, signOf } from "./decimal.ts";
-export { type MarketSource, MarketStore, type Row, type Schedule, type ShownState, type TapeView, type Totals } from "./market.ts";
+export { type BarsView, type BookView, type MarketSource, MarketStore, type Row, type Schedule, type ShownState, type TapeView, type Totals } from "./market.ts";
 export { Poll, type Polled } from "./poll.ts";
 export { Signal } from "./signal.ts";
 export { type ThemeChoice, ThemeStore } from "./theme.ts";

@@ -3,7 +3,22 @@
  * only of its own symbol, and a row that is not in view is not told at all until it is.
  */
 
-import type { Connection, Decimal, Legs, PriceFields, Quote, Tape, TradeMessage } from "../wire/index.ts";
+import type {
+  Bar,
+  BarSeries,
+  Book,
+  Connection,
+  Decimal,
+  Instance,
+  Interval,
+  Legs,
+  Level,
+  PriceFields,
+  Quote,
+  RateMessage,
+  Tape,
+  TradeMessage,
+} from "../wire/index.ts";
 import { compareDecimals } from "./decimal.ts";
 import { Signal } from "./signal.ts";
 
@@ -33,6 +48,25 @@ export interface TapeView {
   readonly lost: number;
 }
 
+/** A book as the screen shows it, best levels first. */
+export interface BookView {
+  readonly bids: readonly Level[];
+  readonly asks: readonly Level[];
+  readonly state: ShownState;
+  readonly reason: string | null;
+  readonly isWhole: boolean;
+  readonly verified: number;
+  readonly failed: number;
+}
+
+/** Bars as the screen shows them, oldest first. */
+export interface BarsView {
+  readonly bars: readonly Bar[];
+  readonly isKnown: boolean;
+  readonly reason: string | null;
+  readonly corrections: number;
+}
+
 export interface Totals {
   readonly received: number;
   readonly merged: number;
@@ -44,22 +78,35 @@ export interface Totals {
 export interface MarketSource {
   quote(symbol: string): Quote | undefined;
   tape(symbol: string): Tape | undefined;
+  book(symbol: string): Book | undefined;
+  bars(symbol: string, interval: Interval): BarSeries | undefined;
 }
 
 export type Schedule = (commit: () => void) => void;
 
 const EMPTY_TAPE: TapeView = { trades: [], lost: 0 };
+const EMPTY_BOOK: BookView = { bids: [], asks: [], state: "syncing", reason: null, isWhole: false, verified: 0, failed: 0 };
+const EMPTY_BARS: BarsView = { bars: [], isKnown: false, reason: null, corrections: 0 };
+const INTERVALS: readonly Interval[] = ["1s", "1m"];
 
 export class MarketStore {
   readonly connection = new Signal<Connection>({ phase: "idle" });
   readonly totals = new Signal<Totals>({ received: 0, merged: 0, receivedPerSecond: 0, mergedPerSecond: 0 });
+  /** What the server says of itself; null: it does not say. */
+  readonly instance = new Signal<Instance | null>(null);
+  /** The server sends less than was asked for; null: it does not. */
+  readonly slowed = new Signal<RateMessage | null>(null);
   readonly #source: MarketSource;
   readonly #schedule: Schedule;
   readonly #rows = new Map<string, Row>();
   readonly #tapes = new Map<string, TapeView>();
+  readonly #books = new Map<string, BookView>();
+  readonly #bars = new Map<string, BarsView>();
   readonly #listeners = new Map<string, Set<() => void>>();
   readonly #dirty = new Set<string>();
   readonly #dirtyTapes = new Set<string>();
+  readonly #dirtyBooks = new Set<string>();
+  readonly #dirtyBars = new Set<string>();
   readonly #outOfView = new Set<string>();
   #scheduled = false;
   #received = 0;
@@ -76,11 +123,15 @@ export class MarketStore {
   applied(change: {
     readonly quotes: Iterable<string>;
     readonly tapes: Iterable<string>;
+    readonly books?: Iterable<string>;
+    readonly bars?: Iterable<string>;
     readonly received: number;
     readonly merged: number;
   }): void {
     for (const symbol of change.quotes) this.#dirty.add(symbol);
     for (const symbol of change.tapes) this.#dirtyTapes.add(symbol);
+    for (const symbol of change.books ?? []) this.#dirtyBooks.add(symbol);
+    for (const symbol of change.bars ?? []) this.#dirtyBars.add(symbol);
     this.#received += change.received;
     this.#merged += change.merged;
     this.#request();
@@ -91,6 +142,7 @@ export class MarketStore {
     this.connection.set(connection);
     if (wasLive === (connection.phase === "live")) return;
     for (const symbol of this.#rows.keys()) this.#dirty.add(symbol); // their state is another one now
+    for (const symbol of this.#books.keys()) this.#dirtyBooks.add(symbol);
     this.#request();
   }
 
@@ -119,6 +171,14 @@ export class MarketStore {
     return this.#tapes.get(symbol) ?? EMPTY_TAPE;
   }
 
+  book(symbol: string): BookView {
+    return this.#books.get(symbol) ?? EMPTY_BOOK;
+  }
+
+  bars(symbol: string, interval: Interval): BarsView {
+    return this.#bars.get(`${interval} ${symbol}`) ?? EMPTY_BARS;
+  }
+
   subscribe(symbol: string, listener: () => void): () => void {
     let listeners = this.#listeners.get(symbol);
     if (!listeners) this.#listeners.set(symbol, (listeners = new Set()));
@@ -138,6 +198,8 @@ export class MarketStore {
   forget(symbol: string): void {
     this.#rows.delete(symbol);
     this.#tapes.delete(symbol);
+    this.#books.delete(symbol);
+    for (const interval of INTERVALS) this.#bars.delete(`${interval} ${symbol}`);
     this.#dirty.delete(symbol);
     this.#dirtyTapes.delete(symbol);
     this.#outOfView.delete(symbol);
@@ -167,6 +229,16 @@ export class MarketStore {
       changed.add(symbol);
     }
     this.#dirtyTapes.clear();
+    for (const symbol of this.#dirtyBooks) {
+      this.#books.set(symbol, this.#buildBook(symbol));
+      changed.add(symbol);
+    }
+    this.#dirtyBooks.clear();
+    for (const symbol of this.#dirtyBars) {
+      this.#copyBars(symbol);
+      changed.add(symbol);
+    }
+    this.#dirtyBars.clear();
     for (const symbol of changed) {
       const listeners = this.#listeners.get(symbol);
       if (listeners) for (const listener of listeners) listener();
@@ -192,6 +264,27 @@ export class MarketStore {
       resets: quote?.resets ?? 0,
       receivedAtMs: quote?.receivedAtMs ?? 0,
     };
+  }
+
+  #buildBook(symbol: string): BookView {
+    const book = this.#source.book(symbol);
+    if (!book) return EMPTY_BOOK;
+    const { reason, verified, failed, complete: isWhole } = book;
+    const isRefused = /^\d{4}: /.test(reason ?? "");
+    const state = this.connection.value.phase !== "live" ? "offline" : isWhole ? book.state : isRefused ? "refused" : "syncing";
+    return { bids: [...book.bids], asks: [...book.asks], state, reason, isWhole, verified, failed };
+  }
+
+  #copyBars(symbol: string): void {
+    for (const interval of INTERVALS) {
+      const series = this.#source.bars(symbol, interval);
+      const key = `${interval} ${symbol}`;
+      if (!series) this.#bars.delete(key);
+      else if (this.#bars.get(key)?.bars !== series.bars || !series.complete) {
+        const { bars, complete: isKnown, reason, corrections } = series;
+        this.#bars.set(key, { bars, isKnown, reason, corrections });
+      }
+    }
   }
 
   #shownState(quote: Quote | undefined): ShownState {

@@ -11,7 +11,7 @@ export interface Polled<Answer> {
 export class Poll<Answer> {
   readonly state = new Signal<Polled<Answer>>({ answer: null, error: null });
   readonly #ask: (signal: AbortSignal) => Promise<Answer>;
-  readonly #intervalMs: number;
+  #intervalMs: number;
   #abort: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -30,6 +30,11 @@ export class Poll<Answer> {
     this.#abort?.abort();
     this.#abort = null;
     clearTimeout(this.#timer);
+  }
+
+  /** Ask more or less often from now on. */
+  pace(intervalMs: number): void {
+    this.#intervalMs = intervalMs;
   }
 
   /** Ask at once, since the question is another one now. */

@@ -18,14 +18,35 @@ function announcement(connection: Connection): string {
   return `Connection: ${WORD[connection.phase].toLowerCase()}.`;
 }
 
+const SLOWED: Record<string, string> = {
+  slow: "slow network",
+  overload: "the server is under load",
+  hidden: "the page is hidden",
+};
+
+/** Rungs of the server's ladder under load, as far as a reader notices them. */
+const RUNGS: readonly string[] = ["", "updates are held a little longer", "at most 5 updates a second", "at most 1 update a second", "no new clients are let in"];
+
 export function ConnectionStatus() {
   const { market } = useServices();
   const connection = useSignal(market.connection);
+  const slowed = useSignal(market.slowed);
+  const rung = useSignal(market.instance)?.rung ?? 0;
   return (
     <div className="connection">
       <span className="connection-phase" data-phase={connection.phase} data-testid="connection">
         {WORD[connection.phase]}
       </span>
+      {slowed && (
+        <span className="badge" data-badge="delayed" data-testid="slowed">
+          You are slowed down to {slowed.rate} a second: {SLOWED[slowed.reason] ?? slowed.reason}
+        </span>
+      )}
+      {rung > 0 && (
+        <span className="badge" data-badge="delayed" data-testid="rung" title={`Rung ${rung} of the overload ladder`}>
+          Server under load: {RUNGS[rung] ?? `rung ${rung}`}
+        </span>
+      )}
       <span className="visually-hidden" role="status" aria-live="polite">
         {announcement(connection)}
       </span>

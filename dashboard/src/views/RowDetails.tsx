@@ -1,6 +1,8 @@
 import { useEffect } from "react";
 
 import type { Row } from "../store/index.ts";
+import { BarsPanel } from "./BarsPanel.tsx";
+import { BookPanel } from "./BookPanel.tsx";
 import { formatCount, formatPercent, formatQuantity, formatSigned, formatTime, UNKNOWN } from "./format.ts";
 import { useServices, useTape } from "./services.ts";
 
@@ -12,10 +14,10 @@ interface RowDetailsProps {
   readonly columns: number;
 }
 
-/** Below an opened row: the session, what narrow screens leave out, and the last trades. */
+/** Below an opened row: the session, what narrow screens leave out, bars, the order book and the last trades. */
 export function RowDetails({ symbol, row, columns }: RowDetailsProps) {
-  const { watchTrades } = useServices();
-  useEffect(() => watchTrades(symbol), [symbol, watchTrades]);
+  const { watch } = useServices();
+  useEffect(() => watch(symbol, "trades"), [symbol, watch]);
   const { fields } = row;
   const facts: readonly (readonly [string, string])[] = [
     ["Open", fields.open ?? UNKNOWN],
@@ -44,6 +46,8 @@ export function RowDetails({ symbol, row, columns }: RowDetailsProps) {
               ))}
             </dl>
           </section>
+          <BarsPanel symbol={symbol} />
+          <BookPanel symbol={symbol} />
           <Trades symbol={symbol} />
         </div>
       </td>
@@ -55,6 +59,7 @@ function Trades({ symbol }: { readonly symbol: string }) {
   const tape = useTape(symbol);
   return (
     <section aria-label={`Last trades of ${symbol}`} className="tape">
+      <h3>Last trades</h3>
       {tape.trades.length === 0 ? (
         <p className="muted">No trade since this was opened.</p>
       ) : (

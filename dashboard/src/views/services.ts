@@ -2,8 +2,8 @@
 
 import { createContext, useContext, useSyncExternalStore } from "react";
 
-import type { MarketStore, Poll, Row, Signal, TapeView, ThemeStore, Watchlist } from "../store/index.ts";
-import type { FeedStatus, LatencyReport, LedgerEntry, SymbolInfo } from "../wire/index.ts";
+import type { BarsView, BookView, MarketStore, Poll, Row, Signal, TapeView, ThemeStore, Watchlist } from "../store/index.ts";
+import type { FeedStatus, Interval, LatencyReport, LedgerEntry, Stream, SymbolInfo } from "../wire/index.ts";
 
 export interface Services {
   readonly market: MarketStore;
@@ -20,7 +20,8 @@ export interface Services {
   readonly clock: Signal<number>;
   readonly search: (query: string, signal: AbortSignal) => Promise<readonly SymbolInfo[]>;
   readonly retryNow: () => void;
-  readonly watchTrades: (symbol: string) => () => void;
+  /** Begin to watch a symbol for something; call what comes back to end it. */
+  readonly watch: (symbol: string, stream: Stream) => () => void;
 }
 
 export const ServicesContext = createContext<Services | null>(null);
@@ -48,5 +49,21 @@ export function useTape(symbol: string): TapeView {
   return useSyncExternalStore(
     (listener) => market.subscribe(symbol, listener),
     () => market.tape(symbol),
+  );
+}
+
+export function useBook(symbol: string): BookView {
+  const { market } = useServices();
+  return useSyncExternalStore(
+    (listener) => market.subscribe(symbol, listener),
+    () => market.book(symbol),
+  );
+}
+
+export function useBars(symbol: string, interval: Interval): BarsView {
+  const { market } = useServices();
+  return useSyncExternalStore(
+    (listener) => market.subscribe(symbol, listener),
+    () => market.bars(symbol, interval),
   );
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { type ClientOptions, type Connection, TickcastClient } from "./client.ts";
+import { TickcastClient } from "./client.ts";
+import type { ClientOptions, Connection } from "./contract.ts";
 import { FakeServer } from "./fakeServer.ts";
 import type { ErrorMessage, ServerMessage } from "./protocol.ts";
 
@@ -155,16 +156,16 @@ test("what cannot be read ends the connection rather than the truth", () => {
   }
 });
 
-test("a hidden page asks for one update a second, also on a new connection", async () => {
+test("a hidden page says so, also on a new connection", async () => {
   const { server, client } = connected();
   client.setHidden(true);
-  expect(server.requests("set")).toMatchObject([{ rate: 1 }]);
+  expect(server.requests("visibility")).toMatchObject([{ hidden: true }]);
   server.last.end(1006);
   await vi.advanceTimersByTimeAsync(250);
   server.last.accept();
-  expect(server.requests("subscribe")).toMatchObject([{ rate: 1 }]);
+  expect(server.last.requests[0]).toMatchObject({ action: "visibility", hidden: true });
   client.setHidden(false);
-  expect(server.requests("set")).toMatchObject([{ rate: 20 }]);
+  expect(server.requests("visibility")).toMatchObject([{ hidden: true }, { hidden: false }]);
 });
 
 test("additions of one moment go out in one request, removals are forgotten", async () => {
@@ -244,4 +245,72 @@ test("a symbol that a restarted server learns of late is live again by itself", 
   server.instruments.set("AAPL", { epoch: 9, seq: 3, price: "190.00" });
   await vi.advanceTimersByTimeAsync(1_000);
   expect(client.quote("AAPL")).toMatchObject({ state: "live", complete: true, epoch: 9, fields: { price: "190.00" } });
+});
+
+test("the server's own wait before coming back is kept to", () => {
+  const { server, client } = connected();
+  server.last.end(4702, "the gateway stops: retry in 1500 ms");
+  expect(client.connection).toMatchObject({ phase: "offline", retryAtMs: 1_001_500 });
+});
+
+test("a wait out of all proportion is not", () => {
+  const { server, client } = connected();
+  server.last.end(4702, "retry in 999999 ms");
+  expect(client.connection).toMatchObject({ phase: "offline", retryAtMs: 1_120_000 });
+});
+
+test("books and bars are asked for by their terms; a book that does not add up is asked for anew", async () => {
+  const { server, client } = connected();
+  client.watch(["AAPL"], "book");
+  client.watch(["AAPL"], "bars:1m");
+  await vi.advanceTimersByTimeAsync(0);
+  const asked = () => server.requests("subscribe").slice(1).filter((one) => one["channel"] !== "status");
+  expect(asked()).toMatchObject([
+    { channel: "book", symbols: ["AAPL"], depth: 10, rate: 20 },
+    { channel: "bars", symbols: ["AAPL"], interval: "1m" },
+  ]);
+  const book = { symbol: "AAPL", channel: "book", bids: [["1", "2"]], asks: [], epoch: 7, seq: 912, last: true } as const;
+  server.last.say({ type: "snapshot", ...book, digest: 0x8a0ef69f } as unknown as ServerMessage);
+  expect(client.book("AAPL")).toMatchObject({ complete: false, failed: 1 });
+  expect(server.requests("unsubscribe")).toMatchObject([{ channel: "book", symbols: ["AAPL"] }]);
+  expect(asked().at(-1)).toMatchObject({ channel: "book" });
+  server.last.say({ type: "snapshot", ...book });
+  expect(client.book("AAPL")).toMatchObject({ complete: true, bids: [{ price: "1", size: "2" }] });
+  client.unwatch(["AAPL"], "bars:1m");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(server.requests("unsubscribe").at(-1)).toMatchObject({ channel: "bars", interval: "1m" });
+});
+
+test("a refused book says why, and the price of its symbol lives on", async () => {
+  const { server, client } = connected();
+  server.refuse = (request) => ({ type: "error", id: request.id, code: 4004, reason: "channel is unknown" });
+  client.watch(["AAPL"], "book");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(client.book("AAPL")).toMatchObject({ complete: false, reason: "4004: channel is unknown" });
+  expect(client.quote("AAPL")).toMatchObject({ complete: true });
+});
+
+test("tells of the instance and of a lower rate, and forgets both with the connection", () => {
+  const server = new FakeServer();
+  const told: unknown[] = [];
+  const rates: unknown[] = [];
+  const client = new TickcastClient(
+    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1 },
+    {
+      onApplied: () => undefined,
+      onConnection: () => undefined,
+      onInstance: (instance) => told.push(instance?.rung ?? null),
+      onRate: (rate) => rates.push(rate?.rate ?? null),
+    },
+  );
+  client.start();
+  server.last.accept();
+  expect(server.requests("subscribe")).toMatchObject([{ channel: "status", symbols: ["*"] }]);
+  server.last.say({ type: "snapshot", channel: "status", feeds: [], gaps: [], delivery: { rung: 2 } });
+  server.last.say({ type: "rate", rate: 5, reason: "slow" }, { type: "rate", rate: 20, reason: "restored" });
+  server.last.say({ type: "rate", rate: 1, reason: "overload" });
+  server.last.end(1006);
+  expect(told).toEqual([2, null]);
+  expect(rates).toEqual([5, null, 1, null]);
+  client.stop();
 });

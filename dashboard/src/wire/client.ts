@@ -3,78 +3,46 @@
  *
  * It asks for numbers as strings and batches, keeps what is to be watched, and after a loss dials again with capped
  * exponential backoff and jitter, taking up every subscription where it stood (`resume` with epoch and seq). Silence
- * beyond the server's `hb` counts as a loss. Close codes 48xx end it; everything else is tried again.
+ * beyond the server's `hb` counts as a loss. Close codes 48xx end it; everything else is tried again, after the wait that
+ * the server names in the reason (`retry in 1500 ms`), if it names one.
  */
 
-import { backoffMs, type BackoffOptions, DEFAULT_BACKOFF } from "./backoff.ts";
+import { backoffMs, DEFAULT_BACKOFF } from "./backoff.ts";
+import type { BarSeries } from "./bars.ts";
+import type { Book } from "./books.ts";
+import type { ClientEvents, ClientOptions, Connection, SocketLike } from "./contract.ts";
+import { type Instance, instanceAfter } from "./instance.ts";
 import { type Applied, Ledger, nothingApplied, type Quote, type Tape } from "./ledger.ts";
 import {
   type Channel,
   type ClientRequest,
   type ErrorMessage,
+  type Interval,
+  isOfInstance,
   parseMessages,
   type Position,
   type ServerMessage,
+  type Stream,
+  STREAMS,
   SUBPROTOCOL,
   type SubscribedMessage,
   verdictOfClose,
   verdictOfError,
+  waitOfReason,
 } from "./protocol.ts";
 import { UnknownSymbols } from "./unknown.ts";
-
-export type Connection =
-  | { readonly phase: "idle" }
-  | { readonly phase: "connecting" }
-  | { readonly phase: "live"; readonly sinceMs: number }
-  /** Connected again, waiting for the server to say what could be recovered. */
-  | { readonly phase: "resuming" }
-  /** `retryAtMs` null: dialling right now. */
-  | { readonly phase: "offline"; readonly reason: string; readonly attempt: number; readonly retryAtMs: number | null }
-  /** Told not to come back (or stopped by the user, code 0). */
-  | { readonly phase: "stopped"; readonly code: number; readonly reason: string };
-
-/** What the client needs of a WebSocket. */
-export interface SocketLike {
-  readonly readyState: number;
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: { readonly data: unknown }) => void) | null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
-  onerror: ((event: never) => void) | null;
-  send(text: string): void;
-  close(code?: number, reason?: string): void;
-}
-
-export interface ClientOptions {
-  /** Address of the stream, `ws:` or `wss:`. */
-  readonly url: string;
-  /** Frames a second and symbol while the page is seen, and while it is hidden. */
-  readonly rate?: number;
-  readonly hiddenRate?: number;
-  readonly backoff?: BackoffOptions;
-  /** Longest silence; the server sends `hb` after 15 s without a frame. */
-  readonly silenceMs?: number;
-  readonly connectTimeoutMs?: number;
-  readonly createSocket?: (url: string, subprotocol: string) => SocketLike;
-  readonly now?: () => number;
-  readonly random?: () => number;
-}
-
-export interface ClientEvents {
-  /** Quotes and tapes that changed with one message. */
-  readonly onApplied: (applied: Applied) => void;
-  readonly onConnection: (connection: Connection) => void;
-  readonly onError?: (error: ErrorMessage) => void;
-}
 
 /** Symbols in one request: stays far below the server's limit of 64 KiB a frame. */
 const CHUNK = 200;
 /** A connection must have lived this long before the wait begins small again. */
 const STABLE_MS = 5_000;
 const OPEN = 1;
+/** Longest wait that a close may ask for. */
+const ASKED_WAIT_MAX_MS = 120_000;
 
 interface Pending {
   readonly action: ClientRequest["action"];
-  readonly channel: Channel;
+  readonly stream: Stream | "status";
   readonly symbols: readonly string[];
   /** Part of taking up the subscriptions after connecting. */
   readonly initial: boolean;
@@ -84,11 +52,9 @@ export class TickcastClient {
   readonly #options: Required<ClientOptions>;
   readonly #events: ClientEvents;
   readonly #ledger = new Ledger();
-  readonly #wanted: Record<Channel, Set<string>> = { price: new Set(), trades: new Set() };
-  readonly #outbox: { subscribe: Record<Channel, Set<string>>; unsubscribe: Record<Channel, Set<string>> } = {
-    subscribe: { price: new Set(), trades: new Set() },
-    unsubscribe: { price: new Set(), trades: new Set() },
-  };
+  readonly #wanted = setsByStream();
+  readonly #outbox = { subscribe: setsByStream(), unsubscribe: setsByStream() };
+  #instance: Instance | null = null;
   readonly #pending = new Map<number, Pending>();
   #connection: Connection = { phase: "idle" };
   #socket: SocketLike | null = null;
@@ -108,7 +74,7 @@ export class TickcastClient {
   constructor(options: ClientOptions, events: ClientEvents) {
     this.#options = {
       rate: 20,
-      hiddenRate: 1,
+      depth: 10,
       backoff: DEFAULT_BACKOFF,
       silenceMs: 25_000,
       connectTimeoutMs: 10_000,
@@ -138,6 +104,14 @@ export class TickcastClient {
     return this.#ledger.tape(symbol);
   }
 
+  book(symbol: string): Book | undefined {
+    return this.#ledger.book(symbol);
+  }
+
+  bars(symbol: string, interval: Interval): BarSeries | undefined {
+    return this.#ledger.bars(symbol, interval);
+  }
+
   start(): void {
     if (this.#socket || this.#retryTimer !== undefined) return;
     this.#dial();
@@ -157,37 +131,33 @@ export class TickcastClient {
     this.#dial();
   }
 
-  watch(symbols: Iterable<string>, channel: Channel = "price"): void {
+  watch(symbols: Iterable<string>, stream: Stream = "price"): void {
     for (const symbol of symbols) {
-      if (this.#wanted[channel].has(symbol)) continue;
-      this.#wanted[channel].add(symbol);
-      this.#outbox.unsubscribe[channel].delete(symbol);
-      this.#outbox.subscribe[channel].add(symbol);
+      if (this.#wanted[stream].has(symbol)) continue;
+      this.#wanted[stream].add(symbol);
+      this.#outbox.unsubscribe[stream].delete(symbol);
+      this.#outbox.subscribe[stream].add(symbol);
     }
     this.#queueFlush();
   }
 
-  unwatch(symbols: Iterable<string>, channel: Channel = "price"): void {
+  unwatch(symbols: Iterable<string>, stream: Stream = "price"): void {
     for (const symbol of symbols) {
-      if (!this.#wanted[channel].delete(symbol)) continue;
-      this.#ledger.forget(symbol, channel);
-      this.#unknown.forget(symbol, channel);
+      if (!this.#wanted[stream].delete(symbol)) continue;
+      this.#ledger.forget(symbol, stream);
+      this.#unknown.forget(symbol, stream);
       // Even if the subscription is not out yet: a reply to it may be on its way, and unsubscribing does no harm.
-      this.#outbox.subscribe[channel].delete(symbol);
-      this.#outbox.unsubscribe[channel].add(symbol);
+      this.#outbox.subscribe[stream].delete(symbol);
+      this.#outbox.unsubscribe[stream].add(symbol);
     }
     this.#queueFlush();
   }
 
-  /** A hidden page asks for one frame a second, a visible one for the full rate again. */
+  /** Of a hidden page the server sends one frame a second and symbol, and the newest state when it is seen again. */
   setHidden(hidden: boolean): void {
     if (hidden === this.#hidden) return;
     this.#hidden = hidden;
-    if (this.#socket?.readyState === OPEN) this.#send({ action: "set", rate: this.#rate() });
-  }
-
-  #rate(): number {
-    return this.#hidden ? this.#options.hiddenRate : this.#options.rate;
+    if (this.#socket?.readyState === OPEN) this.#send({ action: "visibility", hidden });
   }
 
   #dial(): void {
@@ -218,11 +188,13 @@ export class TickcastClient {
     this.#watchSilence();
     if (this.#everLive) this.#setConnection({ phase: "resuming" });
     this.#pending.clear();
-    for (const channel of ["price", "trades"] as const) {
-      this.#outbox.unsubscribe[channel].clear();
-      this.#outbox.subscribe[channel].clear();
-      this.#subscribe([...this.#wanted[channel]], channel, true);
+    if (this.#hidden) this.#send({ action: "visibility", hidden: true });
+    for (const stream of STREAMS) {
+      this.#outbox.unsubscribe[stream].clear();
+      this.#outbox.subscribe[stream].clear();
+      this.#subscribe([...this.#wanted[stream]], stream, true);
     }
+    if (this.#events.onInstance) this.#send({ action: "subscribe", symbols: ["*"], channel: "status" });
     this.#settle();
   }
 
@@ -239,24 +211,37 @@ export class TickcastClient {
       return;
     }
     const applied = nothingApplied();
-    for (const message of messages) {
-      this.#ledger.apply(this.#withChannel(message), this.#lastHeardMs, applied);
-      if (message.type === "error") this.#refused(message, applied);
-      else if ("id" in message && typeof message.id === "number" && message.type !== "subscribed") this.#answered(message.id);
-      else if (message.type === "subscribed") {
-        this.#noteUnknown(message);
-        if (typeof message.id === "number") this.#subscribedTo(message.id);
-      }
-    }
+    for (const message of messages) this.#take(message, applied);
     if (applied.broken.size > 0) this.#askAgain([...applied.broken], "price");
-    if (applied.quotes.size > 0 || applied.tapes.size > 0) this.#events.onApplied(applied);
+    if (applied.brokenBooks.size > 0) this.#askAgain([...applied.brokenBooks], "book");
+    if (applied.quotes.size + applied.tapes.size + applied.books.size + applied.bars.size > 0) this.#events.onApplied(applied);
     this.#settle();
   }
 
-  /** `resumed` names its channel only by the request that it answers. */
-  #withChannel(message: ServerMessage): ServerMessage {
-    if (message.type !== "resumed" || message.channel !== undefined || typeof message.id !== "number") return message;
-    return { ...message, channel: this.#pending.get(message.id)?.channel ?? "price" };
+  #take(message: ServerMessage, applied: Applied): void {
+    if (message.type === "rate") return this.#events.onRate?.(message.reason === "restored" ? null : message);
+    if (isOfInstance(message)) return this.#setInstance(instanceAfter(this.#instance, message));
+    const stream = this.#streamOf(message);
+    if (stream !== "status") this.#ledger.apply(message, this.#lastHeardMs, applied, stream);
+    if (message.type === "error") this.#refused(message, applied);
+    else if (message.type === "subscribed") {
+      if (stream !== "status") this.#noteUnknown(message, stream);
+      if (typeof message.id === "number") this.#subscribedTo(message.id);
+    } else if ("id" in message && typeof message.id === "number") this.#answered(message.id);
+  }
+
+  /** A reply names its channel not in all cases, but always the request that it answers. */
+  #streamOf(message: ServerMessage): Stream | "status" {
+    const asked = "id" in message && typeof message.id === "number" ? this.#pending.get(message.id)?.stream : undefined;
+    if (asked !== undefined || (message.type !== "subscribed" && message.type !== "resumed")) return asked ?? "price";
+    if (message.channel !== "bars") return message.channel ?? "price";
+    return "interval" in message && message.interval === "1m" ? "bars:1m" : "bars:1s";
+  }
+
+  #setInstance(instance: Instance | null): void {
+    if (instance === this.#instance) return;
+    this.#instance = instance;
+    this.#events.onInstance?.(instance);
   }
 
   /** A subscription that resumes is answered twice; `resumed` is the one that ends it. */
@@ -272,14 +257,13 @@ export class TickcastClient {
   }
 
   /** Ask again for what the server does not know, as long as it is wanted: those of one reply together. */
-  #noteUnknown(message: SubscribedMessage): void {
-    const { channel } = message;
-    const waits = this.#unknown.note(message, (symbol) => this.#wanted[channel].has(symbol));
+  #noteUnknown(message: SubscribedMessage, stream: Stream): void {
+    const waits = this.#unknown.note(message, stream, (symbol) => this.#wanted[stream].has(symbol));
     for (const [wait, missing] of waits) {
       const timer = setTimeout(() => {
         this.#againTimers.delete(timer);
-        const still = this.#unknown.still(missing, channel);
-        if (this.#socket?.readyState === OPEN) this.#subscribe(still, channel, false);
+        const still = this.#unknown.still(missing, stream);
+        if (this.#socket?.readyState === OPEN) this.#subscribe(still, stream, false);
       }, wait);
       this.#againTimers.add(timer);
     }
@@ -289,17 +273,18 @@ export class TickcastClient {
     const request = typeof error.id === "number" ? this.#pending.get(error.id) : undefined;
     if (typeof error.id === "number") this.#answered(error.id);
     this.#events.onError?.(error);
-    if (request?.action !== "subscribe") return;
+    if (request?.action !== "subscribe" || request.stream === "status") return;
+    const { stream } = request;
     if (verdictOfError(error.code) === "retry") {
       const wait = backoffMs(this.#againAttempt++, this.#options.random, this.#options.backoff);
       const timer = setTimeout(() => {
         this.#againTimers.delete(timer);
-        this.#askAgain(request.symbols, request.channel);
+        this.#askAgain(request.symbols, stream);
       }, wait);
       this.#againTimers.add(timer);
       return;
     }
-    for (const symbol of request.symbols) this.#ledger.refuse(symbol, `${error.code}: ${error.reason}`, applied);
+    for (const symbol of request.symbols) this.#ledger.refuse(symbol, stream, `${error.code}: ${error.reason}`, applied);
   }
 
   #closed(code: number, reason: string): void {
@@ -309,15 +294,16 @@ export class TickcastClient {
       return;
     }
     const told = reason || (code === 1006 || code === 0 ? "the connection was lost" : "closed by the server");
-    this.#lose(code === 1006 ? told : `${told} (${code})`);
+    this.#lose(code === 1006 ? told : `${told} (${code})`, waitOfReason(reason));
   }
 
-  /** The connection is gone: wait and dial again. */
-  #lose(reason: string): void {
+  /** The connection is gone: wait, as long as the server asked if it did, and dial again. */
+  #lose(reason: string, askedMs: number | null = null): void {
     const now = this.#options.now();
     if (this.#openedAtMs > 0 && now - this.#openedAtMs >= STABLE_MS) this.#attempt = 0;
     this.#openedAtMs = 0;
-    const wait = backoffMs(this.#attempt, this.#options.random, this.#options.backoff);
+    const asked = askedMs === null ? null : Math.min(askedMs, ASKED_WAIT_MAX_MS);
+    const wait = asked ?? backoffMs(this.#attempt, this.#options.random, this.#options.backoff);
     this.#attempt += 1;
     this.#retryTimer = setTimeout(() => this.#dial(), wait);
     this.#setConnection({ phase: "offline", reason, attempt: this.#attempt, retryAtMs: now + wait });
@@ -335,6 +321,8 @@ export class TickcastClient {
     this.#pending.clear();
     const socket = this.#socket;
     this.#socket = null;
+    this.#setInstance(null);
+    this.#events.onRate?.(null);
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
     if (code !== undefined) socket.close(code, reason);
@@ -381,49 +369,50 @@ export class TickcastClient {
 
   #flush(): void {
     if (this.#socket?.readyState !== OPEN) return; // everything wanted is asked for when it opens
-    for (const channel of ["price", "trades"] as const) {
-      const gone = [...this.#outbox.unsubscribe[channel]];
-      const added = [...this.#outbox.subscribe[channel]];
-      this.#outbox.unsubscribe[channel].clear();
-      this.#outbox.subscribe[channel].clear();
-      for (const symbols of chunks(gone)) this.#send({ action: "unsubscribe", symbols, channel });
-      this.#subscribe(added, channel, false);
+    for (const stream of STREAMS) {
+      const gone = [...this.#outbox.unsubscribe[stream]];
+      const added = [...this.#outbox.subscribe[stream]];
+      this.#outbox.unsubscribe[stream].clear();
+      this.#outbox.subscribe[stream].clear();
+      for (const symbols of chunks(gone)) this.#send({ action: "unsubscribe", symbols, ...channelOf(stream) }, stream);
+      this.#subscribe(added, stream, false);
     }
   }
 
-  #askAgain(symbols: readonly string[], channel: Channel): void {
-    const wanted = symbols.filter((symbol) => this.#wanted[channel].has(symbol));
+  #askAgain(symbols: readonly string[], stream: Stream): void {
+    const wanted = symbols.filter((symbol) => this.#wanted[stream].has(symbol));
     if (wanted.length === 0 || this.#socket?.readyState !== OPEN) return;
-    this.#send({ action: "unsubscribe", symbols: wanted, channel });
-    this.#subscribe(wanted, channel, false);
+    this.#send({ action: "unsubscribe", symbols: wanted, ...channelOf(stream) }, stream);
+    this.#subscribe(wanted, stream, false);
   }
 
-  #subscribe(symbols: readonly string[], channel: Channel, initial: boolean): void {
+  #subscribe(symbols: readonly string[], stream: Stream, initial: boolean): void {
     for (const chunk of chunks(symbols)) {
       const resume: Record<string, Position> = {};
       for (const symbol of chunk) {
-        const position = this.#ledger.position(symbol, channel);
+        const position = this.#ledger.position(symbol, stream);
         if (position) resume[symbol] = position;
       }
       const id = this.#send(
         {
           action: "subscribe",
           symbols: chunk,
-          channel,
-          ...(channel === "price" ? { rate: this.#rate() } : {}),
+          ...channelOf(stream),
+          ...(stream === "trades" ? {} : { rate: this.#options.rate }),
+          ...(stream === "book" ? { depth: this.#options.depth } : {}),
           ...(Object.keys(resume).length > 0 ? { resume } : {}),
         },
+        stream,
         initial,
       );
       if (Object.keys(resume).length > 0) this.#resuming.add(id);
     }
   }
 
-  #send(request: ClientRequest, initial = false): number {
+  #send(request: ClientRequest, stream: Stream | "status" = "status", initial = false): number {
     const id = this.#nextId++;
     const symbols = "symbols" in request ? request.symbols : [];
-    const channel = ("channel" in request ? request.channel : undefined) ?? "price";
-    this.#pending.set(id, { action: request.action, channel, symbols, initial });
+    this.#pending.set(id, { action: request.action, stream, symbols, initial });
     this.#socket?.send(JSON.stringify({ ...request, id }));
     return id;
   }
@@ -432,6 +421,17 @@ export class TickcastClient {
     this.#connection = connection;
     this.#events.onConnection(connection);
   }
+}
+
+function setsByStream(): Record<Stream, Set<string>> {
+  return { price: new Set(), trades: new Set(), book: new Set(), "bars:1s": new Set(), "bars:1m": new Set() };
+}
+
+/** How a request names a stream. */
+function channelOf(stream: Stream): { readonly channel: Channel; readonly interval?: Interval } {
+  if (stream === "bars:1s") return { channel: "bars", interval: "1s" };
+  if (stream === "bars:1m") return { channel: "bars", interval: "1m" };
+  return { channel: stream };
 }
 
 function* chunks(symbols: readonly string[]): Generator<readonly string[]> {

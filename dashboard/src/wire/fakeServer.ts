@@ -1,6 +1,6 @@
 /** A scripted server in the same process, for tests: it hands out sockets, remembers requests and says what it is told. */
 
-import type { SocketLike } from "./client.ts";
+import type { SocketLike } from "./contract.ts";
 import type { Channel, Position, ServerMessage } from "./protocol.ts";
 
 type Request = Readonly<Record<string, unknown>> & { readonly action: string; readonly id: number };
@@ -99,9 +99,10 @@ export class FakeServer {
     if (!this.answers) return;
     const refusal = this.refuse?.(request);
     if (refusal) return socket.say(refusal);
-    if (request.action === "set") return socket.say({ type: "ok", id: request.id });
+    if (request.action === "visibility") return socket.say({ type: "ok", id: request.id });
     if (request.action === "unsubscribe") return socket.say({ type: "unsubscribed", id: request.id });
     const symbols = request["symbols"] as readonly string[];
+    if (request["channel"] === "status") return socket.say({ type: "subscribed", id: request.id, channel: "status", symbols: {} });
     const channel = (request["channel"] ?? "price") as Channel;
     const resume = (request["resume"] ?? {}) as Readonly<Record<string, Position>>;
     const acks = Object.fromEntries(symbols.map((symbol) => [symbol, this.#ack(symbol)]));

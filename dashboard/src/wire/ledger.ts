@@ -9,9 +9,13 @@
  * received and n - 1 merged into it; in channel `trades` n - 1 were lost.
  */
 
+import { Bars, type BarSeries } from "./bars.ts";
+import { type Book, Books } from "./books.ts";
 import type {
   AckState,
-  Channel,
+  BookSnapshotMessage,
+  BookUpdateMessage,
+  Interval,
   LostMessage,
   Position,
   PriceFields,
@@ -19,6 +23,7 @@ import type {
   ServerMessage,
   SnapshotMessage,
   StatusMessage,
+  Stream,
   SubscribedMessage,
   TradeMessage,
   UpdateMessage,
@@ -59,13 +64,17 @@ export interface Tape {
 export interface Applied {
   readonly quotes: Set<string>;
   readonly tapes: Set<string>;
+  readonly books: Set<string>;
+  readonly bars: Set<string>;
   readonly broken: Set<string>;
+  readonly brokenBooks: Set<string>;
   received: number;
   merged: number;
 }
 
 export function nothingApplied(): Applied {
-  return { quotes: new Set(), tapes: new Set(), broken: new Set(), received: 0, merged: 0 };
+  const sets = { quotes: new Set<string>(), tapes: new Set<string>(), books: new Set<string>(), bars: new Set<string>() };
+  return { ...sets, broken: new Set(), brokenBooks: new Set(), received: 0, merged: 0 };
 }
 
 const NO_FIELDS: ReadonlySet<string> = new Set(["type", "symbol", "channel", "epoch", "seq", "reason", "since"]);
@@ -73,6 +82,8 @@ const NO_FIELDS: ReadonlySet<string> = new Set(["type", "symbol", "channel", "ep
 export class Ledger {
   readonly #quotes = new Map<string, Quote>();
   readonly #tapes = new Map<string, Tape>();
+  readonly #books = new Books();
+  readonly #bars = new Bars();
   /** Updates that had no complete picture to rest on, or repeated a `seq`. */
   ignored = 0;
 
@@ -84,35 +95,67 @@ export class Ledger {
     return this.#tapes.get(symbol);
   }
 
-  /** Forget a symbol's channel: its counters begin anew when it is asked for again. */
-  forget(symbol: string, channel: Channel): void {
-    (channel === "price" ? this.#quotes : this.#tapes).delete(symbol);
+  book(symbol: string): Book | undefined {
+    return this.#books.get(symbol);
   }
 
-  /** Where to resume from, if there is anything to resume. */
-  position(symbol: string, channel: Channel): Position | undefined {
-    if (channel === "trades") {
+  bars(symbol: string, interval: Interval): BarSeries | undefined {
+    return this.#bars.get(symbol, interval);
+  }
+
+  /** Forget a symbol's stream: its counters begin anew when it is asked for again. */
+  forget(symbol: string, stream: Stream): void {
+    if (stream === "price") this.#quotes.delete(symbol);
+    else if (stream === "trades") this.#tapes.delete(symbol);
+    else if (stream === "book") this.#books.forget(symbol);
+    else this.#bars.forget(symbol, intervalOf(stream));
+  }
+
+  /** Where to resume from, if there is anything to resume. Recent bars come anew in any case. */
+  position(symbol: string, stream: Stream): Position | undefined {
+    if (stream === "trades") {
       const tape = this.#tapes.get(symbol);
       return tape && tape.epoch > 0 ? { epoch: tape.epoch, seq: tape.seq } : undefined;
     }
+    if (stream === "book") return this.#books.position(symbol);
+    if (stream !== "price") return undefined;
     const quote = this.#quotes.get(symbol);
     return quote?.complete ? { epoch: quote.epoch, seq: quote.seq } : undefined;
   }
 
-  /** The server refused a symbol: say so in its row. */
-  refuse(symbol: string, reason: string, applied: Applied): void {
+  /** The server refused a symbol: say so where it is shown. */
+  refuse(symbol: string, stream: Stream, reason: string, applied: Applied): void {
+    if (stream === "book") {
+      this.#books.drop(symbol, reason);
+      applied.books.add(symbol);
+      return;
+    }
+    if (stream !== "price") {
+      if (stream !== "trades") this.#bars.open(symbol, intervalOf(stream)).reason = reason;
+      applied.bars.add(symbol);
+      return;
+    }
     const quote = this.#quoteOf(symbol);
     quote.complete = false;
     quote.reason = reason;
     applied.quotes.add(symbol);
   }
 
-  apply(message: ServerMessage, nowMs: number, applied: Applied): void {
+  /** `stream`: what a reply is about, where its channel alone does not tell. */
+  apply(message: ServerMessage, nowMs: number, applied: Applied, stream: Stream = simpleStreamOf(message)): void {
     switch (message.type) {
       case "update":
-        return this.#update(message, nowMs, applied);
+        return message.channel === "book" ? this.#book(message, applied) : this.#update(message, nowMs, applied);
       case "snapshot":
-        return this.#snapshot(message, nowMs, applied);
+        if (message.channel === "book") return this.#book(message, applied);
+        if (message.channel === "bars") {
+          if (this.#bars.snapshot(message)) applied.bars.add(message.symbol);
+          return;
+        }
+        return message.channel === "status" ? undefined : this.#snapshot(message, nowMs, applied);
+      case "bar":
+        if (this.#bars.bar(message)) applied.bars.add(message.symbol);
+        return;
       case "status":
         return this.#status(message, nowMs, applied);
       case "trade":
@@ -120,11 +163,18 @@ export class Ledger {
       case "lost":
         return this.#lost(message, applied);
       case "subscribed":
-        return this.#subscribed(message, applied);
+        return this.#subscribed(message, stream, applied);
       case "resumed":
-        return this.#resumed(message, applied);
+        return this.#resumed(message, stream, applied);
       default:
     }
+  }
+
+  #book(message: BookSnapshotMessage | BookUpdateMessage, applied: Applied): void {
+    const outcome = message.type === "snapshot" ? this.#books.snapshot(message) : this.#books.update(message);
+    if (outcome === "ignored") this.ignored += 1;
+    else applied.books.add(message.symbol);
+    if (outcome === "broken") applied.brokenBooks.add(message.symbol);
   }
 
   #quoteOf(symbol: string): Quote {
@@ -202,6 +252,15 @@ export class Ledger {
   }
 
   #status(message: StatusMessage, nowMs: number, applied: Applied): void {
+    if (message.channel === "book") {
+      const book = this.#books.get(message.symbol);
+      if (!book) return;
+      book.state = message.state;
+      book.reason = message.reason ?? null;
+      applied.books.add(message.symbol);
+      return;
+    }
+    if (message.channel === "bars" || message.channel === "trades") return;
     const quote = this.#quotes.get(message.symbol);
     if (!quote) {
       this.ignored += 1;
@@ -244,10 +303,22 @@ export class Ledger {
     applied.quotes.add(quote.symbol);
   }
 
-  #subscribed(message: SubscribedMessage, applied: Applied): void {
+  #subscribed(message: SubscribedMessage, stream: Stream, applied: Applied): void {
     for (const [symbol, ack] of Object.entries(message.symbols)) {
       const exists = ack.epoch !== undefined && ack.seq !== undefined;
-      if (message.channel === "trades") {
+      if (stream === "book") {
+        const book = this.#books.open(symbol);
+        if (book.complete && book.epoch !== ack.epoch) this.#books.drop(symbol, "the server began a new epoch");
+        book.state = ack.state;
+        applied.books.add(symbol);
+        continue;
+      }
+      if (stream === "bars:1s" || stream === "bars:1m") {
+        this.#bars.open(symbol, intervalOf(stream)).state = ack.state;
+        applied.bars.add(symbol);
+        continue;
+      }
+      if (stream === "trades") {
         const tape = this.#tapeOf(symbol);
         if (exists && tape.epoch !== ack.epoch) {
           tape.epoch = ack.epoch ?? 0;
@@ -270,11 +341,16 @@ export class Ledger {
     }
   }
 
-  #resumed(message: ResumedMessage, applied: Applied): void {
+  #resumed(message: ResumedMessage, stream: Stream, applied: Applied): void {
     for (const [symbol, outcome] of Object.entries(message.symbols)) {
       if (outcome.recovered) continue;
       const reason = `not recovered: ${outcome.reason ?? "no reason given"}`;
-      if (message.channel === "trades") {
+      if (stream === "book") {
+        this.#books.drop(symbol, reason);
+        applied.books.add(symbol);
+        continue;
+      }
+      if (stream === "trades") {
         const tape = this.#tapeOf(symbol);
         tape.trades = []; // what is missing between these and the next is not known
         applied.tapes.add(symbol);
@@ -309,6 +385,15 @@ export class Ledger {
     tape.seq = Math.max(tape.seq, message.seq);
     applied.tapes.add(message.symbol);
   }
+}
+
+function simpleStreamOf(message: ServerMessage): Stream {
+  return "channel" in message && message.channel === "trades" ? "trades" : "price";
+}
+
+/** Of `bars:1s`, `1s`. */
+function intervalOf(stream: Stream): Interval {
+  return stream === "bars:1m" ? "1m" : "1s";
 }
 
 function assignFields(target: PriceFields, message: SnapshotMessage | UpdateMessage): void {

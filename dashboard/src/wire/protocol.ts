@@ -10,7 +10,13 @@ export type Decimal = string;
 /** RFC 3339 in UTC. */
 export type Timestamp = string;
 
-export type Channel = "price" | "trades";
+export type Channel = "price" | "trades" | "book" | "bars" | "status";
+
+export type Interval = "1s" | "1m";
+
+/** What a symbol can be watched for: a channel, and of bars each interval by itself. */
+export type Stream = "price" | "trades" | "book" | "bars:1s" | "bars:1m";
+export const STREAMS: readonly Stream[] = ["price", "trades", "book", "bars:1s", "bars:1m"];
 
 export type State =
   | "empty"
@@ -69,18 +75,88 @@ export type RequestId = string | number;
 
 export interface SnapshotMessage extends PriceFields, Position {
   readonly type: "snapshot";
+  readonly channel?: "price";
   readonly symbol: string;
 }
 
 export interface UpdateMessage extends PriceFields {
   readonly type: "update";
+  readonly channel?: "price";
   readonly symbol: string;
   readonly seq: number;
   readonly epoch?: number;
 }
 
+/** A level that is new or changed: price and size; size 0 takes it away. */
+export type LevelChange = readonly [price: Decimal, size: Decimal];
+
+interface Levels {
+  readonly channel: "book";
+  readonly symbol: string;
+  readonly bids?: readonly LevelChange[];
+  readonly asks?: readonly LevelChange[];
+  readonly timestamp?: Timestamp | null;
+  readonly state?: State;
+  /** CRC-32 of the whole book after this message. */
+  readonly digest?: number;
+}
+
+export interface BookSnapshotMessage extends Levels, Position {
+  readonly type: "snapshot";
+  readonly depth?: number;
+  readonly reason?: string | null;
+  /** False: more parts of the snapshot follow. */
+  readonly last?: boolean;
+}
+
+export interface BookUpdateMessage extends Levels {
+  readonly type: "update";
+  readonly seq: number;
+  readonly epoch?: number;
+}
+
+/** What was traded in one interval. */
+export interface Bar {
+  readonly start: Timestamp;
+  readonly open: Decimal;
+  readonly high: Decimal;
+  readonly low: Decimal;
+  readonly close: Decimal;
+  readonly volume: Decimal;
+  readonly notional?: Decimal | null;
+  readonly trades: number;
+  readonly final: boolean;
+  /** A bust or a correction changed it afterwards. */
+  readonly corrected?: boolean;
+}
+
+export interface BarsSnapshotMessage extends Position {
+  readonly type: "snapshot";
+  readonly channel: "bars";
+  readonly symbol: string;
+  readonly interval: Interval;
+  readonly bars: readonly Bar[];
+  readonly state?: State;
+}
+
+export interface BarMessage extends Bar {
+  readonly type: "bar";
+  readonly channel: "bars";
+  readonly symbol: string;
+  readonly interval: Interval;
+  readonly seq: number;
+}
+
+/** The highest rate that the server allows this client now. */
+export interface RateMessage {
+  readonly type: "rate";
+  readonly rate: number;
+  readonly reason: string;
+}
+
 export interface StatusMessage {
   readonly type: "status";
+  readonly channel?: Channel;
   readonly symbol: string;
   readonly state: State;
   readonly since?: Timestamp;
@@ -118,6 +194,7 @@ export interface SubscribedMessage {
   readonly type: "subscribed";
   readonly id?: RequestId;
   readonly channel: Channel;
+  readonly interval?: Interval;
   readonly symbols: Readonly<Record<string, SymbolAck>>;
 }
 
@@ -126,6 +203,20 @@ export interface ResumedMessage {
   readonly id?: RequestId;
   readonly channel?: Channel;
   readonly symbols: Readonly<Record<string, { readonly recovered: boolean; readonly reason?: string }>>;
+}
+
+/** Of channel `status`: all there is at first, then each feed, gap or rung that changes. Read by `instance.ts`. */
+export interface InstanceMessage {
+  readonly type: "snapshot" | "feed" | "gap" | "delivery";
+  readonly channel: "status";
+  readonly [key: string]: unknown;
+}
+
+const OF_INSTANCE: ReadonlySet<string> = new Set(["feed", "gap", "delivery"]);
+
+export function isOfInstance(message: ServerMessage): message is InstanceMessage {
+  const isSnapshot = message.type === "snapshot" && "channel" in message && message.channel === "status";
+  return isSnapshot || OF_INSTANCE.has(message.type);
 }
 
 export interface ErrorMessage {
@@ -145,6 +236,12 @@ export interface OtherMessage {
 export type ServerMessage =
   | SnapshotMessage
   | UpdateMessage
+  | BookSnapshotMessage
+  | BookUpdateMessage
+  | BarsSnapshotMessage
+  | BarMessage
+  | InstanceMessage
+  | RateMessage
   | StatusMessage
   | TradeMessage
   | LostMessage
@@ -158,6 +255,8 @@ export interface SubscribeRequest {
   readonly id?: RequestId;
   readonly symbols: readonly string[];
   readonly channel?: Channel;
+  readonly depth?: number;
+  readonly interval?: Interval;
   readonly rate?: number;
   readonly resume?: Readonly<Record<string, Position>>;
 }
@@ -167,12 +266,13 @@ export interface UnsubscribeRequest {
   readonly id?: RequestId;
   readonly symbols: readonly string[];
   readonly channel?: Channel;
+  readonly interval?: Interval;
 }
 
 export type ClientRequest =
   | SubscribeRequest
   | UnsubscribeRequest
-  | { readonly action: "set"; readonly id?: RequestId; readonly rate: number }
+  | { readonly action: "visibility"; readonly id?: RequestId; readonly hidden: boolean }
   | { readonly action: "ping"; readonly id?: RequestId };
 
 /** What the client does about a close or error code; the ranges are part of the protocol. */
@@ -181,6 +281,12 @@ export type Verdict = "retry" | "stop";
 /** 4800-4899 say: do not come back. Everything else, a lost network included, is worth another try. */
 export function verdictOfClose(code: number): Verdict {
   return code >= 4800 && code < 4900 ? "stop" : "retry";
+}
+
+/** The wait that a server asks for in the reason of a close, `retry in 1500 ms`; null if it says nothing of it. */
+export function waitOfReason(reason: string): number | null {
+  const told = /\bretry in (\d{1,6}) ms\b/.exec(reason)?.[1];
+  return told === undefined ? null : Number(told);
 }
 
 /** Errors 4500-4599 are the server's own and worth another try; the others would fail again. */

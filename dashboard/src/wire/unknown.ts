@@ -1,4 +1,4 @@
-import type { Channel, SubscribedMessage } from "./protocol.ts";
+import type { Stream, SubscribedMessage } from "./protocol.ts";
 
 /** Between two requests for a symbol that the server does not know (yet): 1, 2, 4 ... 30 s. */
 const FIRST_MS = 1_000;
@@ -6,11 +6,12 @@ const CAP_MS = 30_000;
 
 /** Symbols that the server does not know on this connection: one that has just started may learn of them any moment. */
 export class UnknownSymbols {
-  readonly #attempts: Record<Channel, Map<string, number>> = { price: new Map(), trades: new Map() };
+  readonly #attempts = new Map<Stream, Map<string, number>>();
 
   /** Take an ack in; returns what to ask for again, by the wait in ms: those of one ack together. */
-  note({ channel, symbols }: SubscribedMessage, isWanted: (symbol: string) => boolean): Map<number, string[]> {
-    const attempts = this.#attempts[channel];
+  note({ symbols }: SubscribedMessage, stream: Stream, isWanted: (symbol: string) => boolean): Map<number, string[]> {
+    let attempts = this.#attempts.get(stream);
+    if (!attempts) this.#attempts.set(stream, (attempts = new Map()));
     const waits = new Map<number, string[]>();
     for (const [symbol, ack] of Object.entries(symbols)) {
       if (ack.state !== "no_such_symbol" || !isWanted(symbol)) {
@@ -26,16 +27,15 @@ export class UnknownSymbols {
   }
 
   /** Those of a list that are still unknown. */
-  still(symbols: readonly string[], channel: Channel): string[] {
-    return symbols.filter((symbol) => this.#attempts[channel].has(symbol));
+  still(symbols: readonly string[], stream: Stream): string[] {
+    return symbols.filter((symbol) => this.#attempts.get(stream)?.has(symbol));
   }
 
-  forget(symbol: string, channel: Channel): void {
-    this.#attempts[channel].delete(symbol);
+  forget(symbol: string, stream: Stream): void {
+    this.#attempts.get(stream)?.delete(symbol);
   }
 
   clear(): void {
-    this.#attempts.price.clear();
-    this.#attempts.trades.clear();
+    this.#attempts.clear();
   }
 }
