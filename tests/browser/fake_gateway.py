@@ -239,7 +239,7 @@ class FakeGateway:
 
     async def tell_gaps(self) -> None:
         """Every entry of the ledger, as channel ``status`` tells it when it changes."""
-        await self.publish(*({"type": "gap", "channel": "status", **one} for one in self.gaps))
+        await self.publish(*({"type": "gap", "channel": "status", "gap": one} for one in self.gaps))
 
     async def set_state(self, symbol: str, state: str, reason: str) -> None:
         instrument = self.instruments[symbol]
@@ -316,7 +316,7 @@ class FakeGateway:
     def _answer(self, client: Client, asked: dict[str, Any]) -> list[dict[str, Any]]:
         action, reply_to = asked["action"], {"id": asked["id"]}
         if action == "visibility":
-            return [{"type": "ok", **reply_to, "action": "visibility", "hidden": asked["hidden"]}]
+            return [{"type": "visibility", **reply_to, "hidden": asked["hidden"]}]
         channel = asked.get("channel", "price")
         if channel == "status":
             return self._status(client, reply_to)

@@ -373,7 +373,7 @@ async def test_gaps_and_states_of_feeds_are_told_at_once(screen: Screen, gateway
     await gateway.tell_gaps()
     await expect(screen.page.locator("[data-trouble]")).to_have_count(0)
     gateway.feeds[1]["state"] = "failed"
-    await gateway.publish({"type": "feed", "channel": "status", "name": "binance", "state": "failed"})
+    await gateway.publish({"type": "feed", "channel": "status", "feed": {"name": "binance", "state": "failed"}})
     await expect(feed).to_contain_text("failed")
 
 
@@ -381,11 +381,11 @@ async def test_a_reader_is_told_of_being_slowed_down(screen: Screen, gateway: Fa
     slowed = screen.page.get_by_test_id("slowed")
     await gateway.publish({"type": "rate", "rate": 5, "reason": "slow"})
     await expect(slowed).to_have_text("You are slowed down to 5 a second: slow network")
-    await gateway.publish({"type": "rate", "rate": 20, "reason": "restored"})
+    await gateway.publish({"type": "rate", "rate": 0, "reason": "restored"})
     await expect(slowed).to_have_count(0)
-    await gateway.publish({"type": "delivery", "channel": "status", "rung": 2})
+    await gateway.publish({"type": "delivery", "channel": "status", "delivery": {"rung": 2}})
     await expect(screen.page.get_by_test_id("rung")).to_contain_text("at most 5 updates a second")
-    await gateway.publish({"type": "delivery", "channel": "status", "rung": 0})
+    await gateway.publish({"type": "delivery", "channel": "status", "delivery": {"rung": 0}})
     await expect(screen.page.get_by_test_id("rung")).to_have_count(0)
 
 

@@ -22,6 +22,7 @@ const SLOWED: Record<string, string> = {
   slow: "slow network",
   overload: "the server is under load",
   hidden: "the page is hidden",
+  restored: "on the way back to all",
 };
 
 /** Rungs of the server's ladder under load, as far as a reader notices them. */

@@ -7,7 +7,7 @@
 
 import { crc32 } from "./crc.ts";
 import { compareDecimals, parseDecimal } from "./decimal.ts";
-import type { AckState, BookSnapshotMessage, BookUpdateMessage, Decimal, LevelChange, Position } from "./protocol.ts";
+import type { AckState, BookSnapshotMessage, BookUpdateMessage, Decimal, LevelChange } from "./protocol.ts";
 
 export interface Level {
   readonly price: Decimal;
@@ -68,11 +68,6 @@ export class Books {
   forget(symbol: string): void {
     this.#books.delete(symbol);
     this.#parts.delete(symbol);
-  }
-
-  position(symbol: string): Position | undefined {
-    const book = this.#books.get(symbol);
-    return book?.complete ? { epoch: book.epoch, seq: book.seq } : undefined;
   }
 
   /** What is known of a book is worth nothing any more; a snapshot makes it whole again. */

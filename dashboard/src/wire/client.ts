@@ -219,7 +219,10 @@ export class TickcastClient {
   }
 
   #take(message: ServerMessage, applied: Applied): void {
-    if (message.type === "rate") return this.#events.onRate?.(message.reason === "restored" ? null : message);
+    if (message.type === "rate") {
+      const isAsAsked = message.rate === 0 || message.rate >= this.#options.rate;
+      return this.#events.onRate?.(isAsAsked ? null : message);
+    }
     if (isOfInstance(message)) return this.#setInstance(instanceAfter(this.#instance, message));
     const stream = this.#streamOf(message);
     if (stream !== "status") this.#ledger.apply(message, this.#lastHeardMs, applied, stream);
@@ -398,7 +401,7 @@ export class TickcastClient {
           action: "subscribe",
           symbols: chunk,
           ...channelOf(stream),
-          ...(stream === "trades" ? {} : { rate: this.#options.rate }),
+          ...(stream === "price" || stream === "book" ? { rate: this.#options.rate } : {}),
           ...(stream === "book" ? { depth: this.#options.depth } : {}),
           ...(Object.keys(resume).length > 0 ? { resume } : {}),
         },

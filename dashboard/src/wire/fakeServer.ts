@@ -99,7 +99,7 @@ export class FakeServer {
     if (!this.answers) return;
     const refusal = this.refuse?.(request);
     if (refusal) return socket.say(refusal);
-    if (request.action === "visibility") return socket.say({ type: "ok", id: request.id });
+    if (request.action === "visibility") return socket.say({ type: "visibility", id: request.id });
     if (request.action === "unsubscribe") return socket.say({ type: "unsubscribed", id: request.id });
     const symbols = request["symbols"] as readonly string[];
     if (request["channel"] === "status") return socket.say({ type: "subscribed", id: request.id, channel: "status", symbols: {} });

@@ -24,11 +24,11 @@ export function instanceAfter(before: Instance | null, message: InstanceMessage)
     return {
       feeds: bodies(message["feeds"]).map((feed) => feedOf(feed)).filter((feed) => feed !== null),
       gaps: bodies(message["gaps"]).map((gap) => entryOf(gap)).filter((entry) => entry !== null),
-      rung: rungOf(message["delivery"]) ?? rungOf(message) ?? 0,
+      rung: rungOf(message["delivery"]) ?? 0,
     };
   }
   if (!before) return null;
-  if (message.type === "delivery") return { ...before, rung: rungOf(message) ?? before.rung };
+  if (message.type === "delivery") return { ...before, rung: rungOf(message["delivery"]) ?? before.rung };
   if (message.type === "feed") {
     const told = bodyIn(message, "feed");
     const name = nameOf(told);
@@ -43,15 +43,13 @@ export function instanceAfter(before: Instance | null, message: InstanceMessage)
   return { ...before, gaps: entry.ended === null ? [entry, ...others] : others };
 }
 
-/** The body of a message may lie under a key of its own. */
 function bodyIn(message: InstanceMessage, key: string): Body {
   const inner = message[key];
-  return isBody(inner) ? inner : message;
+  return isBody(inner) ? inner : {};
 }
 
 function nameOf(body: Body): string | null {
-  const name = body["name"] ?? body["feed"];
-  return typeof name === "string" ? name : null;
+  return typeof body["name"] === "string" ? body["name"] : null;
 }
 
 function feedOf(body: Body): FeedStatus | null {
@@ -87,7 +85,6 @@ function entryOf(body: Body): LedgerEntry | null {
 }
 
 function rungOf(body: unknown): number | null {
-  if (typeof body === "number") return body;
   return isBody(body) && typeof body["rung"] === "number" ? body["rung"] : null;
 }
 

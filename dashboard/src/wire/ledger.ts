@@ -111,13 +111,12 @@ export class Ledger {
     else this.#bars.forget(symbol, intervalOf(stream));
   }
 
-  /** Where to resume from, if there is anything to resume. Recent bars come anew in any case. */
+  /** Where to resume from, if there is anything to resume: books and bars come anew in any case. */
   position(symbol: string, stream: Stream): Position | undefined {
     if (stream === "trades") {
       const tape = this.#tapes.get(symbol);
       return tape && tape.epoch > 0 ? { epoch: tape.epoch, seq: tape.seq } : undefined;
     }
-    if (stream === "book") return this.#books.position(symbol);
     if (stream !== "price") return undefined;
     const quote = this.#quotes.get(symbol);
     return quote?.complete ? { epoch: quote.epoch, seq: quote.seq } : undefined;
@@ -308,7 +307,7 @@ export class Ledger {
       const exists = ack.epoch !== undefined && ack.seq !== undefined;
       if (stream === "book") {
         const book = this.#books.open(symbol);
-        if (book.complete && book.epoch !== ack.epoch) this.#books.drop(symbol, "the server began a new epoch");
+        if (book.complete && exists && book.epoch !== ack.epoch) this.#books.drop(symbol, "the server began a new epoch");
         book.state = ack.state;
         applied.books.add(symbol);
         continue;

@@ -228,7 +228,7 @@ export interface ErrorMessage {
 }
 
 export interface OtherMessage {
-  readonly type: "unsubscribed" | "ok" | "pong" | "hb" | "synced";
+  readonly type: "unsubscribed" | "ok" | "visibility" | "pong" | "hb" | "synced";
   readonly id?: RequestId;
   readonly server_timestamp?: Timestamp;
 }
