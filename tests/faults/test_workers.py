@@ -188,7 +188,7 @@ async def test_while_the_core_is_away_the_workers_stay(instance: DemoInstance) -
         with urllib.request.urlopen(f"{instance.url}/health/live", timeout=5) as answer:  # noqa: S310  loopback
             assert answer.status == 200
         rows = instance.ps()
-        return rows["core"]["pid"] != killed and instance.get("/prices/XNAS:AAPL")["state"] == "live"
+        return bool(rows["core"]["pid"] != killed and instance.get("/prices/XNAS:AAPL")["state"] == "live")
 
     await asyncio.to_thread(eventually, served, what="prices are served again")
     client.text('{"action":"ping"}')

@@ -3,6 +3,7 @@
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,16 @@ import msgspec
 from tickcast.cli.demo_market import EXCHANGES
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.matrix import report
-from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, some, venue_cells
+from tickcast.testing.matrix.cells import (
+    Cell,
+    common_cells,
+    process_cells,
+    rounds,
+    sample,
+    some,
+    venue_cells,
+    worker_cells,
+)
 from tickcast.testing.matrix.run import NEVER_S, Matrix, Row
 from tickcast.testing.matrix.subject import Subject
 
@@ -21,6 +31,9 @@ RATE: Final = 800.0
 SYMBOLS: Final = 20
 QUICK_EACH: Final = 1
 QUICK_EXCHANGES: Final = 6
+WORKER_EXCHANGES: Final = 4
+"""Simulated while the gateway's workers are broken: it is not the feeds that matter then."""
+WORKERS: Final = 2
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,21 +65,30 @@ def main(
         subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=chosen))
         subject.wait_ready(deadline_s=NEVER_S)
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
-        if not planned:
+        worker_planned = [] if quick or venues else [cell for cell in worker_cells() if only in cell.name]
+        if not planned and not worker_planned:
             raise click.UsageError(f"expected cells of {', '.join(subject.faults())}, found none that is asked for")
         click.echo(f"{sum(map(len, planned))} cells in {len(planned)} rounds, seed {seed}", err=True)
         click.echo(report.HEAD)
         matrix = Matrix(subject, stack, tell=_tell)
         rows = [row for cells in planned for row in matrix.round(cells)]
         attempts = dict(matrix.crowd.attempts)
+        ticks, late = matrix.watcher.count, list(matrix.late)
+    if worker_planned:
+        with ExitStack() as stack:
+            place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tickcast-matrix-")))
+            matrix = _with_workers(stack, place / "workers", chosen[:WORKER_EXCHANGES])
+            rows += [row for cell in worker_planned for row in matrix.round([cell])]
+            attempts = {what: attempts.get(what, 0) + count for what, count in matrix.crowd.attempts.items()}
+            ticks, late = ticks + matrix.watcher.count, late + matrix.late
     result = report.Result(
         seed=seed,
         quick=quick,
         took_s=round((monotonic_ns() - began_ns) / 1e9, 1),
         rows=rows,
         rude=attempts,
-        ticks=matrix.watcher.count,
-        late=matrix.late,
+        ticks=ticks,
+        late=late,
     )
     click.echo(report.summary(result))
     if json_path is not None:
@@ -75,6 +97,14 @@ def main(
     if write_docs is not None:
         write_docs.write_text(report.page(result), encoding="utf-8")
     sys.exit(any(row.verdict != "ok" for row in rows))
+
+
+def _with_workers(stack: ExitStack, place: Path, exchanges: Sequence[str]) -> Matrix:
+    """Start an instance of its own whose gateway is two processes."""
+    tables = {"gateway": f"workers = {WORKERS}"}
+    subject = stack.enter_context(Subject(place, tables, rate=RATE, symbols=SYMBOLS, exchanges=exchanges))
+    subject.wait_ready(deadline_s=NEVER_S)
+    return Matrix(subject, stack, tell=_tell)
 
 
 def _plan(subject: Subject, *, seed: int, quick: bool, venues: tuple[str, ...], only: str) -> list[list[Cell]]:

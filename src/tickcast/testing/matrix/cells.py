@@ -134,6 +134,16 @@ def common_cells() -> list[Cell]:
     ]
 
 
+def worker_cells() -> list[Cell]:
+    """Kill and stop a gateway worker, and the owner whose state the workers mirror; each a round of its own."""
+    return [
+        Cell(venue="gateway1", name="gateway worker killed", signal="kill"),
+        Cell(venue="gateway1", name="gateway worker stopped (SIGSTOP)", signal="stop"),
+        Cell(venue="core", name="owner killed with workers", signal="kill"),
+        Cell(venue="core", name="owner stopped with workers", signal="stop"),
+    ]
+
+
 def rounds(cells: Mapping[str, Sequence[Cell]], *, seed: int, venues: int) -> list[list[Cell]]:
     """Put cells of different venues together; of ``venues`` in all, at least half are witnesses in each round."""
     chance = random.Random(f"matrix:{seed}")

@@ -32,7 +32,7 @@ LOOK_AGAIN_S: Final = 3.0
 GROWTH_MAX_KB: Final = 64 * 1024
 """Memory that one cell may cost a process: far above what is bounded, far below a leak that matters."""
 SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
-COMMON: Final = frozenset({"core", "sim", "supervisor"})
+COMMON: Final = frozenset({"core", "gateway1", "sim", "supervisor"})
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -154,7 +154,7 @@ class Matrix:
                 self._bring_back(cell.venue)
 
     def _bring_back(self, name: str) -> None:
-        """Do what an operator does; a core is started again by its supervisor."""
+        """Do what an operator does; a core or a worker is started again by its supervisor."""
         if name == "sim":
             pause(2.0)
             self.subject.restart_exchanges()
