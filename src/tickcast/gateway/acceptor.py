@@ -38,12 +38,13 @@ LOOK_S: Final = 0.1
 """Time between two looks while accepting is paused."""
 UNTAKEN_S: Final = 0.4
 """Connections that no other worker took for so long are answered by one that is full."""
+SAID_S: Final = 10.0
+"""A pause is logged at most so often."""
 REFUSED_AT_ONCE: Final = 64
 """Connections that are told at one look that there is no room."""
 RESERVED: Final = 32
 """Descriptors that clients may not take: files, the core's socket, the next log file."""
 RETRY_AFTER_S: Final = 5
-EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PASSING: Final = frozenset(
     {errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 )
@@ -89,6 +90,8 @@ class Acceptor:
         self._untaken_ns = 0
         self._paused_ns = 0
         self._told = 0
+        self._said_ns = 0
+        self._says = True
         self._is_running = False
         self.paused: Reason | None = None
         """Why nothing is accepted at the moment."""
@@ -142,8 +145,7 @@ class Acceptor:
         except OSError as wrong:
             if wrong.errno in PASSING:
                 return True
-            if wrong.errno not in EXHAUSTED:
-                raise
+            # EMFILE, ENFILE, ENOBUFS, ENOMEM; and what nobody foresaw is better looked at again than for ever
             self._pause("descriptors", wrong.strerror or str(wrong))
             return False
         _accepted.inc()
@@ -166,10 +168,19 @@ class Acceptor:
         self._untaken_ns = self._told = 0
         self._loop.remove_reader(self._listener.fileno())
         _paused.set(1)
-        if reason == "full":
-            log.info("full, others accept")
-        else:
-            log.warning("accepting paused", reason=detail, files_max=_files_max(), look_again_s=LOOK_S)
+        # at the limit one client comes for each that goes: that is said now and then, not each time
+        self._says = not 0 <= self._paused_ns - self._said_ns < SAID_S * 1e9
+        if self._says:
+            self._said_ns = self._paused_ns
+            if reason == "full":
+                log.info("full, others accept")
+            else:
+                log.warning("accepting paused", reason=detail, files_max=_files_max(), look_again_s=LOOK_S)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._loop.call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
@@ -177,7 +188,7 @@ class Acceptor:
         if self._can_resume():
             self._resume()
             return
-        self._timer = self._loop.call_later(LOOK_S, self._look)
+        self._look_later()
         if not self._poll.poll(0):
             self._untaken_ns = 0
             return
@@ -204,12 +215,9 @@ class Acceptor:
         return free < _files_max() - RESERVED
 
     def _resume(self) -> None:
-        log.info(
-            "accepting again",
-            after_s=round((self._clock() - self._paused_ns) / 1e9, 1),
-            reason=self.paused,
-            turned_away=self._told,
-        )
+        if self._says:
+            after_s = round((self._clock() - self._paused_ns) / 1e9, 1)
+            log.info("accepting again", after_s=after_s, reason=self.paused, turned_away=self._told)
         self.paused = None
         self._timer = None
         _paused.set(0)

@@ -20,7 +20,7 @@ from tickcast.gateway.rest import Guard, add_basics, add_errors, cors_settings
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.stage import GatewayStage
 from tickcast.gateway.upstream import Upstream
-from tickcast.ports import Clock, Fanout
+from tickcast.ports import Clock, Directory, Fanout, Owner
 
 
 def create_worker_app(*, config: Config, upstream: ASGIApp, folder: Path = page.FOLDER) -> ASGIApp:
@@ -63,11 +63,23 @@ class GatewayWorker:
         wake: Callable[[], None],
         listener: socket.socket | None,
         shares: Shares | None = None,
+        directory: Directory | None = None,
+        owner: Owner | None = None,
     ) -> None:
-        """``rest`` is the core's Unix socket, ``listener`` the inherited one; the rest is as in the stage."""
+        """``rest`` is the core's Unix socket, ``listener`` the inherited one; the others are as in the stage."""
         self.upstream = Upstream(rest)
         app = create_worker_app(config=config, upstream=self.upstream)
-        self.stage = GatewayStage(config, hub=hub, app=app, clock=clock, wake=wake, listener=listener, shares=shares)
+        self.stage = GatewayStage(
+            config,
+            hub=hub,
+            app=app,
+            clock=clock,
+            wake=wake,
+            listener=listener,
+            shares=shares,
+            directory=directory,
+            owner=owner,
+        )
 
     async def start(self) -> str:
         """Accept and serve; returns the address.
