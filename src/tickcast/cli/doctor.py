@@ -183,10 +183,12 @@ def _port(host: str, port: int, *, running: bool) -> Finding:
 
 
 def _open_files() -> Finding:
+    """Whether there is room for clients: each takes a descriptor, and a gateway raises its limit to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    found = f"{soft} (at most {'any number' if hard == resource.RLIM_INFINITY else hard})"
-    if soft != resource.RLIM_INFINITY and soft < FILES_WANTED:
-        advice = f"each client takes one; for more than about {max(0, soft - 100)} clients: ulimit -n 65536"
+    most = "any number" if hard == resource.RLIM_INFINITY else str(hard)
+    found = f"{soft} (at most {most}, which each gateway process gives itself)"
+    if hard != resource.RLIM_INFINITY and hard < FILES_WANTED:
+        advice = f"each client takes one; for more than about {max(0, hard - 100)} clients a process: ulimit -Hn 65536"
         return Finding(what="open files", state="warning", found=found, advice=advice)
     return Finding(what="open files", state="good", found=found)
 
