@@ -125,8 +125,18 @@ class ItchDecoder:
     def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
         """Bids and asks of a stock, best first: price text, shares, number of orders."""
 
+    def watch_books(self, instruments: Sequence[int], ts_recv: int) -> bytes:
+        """Tell the best 50 levels of these instruments' books from now on, and of others no more than ``depth``.
+
+        Instruments may be unknown yet. Returns whole books of those that are new, and that the others are not known any more.
+        """
+
+    def mute_books(self, *, is_muted: bool, ts_recv: int) -> bytes:
+        """While the books are being built no levels are told. Returns whole books when that is over, before it that they are
+        not known."""
+
     def snapshot(self, ts_recv: int) -> bytes:
-        """Best bid and ask and status of every stock, flagged SNAPSHOT: for a late joiner."""
+        """Best bid and ask and status of every stock, and its whole book where levels are told, flagged SNAPSHOT."""
 
     def decode_lines(self, blocks: Sequence[LineBlock]) -> Decoded:
         """Decode what an arbiter handed out, as one call. Offsets of dead letters are those in their own block."""
@@ -258,6 +268,12 @@ class JsonFeed:
     def misses(self, instrument: int, body: bytes, levels: int) -> str:
         """Say what a book whose stream fell silent misses of one from REST; empty = the venue has nothing newer: by the ids
         where both have them, else by the best ``levels``."""
+
+    def watch_books(self, instruments: Sequence[int], ts_recv: int) -> bytes:
+        """Tell the best 50 levels of these instruments' books from now on, and of others no more than ``depth``.
+
+        Instruments may be unknown yet. Returns whole books of those that are new, and that the others are not known any more.
+        """
 
     def doubt(self, instruments: Sequence[int], ts_recv: int) -> bytes:
         """Tell that what these say may be old, because their streams fell silent (STALE), though nothing says that something was
@@ -455,8 +471,15 @@ class PitchDecoder:
     def book(self, symbol: str, depth: int) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
         """Bids and asks of a symbol, best first: price text, shares, number of orders."""
 
+    def watch_books(self, instruments: Sequence[int], ts_recv: int) -> bytes:
+        """Tell the best 50 levels of these instruments' books from now on, and of others no more than ``depth``.
+
+        Instruments may be unknown yet. Returns whole books of those that are new, and that the others are not known any more.
+        """
+
     def snapshot(self, ts_recv: int, unit: int | None = None) -> bytes:
-        """Status, best bid and best ask of every symbol (of one unit), flagged SNAPSHOT; an event each."""
+        """Status, best bid and best ask of every symbol (of one unit), and its whole book where levels are told, flagged
+        SNAPSHOT; an event each."""
 
     @property
     def orders(self) -> int:
@@ -664,6 +687,12 @@ class FixDecoder:
     def hold(self, *, held: bool, ts_recv: int) -> bytes:
         """While a hole of the connection is being filled everything is ``gap``; afterwards what was not lost is as it was."""
 
+    def watch_books(self, instruments: Sequence[int], ts_recv: int) -> bytes:
+        """Tell the best 50 levels of these instruments' books from now on, and of others no more than ``depth``.
+
+        Instruments may be unknown yet. Returns whole books of those that are new, and that the others are not known any more.
+        """
+
     def snapshot(self, ts_recv: int) -> bytes:
         """Best bid and ask and status of every instrument that was told of, flagged SNAPSHOT."""
 
@@ -842,7 +871,8 @@ class Intake:
         """
 
     def snapshot(self) -> bytes:
-        """Newest bid, ask, status, previous close and trade of each instrument, each an event, flagged SNAPSHOT.
+        """Newest bid, ask, status, previous close and trade of each instrument, each an event, flagged SNAPSHOT; then the
+        whole books of those whose levels are told.
 
         A trade that sets no price (odd lot, out of sequence) does not replace one that does, HISTORY is left out; busts
         and corrections apply.
@@ -1027,6 +1057,9 @@ class Hub:
     def topics(self) -> int: ...
     def watched(self) -> list[tuple[str, int]]:
         """Topics that are subscribed to, and how many subscriptions each has."""
+
+    def watched_books(self) -> list[str]:
+        """Topics whose book is subscribed to, to any depth."""
 
     def renew(self, symbol: str) -> int | None:
         """Begin a new epoch of a topic, because continuity cannot be proved any more: counters and history start over.

@@ -1,6 +1,6 @@
 """Where stages meet: the types that each side knows, and nothing of each other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -41,9 +41,12 @@ class Publisher(Protocol):
         At once if they are known, and whenever they change; only the newest counts.
         """
 
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
+        """Call ``books`` with the feed's instruments whose book somebody watches; as :meth:`on_watched`."""
+
     @property
     def conflated(self) -> int:
-        """Quotes merged away because the bus was full, so far."""
+        """Rows merged away because the bus was full, so far."""
 
     async def close(self) -> None:
         """Wait for acknowledgements up to the limit, then let go."""
@@ -132,10 +135,11 @@ class Bus(Protocol):
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` about the feeds from now on."""
 
-    def watch(self, feed: str, counts: Mapping[int, int]) -> None:
+    def watch(self, feed: str, counts: Mapping[int, int], books: Collection[int] = ()) -> None:
         """Tell a feed which of its instruments are watched by how many; at most the :data:`WATCHED_MAX` most watched.
 
-        A feed that is not there is told when it comes.
+        ``books``: those whose book is watched, of which the feed tells the levels. A feed that is not there is told
+        when it comes.
         """
 
     def lag(self, group: str) -> dict[int, int]:

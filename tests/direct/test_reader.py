@@ -39,6 +39,18 @@ def _joined(rows: tuple[Records, ...]) -> Records:
     return made
 
 
+def begin(*levels: Records) -> list[Records]:
+    """Write a whole book."""
+    flags = Flag.NO_PRICE | Flag.SNAPSHOT
+    return [row(Kind.BOOK_BID, flags=flags), row(Kind.BOOK_ASK, flags=flags), *levels]
+
+
+def unknown() -> list[Records]:
+    """Write that the book is not known any more."""
+    flags = Flag.NO_PRICE | Flag.SNAPSHOT | Flag.INVALID_BOOK
+    return [row(Kind.BOOK_BID, flags=flags), row(Kind.BOOK_ASK, flags=flags | LAST)]
+
+
 def test_a_trade_has_exact_numbers_its_side_and_its_id() -> None:
     [trade] = read(row(Kind.TRADE, price=6000150, price_scale=2, size=12, size_scale=3, side=Side.SELLER, id=9, seq=3))
     assert trade == Trade(
@@ -63,7 +75,9 @@ def test_a_quote_is_told_once_for_an_event_of_both_sides_and_keeps_the_other_sid
 
 def test_levels_are_one_change_and_begin_anew_after_a_gap() -> None:
     reader = Reader()
-    first = read(row(Kind.BOOK_BID, price=9, size=1, flags=0), row(Kind.BOOK_ASK, price=12, size=4), reader=reader)
+    first = read(
+        *begin(row(Kind.BOOK_BID, price=9, size=1, flags=0), row(Kind.BOOK_ASK, price=12, size=4)), reader=reader
+    )
     assert first == [
         BookChange(
             symbol="BINANCE:BTC-USDT", timestamp_ns=5, received_ns=7, bids=((Decimal(9), Decimal(1)),),
@@ -72,13 +86,14 @@ def test_levels_are_one_change_and_begin_anew_after_a_gap() -> None:
     ]  # fmt: skip
     [change] = read(row(Kind.BOOK_BID, price=9, size=0), reader=reader)
     assert (change.begins, change.bids) == (False, ((9, 0),))
-    gap, status = read(row(Kind.GAP, id=4, seq=20), row(Kind.STATUS, detail=State.GAP), reader=reader)
+    gap, status = read(row(Kind.GAP, id=4, seq=20), *unknown(), row(Kind.STATUS, detail=State.GAP), reader=reader)
     assert isinstance(gap, Gap)
     assert (gap.missing, gap.recovered) == (4, False)
     assert isinstance(status, Status)
     assert status.state == "gap"
-    [again] = read(row(Kind.BOOK_ASK, price=13, size=1), reader=reader)
-    assert again.begins
+    assert read(row(Kind.BOOK_ASK, price=13, size=1), reader=reader) == [], "of a book that is not known"
+    [again] = read(*begin(row(Kind.BOOK_ASK, price=13, size=1)), reader=reader)
+    assert (again.begins, again.asks) == (True, ((13, 1),))
 
 
 def test_measures_and_liquidations_are_named() -> None:
@@ -102,12 +117,12 @@ def test_a_book_compares_by_value() -> None:
     assert one == Book(symbol="A:B", bids=(), asks=(), state="live", seq=1, timestamp_ns=2)
 
 
-def test_a_book_goes_on_behind_a_lost_link_and_begins_anew_behind_a_gap() -> None:
+def test_a_book_goes_on_whatever_its_state_until_it_begins_anew() -> None:
     reader = Reader()
     level = row(Kind.BOOK_BID, price=10, size=1)
     status = [row(Kind.STATUS, detail=state) for state in (State.LIVE, State.STALE, State.GAP)]
     begins = [
         [tick.begins for tick in read(*rows, reader=reader) if isinstance(tick, BookChange)]
-        for rows in ([status[0], level], [status[1], level], [status[0], level], [status[2], status[1], level])
+        for rows in ([status[0], *begin(level)], [status[1], level], [status[2], level], [*unknown(), *begin(level)])
     ]
     assert begins == [[True], [False], [False], [True]]

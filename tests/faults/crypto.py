@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -132,6 +132,9 @@ class Running:
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
         del watched
+
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
+        del books
 
     async def close(self) -> None:
         pass

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
@@ -168,6 +168,7 @@ class Remembering:
         self.gate.set()
         self.refresh: Callable[[], TickBatch | None] | None = None
         self.watched: Callable[[Mapping[int, int]], None] | None = None
+        self.books: Callable[[Collection[int]], None] | None = None
 
     async def publish(self, batch: TickBatch) -> None:
         await self.gate.wait()
@@ -181,6 +182,9 @@ class Remembering:
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
         self.watched = watched
+
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
+        self.books = books
 
     async def close(self) -> None:
         return

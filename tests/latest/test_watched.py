@@ -4,6 +4,8 @@ from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.watched import WatchedBoard
 from tickcast.model.instrument import Definition
 
+NONE: frozenset[int] = frozenset()
+
 
 def definition(number: int, venue: str, *, feed: str) -> Definition:
     return Definition(
@@ -24,22 +26,35 @@ def board() -> WatchedBoard:
 
 
 def test_watchers_of_an_instrument_go_to_its_feed_alone() -> None:
-    assert board().changes([("KRAKEN:BTC-USD", 3)]) == {"kraken": {1: 3}}
+    assert board().changes([("KRAKEN:BTC-USD", 3)]) == {"kraken": ({1: 3}, NONE)}
 
 
 def test_who_watches_a_security_watches_its_legs() -> None:
     watched = board()
-    assert watched.changes([("BTC-USD", 2), ("KRAKEN:BTC-USD", 1)]) == {"kraken": {1: 3}, "coinbase": {2: 2}}
+    assert watched.changes([("BTC-USD", 2), ("KRAKEN:BTC-USD", 1)]) == {
+        "kraken": ({1: 3}, NONE),
+        "coinbase": ({2: 2}, NONE),
+    }
 
 
 def test_only_changes_are_told_and_the_end_too() -> None:
     watched = board()
-    assert watched.changes([("BTC-USD", 2)]) == {"kraken": {1: 2}, "coinbase": {2: 2}}
+    assert watched.changes([("BTC-USD", 2)]) == {"kraken": ({1: 2}, NONE), "coinbase": ({2: 2}, NONE)}
     assert watched.changes([("BTC-USD", 2)]) == {}
-    assert watched.changes([("BTC-USD", 2), ("KRAKEN:BTC-USD", 1)]) == {"kraken": {1: 3}}
-    assert watched.changes([]) == {"kraken": {}, "coinbase": {}}
+    assert watched.changes([("BTC-USD", 2), ("KRAKEN:BTC-USD", 1)]) == {"kraken": ({1: 3}, NONE)}
+    assert watched.changes([]) == {"kraken": ({}, NONE), "coinbase": ({}, NONE)}
     assert watched.changes([]) == {}
 
 
 def test_what_nobody_defined_is_nobodys() -> None:
     assert board().changes([("NOPE", 5), ("KRAKEN:NOPE", 5)]) == {}
+
+
+def test_books_are_told_apart_from_what_else_is_watched() -> None:
+    watched = board()
+    counts = [("BTC-USD", 2)]
+    both = {"kraken": ({1: 2}, {1}), "coinbase": ({2: 2}, {2})}
+    assert watched.changes(counts, ["BTC-USD"]) == both
+    assert watched.changes(counts, ["BTC-USD"]) == {}
+    assert watched.changes(counts, ["KRAKEN:BTC-USD"]) == {"coinbase": ({2: 2}, NONE)}
+    assert watched.changes(counts) == {"kraken": ({1: 2}, NONE)}

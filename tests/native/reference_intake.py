@@ -10,6 +10,7 @@ from tickcast import _native
 from tickcast.model.record import Flag, Kind, Records
 
 TRADES = {Kind.TRADE, Kind.BUST, Kind.CORRECTION}
+LEVELS = {Kind.BOOK_BID, Kind.BOOK_ASK}
 DECIDING = ("seq", "price", "size", "detail", "price_scale", "size_scale")
 
 
@@ -65,7 +66,8 @@ class Reference:
         keys = [(key, trade) for key, trade in keys if key is not None]
         has_trades = any(trade for _, trade in keys)
         deciding = [key for key, trade in keys if trade or not has_trades]
-        if deciding and all(one in self.seen for one in deciding):
+        has_levels = any(row["kind"] in LEVELS for row in event) and not has_trades
+        if not has_levels and deciding and all(one in self.seen for one in deciding):
             return False
         self.seen.update((key, None) for key, _ in keys)
         return True

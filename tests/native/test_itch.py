@@ -131,28 +131,47 @@ def test_any_bytes_are_safe(block: bytes) -> None:
     compare(block)
 
 
+WATCHING = st.lists(st.tuples(messages(), st.none() | st.sets(st.sampled_from(NAMES))), max_size=60)
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.lists(messages(), max_size=60), st.integers(1, 4))
-def test_level_rows_keep_a_follower_right(stream: list[bytes], depth: int) -> None:
+@given(WATCHING, st.integers(0, 4))
+def test_who_follows_level_rows_by_the_rule_has_the_book(
+    stream: list[tuple[bytes, set[bytes] | None]], depth: int
+) -> None:
+    """The rule is in docs/reference/record.md (Books); books are watched and left alone in between."""
     decoder = _native.ItchDecoder("XNAS", MIDNIGHT, depth=depth)
-    followed: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
-    for message in stream:
-        if message[2:3] == b"S":
-            continue  # a new day empties books; a follower is told by the best alone
-        for row in native_rows(decoder.decode(message, 1, 0).records):
-            if row["kind"] not in (Kind.BOOK_BID, Kind.BOOK_ASK):
-                continue
-            levels = followed.setdefault((row["instrument"], row["kind"]), {})
-            levels[row["price"]] = (row["size"], row["detail"])
-            if not row["size"]:
-                del levels[row["price"]]
+    known: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
+    watched: set[int] = set()
+    for message, names in stream:
+        data = decoder.decode(message, 1, 0).records
+        if names is not None:
+            watched = {_native.instrument_id(f"XNAS:{name.decode().strip()}") for name in names}
+            data += decoder.watch_books(sorted(watched), 0)
+        for row in native_rows(data):
+            if row["kind"] in (Kind.BOOK_BID, Kind.BOOK_ASK):
+                follow(known, row)
         for name in NAMES:
             symbol = name.decode().strip()
             instrument = _native.instrument_id(f"XNAS:{symbol}")
-            for kind, expected in zip((Kind.BOOK_BID, Kind.BOOK_ASK), decoder.book(symbol, depth), strict=True):
-                levels = followed.get((instrument, kind), {})
-                found = sorted(levels.items(), reverse=kind == Kind.BOOK_BID)
-                assert [(_native.format_decimal(price, 4), *level) for price, level in found] == expected
+            told = 50 if instrument in watched else depth
+            for kind, expected in zip((Kind.BOOK_BID, Kind.BOOK_ASK), decoder.book(symbol, max(told, 1)), strict=True):
+                levels = known.get((instrument, kind))
+                assert told or levels is None, "nobody watches it"
+                found = sorted((levels or {}).items(), reverse=kind == Kind.BOOK_BID)
+                assert not told or [(_native.format_decimal(price, 4), *level) for price, level in found] == expected
+
+
+def follow(known: dict[tuple[int, int], dict[int, tuple[int, int]]], row: dict[str, int]) -> None:
+    side = row["instrument"], row["kind"]
+    if row["flags"] & Flag.NO_PRICE:
+        known.pop(side, None)
+        if not row["flags"] & Flag.INVALID_BOOK:
+            known[side] = {}
+    elif row["size"]:
+        known[side][row["price"]] = row["size"], row["detail"]
+    else:
+        known[side].pop(row["price"], None)
 
 
 def recorded(name: str) -> bytes:

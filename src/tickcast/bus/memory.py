@@ -3,14 +3,16 @@
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Final
 
+from tickcast.bus.attention import Attention
 from tickcast.bus.config import Config
 from tickcast.bus.log import Entry, ShardLog
 from tickcast.bus.outbox import Outbox
 from tickcast.bus.sharding import Sharder
+from tickcast.bus.wire import Watched
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
 from tickcast.ports import WATCHED_MAX, Clock, Delivery, FeedListener
@@ -76,6 +78,7 @@ class MemoryPublisher:
         self._config = config
         self._outbox = Outbox(capacity_records=config.publisher_records)
         self._changed = asyncio.Event()
+        self._attention = Attention()
         self._closed = False
 
     @property
@@ -112,7 +115,13 @@ class MemoryPublisher:
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
         """Call ``watched`` with what is watched of the feed."""
-        self._bus.on_watched(self._feed, watched)
+        self._attention.on_watched(watched)
+        self._bus.on_watched(self._feed, self._attention.take)
+
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
+        """Call ``books`` with the instruments whose book is watched."""
+        self._attention.on_books(books)
+        self._bus.on_watched(self._feed, self._attention.take)
 
     async def close(self) -> None:
         """Wait for the acknowledgements, up to the limit."""
@@ -150,8 +159,8 @@ class MemoryBus:
         self.dead_count = 0
         self._listeners: list[FeedListener] = []
         self._waiters: list[Callable[[], None]] = []
-        self._watched: dict[str, Mapping[int, int]] = {}
-        self._watching: dict[str, Callable[[Mapping[int, int]], None]] = {}
+        self._watched: dict[str, Watched] = {}
+        self._watching: dict[str, Callable[[Watched], None]] = {}
 
     async def start(self) -> None:
         """Publish the shards' depth as metrics."""
@@ -186,15 +195,15 @@ class MemoryBus:
         """Tell ``listener`` about the feeds from now on."""
         self._listeners.append(listener)
 
-    def watch(self, feed: str, counts: Mapping[int, int]) -> None:
-        """Tell a feed what is watched of it, now or when it comes; at most the most watched of them."""
+    def watch(self, feed: str, counts: Mapping[int, int], books: Collection[int] = ()) -> None:
+        """Tell a feed what is watched of it, now or when it comes; at most the most watched of them, and all books."""
         most = heapq.nlargest(WATCHED_MAX, counts.items(), key=lambda one: one[1])
-        self._watched[feed] = dict(most)
+        self._watched[feed] = Watched(dict(most), frozenset(books))
         call = self._watching.get(feed)
         if call is not None:
             call(self._watched[feed])
 
-    def on_watched(self, feed: str, call: Callable[[Mapping[int, int]], None] | None) -> None:
+    def on_watched(self, feed: str, call: Callable[[Watched], None] | None) -> None:
         """Call with what is watched of a feed; None: nobody is there to be told."""
         if call is None:
             self._watching.pop(feed, None)

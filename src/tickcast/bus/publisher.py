@@ -3,11 +3,12 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, cast
 
 from tickcast.bus import wire
+from tickcast.bus.attention import Attention
 from tickcast.bus.config import Config
 from tickcast.bus.memory import wait_for_room
 from tickcast.bus.outbox import Outbox
@@ -43,9 +44,7 @@ class SocketPublisher:
         self._health: FeedHealth | None = None
         """The newest one that waits for room on the link."""
         self._refresh: Callable[[], TickBatch | None] = lambda: None
-        self._watched: Callable[[Mapping[int, int]], None] = _ignore
-        self._counts: Mapping[int, int] | None = None
-        """What is watched, as the bus told last."""
+        self._attention = Attention()
         watch_queue(
             f"bus.publisher.{feed}",
             bound=config.publisher_records,
@@ -55,7 +54,7 @@ class SocketPublisher:
 
     @property
     def conflated(self) -> int:
-        """Quotes merged away because the bus was full, so far."""
+        """Rows merged away because the bus was full, so far."""
         return self._outbox.conflated
 
     async def start(self) -> None:
@@ -84,14 +83,15 @@ class SocketPublisher:
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
         """Call ``watched`` with what is watched of the feed."""
-        self._watched = watched
-        if self._counts is not None:
-            watched(self._counts)
+        self._attention.on_watched(watched)
 
-    def watched(self, counts: Mapping[int, int]) -> None:
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
+        """Call ``books`` with the instruments whose book is watched."""
+        self._attention.on_books(books)
+
+    def watched(self, message: wire.Watched) -> None:
         """The bus says what is watched."""
-        self._counts = counts
-        self._watched(counts)
+        self._attention.take(message)
 
     async def close(self) -> None:
         """Wait for acknowledgements up to ``block_max_s``, then let go."""
@@ -175,10 +175,6 @@ class SocketPublisher:
                 return
             self._outbox.mark_sent(number)
             link.send(wire.batch(number, batch, self._clock()))
-
-
-def _ignore(counts: Mapping[int, int]) -> None:
-    del counts
 
 
 class _PublisherLink(asyncio.Protocol):

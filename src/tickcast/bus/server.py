@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -56,6 +55,8 @@ class _Link(asyncio.Protocol):
         self._feed = ""
         self._producer: _Producer | None = None
         self._ack_due = False
+        self._watched: wire.Watched | None = None
+        """What could not be told yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no asyncio.Transport by type, only by what they can do
@@ -104,15 +105,19 @@ class _Link(asyncio.Protocol):
         self._ack_due = False
         if self._producer is not None:
             self._send(wire.ack(self._producer.acked))
+        if self._watched is not None:
+            self._tell_watched(self._watched)
 
     def _send(self, buffers: wire.Buffers) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(buffers))
 
-    def _tell_watched(self, counts: Mapping[int, int]) -> None:
-        """Small and rare; a link that takes nothing does not pile it up."""
+    def _tell_watched(self, news: wire.Watched) -> None:
+        """Small and rare; a link that takes nothing does not pile it up: the newest goes when there is room again."""
+        self._watched = news
         if self._transport is not None and self._transport.get_write_buffer_size() < WATCHED_UNSENT_MAX:
-            self._send(wire.watched(counts))
+            self._watched = None
+            self._send(wire.watched(news))
 
     def _handle(self, kind: wire.FrameType, body: memoryview) -> None:
         if kind is wire.FrameType.HELLO:

@@ -6,7 +6,7 @@ different one is refused.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import RECORD, record_bytes, records_from
 
 T = TypeVar("T")
-VERSION: Final = 3
+VERSION: Final = 4
 FRAME_MAX: Final = 64 * 1024 * 1024
 _HEAD: Final = struct.Struct("<IB")
 # number, feed session, received, decoded, bus_in; then lengths of records, definitions, texts, ledger
@@ -63,12 +63,21 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the newest batch that the bus has from this producer."""
 
 
+class Watched(msgspec.Struct, frozen=True, array_like=True):
+    """What is watched of a feed."""
+
+    counts: dict[int, int] = {}
+    """Instruments, and the number of their watchers."""
+    books: frozenset[int] = frozenset()
+    """Instruments whose book is watched."""
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _definitions = msgspec.msgpack.Decoder(tuple[Definition, ...])
 _texts = msgspec.msgpack.Decoder(tuple[str | None, ...])
 _ledger = msgspec.msgpack.Decoder(tuple[LedgerEntry, ...])
 _health = msgspec.msgpack.Decoder(FeedHealth)
-_watched = msgspec.msgpack.Decoder(dict[int, int])
+_watched = msgspec.msgpack.Decoder(Watched)
 _hello = msgspec.msgpack.Decoder(Hello)
 _welcome = msgspec.msgpack.Decoder(Welcome)
 Buffers = tuple[bytes | memoryview, ...]
@@ -101,9 +110,9 @@ def ack(number: int) -> Buffers:
     return _frame(FrameType.ACK, struct.pack("<Q", number))
 
 
-def watched(counts: Mapping[int, int]) -> Buffers:
-    """Frame of what is watched of a feed: instruments, and the number of their watchers."""
-    return _frame(FrameType.WATCHED, _encode(dict(counts)))
+def watched(message: Watched) -> Buffers:
+    """Frame of what is watched of a feed."""
+    return _frame(FrameType.WATCHED, _encode(message))
 
 
 def health(report: FeedHealth) -> Buffers:
@@ -172,8 +181,8 @@ def read_health(body: memoryview) -> FeedHealth:
     return _decoded(_health, body, "a health report")
 
 
-def read_watched(body: memoryview) -> dict[int, int]:
-    """Counts of a WATCHED body, or BusError."""
+def read_watched(body: memoryview) -> Watched:
+    """What a WATCHED body says, or BusError."""
     return _decoded(_watched, body, "what is watched")
 
 

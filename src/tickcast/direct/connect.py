@@ -2,14 +2,14 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from tickcast.direct.reader import BEGUN, KEPT, Level, Reader
+from tickcast.direct.reader import BEGUN, Level, Reader
 from tickcast.direct.ticks import Book, BookChange, Status, Tick
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import run_feed
@@ -49,6 +49,9 @@ class _Queue:
         """Nobody here ever lacks the past."""
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Nobody says so here."""
+
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
         """Nobody says so here."""
 
     async def close(self) -> None:
@@ -148,8 +151,6 @@ async def book(
                 if isinstance(tick, Status):
                     state = tick.state
                     whole = state in BEGUN
-                    if state not in KEPT:
-                        _clear(sides)
                 elif isinstance(tick, BookChange):
                     _set(sides, tick)
                     seq = tick.seq
@@ -161,11 +162,6 @@ async def book(
     except TimeoutError:
         pass
     raise FeedError(f"expected a whole book of {symbol} within {timeout_s:g} s, found it {state}")
-
-
-def _clear(sides: tuple[dict[Any, Any], dict[Any, Any]]) -> None:
-    for side in sides:
-        side.clear()
 
 
 def _set(sides: tuple[dict[Any, Any], dict[Any, Any]], change: BookChange) -> None:

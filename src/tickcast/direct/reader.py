@@ -16,8 +16,6 @@ LEVELS: Final = frozenset((int(Kind.BOOK_BID), int(Kind.BOOK_ASK)))
 TRADES: Final = frozenset((int(Kind.TRADE), int(Kind.LIQUIDATION)))
 BEGUN: Final = frozenset(("live", "unverified", "halted", "auction", "closed"))
 """States with a book that is whole."""
-KEPT: Final = frozenset((*BEGUN, "stale"))
-"""States behind which a book goes on: a lost link leaves it as it was, and what is told next are changes of it."""
 
 Level = tuple[Decimal, Decimal]
 Best = tuple[Decimal | None, Decimal | None]
@@ -29,8 +27,10 @@ class _Instrument:
     symbol: str
     bid: Best = (None, None)
     ask: Best = (None, None)
-    fresh: bool = True
-    """The next levels begin the book anew."""
+    is_known: bool = False
+    """A whole book was told, and nothing that makes it void."""
+    begun: bool = False
+    """The event in hand begins the book anew."""
     quoted: bool = False
     """The event in hand changes the best bid or offer."""
     bids: list[Level] = field(default_factory=list)
@@ -63,14 +63,13 @@ class Reader:
                 known.ask = best
             known.quoted = True
         elif kind in LEVELS:
-            (known.bids if kind == Kind.BOOK_BID else known.asks).append((_price(row), _size(row)))
+            _level(known, row)
         elif kind in TRADES:
             yield _trade(known.symbol, row, text)
         elif kind in MEASURES:
             yield Measure(**_said(known.symbol, row), name=MEASURES[kind], value=_price(row))
         elif kind == Kind.STATUS:
             state = State(row[12]).name.lower()
-            known.fresh = known.fresh or state not in KEPT
             yield Status(**_said(known.symbol, row), state=state, reason=text or "")
         elif kind == Kind.GAP:
             recovered = bool(flags & Flag.BACKFILLED)
@@ -85,11 +84,18 @@ class Reader:
             known.quoted = False
             (bid, bid_size), (ask, ask_size) = known.bid, known.ask
             yield Quote(**_said(known.symbol, row), bid=bid, bid_size=bid_size, ask=ask, ask_size=ask_size)
-        if known.bids or known.asks:
+        if known.bids or known.asks or known.begun:
             bids, asks = tuple(known.bids), tuple(known.asks)
-            begins, known.fresh = known.fresh, False
+            begins, known.begun = known.begun, False
             known.bids, known.asks = [], []
             yield BookChange(**_said(known.symbol, row), bids=bids, asks=asks, begins=begins)
+
+
+def _level(known: _Instrument, row: Row) -> None:
+    if row[11] & Flag.NO_PRICE:
+        known.is_known = known.begun = not row[11] & Flag.INVALID_BOOK
+    elif known.is_known:
+        (known.bids if row[7] == Kind.BOOK_BID else known.asks).append((_price(row), _size(row)))
 
 
 def _said(symbol: str, row: Row) -> dict[str, Any]:

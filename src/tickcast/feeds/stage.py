@@ -16,7 +16,8 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -37,7 +38,7 @@ from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Attentive, Limited, Persistent, Request, Session, Step, Telling
+from tickcast.venues.base import Answer, Attentive, Bookish, Limited, Persistent, Request, Session, Step, Telling
 from tickcast.venues.registry import open_session
 
 SECOND_NS: Final = 1_000_000_000
@@ -143,6 +144,8 @@ class Feed:
         self._publisher.on_refresh(self._normaliser.refresh)
         if isinstance(self._session, Attentive):
             self._publisher.on_watched(self._session.watched)
+        if isinstance(self._session, Bookish):
+            self._publisher.on_books(partial(self._watch_books, self._session))
         stopping = self._tasks.spawn(self._await_stop(stop), "stop")
         self._tasks.spawn(self._keep_health(), "health")
         if self._capture is not None:
@@ -248,6 +251,9 @@ class Feed:
         for batch in batches:
             self.health.records += len(batch.records)
             await self._publisher.publish(batch)
+
+    def _watch_books(self, session: Bookish, instruments: Collection[int]) -> None:
+        self._carry_out(session.watch_books(instruments, self._clock()))
 
     # ------------------------------------------------------------------ carrying out
 

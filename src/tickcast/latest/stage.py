@@ -28,7 +28,7 @@ _records = counter("latest_records", "Records applied to the newest state.")
 _late = counter("latest_late_trades", "Trades older than the current one by event time.")
 _unknown = counter("latest_unknown_records", "Records of instruments that no definition went before: dead letters.")
 _TICK_S = 0.25
-_WATCHED_NS = 1_000_000_000
+_WATCHED_NS = 250_000_000
 """Feeds are told so often at most what is watched of them."""
 
 
@@ -48,6 +48,7 @@ class NewestState(Protocol):
     def set_feed_state(self, feed: str, state: int, reason: str, now_ns: int) -> int: ...
     def tick(self, now_ns: int) -> None: ...
     def watched(self) -> list[tuple[str, int]]: ...
+    def watched_books(self) -> list[str]: ...
 
 
 class LatestStage:
@@ -172,8 +173,9 @@ class LatestStage:
                 self._ledger.tick(now)
             if not 0 <= now - self._watched_ns < _WATCHED_NS:
                 self._watched_ns = now
-                for feed, counts in self._watched.changes(self._state.watched()).items():
-                    self._bus.watch(feed, counts)
+                changes = self._watched.changes(self._state.watched(), self._state.watched_books())
+                for feed, watch in changes.items():
+                    self._bus.watch(feed, watch.counts, watch.books)
             await asyncio.sleep(_TICK_S)
 
     def _judge_feeds(self) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import random
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, cast
 
@@ -91,6 +91,9 @@ class Nowhere:
         """No bus, no refresh."""
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Nobody says so here."""
+
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
         """Nobody says so here."""
 
     async def close(self) -> None:

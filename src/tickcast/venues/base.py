@@ -5,7 +5,7 @@ the session names, carries its requests, and hands back what arrives. Everything
 as one :class:`Step`: records and definitions for the pipeline, frames to send, REST requests, and what was wrong.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
@@ -188,6 +188,18 @@ class Attentive(Protocol):
 
     def watched(self, counts: Mapping[int, int]) -> None:
         """Take how many watch each instrument; those that are not named nobody does. The newest replaces all before."""
+
+
+@runtime_checkable
+class Bookish(Protocol):
+    """A session that tells the levels of books while somebody watches them: see ``docs/reference/record.md``, Books."""
+
+    def watch_books(self, instruments: Collection[int], now_ns: int) -> Step:
+        """Take the instruments whose book is watched, known yet or not; the newest replaces all before.
+
+        Of those that are new whole books are told, at once if they are whole; of the others that they are not known any
+        more.
+        """
 
 
 class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

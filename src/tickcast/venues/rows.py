@@ -52,6 +52,15 @@ def quote(
     return ROW.pack(ts_event, ts_recv, instrument, seq, 0, price[0], size[0], kind, 0, price[1], size[1], flags, 0)
 
 
+def unknown_book(instrument: int, *, ts_event: int, ts_recv: int) -> bytes:
+    """Return that the levels told of a book are not the book's any more, an event of its own."""
+    flags = NO_PRICE | Flag.SNAPSHOT | Flag.INVALID_BOOK
+    return b"".join(
+        ROW.pack(ts_event, ts_recv, instrument, 0, 0, 0, 0, kind, 0, 0, 0, flags | last, 0)
+        for kind, last in ((Kind.BOOK_BID, 0), (Kind.BOOK_ASK, LAST))
+    )
+
+
 def status(instrument: int, state: State, *, ts_event: int, ts_recv: int, seq: int = 0) -> bytes:
     """Return the validity of an instrument, an event of its own."""
     return ROW.pack(ts_event, ts_recv, instrument, seq, 0, 0, 0, Kind.STATUS, 0, 0, 0, LAST, state)

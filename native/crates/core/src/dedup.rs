@@ -2,6 +2,8 @@
 //!
 //! Keys are held as 128-bit hashes. An event passes or falls as a whole: its trades, busts and corrections decide if it has
 //! any, otherwise all rows with a key; it falls only if every deciding row was seen before, so no new trade is ever lost.
+//! Levels of a book mean something only as part of all that went before: without trades they are decided by whoever made
+//! them, who has the book, and pass.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -41,6 +43,10 @@ pub struct Dedup {
 
 fn is_trade(row: &Record) -> bool {
     matches!(row.kind, kind::TRADE | kind::BUST | kind::CORRECTION)
+}
+
+const fn is_level(row: &Record) -> bool {
+    matches!(row.kind, kind::BOOK_BID | kind::BOOK_ASK)
 }
 
 /// The row's key; `None` if it always passes: snapshots, entries of the ledger, and what concerns the market (instrument 0),
@@ -112,12 +118,14 @@ impl Dedup {
                 .filter_map(|row| key(row).map(|key| (key, is_trade(row)))),
         );
         let trades = self.keys.iter().any(|(_, trade)| *trade);
+        let levels = !trades && event.iter().any(is_level);
         let mut deciding = self
             .keys
             .iter()
             .filter(|(_, trade)| *trade || !trades)
             .peekable();
-        if deciding.peek().is_some() && deciding.all(|(key, _)| self.seen.contains(key)) {
+        if !levels && deciding.peek().is_some() && deciding.all(|(key, _)| self.seen.contains(key))
+        {
             self.duplicates += event.len() as u64;
             return false;
         }

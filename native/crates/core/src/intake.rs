@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use crate::dedup::Dedup;
 use crate::last::LastRecords;
+use crate::levels::LevelBooks;
 use crate::record::{Record, flag, kind};
 
 /// The instrument of what concerns the market as a whole: nobody defines it.
@@ -32,6 +33,7 @@ pub struct Intake {
     dedup: Dedup,
     window: usize,
     last: LastRecords,
+    books: LevelBooks,
     known: HashSet<u64>,
     /// Instrument of the newest row that was found to be known.
     newest: u64,
@@ -53,6 +55,7 @@ impl Intake {
             dedup: Dedup::new(window),
             window,
             last: LastRecords::default(),
+            books: LevelBooks::default(),
             known: HashSet::from([MARKET]),
             newest: MARKET,
             skew_ns,
@@ -80,10 +83,12 @@ impl Intake {
         self.duplicates_before + self.dedup.duplicates
     }
 
-    /// Newest state of every instrument; see [`LastRecords::snapshot`].
+    /// Newest state of every instrument, see [`LastRecords::snapshot`], and the whole books of those whose levels are told.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
-        self.last.snapshot()
+        let mut rows = self.last.snapshot();
+        self.books.tell(&mut rows);
+        rows
     }
 
     /// Takes the rows of a read.
@@ -111,6 +116,7 @@ impl Intake {
         self.drop_repeats(&mut kept, &mut taken.places);
         taken.unchanged = kept.len() == rows.len() && skewed == self.skewed;
         for row in &kept {
+            self.books.apply(row);
             taken.notable += usize::from(matches!(row.kind, kind::GAP | kind::STATUS));
             self.gaps += u64::from(row.kind == kind::GAP && row.flags & flag::BACKFILLED == 0);
         }

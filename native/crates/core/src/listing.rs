@@ -1,6 +1,6 @@
 //! What an order-by-order decoder keeps of one listed instrument, and the rows it writes: shared by ITCH and PITCH.
 
-use crate::orderbook::{Book, Level, Price, Side, Touch};
+use crate::orderbook::{Book, Level, Price, Side, Taken, Touch};
 use crate::record::{Record, flag, instrument_id, kind, state};
 
 /// When and as what number a message came.
@@ -82,6 +82,10 @@ pub struct Listing<P = u32> {
     pub state: u8,
     pub last: Stamp,
     pub book: Book<P>,
+    /// Best levels a side that are told one by one; 0 = none. Given by [`Shown`](crate::shown::Shown).
+    pub shown: usize,
+    /// The whole book was told: from here on changes are.
+    pub begun: bool,
 }
 
 impl<P: Price> Listing<P> {
@@ -99,6 +103,8 @@ impl<P: Price> Listing<P> {
             state: state::EMPTY,
             last: Stamp::default(),
             book: Book::default(),
+            shown: 0,
+            begun: false,
         }
     }
 
@@ -150,20 +156,75 @@ impl<P: Price> Listing<P> {
         row
     }
 
-    /// Writes the level rows that a touch means for someone who shows the best `depth` levels.
+    /// Tells the best `levels` from now on: the whole book, or that it is not known any more, as an event.
+    pub fn show(&mut self, levels: usize, stamp: Stamp, out: &mut Vec<Record>) {
+        if levels == self.shown {
+            return;
+        }
+        self.shown = levels;
+        let start = out.len();
+        if levels > 0 {
+            self.publish_book(stamp, out);
+        } else {
+            self.forget_book(stamp, out);
+        }
+        end_event(out, start);
+    }
+
+    /// Writes the whole book: each side begins anew.
+    pub fn publish_book(&mut self, stamp: Stamp, out: &mut Vec<Record>) {
+        self.begun = true;
+        for side in [Side::Bid, Side::Ask] {
+            let kind = level_kind(side);
+            let start = out.len();
+            out.push(stamp.bare(self.instrument, kind));
+            out.extend(
+                self.book.top(side, self.shown).map(|level| {
+                    self.level_row(kind, level.price, level.shares, level.orders, stamp)
+                }),
+            );
+            for row in &mut out[start..] {
+                row.flags |= flag::SNAPSHOT;
+            }
+        }
+    }
+
+    /// Writes that the levels told so far are not the book's any more, if there are any.
+    pub fn forget_book(&mut self, stamp: Stamp, out: &mut Vec<Record>) {
+        if !std::mem::take(&mut self.begun) {
+            return;
+        }
+        out.extend([Side::Bid, Side::Ask].map(|side| {
+            let mut row = stamp.bare(self.instrument, level_kind(side));
+            row.flags |= flag::SNAPSHOT | flag::INVALID_BOOK;
+            row
+        }));
+    }
+
+    /// Writes status, best bid and ask, and the whole book where levels are told, as an event for a late joiner.
+    pub fn publish_all(&mut self, stamp: Stamp, out: &mut Vec<Record>) {
+        let start = out.len();
+        out.push(self.status_row(stamp, *b"    "));
+        out.extend([Side::Bid, Side::Ask].map(|side| self.quote_row(side, stamp)));
+        if self.shown > 0 {
+            self.publish_book(stamp, out);
+        }
+        for row in &mut out[start..] {
+            row.flags |= flag::SNAPSHOT;
+        }
+        end_event(out, start);
+    }
+
+    /// Writes the level rows that a touch means for someone who has the best [`Self::shown`] levels.
     pub fn publish_levels(
         &self,
         side: Side,
         price: P,
         touch: Touch,
-        depth: usize,
         stamp: Stamp,
         out: &mut Vec<Record>,
     ) {
-        let kind = match side {
-            Side::Bid => kind::BOOK_BID,
-            Side::Ask => kind::BOOK_ASK,
-        };
+        let (depth, kind) = (self.shown, level_kind(side));
         let mut level = |position: usize, gone: bool| {
             if let Some(level) = self.book.level(side, position) {
                 let (shares, orders) = if gone {
@@ -196,7 +257,6 @@ pub fn publish<P: Price>(
     side: Side,
     before: Option<Level<P>>,
     touches: &[(P, Touch)],
-    depth: usize,
     stamp: Stamp,
     out: &mut Vec<Record>,
 ) {
@@ -211,10 +271,69 @@ pub fn publish<P: Price>(
         stock.last = stamp;
         out.push(stock.quote_row(side, stamp));
     }
-    if depth > 0 {
-        for &(price, touch) in touches {
-            stock.publish_levels(side, price, touch, depth, stamp, out);
-        }
+    if stock.shown > 0 {
+        publish_touches(stock, side, touches, stamp, out);
+    }
+}
+
+#[cold]
+fn publish_touches<P: Price>(
+    stock: &mut Listing<P>,
+    side: Side,
+    touches: &[(P, Touch)],
+    stamp: Stamp,
+    out: &mut Vec<Record>,
+) {
+    if !stock.begun {
+        stock.publish_book(stamp, out);
+        return;
+    }
+    for &(price, touch) in touches {
+        stock.publish_levels(side, price, touch, stamp, out);
+    }
+}
+
+/// Moves an order in the book: `taken` off it, then `shares` at a price added; writes what changed.
+///
+/// Level rows are written between the two changes, so that positions are true; the best goes before them.
+pub fn publish_move<P: Price>(
+    stock: &mut Listing<P>,
+    taken: Taken<P>,
+    (price, shares): (P, u32),
+    stamp: Stamp,
+    out: &mut Vec<Record>,
+) {
+    let side = taken.order.side;
+    let before = stock.book.best(side);
+    if stock.shown == 0 || !stock.begun {
+        stock.book.take(taken);
+        let touch = stock.book.add(side, price, shares);
+        publish(stock, side, before, &[(price, touch)], stamp, out);
+        return;
+    }
+    let mut levels = Vec::new();
+    if let Some(touch) = stock.book.take(taken) {
+        stock.publish_levels(side, taken.order.price, touch, stamp, &mut levels);
+    }
+    let touch = stock.book.add(side, price, shares);
+    stock.publish_levels(side, price, touch, stamp, &mut levels);
+    publish(stock, side, before, &[], stamp, out);
+    out.append(&mut levels);
+}
+
+/// Kind of a level's rows.
+#[must_use]
+pub const fn level_kind(side: Side) -> u8 {
+    match side {
+        Side::Bid => kind::BOOK_BID,
+        Side::Ask => kind::BOOK_ASK,
+    }
+}
+
+/// Flags the last row of an event whose rows begin at `start`, if there are any.
+pub fn end_event(out: &mut [Record], start: usize) {
+    if let Some(last) = out[start..].last_mut() {
+        last.flags |= flag::LAST_OF_EVENT;
     }
 }
 

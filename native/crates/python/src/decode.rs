@@ -220,7 +220,26 @@ impl ItchDecoder {
         (bids, asks)
     }
 
-    fn snapshot<'py>(&self, py: Python<'py>, ts_recv: i64) -> Bound<'py, PyBytes> {
+    fn watch_books<'py>(
+        &mut self,
+        py: Python<'py>,
+        instruments: Vec<u64>,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.watch_books(instruments, ts_recv)))
+    }
+
+    #[pyo3(signature = (*, is_muted, ts_recv))]
+    fn mute_books<'py>(
+        &mut self,
+        py: Python<'py>,
+        is_muted: bool,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.mute_books(is_muted, ts_recv)))
+    }
+
+    fn snapshot<'py>(&mut self, py: Python<'py>, ts_recv: i64) -> Bound<'py, PyBytes> {
         PyBytes::new(py, as_bytes(&self.0.snapshot(ts_recv)))
     }
 

@@ -240,6 +240,15 @@ impl FixDecoder {
         PyBytes::new(py, as_bytes(&self.0.hold(held, ts_recv)))
     }
 
+    fn watch_books<'py>(
+        &mut self,
+        py: Python<'py>,
+        instruments: Vec<u64>,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.watch_books(instruments, ts_recv)))
+    }
+
     fn snapshot<'py>(&self, py: Python<'py>, ts_recv: i64) -> Bound<'py, PyBytes> {
         PyBytes::new(py, as_bytes(&self.0.snapshot(ts_recv)))
     }

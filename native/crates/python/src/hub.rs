@@ -225,6 +225,13 @@ impl Hub {
             .collect()
     }
 
+    fn watched_books(&self) -> Vec<String> {
+        let books = self.0.fanout().watched_books();
+        books
+            .map(|topic| self.0.latest().name(topic).to_owned())
+            .collect()
+    }
+
     fn renew(&mut self, symbol: &str) -> Option<u64> {
         self.0.renew(symbol)
     }

@@ -191,6 +191,15 @@ impl JsonFeed {
             .map_err(PyValueError::new_err)
     }
 
+    fn watch_books<'py>(
+        &mut self,
+        py: Python<'py>,
+        instruments: Vec<u64>,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.watch_books(&instruments, ts_recv)))
+    }
+
     fn doubt<'py>(
         &mut self,
         py: Python<'py>,

@@ -122,9 +122,18 @@ impl PitchDecoder {
         (rows(&bids, price), rows(&asks, price))
     }
 
+    fn watch_books<'py>(
+        &mut self,
+        py: Python<'py>,
+        instruments: Vec<u64>,
+        ts_recv: i64,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.watch_books(instruments, ts_recv)))
+    }
+
     #[pyo3(signature = (ts_recv, unit=None))]
     fn snapshot<'py>(
-        &self,
+        &mut self,
         py: Python<'py>,
         ts_recv: i64,
         unit: Option<u8>,
@@ -184,7 +193,7 @@ impl PitchTextDecoder {
         (rows(&bids, price), rows(&asks, price))
     }
 
-    fn snapshot<'py>(&self, py: Python<'py>, ts_recv: i64) -> Bound<'py, PyBytes> {
+    fn snapshot<'py>(&mut self, py: Python<'py>, ts_recv: i64) -> Bound<'py, PyBytes> {
         PyBytes::new(py, as_bytes(&self.0.snapshot(ts_recv)))
     }
 

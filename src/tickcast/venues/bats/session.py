@@ -16,7 +16,7 @@ What the specification (2.41) does not say and what was decided is in ``NOTES.md
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, Literal
@@ -109,6 +109,8 @@ class BatsSession:
         self._arbiter = _native.LineArbiter("pitch", known_types=True)
         self._recovery = Recovery(config, can_ask=config.gap_address is not None, ask_max=wire.COUNT_MAX)
         self._day = self._date or date(1970, 1, 2)
+        self._books: frozenset[int] = frozenset()
+        """Instruments whose book is watched."""
         self._decoder = self._new_decoder()
         self._units: dict[int, Unit] = {}
         self._defined: dict[str, tuple[Definition, int]] = {}
@@ -140,6 +142,22 @@ class BatsSession:
         """Where a unit stands; None = nothing of it was heard."""
         known = self._units.get(unit)
         return known.phase if known else None
+
+    def watch_books(self, instruments: Collection[int], now_ns: int) -> Step:
+        """Tell the levels of these books from now on, and of no others.
+
+        Those of a unit that waits for its image follow with it.
+        """
+        self._books = frozenset(instruments)
+        records = records_from(bytearray(self._decoder.watch_books(list(self._books), now_ns)))
+        waiting = [
+            instrument
+            for unit in self._in_phase("image", self._units)
+            for instrument in self._decoder.instruments(unit.number)
+        ]
+        is_known = (records["flags"] & Flag.INVALID_BOOK) == 0
+        records = records[~(np.isin(records["instrument"], np.array(waiting, np.uint64)) & is_known)]
+        return Step(records=[bytes(record_bytes(records))] if len(records) else [])
 
     def start(self, now_ns: int) -> Step:
         """Ask for the lines and for the connections to both servers."""
@@ -525,15 +543,19 @@ class BatsSession:
                 last = kind == Kind.ASK
                 row = rows.quote(instrument, kind, None, seq=0, ts_event=ts_recv, ts_recv=ts_recv, last=last)
                 step.records.append(row)
+            if self._config.depth or instrument in self._books:
+                step.records.append(rows.unknown_book(instrument, ts_event=ts_recv, ts_recv=ts_recv))
             step.records.append(rows.status(instrument, state, ts_event=ts_recv, ts_recv=ts_recv))
 
     # ------------------------------------------------------------------ instruments
 
     def _new_decoder(self) -> "_native.PitchDecoder":
         config = self._config
-        return _native.PitchDecoder(
+        decoder = _native.PitchDecoder(
             config.venue, midnight_ns(self._day), symbols=config.symbols or None, depth=config.depth
         )
+        decoder.watch_books(list(self._books), 0)
+        return decoder
 
     def _define(self, step: Step, met: Mapping[str, object], ts_recv: int) -> None:
         symbol, native, number = str(met["symbol"]), str(met["feed_symbol"]), int(str(met["unit"]))

@@ -9,7 +9,7 @@ by subscribing its channel anew, while all others go on. Lost links leave their 
 the ledger. Nothing here waits or reads a clock: what is due is done when :meth:`DeclaredSession.wake` is called.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
@@ -144,6 +144,11 @@ class DeclaredSession:
     def watched(self, counts: Mapping[int, int]) -> None:
         """Take how many watch each instrument: those that are watched are repaired and asked for first."""
         self._books.watched(counts)
+
+    def watch_books(self, instruments: Collection[int], now_ns: int) -> Step:
+        """Tell the levels of these books from now on, and of no others."""
+        records = self._feed.watch_books(list(instruments), now_ns)
+        return Step(records=[records] if records else [])
 
     # ------------------------------------------------------------------ links
 

@@ -9,7 +9,7 @@ it answers, the session is told again from there: the books that come of it are 
 
 import ipaddress
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tickcast import _native
@@ -86,6 +86,12 @@ class MoldSession:
     def arbiter(self) -> "_native.LineArbiter":
         """The arbiter with its counters, for tests and tools."""
         return self._arbiter
+
+    def watch_books(self, instruments: Collection[int], now_ns: int) -> Step:
+        """Tell the levels of these books from now on, and of no others."""
+        step = Step()
+        self._tape.watch_books(step, instruments, now_ns)
+        return step
 
     def start(self, now_ns: int) -> Step:
         """Ask for the lines and the way to the re-request server."""

@@ -7,7 +7,7 @@ was asked has lost something for us, and a message that contradicts the books sh
 stream, where no number could tell: see ``NOTES.md``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tickcast import _native
@@ -71,6 +71,12 @@ class XnasSession:
     def decoder(self) -> "_native.ItchDecoder":
         """The decoder with its books, for tests and tools."""
         return self._tape.decoder
+
+    def watch_books(self, instruments: Collection[int], now_ns: int) -> Step:
+        """Tell the levels of these books from now on, and of no others."""
+        step = Step()
+        self._tape.watch_books(step, instruments, now_ns)
+        return step
 
     def start(self, now_ns: int) -> Step:
         """Ask for the one link."""

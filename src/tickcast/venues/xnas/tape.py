@@ -11,7 +11,7 @@ that means for the instruments. Three things may stand in the way of ``live``:
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -92,9 +92,16 @@ class Tape:
         self._venue_types: set[int] = set()
         """Types that we do not know and the venue does: told again, a message was of the same one."""
         self._day = TradingDay(self.date or date(1970, 1, 2), fixed=self.date is not None)
+        self._books: frozenset[int] = frozenset()
+        """Instruments whose book is watched."""
         self.decoder = self._new_decoder()
         self._directory: dict[str, bytes] = {}
         self._defined: dict[str, Definition] = {}
+
+    def watch_books(self, step: Step, instruments: Collection[int], ts_recv: int) -> None:
+        """Tell the levels of these books from now on, and of no others."""
+        self._books = frozenset(instruments)
+        self._add_rows(step, self.decoder.watch_books(list(self._books), ts_recv))
 
     # ------------------------------------------------------------------ what the transport knows
 
@@ -112,11 +119,14 @@ class Tape:
         """Say that the session is told from here on, from its beginning or from where it stands."""
         self._login_ns = ts_recv
         self.is_catching_up = self.date is None and (from_start or self.is_catching_up)
+        if self.is_catching_up:
+            self.decoder.mute_books(is_muted=True, ts_recv=ts_recv)  # nothing is told of levels yet
 
     def tell_again(self, ts_recv: int) -> None:
         """Begin the books anew: the session is told again from its beginning, instruments stay as they are."""
         self._day = TradingDay(self.date or new_york_day(ts_recv), fixed=self.date is not None)
         self.decoder = self._new_decoder()
+        self.decoder.mute_books(is_muted=True, ts_recv=ts_recv)
         self._directory.clear()
         self._login_ns = ts_recv
         self.doubt = None
@@ -155,6 +165,7 @@ class Tape:
         if not self.is_catching_up:
             return
         self.is_catching_up, self.is_telling_again = False, False
+        self._add_rows(step, self.decoder.mute_books(is_muted=False, ts_recv=ts_recv))
         if not self.is_gap:
             self._tell(step, ts_recv)
 
@@ -246,15 +257,24 @@ class Tape:
                         known.instrument, kind, None, seq=0, ts_event=ts_recv, ts_recv=ts_recv, last=kind == Kind.ASK
                     )
                 )
+            if self._config.depth or known.instrument in self._books:
+                step.records.append(rows.unknown_book(known.instrument, ts_event=ts_recv, ts_recv=ts_recv))
             step.records.append(rows.status(known.instrument, state, ts_event=ts_recv, ts_recv=ts_recv))
 
+    @staticmethod
+    def _add_rows(step: Step, records: bytes) -> None:
+        if records:
+            step.records.append(records)
+
     def _new_decoder(self) -> "_native.ItchDecoder":
-        return _native.ItchDecoder(
+        decoder = _native.ItchDecoder(
             self._config.venue,
             self._day.midnight_ns,
             symbols=self._config.symbols or None,
             depth=self._config.depth,
         )
+        decoder.watch_books(list(self._books), 0)
+        return decoder
 
     # ------------------------------------------------------------------ stocks
 

@@ -13,7 +13,7 @@ the core's (:class:`tickcast._native.FixDecoder`). Repair:
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from tickcast import _native
@@ -115,6 +115,11 @@ class XnysSession:
     def fix(self) -> FixSession:
         """The FIX session, for tests and tools."""
         return self._fix
+
+    def watch_books(self, instruments: Collection[int], now_ns: int) -> Step:
+        """Tell the levels of these books from now on, and of no others."""
+        records = self._decoder.watch_books(list(instruments), now_ns)
+        return Step(records=[records] if records else [])
 
     def restore(self, kept: bytes) -> None:
         """Take up the sequence numbers of the last process."""

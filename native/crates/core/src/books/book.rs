@@ -63,13 +63,23 @@ pub(super) struct Book {
     best: [Best; 2],
     /// Id of the newest quote that counts with the book's.
     best_id: i64,
-    /// Published levels, the best last.
+    /// Best levels a side that are told; 0 = none.
+    shown: usize,
+    /// The whole book was told: from here on changes are.
+    begun: bool,
+    /// Levels told, the best last.
     published: [Vec<Packed>; 2],
     recent: VecDeque<Packed>,
 }
 
 impl Book {
-    pub fn new(instrument: u64, has_book: bool, has_quotes: bool, venue_state: u8) -> Self {
+    pub fn new(
+        instrument: u64,
+        has_book: bool,
+        has_quotes: bool,
+        venue_state: u8,
+        shown: usize,
+    ) -> Self {
         Self {
             instrument,
             has_book,
@@ -92,6 +102,8 @@ impl Book {
             rows: 0,
             best: Default::default(),
             best_id: 0,
+            shown,
+            begun: false,
             published: Default::default(),
             recent: VecDeque::new(),
         }
@@ -154,7 +166,7 @@ impl Book {
         false
     }
 
-    /// Drops the levels; what was published stays known, so that levels that are gone will be told.
+    /// Drops the levels; [`Book::forget_levels`] says so.
     pub fn drop_levels(&mut self, lost: u8) {
         self.phase = Phase::Broken;
         self.lost = lost;
@@ -183,13 +195,13 @@ impl Book {
 
     // ---------------------------------------------------------------- levels
 
-    /// Sets and deletes levels. Returns for each side whether the best `depth` may have changed.
-    pub fn apply(&mut self, changes: impl Iterator<Item = Packed>, depth: usize) -> [bool; 2] {
+    /// Sets and deletes levels. Returns for each side whether the levels that are told may have changed.
+    pub fn apply(&mut self, changes: impl Iterator<Item = Packed>) -> [bool; 2] {
         let mut touched = [false; 2];
         for change in changes {
             let side = change.side() as usize;
             let better = self.ladders[side].set(change);
-            touched[side] |= better.is_some_and(|better| better < depth);
+            touched[side] |= better.is_some_and(|better| better < self.shown);
             if !self.is_proved {
                 self.recent.truncate(RECENT_MAX - 1);
                 self.recent.push_front(change);
@@ -239,7 +251,7 @@ impl Book {
     // ---------------------------------------------------------------- rows
 
     /// Writes what a message changed as one event: the best bid and offer, if the book gives it (`follow`: where it is newer
-    /// than the quotes), then the levels of the sides that are `touched`; `whole`: all of them.
+    /// than the quotes), then the levels that changed, of the sides that are `touched`, or the whole book.
     pub fn tell(&mut self, told: &Telling, records: &mut Vec<Record>) {
         let begin = records.len();
         let last = self.position.last.unwrap_or_default();
@@ -250,12 +262,59 @@ impl Book {
                 self.tell_best(side, best, &origin, records);
             }
         }
-        for side in SIDES {
-            if told.depth > 0 && (told.whole || told.touched[side as usize]) {
-                self.publish(side, told, &origin, records);
+        if self.shown > 0 && (told.whole || !self.begun) {
+            self.publish_whole(&origin, records);
+        } else if self.shown > 0 {
+            for side in SIDES
+                .into_iter()
+                .filter(|&side| told.touched[side as usize])
+            {
+                self.publish(side, &origin, records);
             }
         }
         rows::end_event(records, begin);
+    }
+
+    /// Tells the best `levels` from now on: the whole book, or that it is not known any more.
+    pub fn show(&mut self, levels: usize, ts_recv: i64, records: &mut Vec<Record>) {
+        if levels == self.shown {
+            return;
+        }
+        self.shown = levels;
+        if levels == 0 {
+            self.forget_levels(ts_recv, records);
+        } else if self.is_whole() {
+            let begin = records.len();
+            let last = self.position.last.unwrap_or_default();
+            let origin = Origin::new(self.instrument, at(ts_recv), last);
+            self.publish_whole(&origin, records);
+            rows::end_event(records, begin);
+        }
+    }
+
+    /// Tells that the levels told so far are not the book's any more, if there are any.
+    pub fn forget_levels(&mut self, ts_recv: i64, records: &mut Vec<Record>) {
+        if !core::mem::take(&mut self.begun) {
+            return;
+        }
+        self.published = Default::default();
+        let origin = Origin::new(self.instrument, at(ts_recv), 0);
+        let begin = records.len();
+        records.extend(SIDES.map(|side| origin.unknown(side)));
+        rows::end_event(records, begin);
+    }
+
+    fn publish_whole(&mut self, origin: &Origin, records: &mut Vec<Record>) {
+        self.begun = true;
+        for side in SIDES {
+            let now = self.ladders[side as usize].top(self.shown);
+            records.push(origin.begin(side));
+            let levels = now.iter().rev();
+            records.extend(levels.map(|level| origin.whole().level(side, level.level())));
+            let told = &mut self.published[side as usize];
+            told.clear();
+            told.extend_from_slice(now);
+        }
     }
 
     fn tell_best(&mut self, side: Side, best: Best, origin: &Origin, records: &mut Vec<Record>) {
@@ -266,9 +325,9 @@ impl Book {
         }
     }
 
-    /// Writes the difference between the published levels and the best `depth`, best first.
-    fn publish(&mut self, side: Side, told: &Telling, origin: &Origin, records: &mut Vec<Record>) {
-        let now = self.ladders[side as usize].top(told.depth);
+    /// Writes the difference between the levels told and the best ones, best first.
+    fn publish(&mut self, side: Side, origin: &Origin, records: &mut Vec<Record>) {
+        let now = self.ladders[side as usize].top(self.shown);
         let before = &mut self.published[side as usize];
         let (mut old, mut new) = (before.iter().rev().peekable(), now.iter().rev().peekable());
         loop {
@@ -294,7 +353,7 @@ impl Book {
                     (level.size, level.inexact) = (Decimal::default(), false);
                     records.push(origin.level(side, level));
                 }
-                (was, Some(level)) if told.whole || was != Some(level) => {
+                (was, Some(level)) if was != Some(level) => {
                     records.push(origin.level(side, level.level()));
                 }
                 _ => {}
@@ -344,13 +403,21 @@ impl Book {
     }
 }
 
+/// The origin of what no message of the venue says.
+fn at(ts_recv: i64) -> Record {
+    Record {
+        ts_event: ts_recv,
+        ts_recv,
+        ..Record::default()
+    }
+}
+
 /// How a change of a book is told.
 pub(super) struct Telling {
     pub origin: Record,
-    pub depth: usize,
     /// The book is newer than quotes of a smaller id.
     pub follow: bool,
-    /// All levels are told, changed or not.
+    /// The whole book is told, changed or not.
     pub whole: bool,
     pub touched: [bool; 2],
 }

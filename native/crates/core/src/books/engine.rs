@@ -10,6 +10,7 @@ use super::{
     compare, rows,
 };
 use crate::record::{Record, state};
+use crate::shown::Shown;
 
 /// Snapshots in a row that are asked for once more because they are older than what was seen.
 const DOUBTED_MAX: u8 = 2;
@@ -17,8 +18,7 @@ const DOUBTED_MAX: u8 = 2;
 /// All books of a feed; each is known by the index that [`Books::define`] gave.
 pub struct Books {
     rules: Vec<Rule>,
-    /// Levels a side that are published.
-    depth: usize,
+    shown: Shown,
     buffer_max: usize,
     /// The numbers of quotes count with the ids of books.
     comparable: bool,
@@ -52,13 +52,13 @@ impl Place {
 }
 
 impl Books {
-    /// `rules`: one for each declared book, that of [`BookMessage::kind`]; `depth` levels a side are published;
-    /// `buffer_max` differences of a book wait for a snapshot over REST.
+    /// `rules`: one for each declared book, that of [`BookMessage::kind`]; `depth` levels a side of every book are told, see
+    /// [`Books::watch`]; `buffer_max` differences of a book wait for a snapshot over REST.
     #[must_use]
     pub fn new(rules: Vec<Rule>, depth: usize, buffer_max: usize) -> Self {
         Self {
             rules,
-            depth,
+            shown: Shown::new(depth),
             buffer_max: buffer_max.max(1),
             comparable: false,
             books: Vec::new(),
@@ -82,8 +82,9 @@ impl Books {
     /// # Panics
     /// More than 2^32 instruments.
     pub fn define(&mut self, instrument: u64, has_book: bool, has_quotes: bool, state: u8) -> u32 {
+        let shown = self.shown.levels(instrument);
         self.books.push(Some(Box::new(Book::new(
-            instrument, has_book, has_quotes, state,
+            instrument, has_book, has_quotes, state, shown,
         ))));
         u32::try_from(self.books.len() - 1).expect("fewer instruments than 2^32")
     }
@@ -101,6 +102,22 @@ impl Books {
 
     fn get_mut(&mut self, index: u32) -> Option<&mut Book> {
         self.books.get_mut(index as usize)?.as_deref_mut()
+    }
+
+    /// From now on the best levels of these instruments' books are told, and of no others beyond the depth given at the
+    /// beginning: whole books of those that are new and whole, that the others are not known any more.
+    pub fn watch(
+        &mut self,
+        instruments: impl IntoIterator<Item = u64>,
+        ts_recv: i64,
+        records: &mut Vec<Record>,
+    ) {
+        self.shown.watch(instruments);
+        for book in self.books.iter_mut().flatten() {
+            if book.has_book {
+                book.show(self.shown.levels(book.instrument), ts_recv, records);
+            }
+        }
     }
 
     /// A connection begins (anew): its books must be joined by their chain, or begin anew.
@@ -181,7 +198,7 @@ impl Books {
         output: &mut Output<'_>,
     ) -> Option<Fault> {
         let book = self.books[index as usize].as_deref_mut()?;
-        let touched = book.apply(packed(message), self.depth);
+        let touched = book.apply(packed(message));
         book.cut(depth_of(rule, message));
         match verify(rule, message, book, &mut self.scratch, &mut self.statistics) {
             Ok(true) => book.is_proved = true,
@@ -193,7 +210,6 @@ impl Books {
         }
         let telling = Telling {
             origin: message.origin,
-            depth: self.depth,
             follow: self.comparable,
             whole: false,
             touched,
@@ -230,9 +246,9 @@ impl Books {
         }
         let telling = Telling {
             origin: message.origin,
-            depth: self.depth,
             follow: self.comparable,
-            whole: true,
+            // where every message is the whole book, it says what changed
+            whole: rule.snapshot != SnapshotFrom::Every,
             touched: [true; 2],
         };
         finish(index, book, &telling, output);
@@ -293,7 +309,7 @@ impl Books {
             ..Default::default()
         };
         for difference in ready {
-            book.apply(difference.changes.iter().copied(), 0);
+            book.apply(difference.changes.iter().copied());
             position = super::chain::Position {
                 last: difference.ids.last,
                 ..Default::default()
@@ -315,7 +331,6 @@ impl Books {
         }
         let telling = Telling {
             origin,
-            depth: self.depth,
             follow: self.comparable,
             whole: true,
             touched: [true; 2],
@@ -462,6 +477,7 @@ impl Books {
             book.resume();
         } else if book.is_whole() {
             book.drop_levels(state);
+            book.forget_levels(ts_recv, records);
         } else {
             book.lost = state;
             if state == state::STALE {
@@ -703,5 +719,6 @@ fn break_book(book: &mut Book, place: Place, fault: &Fault, records: &mut Vec<Re
         place.next,
         place.ts_recv,
     ));
+    book.forget_levels(place.ts_recv, records);
     book.tell_state(place.ts_recv, records);
 }

@@ -60,14 +60,37 @@ impl Origin {
     }
 
     pub fn level(&self, side: Side, level: Level) -> Record {
-        let kind = if side == Side::Bid {
-            kind::BOOK_BID
-        } else {
-            kind::BOOK_ASK
-        };
-        let mut row = Record { kind, ..self.row };
+        let mut row = self.of_side(side);
         set(&mut row, level);
         row
+    }
+
+    /// The same for rows of a whole book.
+    pub fn whole(mut self) -> Self {
+        self.row.flags |= flag::SNAPSHOT;
+        self
+    }
+
+    /// A side of a book begins anew.
+    pub fn begin(&self, side: Side) -> Record {
+        let mut row = self.whole().of_side(side);
+        row.flags |= flag::NO_PRICE | flag::NO_SIZE;
+        row
+    }
+
+    /// A side of a book is not known any more.
+    pub fn unknown(&self, side: Side) -> Record {
+        let mut row = self.begin(side);
+        row.flags |= flag::INVALID_BOOK;
+        row
+    }
+
+    fn of_side(&self, side: Side) -> Record {
+        let kind = match side {
+            Side::Bid => kind::BOOK_BID,
+            Side::Ask => kind::BOOK_ASK,
+        };
+        Record { kind, ..self.row }
     }
 }
 

@@ -17,6 +17,7 @@ pub use crate::dead::{DEAD_MAX, Dead};
 use crate::decimal::Decimal;
 use crate::orderbook::Side;
 use crate::record::{Record, flag, kind, state};
+use crate::shown::Shown;
 
 /// MDEntryIDs kept of one instrument; beyond it the instrument is lost rather than the memory.
 const ENTRIES_MAX: usize = 1 << 20;
@@ -109,6 +110,7 @@ pub struct FixDecoder {
     venue: String,
     symbols: Option<HashSet<String>>,
     pub(super) options: Options,
+    shown: Shown,
     pub(super) instruments: Vec<Instrument>,
     pub(super) by_symbol: HashMap<Vec<u8>, usize>,
     by_security_id: HashMap<Vec<u8>, usize>,
@@ -164,6 +166,7 @@ impl FixDecoder {
                 .symbols
                 .clone()
                 .map(|symbols| symbols.into_iter().collect()),
+            shown: Shown::new(options.depth),
             options,
             instruments: Vec::new(),
             by_symbol: HashMap::new(),
@@ -297,6 +300,7 @@ impl FixDecoder {
             self.options.wait_for_snapshot,
         );
         instrument.round_lot = self.options.round_lot;
+        instrument.depth = self.shown.levels(instrument.id);
         self.instruments.push(instrument);
         self.by_symbol.insert(name.to_vec(), place);
         if !security_id.is_empty() {
@@ -356,7 +360,7 @@ impl FixDecoder {
                 book_flags = flag::INVALID_BOOK;
             }
             let (records, texts) = (&mut decoded.records, &mut decoded.texts);
-            self.instruments[place].emit(self.options.depth, book_flags, records, texts);
+            self.instruments[place].emit(book_flags, records, texts);
         }
         self.touched = touched;
     }
@@ -379,7 +383,7 @@ impl FixDecoder {
         instrument.staged.push(row);
         decoded.tell(Subject::Lost, &instrument.symbol, reason);
         if strict {
-            instrument.lose();
+            instrument.lose(stamp);
             self.stage_state(place, stamp, Some(reason));
         }
     }
@@ -515,6 +519,28 @@ impl FixDecoder {
                     .collect()
             })
         })
+    }
+
+    /// From now on the best levels of these instruments' books are told, and of no others beyond the depth given at the
+    /// beginning: whole books of those that are new and whole, that the others are not known any more.
+    #[must_use]
+    pub fn watch_books(
+        &mut self,
+        instruments: impl IntoIterator<Item = u64>,
+        ts_recv: i64,
+    ) -> Vec<Record> {
+        let mut out = Vec::new();
+        self.shown.watch(instruments);
+        let stamp = Stamp {
+            ts_event: ts_recv,
+            ts_recv,
+            ..Stamp::default()
+        };
+        for instrument in self.instruments.iter_mut().filter(|one| one.wanted) {
+            let levels = self.shown.levels(instrument.id);
+            instrument.show(levels, stamp, &mut out);
+        }
+        out
     }
 
     /// Best bid and ask and status of every instrument that has any, flagged `SNAPSHOT`.

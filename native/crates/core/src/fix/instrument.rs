@@ -2,6 +2,7 @@
 
 use super::book::{Book, Level};
 use crate::decimal::Decimal;
+use crate::listing::{end_event, level_kind};
 use crate::orderbook::Side;
 use crate::record::{Record, flag, instrument_id, kind, state};
 
@@ -82,6 +83,10 @@ pub struct Instrument {
     pub texts: Vec<(usize, String)>,
     told: [Option<Level>; 2],
     untold: bool,
+    /// Best levels a side that are told; 0 = none.
+    pub depth: usize,
+    /// The whole book was told: from here on changes are.
+    begun: bool,
     shown: [Vec<Level>; 2],
 }
 
@@ -105,17 +110,38 @@ impl Instrument {
             texts: Vec::new(),
             told: [None; 2],
             untold: false,
+            depth: 0,
+            begun: false,
             shown: Default::default(),
         }
     }
 
-    /// The next event tells both sides, empty ones too.
+    /// The next event tells both sides, empty ones too, and the whole book where levels are told.
     pub const fn tell_all(&mut self) {
         self.untold = true;
+        self.begun = false;
+    }
+
+    /// Tells the best `levels` from now on: the whole book, or that it is not known any more, as an event.
+    pub fn show(&mut self, levels: usize, stamp: Stamp, out: &mut Vec<Record>) {
+        if levels == self.depth {
+            return;
+        }
+        self.depth = levels;
+        let start = out.len();
+        if levels == 0 {
+            self.forget_levels(stamp, out);
+        } else if !self.waiting && !self.touched {
+            self.emit_book(stamp, out); // otherwise the event in hand brings it
+        }
+        end_event(out, start);
     }
 
     /// Nothing is known of the book until a snapshot comes.
-    pub fn lose(&mut self) {
+    pub fn lose(&mut self, stamp: Stamp) {
+        let mut rows = core::mem::take(&mut self.staged);
+        self.forget_levels(stamp, &mut rows);
+        self.staged = rows;
         self.book.clear();
         self.rpt_seq = None;
         self.waiting = true;
@@ -160,12 +186,11 @@ impl Instrument {
         row
     }
 
-    /// Writes the event in hand: staged rows, best bid and ask if they changed, the best `depth` levels that changed.
+    /// Writes the event in hand: staged rows, best bid and ask if they changed, the levels that changed or the whole book.
     ///
     /// `book_flags` go on what comes from the book. Texts are put beside the rows they belong to.
     pub fn emit(
         &mut self,
-        depth: usize,
         book_flags: u16,
         out: &mut Vec<Record>,
         texts: &mut Vec<(usize, String)>,
@@ -186,25 +211,52 @@ impl Instrument {
                     out.push(self.quote_row(side, stamp));
                 }
             }
-            self.untold = false;
-            if depth > 0 {
+            let has_book =
+                core::mem::take(&mut self.untold) || self.told.iter().any(Option::is_some);
+            if self.depth > 0 && !self.begun && has_book {
+                self.emit_book(stamp, out);
+            } else if self.depth > 0 && self.begun {
                 for side in SIDES {
-                    self.emit_levels(side, depth, stamp, out);
+                    self.emit_levels(side, stamp, out);
                 }
             }
         }
-        if out.len() > start {
-            out.last_mut().expect("just pushed").flags |= flag::LAST_OF_EVENT;
+        end_event(out, start);
+    }
+
+    /// The whole book: each side begins anew.
+    fn emit_book(&mut self, stamp: Stamp, out: &mut Vec<Record>) {
+        self.begun = true;
+        let stamp = Stamp {
+            flags: stamp.flags | flag::SNAPSHOT,
+            ..stamp
+        };
+        for side in SIDES {
+            let mut row = stamp.bare(self.id, level_kind(side));
+            row.flags &= !flag::INVALID_BOOK;
+            out.push(row);
+            self.shown[side as usize] = self.book.top(side, self.depth).copied().collect();
+            let levels = self.shown[side as usize].iter();
+            out.extend(levels.map(|level| self.level_row(level_kind(side), *level, stamp)));
         }
     }
 
-    /// Levels that entered, changed or left the best `depth`.
-    fn emit_levels(&mut self, side: Side, depth: usize, stamp: Stamp, out: &mut Vec<Record>) {
-        let kind = if side == Side::Bid {
-            kind::BOOK_BID
-        } else {
-            kind::BOOK_ASK
-        };
+    /// Writes that the levels told so far are not the book's any more, if there are any.
+    fn forget_levels(&mut self, stamp: Stamp, out: &mut Vec<Record>) {
+        if !core::mem::take(&mut self.begun) {
+            return;
+        }
+        self.shown = Default::default();
+        out.extend(SIDES.map(|side| {
+            let mut row = stamp.bare(self.id, level_kind(side));
+            row.flags |= flag::SNAPSHOT | flag::INVALID_BOOK;
+            row
+        }));
+    }
+
+    /// Levels that entered, changed or left the best ones.
+    fn emit_levels(&mut self, side: Side, stamp: Stamp, out: &mut Vec<Record>) {
+        let (depth, kind) = (self.depth, level_kind(side));
         let before = core::mem::take(&mut self.shown[side as usize]);
         let now: Vec<Level> = self.book.top(side, depth).copied().collect();
         let same_price = |a: &Level, b: &Level| a.price.compare(b.price).is_eq();

@@ -3,8 +3,8 @@
 use super::clients::{Client, ClientId};
 use super::topics::{Group, NEVER};
 use super::{
-    CHANNEL_PRICE, CHANNEL_TRADES, Fanout, MODE_ALL, MODE_MERGE, NONE, RATE_CLASSES, Sub, counter,
-    waits,
+    CHANNEL_BOOK_5, CHANNEL_BOOK_50, CHANNEL_PRICE, CHANNEL_TRADES, Fanout, MODE_ALL, MODE_MERGE,
+    NONE, RATE_CLASSES, Sub, counter, waits,
 };
 use crate::latest::Topic;
 
@@ -127,6 +127,20 @@ impl Fanout {
             let count = merging + state.all.iter().map(Vec::len).sum::<usize>();
             (count > 0).then_some((topic as Topic, count))
         })
+    }
+
+    /// Topics whose book is subscribed to, to any depth.
+    pub fn watched_books(&self) -> impl Iterator<Item = Topic> {
+        let is_book = |channel| (CHANNEL_BOOK_5..=CHANNEL_BOOK_50).contains(&channel);
+        self.topics
+            .iter()
+            .enumerate()
+            .filter_map(move |(topic, state)| {
+                let is_watched = state.groups.all().any(|(channel, group)| {
+                    is_book(channel) && !self.groups[group as usize].members.is_empty()
+                });
+                is_watched.then_some(topic as Topic)
+            })
     }
 
     pub(super) fn find_sub(&self, client: u32, channel: u8, topic: Topic) -> Option<u32> {

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::decoded::Decoded;
 use super::message::{Fault, Message, UNKNOWN_TYPE};
-use crate::listing::{Listing, Scale, Stamp, publish, size, trim};
+use crate::listing::{Listing, Scale, Stamp, publish, publish_move, size, trim};
 use crate::orderbook::{Level, Order, Orders, Side, Taken};
 use crate::record::{Record, condition, flag, kind, state};
+use crate::shown::Shown;
 
 /// ITCH prices have 4 decimals.
 const PRICE_SCALE: u8 = 4;
@@ -20,7 +21,7 @@ pub struct ItchDecoder {
     market_code: Option<u8>,
     midnight_ns: i64,
     symbols: Option<HashSet<Vec<u8>>>,
-    depth: usize,
+    shown: Shown,
     stocks: Vec<Option<Box<Stock>>>,
     /// Locate of each stock.
     names: HashMap<[u8; 8], u16>,
@@ -44,7 +45,7 @@ struct Print {
 }
 
 impl ItchDecoder {
-    /// `symbols` limits what is decoded; `depth` levels a side are published.
+    /// `symbols` limits what is decoded; `depth` levels a side are told of every book, see [`Self::watch_books`].
     #[must_use]
     pub fn new(venue: &str, midnight_ns: i64, symbols: Option<Vec<String>>, depth: usize) -> Self {
         let market_code = match venue {
@@ -60,7 +61,7 @@ impl ItchDecoder {
             market_code,
             midnight_ns,
             symbols,
-            depth,
+            shown: Shown::new(depth),
             stocks: Vec::new(),
             names: HashMap::new(),
             renamable: HashSet::new(),
@@ -468,6 +469,9 @@ impl ItchDecoder {
                             .filter(|(_, had)| *had)
                             .map(|&(side, _)| stock.quote_row(side, stamp)),
                     );
+                    if stock.begun {
+                        stock.publish_book(stamp, out);
+                    }
                 }
                 b'E' | b'C' => {
                     stock.trading = state::CLOSED;
@@ -512,7 +516,6 @@ impl ItchDecoder {
         ) {
             return Err("order reference is in use");
         }
-        let depth = self.depth;
         let Some(stock) = self.known(locate) else {
             return Ok(());
         };
@@ -523,7 +526,6 @@ impl ItchDecoder {
             side,
             before,
             &[(price, touch)],
-            depth,
             stamp,
             &mut decoded.records,
         );
@@ -593,27 +595,9 @@ impl ItchDecoder {
                 side,
             },
         );
-        let depth = self.depth;
-        let Some(stock) = self.known(book) else {
-            return Ok(());
-        };
-        let before = stock.book.best(side);
-        let out = &mut decoded.records;
-        if depth == 0 {
-            stock.book.take(taken);
-            let touch = stock.book.add(side, price, shares);
-            publish(stock, side, before, &[(price, touch)], depth, stamp, out);
-            return Ok(());
+        if let Some(stock) = self.known(book) {
+            publish_move(stock, taken, (price, shares), stamp, &mut decoded.records);
         }
-        // Level rows are written between the two changes, so that positions are true; the best goes before them.
-        let mut levels = Vec::new();
-        if let Some(touch) = stock.book.take(taken) {
-            stock.publish_levels(side, taken.order.price, touch, depth, stamp, &mut levels);
-        }
-        let touch = stock.book.add(side, price, shares);
-        stock.publish_levels(side, price, touch, depth, stamp, &mut levels);
-        publish(stock, side, before, &[], depth, stamp, out);
-        out.append(&mut levels);
         Ok(())
     }
 
@@ -635,7 +619,6 @@ impl ItchDecoder {
 
     /// Takes shares off the book, after the trade row if there is one.
     fn change(&mut self, taken: Taken, trade: Option<Record>, stamp: Stamp, out: &mut Vec<Record>) {
-        let depth = self.depth;
         let Order {
             book, side, price, ..
         } = taken.order;
@@ -653,7 +636,7 @@ impl ItchDecoder {
         }
         let before = stock.book.best(side);
         if let Some(touch) = stock.book.take(taken) {
-            publish(stock, side, before, &[(price, touch)], depth, stamp, out);
+            publish(stock, side, before, &[(price, touch)], stamp, out);
         }
     }
 
@@ -710,7 +693,9 @@ impl ItchDecoder {
             self.met.push(name);
         }
         self.names.insert(name, locate);
-        self.stocks[index] = Some(Box::new(Stock::new(&self.venue, name, wanted, Scale::Four)));
+        let mut stock = Stock::new(&self.venue, name, wanted, Scale::Four);
+        stock.shown = self.shown.levels(stock.instrument);
+        self.stocks[index] = Some(Box::new(stock));
         true
     }
 
@@ -726,24 +711,59 @@ impl ItchDecoder {
             .map(|side| stock.map_or_else(Vec::new, |stock| stock.book.top(side, depth).collect()))
     }
 
-    /// Status, best bid and best ask of every stock, one event a stock.
+    fn wanted(&mut self) -> impl Iterator<Item = &mut Stock> {
+        self.stocks
+            .iter_mut()
+            .flatten()
+            .map(Box::as_mut)
+            .filter(|stock| stock.wanted)
+    }
+
+    /// Status, best bid and best ask of every stock, and its whole book where levels are told, one event a stock.
     #[must_use]
-    pub fn snapshot(&self, ts_recv: i64) -> Vec<Record> {
+    pub fn snapshot(&mut self, ts_recv: i64) -> Vec<Record> {
         let mut out = Vec::new();
-        for stock in self.stocks.iter().flatten().filter(|stock| stock.wanted) {
+        for stock in self.wanted() {
             let stamp = Stamp {
                 ts_recv,
                 ..stock.last
             };
-            out.push(stock.status_row(stamp, *b"    "));
-            out.extend([Side::Bid, Side::Ask].map(|side| stock.quote_row(side, stamp)));
-            for row in out.iter_mut().rev().take(3) {
-                row.flags |= flag::SNAPSHOT;
-            }
-            if let Some(last) = out.last_mut() {
-                last.flags |= flag::LAST_OF_EVENT;
-            }
+            stock.publish_all(stamp, &mut out);
         }
+        out
+    }
+
+    /// From now on the best levels of these instruments' books are told, and of no others beyond the depth given at the
+    /// beginning: whole books of those that are new, that the others are not known any more.
+    #[must_use]
+    pub fn watch_books(
+        &mut self,
+        instruments: impl IntoIterator<Item = u64>,
+        ts_recv: i64,
+    ) -> Vec<Record> {
+        self.shown.watch(instruments);
+        self.show(ts_recv)
+    }
+
+    /// While the books are being built no levels are told; whole ones follow behind it.
+    #[must_use]
+    pub fn mute_books(&mut self, is_muted: bool, ts_recv: i64) -> Vec<Record> {
+        self.shown.mute(is_muted);
+        self.show(ts_recv)
+    }
+
+    fn show(&mut self, ts_recv: i64) -> Vec<Record> {
+        let shown = std::mem::take(&mut self.shown);
+        let mut out = Vec::new();
+        for stock in self.wanted() {
+            let stamp = Stamp {
+                ts_event: ts_recv,
+                ts_recv,
+                ..stock.last
+            };
+            stock.show(shown.levels(stock.instrument), stamp, &mut out);
+        }
+        self.shown = shown;
         out
     }
 }

@@ -328,6 +328,15 @@ impl JsonFeed {
         records
     }
 
+    /// From now on the levels of these books are told; see [`Books::watch`].
+    pub fn watch_books(&mut self, instruments: &[u64], ts_recv: i64) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.engine
+            .books
+            .watch(instruments.iter().copied(), ts_recv, &mut records);
+        records
+    }
+
     /// Tells that what these books say may be old: their streams are silent beyond what is normal.
     pub fn doubt(&mut self, instruments: &[u64], ts_recv: i64) -> Vec<Record> {
         let mut records = Vec::new();

@@ -349,7 +349,17 @@ impl PitchDecoder {
     }
 
     #[must_use]
-    pub fn snapshot(&self, ts_recv: i64, unit: Option<u8>) -> Vec<Record> {
+    pub fn snapshot(&mut self, ts_recv: i64, unit: Option<u8>) -> Vec<Record> {
         self.0.snapshot(ts_recv, unit)
+    }
+
+    /// See [`Market::watch_books`].
+    #[must_use]
+    pub fn watch_books(
+        &mut self,
+        instruments: impl IntoIterator<Item = u64>,
+        ts_recv: i64,
+    ) -> Vec<Record> {
+        self.0.watch_books(instruments, ts_recv)
     }
 }

@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasherDefault;
 
 pub use crate::dead::{DEAD_MAX, Dead};
-use crate::listing::{Listing, ROUND_LOT, Scale, Stamp, publish, size};
+use crate::listing::{Listing, ROUND_LOT, Scale, Stamp, publish, publish_move, size};
 use crate::orderbook::{Order, Orders, ReferenceHasher, Side, Taken};
 use crate::record::{Record, condition, kind};
+use crate::shown::Shown;
 
 /// A price above this (ten thousand million with 4 decimals) is damage, not a price.
 pub(super) const PRICE_MAX: u64 = 100_000_000_000_000;
@@ -143,7 +144,7 @@ pub struct Market {
     pub(super) venue: String,
     pub(super) midnight_ns: i64,
     pub(super) symbols: Option<HashSet<Vec<u8>>>,
-    pub(super) depth: usize,
+    pub(super) shown: Shown,
     pub(super) round_lot: u32,
     pub(super) scale: Scale,
     pub(super) stocks: Vec<Stock>,
@@ -168,7 +169,7 @@ impl Market {
             venue: venue.to_owned(),
             midnight_ns,
             symbols: symbols.map(|symbols| symbols.into_iter().map(String::into_bytes).collect()),
-            depth,
+            shown: Shown::new(depth),
             round_lot: if round_lot == 0 { ROUND_LOT } else { round_lot },
             scale,
             stocks: Vec::new(),
@@ -281,15 +282,7 @@ impl Market {
         let before = listing.book.best(side);
         let touch = listing.book.add(side, price, shares);
         let out = &mut decoded.records;
-        publish(
-            listing,
-            side,
-            before,
-            &[(price, touch)],
-            self.depth,
-            stamp,
-            out,
-        );
+        publish(listing, side, before, &[(price, touch)], stamp, out);
         Ok(())
     }
 
@@ -507,15 +500,7 @@ impl Market {
         let before = listing.book.best(side);
         if let Some(touch) = listing.book.take(taken) {
             let out = &mut decoded.records;
-            publish(
-                listing,
-                side,
-                before,
-                &[(price, touch)],
-                self.depth,
-                stamp,
-                out,
-            );
+            publish(listing, side, before, &[(price, touch)], stamp, out);
         }
     }
 
@@ -532,32 +517,13 @@ impl Market {
         if let Some(resting) = self.unit(unit).orders.get_mut(id) {
             (resting.shares, resting.price) = (shares, price);
         }
-        let depth = self.depth;
-        let side = order.side;
         let listing = &mut self.stocks[order.book as usize].listing;
-        let before = listing.book.best(side);
         let all = Taken {
             order,
             shares: order.shares,
             gone: true,
         };
-        // Level rows are written between the two changes, so that positions are true; the best goes before them.
-        let mut levels = Vec::new();
-        if let Some(touch) = listing.book.take(all) {
-            listing.publish_levels(side, order.price, touch, depth, stamp, &mut levels);
-        }
-        let touch = listing.book.add(side, price, shares);
-        listing.publish_levels(side, price, touch, depth, stamp, &mut levels);
-        publish(
-            listing,
-            side,
-            before,
-            &[],
-            depth,
-            stamp,
-            &mut decoded.records,
-        );
-        decoded.records.append(&mut levels);
+        publish_move(listing, all, (price, shares), stamp, &mut decoded.records);
     }
 }
 

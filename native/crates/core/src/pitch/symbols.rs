@@ -1,7 +1,7 @@
 //! What PITCH says about symbols and whole units: states, auctions, notices, clearing, and the names of options.
 
 use super::market::{Auction, Decoded, Market, Met, PRICE_MAX, Reason, Stock};
-use crate::listing::{Listing, Scale, Stamp, trim};
+use crate::listing::{Listing, Scale, Stamp, end_event, trim};
 use crate::orderbook::{Level, Side};
 use crate::record::{Record, flag, instrument_id, kind, state};
 
@@ -211,13 +211,20 @@ impl Market {
             row.flags |= flag::NO_PRICE | flag::NO_SIZE | flag::LAST_OF_EVENT;
             out.push(row);
         }
+        let start = out.len();
+        listing.forget_book(stamp, out);
+        end_event(out, start);
         listing.instrument = instrument_id(&format!("{}:{symbol}", self.venue));
+        listing.shown = self.shown.levels(listing.instrument);
         listing.round_lot = 1;
         listing.wanted = true;
         if listing.state != state::EMPTY {
             out.push(listing.status_row(stamp, *b"    "));
         }
         out.extend(took_back.map(|&(side, _)| listing.quote_row(side, stamp)));
+        if listing.shown > 0 {
+            listing.publish_book(stamp, out);
+        }
         stock.mapped.clone_from(&symbol);
         decoded.met.push(Met {
             symbol,
@@ -272,6 +279,7 @@ impl Market {
             let before = std::mem::replace(&mut stock.unit, unit);
             if before != unit {
                 stock.listing.book.clear();
+                stock.listing.begun = false;
                 if let Some(before) = self.known_unit(before) {
                     before.orders.forget(book);
                 }
@@ -285,6 +293,7 @@ impl Market {
         let book = u32::try_from(self.stocks.len()).map_err(|_| "too many symbols")?;
         let mut listing = Listing::new(&self.venue, name, wanted, self.scale);
         listing.set_round_lot(self.round_lot);
+        listing.shown = self.shown.levels(listing.instrument);
         self.stocks.push(Stock {
             listing,
             unit,
@@ -303,6 +312,7 @@ impl Market {
         }
         for stock in self.stocks.iter_mut().filter(|stock| stock.unit == unit) {
             stock.listing.book.clear();
+            stock.listing.begun = false;
         }
     }
 
@@ -351,25 +361,42 @@ impl Market {
         (row.price, row.price_scale)
     }
 
-    /// Status, best bid and best ask of every symbol (of one unit), one event a symbol.
+    /// Status, best bid and best ask of every symbol (of one unit), and its whole book where levels are told, one event a
+    /// symbol.
     #[must_use]
-    pub fn snapshot(&self, ts_recv: i64, unit: Option<u8>) -> Vec<Record> {
+    pub fn snapshot(&mut self, ts_recv: i64, unit: Option<u8>) -> Vec<Record> {
         let mut out = Vec::new();
-        let asked =
-            |stock: &&Stock| stock.listing.wanted && unit.is_none_or(|unit| unit == stock.unit);
-        for stock in self.stocks.iter().filter(asked) {
-            let listing = &stock.listing;
+        for stock in &mut self.stocks {
+            if !stock.listing.wanted || unit.is_some_and(|unit| unit != stock.unit) {
+                continue;
+            }
             let stamp = Stamp {
                 ts_recv,
-                ..listing.last
+                ..stock.listing.last
             };
-            out.push(listing.status_row(stamp, *b"    "));
-            out.extend([Side::Bid, Side::Ask].map(|side| listing.quote_row(side, stamp)));
-            for row in out.iter_mut().rev().take(3) {
-                row.flags |= flag::SNAPSHOT;
-            }
-            if let Some(last) = out.last_mut() {
-                last.flags |= flag::LAST_OF_EVENT;
+            stock.listing.publish_all(stamp, &mut out);
+        }
+        out
+    }
+
+    /// From now on the best levels of these instruments' books are told, and of no others beyond the depth given at the
+    /// beginning: whole books of those that are new, that the others are not known any more.
+    #[must_use]
+    pub fn watch_books(
+        &mut self,
+        instruments: impl IntoIterator<Item = u64>,
+        ts_recv: i64,
+    ) -> Vec<Record> {
+        self.shown.watch(instruments);
+        let mut out = Vec::new();
+        for listing in self.stocks.iter_mut().map(|stock| &mut stock.listing) {
+            if listing.wanted {
+                let stamp = Stamp {
+                    ts_event: ts_recv,
+                    ts_recv,
+                    ..listing.last
+                };
+                listing.show(self.shown.levels(listing.instrument), stamp, &mut out);
             }
         }
         out
@@ -411,15 +438,17 @@ fn empty(listing: &mut Listing<u64>, stamp: Stamp, out: &mut Vec<Record>) {
     if !had.iter().any(|(_, had)| *had) {
         return;
     }
+    let start = out.len();
     listing.last = stamp;
     out.extend(
         had.iter()
             .filter(|(_, had)| *had)
             .map(|&(side, _)| listing.quote_row(side, stamp)),
     );
-    if let Some(last) = out.last_mut() {
-        last.flags |= flag::LAST_OF_EVENT;
+    if listing.begun {
+        listing.publish_book(stamp, out);
     }
+    end_event(out, start);
 }
 
 fn text(bytes: &[u8]) -> String {

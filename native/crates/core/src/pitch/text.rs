@@ -316,7 +316,7 @@ impl PitchTextDecoder {
     }
 
     #[must_use]
-    pub fn snapshot(&self, ts_recv: i64) -> Vec<Record> {
+    pub fn snapshot(&mut self, ts_recv: i64) -> Vec<Record> {
         self.market.snapshot(ts_recv, None)
     }
 }

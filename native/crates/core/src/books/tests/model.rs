@@ -10,7 +10,8 @@ use super::super::checksum::{Memory, compute};
 use super::super::ladder::Packed;
 use super::super::*;
 use super::{RULE, stream};
-use crate::record::{Record, kind, state};
+use crate::record::{Record, flag, kind, state};
+use crate::shown::WATCHED_LEVELS;
 use proptest::prelude::*;
 
 const DEPTH: usize = 3;
@@ -49,6 +50,8 @@ enum Step {
     Lose,
     Restart,
     Damage,
+    /// Somebody watches the book, or nobody.
+    Watch(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -62,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Lose),
         1 => Just(Step::Restart),
         1 => Just(Step::Damage),
+        1 => any::<bool>().prop_map(Step::Watch),
     ]
 }
 
@@ -92,7 +96,12 @@ struct World {
     now: i64,
     records: Vec<Record>,
     events: Vec<Event>,
-    follower: [BTreeMap<i64, i64>; 2],
+    /// `None`: the side is not known.
+    follower: [Option<BTreeMap<i64, i64>>; 2],
+    /// Levels a side that are told.
+    depth: usize,
+    /// The same while nobody watches.
+    least: usize,
     best: [Option<(i64, i64)>; 2],
 }
 
@@ -101,9 +110,14 @@ fn scaled(mantissa: i64, scale: u8) -> i64 {
     mantissa * 10_i64.pow(4 - u32::from(scale))
 }
 
+fn number(level: &Level) -> (i64, i64) {
+    let price = scaled(level.price.mantissa, level.price.scale);
+    (price, level.size.mantissa)
+}
+
 impl World {
-    fn new(rule: Rule, has_previous: bool) -> Self {
-        let mut books = Books::new(vec![rule], DEPTH, 6);
+    fn new(rule: Rule, has_previous: bool, depth: usize) -> Self {
+        let mut books = Books::new(vec![rule], depth, 6);
         books.define(1, true, false, state::LIVE);
         Self {
             rule,
@@ -121,6 +135,8 @@ impl World {
             records: Vec::new(),
             events: Vec::new(),
             follower: Default::default(),
+            depth,
+            least: depth,
             best: Default::default(),
         }
     }
@@ -305,6 +321,7 @@ impl World {
                 self.newest = None;
                 self.restart();
             }
+            Step::Watch(is_watched) => self.watch(*is_watched),
             Step::Damage => {
                 if let Some(wire) = self.wire.pop_front() {
                     self.expected = Some(wire.counter + 1);
@@ -319,13 +336,28 @@ impl World {
         }
     }
 
-    /// Applies the rows as a consumer does that never clears anything by itself.
+    fn watch(&mut self, is_watched: bool) {
+        self.books
+            .watch(is_watched.then_some(1), self.now, &mut self.records);
+        self.depth = if is_watched {
+            WATCHED_LEVELS
+        } else {
+            self.least
+        };
+    }
+
+    /// Applies the rows by the rule of `docs/reference/record.md`, and looks at nothing else.
     fn follow(&mut self) {
         for row in self.records.drain(..) {
             let price = scaled(row.price, row.price_scale);
             match row.kind {
                 kind::BOOK_BID | kind::BOOK_ASK => {
                     let levels = &mut self.follower[usize::from(row.kind == kind::BOOK_ASK)];
+                    if row.flags & flag::NO_PRICE != 0 {
+                        *levels = (row.flags & flag::INVALID_BOOK == 0).then(BTreeMap::new);
+                        continue;
+                    }
+                    let levels = levels.as_mut().expect("levels of a side that is known");
                     if row.size == 0 {
                         assert!(
                             levels.remove(&price).is_some(),
@@ -336,7 +368,7 @@ impl World {
                     }
                 }
                 kind::BID | kind::ASK => {
-                    let is_empty = row.flags & crate::record::flag::NO_PRICE != 0;
+                    let is_empty = row.flags & flag::NO_PRICE != 0;
                     self.best[usize::from(row.kind == kind::ASK)] =
                         (!is_empty).then_some((price, row.size));
                 }
@@ -368,23 +400,11 @@ impl World {
             "live at {last} with {levels:?}, unlike {:?}",
             self.history
         );
-        for (side, book) in self.books.book(0, DEPTH).into_iter().enumerate() {
-            let expected: BTreeMap<i64, i64> = book
-                .iter()
-                .map(|level| {
-                    (
-                        scaled(level.price.mantissa, level.price.scale),
-                        level.size.mantissa,
-                    )
-                })
-                .collect();
-            assert_eq!(self.follower[side], expected, "published levels");
-            let best = book.first().map(|level| {
-                (
-                    scaled(level.price.mantissa, level.price.scale),
-                    level.size.mantissa,
-                )
-            });
+        for (side, book) in self.books.book(0, WATCHED_LEVELS).into_iter().enumerate() {
+            let told: BTreeMap<i64, i64> = book.iter().take(self.depth).map(number).collect();
+            let told = (self.depth > 0).then_some(told);
+            assert_eq!(self.follower[side], told, "published levels");
+            let best = book.first().map(number);
             assert_eq!(self.best[side], best, "best");
         }
     }
@@ -417,12 +437,14 @@ impl World {
 }
 
 fn run(rule: Rule, has_previous: bool, steps: &[Step]) {
-    let mut world = World::new(rule, has_previous);
-    for step in steps {
-        world.step(step);
-        world.check();
+    for depth in [DEPTH, 0] {
+        let mut world = World::new(rule, has_previous, depth);
+        for step in steps {
+            world.step(step);
+            world.check();
+        }
+        world.settle();
     }
-    world.settle();
 }
 
 macro_rules! holds {

@@ -410,7 +410,7 @@ fn published_levels_follow_the_best_of_the_book() {
     feed.snapshot(Some(1), "b 1 1, b 2 1, b 3 1");
     assert_eq!(
         feed.told(),
-        "whole; level bid 3 1 @1, level bid 2 1 @1; live"
+        "whole; bids begin @1, level bid 3 1 @1, level bid 2 1 @1, asks begin @1; live"
     );
     feed.numbered(2, "b 4 1, b 1 7, a 9 1");
     assert_eq!(
@@ -432,8 +432,59 @@ fn published_levels_follow_the_best_of_the_book() {
     feed.snapshot(Some(9), "b 2 1, b 1 1");
     assert_eq!(
         feed.told(),
-        "break chain 6 7; whole; gap 1 @7, gap; level bid 3 0 @9, level bid 2 1 @9, level bid 1 1 @9, level ask 9 0 @9; live",
-        "all levels, and those that are gone since"
+        "break chain 6 7; whole; gap 1 @7, bids unknown @0, asks unknown @0; gap; \
+         bids begin @9, level bid 2 1 @9, level bid 1 1 @9, asks begin @9; live",
+        "not known until it is whole again"
+    );
+}
+
+#[test]
+fn levels_are_told_while_somebody_watches() {
+    let mut feed = Feed::with(Books::new(vec![stream(Chain::Consecutive)], 0, 8), true);
+    feed.watch(&[1]);
+    feed.snapshot(Some(1), "b 1 1, b 2 1, a 5 1");
+    assert_eq!(
+        feed.told(),
+        "whole; bids begin @1, level bid 2 1 @1, level bid 1 1 @1, asks begin @1, level ask 5 1 @1; live"
+    );
+    feed.watch(&[1]);
+    assert_eq!(feed.told(), "", "as before");
+    feed.watch(&[]);
+    assert_eq!(feed.told(), "bids unknown @0, asks unknown @0");
+    feed.numbered(2, "b 2 0");
+    assert_eq!(feed.told(), "");
+    feed.watch(&[1]);
+    assert_eq!(
+        feed.told(),
+        "bids begin @2, level bid 1 1 @2, asks begin @2, level ask 5 1 @2"
+    );
+    feed.numbered(3, "a 5 0");
+    assert_eq!(feed.told(), "level ask 5 0 @3");
+    feed.watch(&[]);
+    feed.numbered(5, "");
+    feed.told();
+    feed.watch(&[1]);
+    assert_eq!(feed.told(), "", "nothing is known of it");
+    feed.snapshot(Some(9), "a 6 1");
+    assert_eq!(
+        feed.told(),
+        "whole; bids begin @9, asks begin @9, level ask 6 1 @9; live"
+    );
+}
+
+#[test]
+fn whole_books_of_the_venue_say_what_changed() {
+    let every = Rule {
+        snapshot: SnapshotFrom::Every,
+        ..stream(Chain::None)
+    };
+    let mut feed = Feed::with(Books::new(vec![every], 5, 8), true);
+    feed.snapshot(Some(1), "b 1 1, a 5 1, a 6 1");
+    feed.told();
+    feed.snapshot(Some(2), "b 1 1, a 5 2, a 7 1");
+    assert_eq!(
+        feed.told(),
+        "level ask 5 2 @2, level ask 6 0 @2, level ask 7 1 @2"
     );
 }
 

@@ -183,6 +183,11 @@ impl Feed {
             .suspend(self.index, state, self.now, &mut self.records);
     }
 
+    pub fn watch(&mut self, instruments: &[u64]) {
+        self.books
+            .watch(instruments.iter().copied(), self.now, &mut self.records);
+    }
+
     pub fn set_state(&mut self, state: u8) {
         self.books
             .set_state(self.index, state, self.now, &mut self.records);
@@ -261,6 +266,17 @@ impl Feed {
         match row.flags & (flag::NO_PRICE | flag::NO_SIZE) {
             0 => format!("{word} {price} {size} @{}", row.seq),
             flag::NO_SIZE => format!("{word} {price} @{}", row.seq),
+            _ if matches!(row.kind, kind::BOOK_BID | kind::BOOK_ASK) => {
+                assert_ne!(row.flags & flag::SNAPSHOT, 0);
+                let side = if row.kind == kind::BOOK_BID {
+                    "bids"
+                } else {
+                    "asks"
+                };
+                let is_unknown = row.flags & flag::INVALID_BOOK != 0;
+                let word = if is_unknown { "unknown" } else { "begin" };
+                format!("{side} {word} @{}", row.seq)
+            }
             _ => format!("{word} none @{}", row.seq),
         }
     }
