@@ -201,7 +201,12 @@ def test_no_orphan_when_the_supervisor_is_killed(start: Callable[..., Instance])
         ("c", "feed", SILENT, []),
     )  # fmt: skip
     rows = until(
-        lambda: (r := instance.rows()) and all(x["pid"] for x in r.values()) and r["b"]["state"] == "running" and r
+        lambda: (
+            (r := instance.rows())
+            and all(x["pid"] for x in r.values())
+            and {r["a"]["state"], r["b"]["state"]} == {"running"}  # a is tied to its parent before it is stopped
+            and r
+        )
     )
     os.kill(rows["a"]["pid"], signal.SIGSTOP)
     instance.process.kill()
