@@ -1,4 +1,4 @@
-"""What the processes of an instance use: CPU and memory by role, and the kernel's for sockets. Not to be run by itself."""
+"""What the processes of an instance use: CPU and memory by role, and the kernel's for sockets. Run by others."""
 
 import contextlib
 import os
