@@ -73,3 +73,34 @@ def test_of_every_entry_of_the_ledger_the_newest_telling_stays() -> None:
     batches = [TickBatch("feed", 1, ledger=(entry(1), entry(2))), TickBatch("feed", 1, ledger=(entry(1, ended_ns=9),))]
     merged, _ = conflate(batches)
     assert merged.ledger == (entry(1, ended_ns=9), entry(2))
+
+
+def level(instrument: int, kind: Kind, price: int, size: int, *, scale: int = 0, flags: int = 0) -> Records:
+    made = empty_records(1)
+    made["instrument"], made["kind"], made["price"], made["size"] = instrument, kind, price, size
+    made["price_scale"], made["flags"] = scale, flags | Flag.LAST_OF_EVENT
+    return made
+
+
+def test_of_a_book_the_newest_of_each_level_stays_behind_its_newest_beginning() -> None:
+    begin = Flag.NO_PRICE | Flag.SNAPSHOT
+    rows = [
+        level(1, Kind.BOOK_BID, 9, 1),
+        level(1, Kind.BOOK_ASK, 12, 1),
+        level(1, Kind.BOOK_BID, 0, 0, flags=begin),
+        level(1, Kind.BOOK_BID, 8, 2),
+        level(2, Kind.BOOK_BID, 7, 7),
+        level(1, Kind.BOOK_BID, 80, 0, scale=1),
+        level(1, Kind.BOOK_BID, 9, 3),
+    ]
+    batches = [TickBatch("feed", 1, np.concatenate(rows[:4])), TickBatch("feed", 1, np.concatenate(rows[4:]))]
+    merged, dropped = conflate(batches)
+    told = [(r["instrument"], r["kind"], r["price"], r["size"], bool(r["flags"] & 1)) for r in merged.records]
+    assert told == [
+        (2, Kind.BOOK_BID, 7, 7, True),
+        (1, Kind.BOOK_ASK, 12, 1, False),
+        (1, Kind.BOOK_BID, 0, 0, False),
+        (1, Kind.BOOK_BID, 80, 0, False),
+        (1, Kind.BOOK_BID, 9, 3, True),
+    ]
+    assert dropped == 2
