@@ -9,7 +9,7 @@ is. Limits are raised, since the published cases go up to 16 MiB in a message an
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 import uvloop
@@ -66,12 +66,12 @@ class EchoSession:
         self._clients.flush(self._stream.client, now_ns)
         self._stream.write(_head(BINARY, len(payload)) + payload)
 
-    def ping(self, payload: bytes, now_ns: int) -> None:
-        """Answer a ping."""
-        self._inner.ping(payload, now_ns)
-
     def heartbeat(self, now_ns: int) -> None:
         """Say nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave pings, the end and all else to the session of the gateway."""
+        return getattr(self._inner, name)
 
 
 class EchoStream(StreamProtocol):
