@@ -993,10 +993,12 @@ class Flushed:
     """Clients over their limit of unsent bytes or of time without draining: close them with 4701."""
     broken: list[int]
     """Clients whose socket failed."""
+    shifted: list[tuple[int, int, Literal["hidden", "slow", "overload", "restored"]]]
+    """(client, highest rate class now allowed (0 = unfiltered), reason): clients to tell of a change."""
     next_ns: int
     """When the next flush has something to do; 0 = not before the next ``apply``."""
     is_partial: bool
-    """Only what is unfiltered went out: what is conflated is still held by its own quantum."""
+    """Something conflated is still held by its own quantum, or clients wait for their turn."""
     frames: int
     """Frames encoded."""
     updates: int
@@ -1027,10 +1029,17 @@ class Hub:
         field_sets_max: int = 16,
         exclude_conditions: int = 3,
         trade_memory: int = 64,
+        sends_max: int = 256,
+        watermark: int = 65_536,
+        slow_blocked_ns: int = ...,
+        slow_recover_ns: int = ...,
     ) -> None:
         """``epoch``: the first to give out; it and all above must never have been used. ``exclude_conditions``: trades with one of these
         conditions set no price (they count in volume and seq). ``trade_memory``: trades remembered for each instrument, so that busts
-        and corrections can be applied."""
+        and corrections can be applied. ``sends_max``: clients that a flush sends to before it says "again at once". ``watermark``: bytes that
+        the kernel could not send yet at which a socket counts as full; 0 = as the system has it. ``slow_blocked_ns``: time blocked, of about
+        the last second, after which a client goes one rate class down (0 = never), ``slow_recover_ns`` time without a block until it goes
+        one up."""
 
     # what is known of the world
     def define(self, definitions: Sequence[object], now_ns: int) -> int:
@@ -1141,7 +1150,10 @@ class Hub:
         """
 
     def send(self, now_ns: int) -> Flushed:
-        """Second half, right behind ``encode``: gather and send, one call for each client that has something."""
+        """Second half, right behind ``encode``: gather and send, one call for each client that has something.
+
+        To ``sends_max`` clients, urgent ones first; where others wait for their turn, ``next_ns`` is now and ``is_partial`` true.
+        """
 
     def flush(self, now_ns: int, only: int = -1) -> Flushed:
         """Encode what is due, gather each client's frames and send them with one call each.
@@ -1149,6 +1161,19 @@ class Hub:
         Within the quantum since the last flush it does nothing but say ``next_ns``. ``only``: one client's replies, snapshots and
         what it already has, at once.
         """
+
+    def set_hidden(self, client: int, hidden: bool) -> None:
+        """A client that shows nothing gets everything once a second (mode ``all`` and trades as before); when it shows again, one
+        snapshot of each. Idempotent."""
+
+    def set_cap(self, rate: int) -> None:
+        """No client gets more than a rate class, 0 = no cap. It reaches the clients over the next flushes; ``shifted`` says whom."""
+
+    def set_quantum_floor(self, floor_ns: int) -> None:
+        """No flush quantum is shorter than this; 0 = as is found by what is sent."""
+
+    def frame_bytes(self) -> int:
+        """Bytes of frames that clients wait for: cheap, for a look at each flush."""
 
     def drained(self, client: int) -> None:
         """The transport's own buffer is empty again: the next ``flush``, which should follow, brings the client up to date."""

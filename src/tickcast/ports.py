@@ -178,6 +178,10 @@ class Flush(Protocol):
     def broken(self) -> list[int]:
         """Clients whose socket failed."""
 
+    @property
+    def shifted(self) -> list[tuple[int, int, Literal["hidden", "slow", "overload", "restored"]]]:
+        """(client, highest rate now allowed, reason): clients to tell of a change."""
+
 
 class Fanout(Protocol):
     """What the gateway needs of the fan-out: one gateway's clients, their subscriptions and what is sent to them.

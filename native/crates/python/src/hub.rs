@@ -57,6 +57,7 @@ struct Flushed {
     unsent: Vec<(ClientId, Py<PyBytes>)>,
     slow: Vec<ClientId>,
     broken: Vec<ClientId>,
+    shifted: Vec<(ClientId, u8, &'static str)>,
     next_ns: i64,
     is_partial: bool,
     frames: u64,
@@ -74,6 +75,11 @@ impl Flushed {
                 .collect(),
             slow: flushed.slow,
             broken: flushed.broken,
+            shifted: flushed
+                .shifted
+                .into_iter()
+                .map(|(client, rate, reason)| (client, rate, reason.word()))
+                .collect(),
             next_ns: flushed.next_ns,
             is_partial: flushed.is_partial,
             frames: flushed.frames,
@@ -96,7 +102,8 @@ impl Hub {
     #[pyo3(signature = (
         *, epoch, history_count = 256, history_ns = 300_000_000_000, quantum_max_ns = 10_000_000, buffer_max = 262_144,
         unsent_max = 1_048_576, undrained_max_ns = 30_000_000_000, field_sets_max = 16, exclude_conditions = 3,
-        trade_memory = 64,
+        trade_memory = 64, sends_max = 256, watermark = 65_536, slow_blocked_ns = 250_000_000,
+        slow_recover_ns = 5_000_000_000,
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -110,6 +117,10 @@ impl Hub {
         field_sets_max: usize,
         exclude_conditions: u16,
         trade_memory: usize,
+        sends_max: usize,
+        watermark: usize,
+        slow_blocked_ns: i64,
+        slow_recover_ns: i64,
     ) -> Self {
         let settings = hub::Settings {
             epoch,
@@ -120,6 +131,10 @@ impl Hub {
             unsent_max,
             undrained_max_ns,
             field_sets_max,
+            sends_max,
+            watermark,
+            slow_blocked_ns,
+            slow_recover_ns,
         };
         Self(hub::Hub::new(
             settings,
@@ -385,6 +400,28 @@ impl Hub {
     fn flush(&mut self, py: Python<'_>, now_ns: i64, only: i64) -> Flushed {
         let flushed = py.detach(|| self.0.flush(now_ns, ClientId::try_from(only).ok()));
         Flushed::new(py, flushed)
+    }
+
+    fn set_hidden(&mut self, client: ClientId, hidden: bool) {
+        self.0.fanout_mut().set_hidden(client, hidden);
+    }
+
+    fn set_cap(&mut self, rate: u8) -> PyResult<()> {
+        if !hub::RATE_CLASSES.contains(&rate) {
+            return Err(PyValueError::new_err(format!(
+                "expected a rate class, found {rate}"
+            )));
+        }
+        self.0.fanout_mut().set_cap(rate);
+        Ok(())
+    }
+
+    fn set_quantum_floor(&mut self, floor_ns: i64) {
+        self.0.fanout_mut().set_quantum_floor(floor_ns);
+    }
+
+    fn frame_bytes(&self) -> usize {
+        self.0.fanout().frame_bytes()
     }
 
     fn drained(&mut self, client: ClientId) {

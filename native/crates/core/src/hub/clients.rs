@@ -1,7 +1,10 @@
 //! Clients: who is there, and what waits for each.
 
+use std::collections::VecDeque;
+
 use super::Fanout;
 use super::frames::{Arena, FrameRef};
+use super::send::set_watermark;
 use crate::encode::Codec;
 use crate::ws;
 
@@ -22,10 +25,17 @@ pub(super) struct Client {
     /// The socket failed, or the owner was told that the client is slow: wait for its end.
     pub is_broken: bool,
     pub is_slow: bool,
+    /// Stands in the list of those with something urgent to send, and of those with something conflated.
     pub is_dirty: bool,
+    pub is_waiting: bool,
     pub needs_attention: bool,
     /// Stands in the list of blocked clients, maybe from an earlier time.
     pub is_listed: bool,
+    /// It shows nothing to anybody.
+    pub is_hidden: bool,
+    /// Class it may not be above: all in all, and because it is slow.
+    pub cap: u8,
+    pub slow_cap: u8,
     /// The looks of the quanta in which it was last given something: conflated, unfiltered.
     pub looks: [u32; 2],
     pub references: Vec<FrameRef>,
@@ -35,6 +45,12 @@ pub(super) struct Client {
     /// Bytes given to the transport that it has not drained.
     pub unsent: usize,
     pub blocked_ns: i64,
+    /// Time it was blocked since the last check, in blocks that are over.
+    pub blocked_before_ns: i64,
+    /// Time it was blocked of late.
+    pub strain_ns: i64,
+    /// When it was last blocked or shifted.
+    pub relaxed_ns: i64,
     pub sent_ns: i64,
 }
 
@@ -47,6 +63,15 @@ impl Client {
     pub fn push(&mut self, index: u32, frame: FrameRef, dirty: &mut Vec<ClientId>) {
         self.references.push(frame);
         self.mark_dirty(index, dirty);
+    }
+
+    /// Adds a reference that may wait for its client's turn.
+    pub fn push_patient(&mut self, index: u32, frame: FrameRef, waiting: &mut VecDeque<ClientId>) {
+        self.references.push(frame);
+        if !self.is_dirty && !self.is_waiting {
+            self.is_waiting = true;
+            waiting.push_back(self.id(index));
+        }
     }
 
     pub fn mark_dirty(&mut self, index: u32, dirty: &mut Vec<ClientId>) {
@@ -77,6 +102,9 @@ impl Client {
 impl Fanout {
     /// A new client.
     pub fn open(&mut self, fd: i32) -> ClientId {
+        if fd >= 0 && self.settings.watermark > 0 {
+            set_watermark(fd, self.settings.watermark);
+        }
         let index = self.clients_free.pop().unwrap_or(self.clients.len() as u32);
         let generation = self
             .clients
@@ -92,14 +120,21 @@ impl Fanout {
             is_broken: false,
             is_slow: false,
             is_dirty: false,
+            is_waiting: false,
             needs_attention: false,
             is_listed: false,
+            is_hidden: false,
+            cap: self.cap,
+            slow_cap: 0,
             looks: [0; 2],
             references: Vec::new(),
             pending: Vec::new(),
             subs: Vec::new(),
             unsent: 0,
             blocked_ns: 0,
+            blocked_before_ns: 0,
+            strain_ns: 0,
+            relaxed_ns: 0,
             sent_ns: self.now_ns,
         };
         let id = client.id(index);
@@ -205,6 +240,7 @@ impl Fanout {
             return;
         }
         client.is_blocked = false;
+        client.blocked_before_ns += self.now_ns - client.blocked_ns.max(self.checked_ns);
         client.unsent = 0;
         if !client.pending.is_empty() {
             client.mark_dirty(index, &mut self.dirty);
@@ -230,6 +266,12 @@ impl Fanout {
                 .sum();
             client.unsent + client.pending.len() + referenced
         })
+    }
+
+    /// Bytes of frames that somebody waits for.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.arena.len()
     }
 
     /// Clients that were sent nothing since `before_ns`.

@@ -1,5 +1,6 @@
 //! The flush: what is due is encoded, references are gathered, each client with news gets one send.
 
+use super::allowed::Shift;
 use super::clients::{Client, ClientId};
 use super::send::{Sent, send};
 use super::topics::Variants;
@@ -14,9 +15,11 @@ pub struct Flushed {
     pub unsent: Vec<(ClientId, Vec<u8>)>,
     pub slow: Vec<ClientId>,
     pub broken: Vec<ClientId>,
+    /// Clients whose highest allowed class changed: tell them.
+    pub shifted: Vec<Shift>,
     /// When there is something to do again; 0 = not before news.
     pub next_ns: i64,
-    /// Only what is unfiltered went out: what is conflated is still held.
+    /// Something conflated is still held, or clients wait for their turn.
     pub is_partial: bool,
     pub frames: u64,
     pub updates: u64,
@@ -40,7 +43,9 @@ impl Fanout {
                 self.attend(source, index);
                 self.send_to(index, now, &mut flushed);
                 self.attention.pop_if(|last| *last == id);
-                self.dirty.pop_if(|last| *last == id);
+                if self.dirty.pop_if(|last| *last == id).is_some() {
+                    self.clients[index as usize].is_dirty = false;
+                }
             }
         } else if self.encode(source, now) == 0 {
             return self.send_all(now);
@@ -51,39 +56,73 @@ impl Fanout {
 
     /// First half of a flush: encodes what is due and hands out references, unless a quantum holds it. The
     /// quantum of the unfiltered holds all; that of the conflated holds only the conflated. Returns 0, or when to come
-    /// back.
+    /// back. Where clients wait for their turn since an earlier flush it is always 0.
     pub fn encode(&mut self, source: &impl Source, now_ns: i64) -> i64 {
         let now = self.advance(now_ns);
+        if self.is_recapping() {
+            self.recap_some();
+        }
         let is_held = self.is_held(now);
         if self.is_urgent_held(now) || is_held && self.is_idle() {
-            return self.next_ns(now);
+            return if self.has_turns() || !self.shifted.is_empty() {
+                0
+            } else {
+                self.next_ns(now)
+            };
         }
         self.attend_all(source);
         self.unfiltered.look(now);
-        self.last_urgent_ns = now;
+        if !self.is_idle() {
+            self.last_urgent_ns = now;
+        }
         let mut due = core::mem::take(&mut self.urgent);
-        if !is_held {
+        if is_held {
+            let is_due = self.wheel.next_ns().is_some_and(|at| at <= now);
+            self.is_holding = is_due || !self.ready.is_empty();
+        } else {
+            self.is_holding = false;
             self.quantum.look(now);
-            self.last_flush_ns = now;
+            let urgent = due.len();
             due.append(&mut self.ready);
             self.wheel.take_due(now, &mut due);
+            if due.len() > urgent {
+                self.last_flush_ns = now;
+            }
         }
         self.send_groups(source, due, now);
+        self.turns_urgent.extend(self.dirty.drain(..));
         0
     }
 
-    /// Second half of a flush, right behind `encode`: one send for each client that has something.
+    /// Second half of a flush, right behind `encode`: one send for each client whose turn it is. The rest have theirs
+    /// with the next calls (`next_ns` is now), so that the caller can look at its sockets in between. What is urgent
+    /// goes first, but a quarter of the turns is always for the others.
     pub fn send_all(&mut self, now_ns: i64) -> Flushed {
         let now = self.advance(now_ns);
         let mut flushed = Flushed::default();
-        let dirty = core::mem::take(&mut self.dirty);
-        for id in &dirty {
-            if let Some(index) = self.index_of(*id) {
-                self.send_to(index, now, &mut flushed);
+        let most = if self.arena.len() < ARENA_FLUSH {
+            self.settings.sends_max.max(1)
+        } else {
+            usize::MAX
+        };
+        let mut sent = 0;
+        while sent < most
+            && let Some(id) = self.turns_urgent.pop_front()
+        {
+            if let Some(index) = self.index_of(id) {
+                self.clients[index as usize].is_dirty = false;
+                sent += usize::from(self.send_to(index, now, &mut flushed));
             }
         }
-        self.dirty = dirty;
-        self.dirty.clear();
+        sent = sent.min(most - most.div_ceil(4));
+        while sent < most
+            && let Some(id) = self.turns.pop_front()
+        {
+            if let Some(index) = self.index_of(id) {
+                self.clients[index as usize].is_waiting = false;
+                sent += usize::from(self.send_to(index, now, &mut flushed));
+            }
+        }
         self.check_blocked(now, &mut flushed);
         self.finish(now, &mut flushed);
         flushed
@@ -91,16 +130,29 @@ impl Fanout {
 
     fn finish(&mut self, now: i64, flushed: &mut Flushed) {
         self.clear_arena_if_unused();
+        self.take_shifted(flushed);
         flushed.updates = core::mem::take(&mut self.updates);
+        if self.turns.is_empty() {
+            flushed.updates += core::mem::take(&mut self.updates_patient);
+            const KEPT: usize = 4096;
+            if self.turns.capacity() > KEPT {
+                self.turns.shrink_to(KEPT);
+            }
+        }
         flushed.frames = self.arena.frames - self.frames_before;
         self.frames_before = self.arena.frames;
-        flushed.is_partial = self.last_flush_ns < self.last_urgent_ns;
+        flushed.is_partial = self.is_holding || self.has_turns();
         flushed.next_ns = self.next_ns(now);
     }
 
     /// Nothing unfiltered, no reply and no snapshot waits.
     fn is_idle(&self) -> bool {
         self.urgent.is_empty() && self.dirty.is_empty() && self.attention.is_empty()
+    }
+
+    /// An earlier flush left clients to be sent to.
+    fn has_turns(&self) -> bool {
+        !self.turns.is_empty() || !self.turns_urgent.is_empty()
     }
 
     fn is_urgent_held(&self, now_ns: i64) -> bool {
@@ -113,6 +165,9 @@ impl Fanout {
     }
 
     fn next_ns(&self, now_ns: i64) -> i64 {
+        if self.has_turns() || self.is_recapping() || !self.shifted.is_empty() {
+            return now_ns;
+        }
         let urgent_until = self
             .last_urgent_ns
             .saturating_add(self.unfiltered.current_ns())
@@ -193,12 +248,15 @@ impl Fanout {
                     .frame(stamp.codec, |out| source.write_update(out, stamp, fields))
             });
             sub.waits &= !waits::BEHIND;
-            self.updates += u64::from(sub.deliver(stamp.seq));
-            client.push(sub.client, frame, &mut self.dirty);
+            let news = u64::from(sub.deliver(stamp.seq));
             self.references += 1;
             if class == 0 {
+                self.updates += news;
+                client.push(sub.client, frame, &mut self.dirty);
                 self.unfiltered.give(&mut client.looks[1]);
             } else {
+                self.updates_patient += news;
+                client.push_patient(sub.client, frame, &mut self.turns);
                 self.quantum.give(&mut client.looks[0]);
             }
             is_sent = true;
@@ -210,12 +268,11 @@ impl Fanout {
         }
     }
 
-    /// Gathers and sends all that one client has.
-    fn send_to(&mut self, index: u32, now_ns: i64, flushed: &mut Flushed) {
+    /// Gathers and sends all that one client has; false if that is nothing.
+    fn send_to(&mut self, index: u32, now_ns: i64, flushed: &mut Flushed) -> bool {
         let client = &mut self.clients[index as usize];
-        client.is_dirty = false;
         if client.is_blocked || (client.pending.is_empty() && client.references.is_empty()) {
-            return;
+            return false;
         }
         self.gathered.clear();
         self.gathered.extend_from_slice(&client.pending);
@@ -234,7 +291,7 @@ impl Fanout {
         client.sent_ns = now_ns;
         let id = client.id(index);
         if client.is_broken {
-            return;
+            return true;
         }
         let taken = if client.fd < 0 {
             0
@@ -245,7 +302,7 @@ impl Fanout {
                 Sent::Broken => {
                     client.is_broken = true;
                     flushed.broken.push(id);
-                    return;
+                    return true;
                 }
             }
         };
@@ -257,6 +314,9 @@ impl Fanout {
             client.blocked_ns = now_ns;
             if !client.is_listed {
                 client.is_listed = true;
+                if self.blocked.is_empty() {
+                    self.checked_ns = now_ns;
+                }
                 self.blocked.push(id);
                 self.check_ns = self.check_ns.min(now_ns + CHECK_NS);
             }
@@ -265,28 +325,31 @@ impl Fanout {
         if self.gathered.capacity() > GATHERED_KEPT {
             self.gathered = Vec::new();
         }
+        true
     }
 
-    /// Finds the clients that hold too much or take too long; each is told once.
+    /// Finds the clients that hold too much or take too long, each is told once; shifts those that are slow.
     fn check_blocked(&mut self, now_ns: i64, flushed: &mut Flushed) {
         if self.blocked.is_empty() || now_ns < self.check_ns {
             return;
         }
         self.check_ns = now_ns + CHECK_NS;
+        let took_ns = now_ns - core::mem::replace(&mut self.checked_ns, now_ns);
         let mut listed = core::mem::take(&mut self.blocked);
         listed.retain(|id| {
             let Some(index) = self.index_of(*id) else {
                 return false;
             };
             let client: &mut Client = &mut self.clients[index as usize];
-            client.is_listed = client.is_blocked;
             let is_over = client.unsent + client.pending.len() > self.settings.unsent_max
                 || now_ns - client.blocked_ns > self.settings.undrained_max_ns;
             if client.is_blocked && is_over && !client.is_slow {
                 client.is_slow = true;
                 flushed.slow.push(*id);
             }
-            client.is_blocked
+            let is_listed = self.look_at_strain(index, now_ns, took_ns);
+            self.clients[index as usize].is_listed = is_listed;
+            is_listed
         });
         self.blocked = listed;
     }

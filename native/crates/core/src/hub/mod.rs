@@ -20,9 +20,11 @@
 //! - Whatever advances `last` is counted: the frame as 1 delivered, what it skips as merged, but for what a `lost`
 //!   frame announced. So `topic.seq - base = delivered + merged + lost` whenever `last = topic.seq`.
 //! - A blocked client has no references into the arena: what it must not lose is copied to its buffer, the rest is
-//!   a flag. So the arena can be cleared after each flush.
+//!   a flag. So the arena can be cleared whenever all clients had their turn, and a flush that finds it too long gives
+//!   everyone the turn at once.
 //! - Order within a client is the order of calls: a reply first makes bytes of the references before it.
 
+mod allowed;
 mod attend;
 mod clients;
 mod counters;
@@ -44,8 +46,9 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
+pub use allowed::{Reason, Shift};
 pub use clients::ClientId;
 pub use counters::{Counters, Memory};
 pub use flush::Flushed;
@@ -106,7 +109,7 @@ pub const CLASS_ALL: u8 = RATE_CLASSES.len() as u8;
 
 /// No index.
 const NONE: u32 = u32::MAX;
-/// Above this many bytes of frames a flush is not held any longer.
+/// Above this many bytes of frames a flush is not held any longer, and sends to everyone at once.
 const ARENA_FLUSH: usize = 4 << 20;
 /// Above this many, frames of mode `all` count as lost: nobody flushes.
 const ARENA_MAX: usize = 256 << 20;
@@ -124,6 +127,14 @@ pub struct Settings {
     pub unsent_max: usize,
     pub undrained_max_ns: i64,
     pub field_sets_max: usize,
+    /// Clients that one flush sends to before its caller may look at something else.
+    pub sends_max: usize,
+    /// Bytes that the kernel could not send yet at which a socket counts as full; 0 = as the system has it.
+    pub watermark: usize,
+    /// Time blocked, of about the last second, after which a client goes one class down; 0 = never.
+    pub slow_blocked_ns: i64,
+    /// Time without a block after which it goes one class up.
+    pub slow_recover_ns: i64,
 }
 
 impl Default for Settings {
@@ -137,6 +148,10 @@ impl Default for Settings {
             unsent_max: 1_048_576,
             undrained_max_ns: 30_000_000_000,
             field_sets_max: 16,
+            sends_max: 256,
+            watermark: 65_536,
+            slow_blocked_ns: 250_000_000,
+            slow_recover_ns: 5_000_000_000,
         }
     }
 }
@@ -186,8 +201,9 @@ struct Sub {
     /// Place in the list of members it is in.
     at: u32,
     channel: u8,
-    /// Index into [`RATE_CLASSES`].
+    /// Index into [`RATE_CLASSES`]: in force, and as the client asked.
     class: u8,
+    asked: u8,
     mode: u8,
     set: u8,
     /// Bits of [`waits`].
@@ -309,8 +325,11 @@ pub struct Fanout {
     ready: Vec<u32>,
     urgent: Vec<u32>,
     wheel: Wheel,
-    /// Clients with something to send.
+    /// Clients with something to send that is no conflated update; they are gathered until the next flush.
     dirty: Vec<ClientId>,
+    /// Clients whose turn to be sent to has not come yet: with something urgent, and with conflated updates alone.
+    turns_urgent: VecDeque<ClientId>,
+    turns: VecDeque<ClientId>,
     /// Clients with a subscription that waits for something.
     attention: Vec<ClientId>,
     blocked: Vec<ClientId>,
@@ -323,10 +342,19 @@ pub struct Fanout {
     /// When all was flushed, and when the unfiltered was.
     last_flush_ns: i64,
     last_urgent_ns: i64,
-    /// When the limits of blocked clients are looked at again.
+    /// When the limits of blocked clients are looked at again, and were last.
     check_ns: i64,
-    /// Updates and trades handed over since the last flush.
+    checked_ns: i64,
+    /// Class that no client may be above, the first client that has not been looked at for it, and who must be told of
+    /// a change.
+    cap: u8,
+    recap_at: usize,
+    shifted: Vec<Shift>,
+    /// A quantum holds something conflated back.
+    is_holding: bool,
+    /// Updates and trades handed over since the last flush; of those that are conflated, since all had their turn.
     updates: u64,
+    updates_patient: u64,
     /// Frames that had been encoded at the last flush.
     frames_before: u64,
     /// The bytes of one send; one for all clients.
@@ -355,6 +383,8 @@ impl Fanout {
             urgent: Vec::new(),
             wheel: Wheel::new(),
             dirty: Vec::new(),
+            turns_urgent: VecDeque::new(),
+            turns: VecDeque::new(),
             attention: Vec::new(),
             blocked: Vec::new(),
             snapshots: HashMap::new(),
@@ -363,7 +393,13 @@ impl Fanout {
             last_flush_ns: i64::MIN / 2,
             last_urgent_ns: i64::MIN / 2,
             check_ns: 0,
+            checked_ns: 0,
+            cap: 0,
+            recap_at: usize::MAX,
+            shifted: Vec::new(),
+            is_holding: false,
             updates: 0,
+            updates_patient: 0,
             frames_before: 0,
             gathered: Vec::new(),
             settings,

@@ -55,6 +55,11 @@ enum Op {
         by_time: bool,
     },
     Renew(usize),
+    Hide {
+        client: usize,
+        hidden: bool,
+    },
+    Cap(u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -68,6 +73,8 @@ fn op() -> impl Strategy<Value = Op> {
         10 => Just(Op::Flush),
         3 => (0..CLIENTS).prop_map(Op::Read),
         3 => (0..CLIENTS).prop_map(Op::Drain),
+        1 => (0..CLIENTS, any::<bool>()).prop_map(|(client, hidden)| Op::Hide { client, hidden }),
+        1 => rate.clone().prop_map(Op::Cap),
         6 => (0..CLIENTS, 0u8..2, 0..TOPICS, rate, fields, 0u8..2).prop_map(
             |(client, channel, topic, rate, fields, mode)| Op::Subscribe { client, channel, topic, rate, fields, mode }
         ),
@@ -109,6 +116,11 @@ enum Note {
         key: (u8, usize),
     },
     Strings(bool),
+    /// Rates now in force; with a snapshot each where the client shows again.
+    Moved {
+        rates: Vec<((u8, usize), u8)>,
+        shows: bool,
+    },
     /// Updates come regardless of the rate.
     Barrier,
     Counters(Vec<Counters>),
@@ -145,6 +157,9 @@ impl Run {
             unsent_max: usize::MAX,
             undrained_max_ns: i64::MAX,
             field_sets_max: 3,
+            sends_max: 2,
+            slow_blocked_ns: 0,
+            ..Settings::default()
         };
         let mut fanout = Fanout::new(settings);
         fanout.grow_topics(TOPICS);
@@ -272,7 +287,8 @@ impl Run {
             .fanout
             .subscribe(self.sides[client].id, wish)
             .expect("a client");
-        assert!(position.fields & fields == fields && position.rate <= rate);
+        assert!(position.fields & fields == fields);
+        assert!(position.mode == MODE_ALL || rank(position.rate) <= rank(rate));
         if before.is_some() {
             // A change: the view stays, its values in force do not.
             self.reply(
@@ -403,6 +419,23 @@ impl Run {
                 self.reply(client, Note::Counters(counters));
                 self.flush(Some(self.sides[client].id));
             }
+            Op::Hide { client, hidden } => {
+                let id = self.sides[client].id;
+                let index = self.fanout.index_of(id).expect("open");
+                let was_hidden = self.fanout.clients[index as usize].is_hidden;
+                self.fanout.set_hidden(id, hidden);
+                self.tell_rates(client, was_hidden && !hidden);
+            }
+            Op::Cap(rate) => {
+                self.fanout.set_cap(rate);
+                while self.fanout.is_recapping() {
+                    self.fanout.recap_some();
+                    self.fanout.shifted.clear();
+                }
+                for client in 0..CLIENTS {
+                    self.tell_rates(client, false);
+                }
+            }
             Op::Reconnect { client, by_time } => self.reconnect(client, by_time),
             Op::Renew(topic) => {
                 let epoch = self.fanout.renew(topic as u32).expect("a topic");
@@ -410,6 +443,27 @@ impl Run {
                     .insert((topic, epoch, 0), self.world.values[topic]);
             }
         }
+    }
+
+    /// Tells a client what rates are in force.
+    fn tell_rates(&mut self, client: usize, shows: bool) {
+        let index = self.fanout.index_of(self.sides[client].id).expect("open");
+        let subs = self.fanout.clients[index as usize].subs.iter();
+        let rates = subs
+            .map(|sub| &self.fanout.subs[*sub as usize])
+            .filter(|sub| sub.mode == MODE_MERGE)
+            .map(|sub| {
+                assert!(
+                    rank(RATE_CLASSES[usize::from(sub.class)])
+                        <= rank(RATE_CLASSES[usize::from(sub.asked)])
+                );
+                (
+                    (sub.channel, sub.topic as usize),
+                    RATE_CLASSES[usize::from(sub.class)],
+                )
+            })
+            .collect();
+        self.reply(client, Note::Moved { rates, shows });
     }
 
     fn reconnect(&mut self, client: usize, by_time: bool) {
@@ -583,6 +637,11 @@ impl Run {
     }
 }
 
+/// What is unfiltered is above all.
+fn rank(rate: u8) -> u8 {
+    if rate == 0 { u8::MAX } else { rate }
+}
+
 fn ws_text() -> u8 {
     crate::ws::opcode::TEXT
 }
@@ -606,6 +665,16 @@ fn fresh(position: Position, needs_snapshot: bool) -> View {
 impl Side {
     fn note(&mut self, note: &Note) {
         match note {
+            Note::Moved { rates, shows } => {
+                for (key, rate) in rates {
+                    let view = self.views.get_mut(key).expect("subscribed");
+                    if view.position.rate != *rate {
+                        view.updated_ns = i64::MIN;
+                    }
+                    view.position.rate = *rate;
+                    view.needs_snapshot |= shows;
+                }
+            }
             Note::Begin { key, view } => match self.views.get_mut(key) {
                 None => drop(self.views.insert(*key, view.clone())),
                 Some(known) => {

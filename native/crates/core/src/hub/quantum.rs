@@ -21,6 +21,7 @@ const WRITES_PER_MS: f64 = 20.0;
 pub(super) struct Quantum {
     max_ns: i64,
     current_ns: i64,
+    floor_ns: i64,
     began_ns: i64,
     deliveries: u64,
     clients: u32,
@@ -33,6 +34,7 @@ impl Quantum {
         Self {
             max_ns,
             current_ns: 0,
+            floor_ns: 0,
             began_ns: 0,
             deliveries: 0,
             clients: 0,
@@ -41,7 +43,12 @@ impl Quantum {
     }
 
     pub fn current_ns(&self) -> i64 {
-        self.current_ns
+        self.current_ns.max(self.floor_ns)
+    }
+
+    /// From now on it is at least this long, whatever is being sent; under overload a longer hold means fewer writes.
+    pub fn set_floor(&mut self, floor_ns: i64) {
+        self.floor_ns = floor_ns.max(0);
     }
 
     /// Counts one delivery to a client, which keeps the number of the look in which it last got one.
@@ -134,6 +141,15 @@ mod tests {
         );
         assert_eq!(settled(&mut quantum, 5, 100), 0);
         assert_eq!(settled(&mut quantum, 16, 100), 0);
+    }
+
+    #[test]
+    fn a_floor_is_kept_and_lifted() {
+        let mut quantum = Quantum::new(MAX);
+        quantum.set_floor(5 * MAX);
+        assert_eq!(settled(&mut quantum, 200, 500), 5 * MAX);
+        quantum.set_floor(0);
+        assert_eq!(quantum.current_ns(), MAX);
     }
 
     #[test]

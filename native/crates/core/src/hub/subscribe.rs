@@ -1,5 +1,6 @@
 //! Subscriptions: begin, change, end.
 
+use super::allowed::lower;
 use super::clients::{Client, ClientId};
 use super::topics::{Group, NEVER};
 use super::{
@@ -46,10 +47,15 @@ impl Fanout {
             _ => MODE_MERGE,
         };
         let rate = if mode == MODE_ALL { 0 } else { wish.rate };
-        let class = RATE_CLASSES
+        let asked = RATE_CLASSES
             .iter()
             .rposition(|class| *class <= rate)
             .unwrap_or(0) as u8;
+        let class = if mode == MODE_ALL {
+            asked
+        } else {
+            lower(asked, self.clients[client as usize].cap)
+        };
         let set = if is_price {
             self.field_sets.take(wish.fields)
         } else {
@@ -58,7 +64,7 @@ impl Fanout {
         let seq = self.topics[wish.topic as usize].seq[counter(wish.channel)];
         let index = match self.find_sub(client, wish.channel, wish.topic) {
             Some(index) => {
-                self.change_sub(index, class, mode, set);
+                self.change_sub(index, (asked, class), mode, set);
                 index
             }
             None => self.add_sub(Sub {
@@ -67,6 +73,7 @@ impl Fanout {
                 at: 0,
                 channel: wish.channel,
                 class,
+                asked,
                 mode,
                 set,
                 waits: if wish.channel == CHANNEL_TRADES {
@@ -169,13 +176,13 @@ impl Fanout {
     }
 
     /// A change of class, mode or fields sends a snapshot; the counting goes on. The new set is already taken.
-    fn change_sub(&mut self, index: u32, class: u8, mode: u8, set: u8) {
+    fn change_sub(&mut self, index: u32, (asked, class): (u8, u8), mode: u8, set: u8) {
         let sub = &self.subs[index as usize];
         let old_set = sub.set;
-        if (sub.class, sub.mode, sub.set) != (class, mode, set) {
+        if (sub.asked, sub.class, sub.mode, sub.set) != (asked, class, mode, set) {
             self.leave(index);
             let sub = &mut self.subs[index as usize];
-            (sub.class, sub.mode, sub.set) = (class, mode, set);
+            (sub.asked, sub.class, sub.mode, sub.set) = (asked, class, mode, set);
             sub.waits = sub.waits & !waits::BEHIND | waits::SNAPSHOT;
             if mode == MODE_MERGE {
                 // What mode `all` dropped is merged into the snapshot.
@@ -197,7 +204,7 @@ impl Fanout {
         }
     }
 
-    fn join(&mut self, index: u32) {
+    pub(super) fn join(&mut self, index: u32) {
         let sub = &self.subs[index as usize];
         let (topic, channel, class) = (sub.topic, sub.channel, sub.class);
         if sub.mode != MODE_ALL && self.topics[topic as usize].groups.get(channel, class) == NONE {
@@ -229,7 +236,7 @@ impl Fanout {
         self.subs[index as usize].at = self.members(index).len() as u32 - 1;
     }
 
-    fn leave(&mut self, index: u32) {
+    pub(super) fn leave(&mut self, index: u32) {
         let at = self.subs[index as usize].at as usize;
         let members = self.members(index);
         members.swap_remove(at);
@@ -280,7 +287,7 @@ impl Fanout {
         self.subs_free.push(index);
     }
 
-    /// Channel, topic and what is in force, of each subscription.
+    /// Channel, topic and what is in force, of each subscription; but the rate is the one asked for.
     #[must_use]
     pub fn subscriptions(&self, id: ClientId) -> Vec<(u8, Topic, Position)> {
         let Some(client) = self.index_of(id) else {
@@ -289,7 +296,11 @@ impl Fanout {
         let subs = self.clients[client as usize].subs.iter();
         subs.map(|index| {
             let sub = &self.subs[*index as usize];
-            (sub.channel, sub.topic, self.position_of(*index))
+            let position = Position {
+                rate: RATE_CLASSES[usize::from(sub.asked)],
+                ..self.position_of(*index)
+            };
+            (sub.channel, sub.topic, position)
         })
         .collect()
     }

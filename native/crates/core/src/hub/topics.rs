@@ -84,15 +84,15 @@ pub(super) fn interval_ns(class: u8) -> i64 {
     }
 }
 
-/// When a group is due that was last sent at `sent_ns`: the last moment of the interval that lies on the topic's own
-/// grid of quarter intervals. So a group that is always busy keeps its rate exactly, a lone burst gets its last value
-/// after three quarters of an interval to a whole one, and topics that began together drift apart.
-fn trailing_edge_ns(topic: Topic, class: u8, sent_ns: i64) -> i64 {
+/// When a group is due that was last sent at `sent_ns`: at the point of the class's own grid (multiples of its interval)
+/// that lies three quarters of an interval to a whole one later, else after three quarters. So busy groups of a class
+/// come onto one grid within four frames, and a client's updates share a write. There is a point of the grid between
+/// any two frames of a group, so the rate is never above the class's in the long run.
+pub(super) fn trailing_edge_ns(class: u8, sent_ns: i64) -> i64 {
     let interval = interval_ns(class);
-    let quarter = interval / 4;
-    let phase = (i64::from(topic.wrapping_mul(0x9E37_79B1)) * quarter) >> 32;
-    let end = sent_ns + interval;
-    end - (end - phase).rem_euclid(quarter)
+    let point = sent_ns + interval - sent_ns.rem_euclid(interval);
+    let soonest = sent_ns + interval / 4 * 3;
+    if point >= soonest { point } else { soonest }
 }
 
 impl Fanout {
@@ -186,7 +186,7 @@ impl Fanout {
         } else if now_ns - group.sent_ns >= interval_ns(group.class) {
             self.ready.push(index);
         } else {
-            let due = trailing_edge_ns(group.topic, group.class, group.sent_ns);
+            let due = trailing_edge_ns(group.class, group.sent_ns);
             self.wheel.insert(index, due, now_ns);
         }
     }
@@ -381,29 +381,41 @@ impl Variants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn trailing_edges_lie_in_the_last_quarter_of_the_interval_and_on_a_grid() {
-        for class in 1..6 {
+    /// A time of day with nothing round about it.
+    const BEGIN: i64 = 1_774_794_601_234_567_890;
+
+    proptest! {
+        /// However late the flushes are: each frame is due within the last quarter of the interval, and a point of the
+        /// grid lies between it and the one before, so that the long run has no more frames than points.
+        #[test]
+        fn between_two_frames_lies_a_point_of_the_grid(
+            class in 1u8..6, phase in 0i64..1_000_000_000, lates in prop::collection::vec(0i64..300_000_000, 1..200)
+        ) {
             let interval = interval_ns(class);
-            let mut phases = std::collections::HashSet::new();
-            for topic in 0..200 {
-                let sent = 1_774_794_601_234_567_890;
-                let first = trailing_edge_ns(topic, class, sent);
-                assert!(first > sent + interval / 4 * 3 && first <= sent + interval);
-                assert_eq!(trailing_edge_ns(topic, class, first), first + interval);
-                assert_eq!(
-                    trailing_edge_ns(topic, class, first + 9_000_000),
-                    first + interval,
-                    "late once, on time again"
-                );
-                phases.insert((first - sent) / 1_000_000);
+            let mut sent = BEGIN + phase;
+            for late in lates {
+                let due = trailing_edge_ns(class, sent);
+                prop_assert!(due >= sent + interval / 4 * 3 && due <= sent + interval);
+                prop_assert!(due.div_euclid(interval) > sent.div_euclid(interval), "{} after {}", due, sent);
+                sent = due + late % interval;
             }
-            assert!(
-                phases.len() > 10,
-                "class {class} falls due in {} different milliseconds",
-                phases.len()
-            );
+        }
+
+        /// From any phase, and though each flush is a little late, a group is on the grid after four frames.
+        #[test]
+        fn groups_converge_to_one_grid(class in 1u8..6, phase in 0i64..1_000_000_000, late in 0i64..1_000_000) {
+            let interval = interval_ns(class);
+            let mut sent = BEGIN + phase;
+            for _ in 0..4 {
+                sent = trailing_edge_ns(class, sent) + late;
+            }
+            for _ in 0..20 {
+                let due = trailing_edge_ns(class, sent);
+                prop_assert_eq!(due % interval, 0);
+                sent = due + late;
+            }
         }
     }
 }
