@@ -27,6 +27,7 @@ from tickcast.bus.memory import MemoryBus
 from tickcast.bus.publisher import SocketPublisher
 from tickcast.bus.server import BusServer
 from tickcast.config import WORKER_NAME, Config
+from tickcast.fanout.ladder import Rung
 from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.gateway.config import WORKERS_MAX
@@ -55,6 +56,7 @@ from tickcast.ops.worker_metrics import MetricsFile, read_all
 from tickcast.ports import Flush
 from tickcast.runtime import metrics
 from tickcast.runtime.clock import now_ns
+from tickcast.runtime.memory import resident_bytes
 
 METRICS: Final = "metrics"
 """Folder in the data folder in which the workers leave their metrics."""
@@ -94,6 +96,10 @@ def make_hub(config: Config, *, epoch: int) -> _native.Hub:
         unsent_max=fanout.unsent_max,
         undrained_max_ns=int(fanout.undrained_max_s * 1e9),
         field_sets_max=fanout.field_sets_max,
+        sends_max=fanout.sends_max,
+        watermark=fanout.watermark,
+        slow_blocked_ns=int(fanout.slow_blocked_ms * 1e6),
+        slow_recover_ns=int(fanout.slow_recover_s * 1e9),
         trade_memory=config.latest.trade_memory,
         exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
     )
@@ -157,7 +163,7 @@ class Core:
             config=config.gateway,
             clock=now_ns,
         )
-        self._status = StatusSource(insight, self._ledger, lambda: (0, "normal"))
+        self._status = StatusSource(insight, self._ledger, self._standing)
         self._gateway: GatewayStage | None = None
         self._rest: UnixServer | None = None
         if config.gateway.workers:
@@ -172,7 +178,15 @@ class Core:
                 directory=self._registry,
                 status=self._status,
             )
-        self._fanout = FanoutStage(self._hub, clock=now_ns, deliver=self._deliver, measure=self._latency.record)
+        self._fanout = FanoutStage(
+            self._hub,
+            clock=now_ns,
+            deliver=self._deliver,
+            measure=self._latency.record,
+            config=config.fanout,
+            on_rung=self._on_rung,
+            memory_bytes=resident_bytes,
+        )
         self._fanout.watch(config.fanout)
         metrics.QUEUES.elsewhere = self._board.queues
         if config.gateway.workers:
@@ -215,6 +229,15 @@ class Core:
     def _deliver(self, flushed: Flush) -> None:
         if self._gateway is not None:
             self._gateway.deliver(flushed)
+
+    def _on_rung(self, rung: Rung) -> None:
+        if self._gateway is not None:
+            self._gateway.clients.is_overloaded = rung == Rung.FULL
+
+    def _standing(self) -> tuple[int, str]:
+        """Rung of the overload ladder and its word, for the channel ``status``."""
+        rung = self._fanout.ladder.rung
+        return int(rung), rung.word
 
     def failures(self) -> Sequence[str]:
         """What broke inside."""
@@ -287,7 +310,19 @@ async def run_gateway(
         listener=listener,
         shares=Shares(data.root / "gateways", place) if listener is not None and 0 < place <= WORKERS_MAX else None,
     )
-    fanout = FanoutStage(hub, clock=now_ns, deliver=worker.stage.deliver, measure=lambda _hop, _ns: None)
+
+    def on_rung(rung: Rung) -> None:
+        worker.stage.clients.is_overloaded = rung == Rung.FULL
+
+    fanout = FanoutStage(
+        hub,
+        clock=now_ns,
+        deliver=worker.stage.deliver,
+        measure=lambda _hop, _ns: None,
+        config=config.fanout,
+        on_rung=on_rung,
+        memory_bytes=resident_bytes,
+    )
     fanout.watch(config.fanout)
     left = MetricsFile(data.root / METRICS, name, now_ns)
     ready(http=await worker.start())

@@ -4,8 +4,10 @@ import asyncio
 import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tickcast.fanout.config import Config
+from tickcast.fanout.ladder import Rung
 from tickcast.fanout.stage import FanoutStage
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.ports import Flush
@@ -23,6 +25,7 @@ class Done:
     unsent: "list[tuple[int, builtins.bytes]]" = field(default_factory=list)
     slow: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
+    shifted: "list[tuple[int, int, Literal['hidden', 'slow', 'overload', 'restored']]]" = field(default_factory=list)
 
 
 class Hub:
@@ -45,6 +48,18 @@ class Hub:
 
     def memory(self) -> Mapping[str, int]:
         return {"clients": 0}
+
+    waiting_bytes = 0
+    cap = floor_ns = 0
+
+    def frame_bytes(self) -> int:
+        return self.waiting_bytes
+
+    def set_cap(self, rate: int) -> None:
+        self.cap = rate
+
+    def set_quantum_floor(self, floor_ns: int) -> None:
+        self.floor_ns = floor_ns
 
 
 class Loop:
@@ -167,3 +182,80 @@ def test_the_hubs_queues_have_bounds_that_grow_with_clients_and_topics() -> None
         "fanout.client_buffers": (7, 300), "fanout.client_unsent": (8, 3000),
         "fanout.price_history": (9, 20), "fanout.trade_history": (1, 20),
     }  # fmt: skip
+
+
+async def test_a_flush_asked_for_while_delivering_comes_when_the_loop_had_its_turn() -> None:
+    hub = Hub(Done(unsent=[(1, b"x")]), Done(unsent=[(2, b"y")]), Done())
+    depth = deepest = 0
+
+    def deliver(_: Flush) -> None:
+        nonlocal depth, deepest
+        depth, deepest = depth + 1, max(deepest, depth + 1)
+        fanout.flush()
+        depth -= 1
+
+    fanout = FanoutStage(hub, clock=Loop(), deliver=deliver, measure=lambda *_: None)
+    fanout.flush()
+    assert len(hub.asked) == 1
+    await until(lambda: len(hub.asked) == 3)
+    assert deepest == 1
+
+
+async def test_slices_follow_at_once_and_leave_the_loop_its_turns() -> None:
+    clock = Loop()
+    hub = Hub(*(Done(next_ns=clock(), is_partial=True, writes=1) for _ in range(5)), Done(writes=1, updates=9))
+    fanout, _, measured = stage(hub)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while len(hub.asked) < 6:
+            turns += 1
+            await asyncio.sleep(0)
+
+    fanout.applied(TickBatch("f", 1, hops=Hops(bus_out=clock())))
+    await asyncio.wait_for(others(), 5)
+    assert turns >= 5
+    assert [hop for hop, _ in measured] == ["fanout_encode", "fanout_write"], "once, when the last one was written"
+
+
+class Steps:
+    """A clock that the test moves."""
+
+    now = 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+async def test_overload_climbs_the_ladder_and_relief_comes_down_by_itself() -> None:
+    clock, thread, hub, rungs = Steps(), Steps(), Hub(), list[Rung]()
+    config = Config(overload_rise_s=2.0, overload_fall_s=10.0, overload_quantum_ms=40.0)
+    fanout = FanoutStage(
+        hub,
+        clock=clock,
+        deliver=lambda _: None,
+        measure=lambda *_: None,
+        config=config,
+        on_rung=rungs.append,
+        thread=thread,
+    )
+    seen: list[tuple[int, int]] = []
+    for _ in range(40):
+        clock.now += 250_000_000
+        thread.now += 240_000_000
+        fanout.flush()
+        if not rungs or (hub.floor_ns, hub.cap) != (seen[-1] if seen else None):
+            seen.append((hub.floor_ns, hub.cap))
+    assert rungs == [Rung.GATHER, Rung.CAP_5, Rung.CAP_1, Rung.FULL]
+    assert list(dict.fromkeys(seen)) == [(0, 0), (40_000_000, 0), (40_000_000, 5), (40_000_000, 1)]
+    for _ in range(4):
+        # no flush: the stage looks by its own timer until it is at the bottom
+        asked, count = len(hub.asked), len(rungs)
+        clock.now += 10_000_000_000
+        await until(lambda count=count: len(rungs) > count)
+        # and what it changed comes into force with a flush at once
+        await until(lambda asked=asked: len(hub.asked) > asked)
+    assert rungs[4:] == [Rung.CAP_1, Rung.CAP_5, Rung.GATHER, Rung.NORMAL]
+    assert (hub.floor_ns, hub.cap) == (0, 0)
+    fanout.stop()

@@ -5,7 +5,7 @@ answered. Tables are dicts whose order is the order of their deadlines, so a swe
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from tickcast.gateway import messages
@@ -84,6 +84,8 @@ class Clients:
         self.addresses = Addresses(config)
         self._wake = wake
         self._is_draining = False
+        self.is_overloaded = False
+        """Delivery has no time for new clients: they are asked to come back later."""
         self.streams: dict[int, StreamProtocol] = {}
         """By the hub's number, in the order of their last ping."""
         self.unfinished: dict[StreamProtocol, int] = {}
@@ -140,7 +142,7 @@ class Clients:
         self.deliver(self.hub.flush(now_ns, only=client))
 
     def deliver(self, flushed: Flush) -> None:
-        """Do what a flush left to do: write, close the slow, cut the broken."""
+        """Do what a flush left to do: write, close the slow, cut the broken, tell of rates."""
         for client, data in flushed.unsent:
             stream = self.streams.get(client)
             if stream is None:
@@ -148,17 +150,22 @@ class Clients:
             stream.write(data)
             if not stream.blocked:
                 self.hub.drained(client)
-        for client in flushed.broken:
-            stream = self.streams.get(client)
-            if stream is not None:
-                stream.abort()
-        for client in flushed.slow:
-            stream = self.streams.get(client)
-            if stream is not None:
-                stream.close(CloseCode.SLOW, CloseCode.SLOW.meaning)
-        if flushed.unsent:
+        for stream in self._known(flushed.broken):
+            stream.abort()
+        for stream in self._known(flushed.slow):
+            stream.close(CloseCode.SLOW, CloseCode.SLOW.meaning)
+        for client, rate, reason in flushed.shifted:
+            for stream in self._known([client]):
+                stream.note(messages.Rate(rate=rate, reason=reason))
+        if flushed.unsent or flushed.shifted:
             # Whoever drained can take more; whoever did not must be looked at again, even if the market is quiet.
             self._wake()
+
+    def _known(self, clients: Iterable[int]) -> Iterator[StreamProtocol]:
+        for client in clients:
+            stream = self.streams.get(client)
+            if stream is not None:
+                yield stream
 
     def tell(self, client: int, note: messages.Reply) -> None:
         """Send a client something that it did not ask for."""

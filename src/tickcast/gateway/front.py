@@ -137,7 +137,7 @@ class FrontConnection(HttpToolsProtocol):
         outcome = negotiate(self.scope["method"].encode(), self.url, self.headers, clients.config)
         if self.scope["http_version"] != "1.1":
             outcome = Rejected(400, "expected HTTP/1.1 for an upgrade")
-        if not isinstance(outcome, Rejected) and clients.full:
+        if not isinstance(outcome, Rejected) and (clients.full or clients.is_overloaded):
             outcome = Rejected(503, "this gateway has no room for another client", ((b"retry-after", b"5"),))
         if isinstance(outcome, Rejected):
             clients.refused(outcome.status)

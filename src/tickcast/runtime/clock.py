@@ -13,6 +13,11 @@ def monotonic_ns() -> int:
     return time.monotonic_ns()
 
 
+def thread_ns() -> int:
+    """CPU time that this thread has used, ns."""
+    return time.thread_time_ns()
+
+
 def pause(seconds: float) -> None:
     """Block this thread: for tools and test kits, never on an event loop."""
     time.sleep(seconds)
