@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,8 +58,9 @@ def test_only_what_changed_makes_a_note() -> None:
     world = World()
     world.feed("xnas", "connected")
     first = world.source.notes(10)
-    assert [type(note) for note in first] == [messages.FeedNote, messages.DeliveryNote]
+    assert [note.__struct_config__.tag for note in first] == ["feed", "delivery"]
     assert [note.seq for note in first] == [1, 2]
+    assert all(b'"channel":"status"' in msgspec.json.encode(note) for note in first)
     assert world.source.notes(11) == []
     world.rows["xnas"]["rate"] = 99
     assert world.source.notes(12) == [], "a rate alone is no news"

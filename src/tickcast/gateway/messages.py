@@ -250,7 +250,8 @@ class Error(Reply, frozen=True, kw_only=True, tag="error"):
 class StatusNote(Reply, frozen=True, kw_only=True):
     """News of channel ``status``; ``seq`` counts them, over all feeds."""
 
-    channel: str = "status"
+    channel: Literal["status"]
+    """Never left out: it tells these messages from those of the other channels."""
     seq: int
 
 
@@ -278,7 +279,7 @@ class DeliveryNote(StatusNote, frozen=True, kw_only=True, tag="delivery"):
 class StatusSnapshot(Reply, frozen=True, kw_only=True, tag="snapshot"):
     """Everything of channel ``status`` that the client watches."""
 
-    channel: str = "status"
+    channel: Literal["status"]
     seq: int
     feeds: list[dict[str, Any]]
     gaps: list[dict[str, Any]]

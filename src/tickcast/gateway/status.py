@@ -14,6 +14,7 @@ from tickcast.ports import GapLedger, GapQuery, Insight
 
 GAPS_MAX: Final = 200
 """Open entries of the ledger that are told of at most."""
+STATUS: Final = "status"
 EVERYTHING: Final = "*"
 _NEWS: Final = ("state", "since", "pid", "restarts", "last_error")
 """Of a feed: what makes a note when it changes; counts and rates alone do not."""
@@ -46,18 +47,18 @@ class StatusSource:
             key = tuple(row.get(part) for part in _NEWS)
             if self._feeds.get(name) != key:
                 self._feeds[name] = key
-                yield messages.FeedNote(seq=self._next(), feed=dict(row))
+                yield messages.FeedNote(channel=STATUS, seq=self._next(), feed=dict(row))
 
     def _gap_notes(self, now_ns: int) -> Iterable[messages.StatusNote]:
         found, _ = self._ledger.gaps(GapQuery(is_open=True, limit=GAPS_MAX))
         open_now = {entry.id: entry for entry in found}
         for identity, entry in open_now.items():
             if self._gaps.get(identity) != entry:
-                yield messages.GapNote(seq=self._next(), gap=shown(entry, now_ns))
+                yield messages.GapNote(channel=STATUS, seq=self._next(), gap=shown(entry, now_ns))
         ended = [entry for identity, entry in self._gaps.items() if identity not in open_now]
         self._gaps = open_now
         for entry in ended:
-            yield messages.GapNote(seq=self._next(), gap=shown(self._last(entry), now_ns))
+            yield messages.GapNote(channel=STATUS, seq=self._next(), gap=shown(self._last(entry), now_ns))
 
     def _last(self, entry: LedgerEntry) -> LedgerEntry:
         """An entry as it ended."""
@@ -68,7 +69,7 @@ class StatusSource:
         now = self._rung()
         if now != self._told_rung:
             self._told_rung = now
-            yield messages.DeliveryNote(seq=self._next(), delivery={"rung": now[0], "word": now[1]})
+            yield messages.DeliveryNote(channel=STATUS, seq=self._next(), delivery={"rung": now[0], "word": now[1]})
 
 
 class StatusBoard:
@@ -96,7 +97,7 @@ class StatusBoard:
         watched = self._watchers.get(client, frozenset()) | wanted
         if watched:
             self._watchers[client] = watched
-        subscribed = messages.Subscribed(id=request_id, channel="status", symbols=known, rate=0, mode="all")
+        subscribed = messages.Subscribed(id=request_id, channel=STATUS, symbols=known, rate=0, mode="all")
         return subscribed, self._snapshot(watched)
 
     def forget(self, client: int, names: Iterable[str]) -> list[str]:
@@ -131,9 +132,11 @@ class StatusBoard:
 
     def state(self) -> list[messages.StatusNote]:
         """Everything that is in force, as notes: for a board in another process."""
-        notes: list[messages.StatusNote] = [messages.FeedNote(seq=self._seq, feed=row) for row in self._feeds.values()]
-        notes += [messages.GapNote(seq=self._seq, gap=row) for row in self._gaps.values()]
-        notes.append(messages.DeliveryNote(seq=self._seq, delivery=self._delivery))
+        notes: list[messages.StatusNote] = [
+            messages.FeedNote(channel=STATUS, seq=self._seq, feed=row) for row in self._feeds.values()
+        ]
+        notes += [messages.GapNote(channel=STATUS, seq=self._seq, gap=row) for row in self._gaps.values()]
+        notes.append(messages.DeliveryNote(channel=STATUS, seq=self._seq, delivery=self._delivery))
         return notes
 
     def _keep(self, note: messages.StatusNote) -> str:
@@ -161,6 +164,7 @@ class StatusBoard:
     def _snapshot(self, watched: frozenset[str]) -> messages.StatusSnapshot:
         everything = EVERYTHING in watched
         return messages.StatusSnapshot(
+            channel=STATUS,
             seq=self._seq,
             feeds=[row for name, row in self._feeds.items() if everything or name in watched],
             gaps=[row for row in self._gaps.values() if everything or row["feed"] in watched],
