@@ -177,3 +177,28 @@ async def test_quotes_are_conflated_only_after_the_wait(tmp_path: Path) -> None:
     assert publisher.conflated >= 60
     assert publisher._outbox.records <= 160
     await publisher.close()
+
+
+async def test_whose_books_are_watched_is_told_again_after_every_break(tmp_path: Path) -> None:
+    path = tmp_path / "bus.sock"
+    bus, server = await start(path)
+    publisher = SocketPublisher("feed", path, Config(), clock=now_ns)
+    told: list[set[int]] = []
+    publisher.on_books(lambda books: told.append(set(books)))
+    await publisher.start()
+    bus.watch("feed", {}, {1, 2})
+    await eventually(lambda: told == [{1, 2}])
+    for link in list(server.links):
+        link.close()
+    await eventually(lambda: not server.links)
+    bus.watch("feed", {}, {2, 3})  # while the link is away
+    await eventually(lambda: told == [{1, 2}, {2, 3}])
+    await server.stop()  # another core, which knows of no watchers yet
+
+    reborn, server = await start(path)
+    await eventually(lambda: server.links)
+    reborn.watch("feed", {}, {2, 3})  # the same clients: nothing is news
+    reborn.watch("feed", {})
+    await eventually(lambda: told == [{1, 2}, {2, 3}, set()])
+    await publisher.close()
+    await server.stop()

@@ -58,3 +58,15 @@ def test_books_are_told_apart_from_what_else_is_watched() -> None:
     assert watched.changes(counts, ["BTC-USD"]) == {}
     assert watched.changes(counts, ["KRAKEN:BTC-USD"]) == {"coinbase": ({2: 2}, NONE)}
     assert watched.changes(counts) == {"kraken": ({1: 2}, NONE)}
+
+
+def test_feeds_that_remember_an_older_core_are_told_that_nobody_watches() -> None:
+    watched = board()
+    assert watched.changes([("KRAKEN:BTC-USD", 1)], everyone=True) == {"kraken": ({1: 1}, NONE), "coinbase": ({}, NONE)}
+    assert watched.changes([("KRAKEN:BTC-USD", 1)], everyone=True) == {}
+    assert watched.changes([], everyone=True) == {"kraken": ({}, NONE)}
+    assert watched.changes([], everyone=True) == {}
+    assert watched.changes([("BTC-USD", 1)], ["COINBASE:BTC-USD"], everyone=True) == {
+        "kraken": ({1: 1}, NONE),
+        "coinbase": ({2: 1}, {2}),
+    }

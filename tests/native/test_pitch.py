@@ -2,6 +2,7 @@ import gzip
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -164,6 +165,64 @@ def test_the_native_text_decoder_equals_the_reference(lines: list[bytes], cuts: 
         seq += found[-1].messages + found[-1].dead_count
         start = cut
     equal(reference, found)
+
+
+CLEAR = pack(0x97, 9)
+WATCHING = st.lists(
+    st.tuples(messages() | st.just(CLEAR), st.integers(1, 2), st.none() | st.sets(st.sampled_from(SYMBOLS))),
+    max_size=60,
+)
+
+
+@given(WATCHING, st.integers(0, 4))
+@settings(max_examples=150, deadline=None)
+def test_who_follows_level_rows_by_the_rule_has_the_book(
+    stream: list[tuple[bytes, int, set[bytes] | None]], depth: int
+) -> None:
+    """The rule is in docs/reference/record.md (Books); books are watched and left alone in between."""
+    decoder = _native.PitchDecoder("BATS", MIDNIGHT, depth=depth)
+    known: dict[tuple[int, int], dict[Decimal, tuple[int, int]]] = {}
+    watched: set[int] = set()
+    names = {f"{symbol[:-1].decode()}{unit}" for symbol in SYMBOLS for unit in (1, 2)}
+    for drawn, unit, watch in stream:
+        message = drawn
+        for symbol in SYMBOLS:
+            message = message.replace(symbol, symbol[:-1] + b"%d" % unit)
+        data = decoder.decode(message, unit, 0, 0).records
+        if watch is not None:
+            watched = {_native.instrument_id(f"BATS:{name[:-1].decode()}{one}") for name in watch for one in (1, 2)}
+            data += decoder.watch_books(sorted(watched), 0)
+        for row in native_rows(data):
+            if row["kind"] in (Kind.BOOK_BID, Kind.BOOK_ASK):
+                follow(known, row)
+        for name in names:
+            instrument = _native.instrument_id(f"BATS:{name}")
+            told = 50 if instrument in watched else depth
+            book = decoder.book(name, max(told, 1))
+            for kind, expected in zip((Kind.BOOK_BID, Kind.BOOK_ASK), book, strict=True):
+                levels = known.get((instrument, kind))
+                assert told or levels is None, "nobody watches it"
+                assert not told or best_first(levels or {}, kind) == [
+                    (Decimal(price), size, orders) for price, size, orders in expected
+                ]
+
+
+def follow(known: dict[tuple[int, int], dict[Decimal, tuple[int, int]]], row: dict[str, int]) -> None:
+    """Apply a level's row as the record's reference says."""
+    side = row["instrument"], row["kind"]
+    price = Decimal(row["price"]).scaleb(-row["price_scale"])
+    if row["flags"] & Flag.NO_PRICE:
+        known.pop(side, None)
+        if not row["flags"] & Flag.INVALID_BOOK:
+            known[side] = {}
+    elif row["size"]:
+        known[side][price] = row["size"], row["detail"]
+    else:
+        known[side].pop(price, None)
+
+
+def best_first(levels: dict[Decimal, tuple[int, int]], kind: Kind) -> list[tuple[Decimal, int, int]]:
+    return [(price, *levels[price]) for price in sorted(levels, reverse=kind == Kind.BOOK_BID)]
 
 
 def test_units_have_clocks_ids_and_books_of_their_own() -> None:

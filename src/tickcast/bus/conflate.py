@@ -16,10 +16,10 @@ def conflate(batches: Sequence[TickBatch]) -> tuple[TickBatch, int]:
     """Merge batches of one feed and session into one and say how many rows of quotes and books were merged away.
 
     Of each instrument's bid and ask rows only the newest of each side stays, both together as one event at the place
-    of the newer one, so that no reader ever sees a bid and an ask of different times side by side. Of its book the newest
-    row of each level stays, behind the newest row that takes all of the side's levels away; these are part of that event,
-    so that the book is as it was at its end. All other rows stay in their order. Of each entry of the ledger the newest
-    telling stays.
+    of the newer one, so that no reader ever sees a bid and an ask of different times side by side. Of its book the
+    newest row of each level stays, behind the newest row that takes all of the side's levels away; these are part of
+    that event, so that the book is as it was at its end. All other rows stay in their order. Of each entry of the
+    ledger the newest telling stays.
     """
     records = np.concatenate([b.records for b in batches])
     texts = _texts(batches) if any(b.texts is not None for b in batches) else None
@@ -36,7 +36,7 @@ def conflate(batches: Sequence[TickBatch]) -> tuple[TickBatch, int]:
     order = np.argsort(place, kind="stable")
     order = order[keep[order]]
     events = _event_ids(records)
-    # what is kept of quotes and books forms an event of its own instrument, everything else stays in the event it came in
+    # what is kept of quotes and books forms an event of its instrument, everything else stays in the event it came in
     owner = np.where(state, -1 - _ranks(records["instrument"]), events)[order]
     merged = records[order]
     last = np.append(owner[1:] != owner[:-1], True)[: len(merged)]

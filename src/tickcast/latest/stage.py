@@ -30,6 +30,8 @@ _unknown = counter("latest_unknown_records", "Records of instruments that no def
 _TICK_S = 0.25
 _WATCHED_NS = 250_000_000
 """Feeds are told so often at most what is watched of them."""
+_SETTLED_NS = 10_000_000_000
+"""Clients of a core before this one are back after so long: what nobody watches then is nobody's."""
 
 
 class _Applied(Protocol):
@@ -75,6 +77,7 @@ class LatestStage:
         self._ledger = ledger
         self._watched = WatchedBoard(registry)
         self._watched_ns = 0
+        self._started_ns = clock()
         self._calendars: dict[str, int] = {}
         self._tasks = TaskGroupOwner("latest")
 
@@ -173,7 +176,9 @@ class LatestStage:
                 self._ledger.tick(now)
             if not 0 <= now - self._watched_ns < _WATCHED_NS:
                 self._watched_ns = now
-                changes = self._watched.changes(self._state.watched(), self._state.watched_books())
+                changes = self._watched.changes(
+                    self._state.watched(), self._state.watched_books(), everyone=now - self._started_ns >= _SETTLED_NS
+                )
                 for feed, watch in changes.items():
                     self._bus.watch(feed, watch.counts, watch.books)
             await asyncio.sleep(_TICK_S)

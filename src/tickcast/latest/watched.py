@@ -24,11 +24,14 @@ class WatchedBoard:
         self._registry = registry
         self._told: dict[str, Watch] = {}
 
-    def changes(self, watched: Iterable[tuple[str, int]], books: Iterable[str] = ()) -> dict[str, Watch]:
+    def changes(
+        self, watched: Iterable[tuple[str, int]], books: Iterable[str] = (), *, everyone: bool = False
+    ) -> dict[str, Watch]:
         """Return what each feed is to be told: those for which something changed, an empty one if nobody watches more.
 
         ``watched``: symbols of instruments and securities, and the number of their subscriptions; ``books``: those of
-        them whose book is watched. Who watches a security watches each of its legs.
+        them whose book is watched. Who watches a security watches each of its legs. ``everyone``: a feed of which
+        nothing is watched is told so too, once, since it may remember what a core before this one said.
         """
         now: dict[str, Counts] = {}
         now_books: dict[str, set[int]] = {}
@@ -42,6 +45,8 @@ class WatchedBoard:
         told = {
             feed: Watch(now.get(feed, {}), frozenset(now_books.get(feed, ()))) for feed in now.keys() | now_books.keys()
         }
+        if everyone:
+            told |= {feed: Watch({}, frozenset()) for feed in self._registry.feeds - told.keys()}
         changed = {feed: watch for feed, watch in told.items() if self._told.get(feed) != watch}
         changed |= {feed: Watch({}, frozenset()) for feed in self._told.keys() - told.keys()}
         self._told = told

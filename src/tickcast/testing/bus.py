@@ -327,6 +327,30 @@ async def check_tells_what_is_watched(harness: BusHarness) -> None:
     await bus.stop()
 
 
+async def check_tells_whose_books_are_watched(harness: BusHarness) -> None:
+    """A feed is told all instruments whose book is watched; before it comes, when they change, and when it says so."""
+    bus = await harness.bus()
+    bus.watch("late", {7: 3}, {7, 8})
+    early, late = await harness.publisher(bus, "early"), await harness.publisher(bus, "late")
+    told: list[tuple[str, set[int]]] = []
+    early.on_books(lambda books: told.append(("early", set(books))))
+    late.on_books(lambda books: told.append(("late", set(books))))
+    await until(lambda: told == [("late", {7, 8})], "a feed that came later to know whose books are watched")
+    bus.watch("early", {}, {2**64 - 1})
+    await until(lambda: told[1:] == [("early", {2**64 - 1})], "whose books are watched")
+    bus.watch("late", {7: 9}, {7, 8})  # nothing new of books
+    bus.watch("late", {}, range(1, 2 * WATCHED_MAX + 1))
+    await until(lambda: told[2:] == [("late", set(range(1, 2 * WATCHED_MAX + 1)))], "all of them, however many")
+    bus.watch("late", {7: 9})
+    await until(lambda: told[3:] == [("late", set())], "that nobody watches books any more")
+    again: list[set[int]] = []
+    early.on_books(lambda books: again.append(set(books)))
+    await until(lambda: again == [{2**64 - 1}], "who asks later to be told at once")
+    await early.close()
+    await late.close()
+    await bus.stop()
+
+
 async def until(happened: Callable[[], bool], what: str) -> None:
     """Wait for something, or fail after the deadline."""
     try:
@@ -339,6 +363,7 @@ async def until(happened: Callable[[], bool], what: str) -> None:
 
 CHECKS: tuple[Check, ...] = (
     check_tells_what_is_watched,
+    check_tells_whose_books_are_watched,
     check_delivers_in_order,
     check_order_within_a_shard,
     check_groups_are_independent,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from tickcast import _native
 from tickcast.model.record import Kind
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig
@@ -28,6 +29,10 @@ CHECK_MS: Final = 100
 INDICES: Final = "*-INDEX"
 QUIET_MS: Final = 4000
 """Without trading, everything that is told by intervals has been told."""
+WATCHED_LEVELS: Final = 50
+"""Best levels a side that are told of a book that somebody watches."""
+WATCH_CHECKS: Final = 7
+"""After so many checks somebody else's book is watched."""
 SELDOM_MS: Final = 32_000
 """What is told twice a minute has been told."""
 
@@ -40,6 +45,7 @@ class Bench:
     ) -> None:
         """List a few instruments of every kind and prepare a session that streams them.
 
+        ``depth``: levels that are told of books that nobody watches.
         ``quiet_watch``: it looks for streams that fall silent; other rules stop the market as they like.
         """
         market = MarketConfig(stock_share=0.0, orders_per_side=ORDERS, open_after_ms=1.0)
@@ -69,6 +75,9 @@ class Bench:
             raise ConformanceError(f"{code}: expected a declared session, found {type(session).__name__}")
         self.session = session
         self.steps: list[Step] = []
+        self._checks = 0
+        self._watched: set[int] = set()
+        """Instruments whose book is watched."""
         self._before: dict[int, int] = {}
         """Trades before the first subscription, by row."""
         self.trades_may_be_lost = False
@@ -96,6 +105,7 @@ class Bench:
 
     def start(self, *, within_ms: int = 20_000, but: Instrument | None = None) -> None:
         """List, connect, subscribe; the market opens when every book is whole, ``but`` one that is not waited for."""
+        self._watch_books()
         self.shell.start()
         self.until_whole(within_ms, quiet=not self.needs_trading, but=but)
         for named, seen in self.pairs():
@@ -179,10 +189,24 @@ class Bench:
     # ------------------------------------------------------------------ what must be
 
     def check_books(self) -> None:
-        """No shown book may be one that never was."""
+        """No shown book may be one that never was, and what rows tell of it is it; then others are watched."""
         for named, seen in self.pairs():
             self.witness.check_book(named.instrument, seen, self.session.core)
+            self.witness.check_levels(seen, self.session.core, told=self._levels_told(seen))
         self.check()
+        self._checks += 1
+        if self._checks % WATCH_CHECKS == 0:
+            self._watch_books()
+
+    def _levels_told(self, seen: Seen) -> int:
+        return WATCHED_LEVELS if seen.definition.instrument in self._watched else self.config.depth
+
+    def _watch_books(self) -> None:
+        """Two of three books are watched, by turns, known to the session yet or not."""
+        turn = self._checks // WATCH_CHECKS
+        names = [f"{self.code}:{one.product.symbol}" for number, one in enumerate(self.chosen) if (number + turn) % 3]
+        self._watched = {_native.instrument_id(name) for name in names}
+        self.shell.watch_books(self._watched)
 
     def check(self) -> None:
         """Nothing wrong was told.
@@ -211,6 +235,7 @@ class Bench:
 
     def _compare(self, instrument: Instrument, seen: Seen) -> list[str]:
         symbol, wrong = seen.definition.symbol, []
+        rows = self.witness.reader.book(seen.definition.instrument)
         bids, asks = self.session.core.book(seen.definition.instrument, 100_000)
         depth = max(len(bids), len(asks))
         truth = self.venue.truth(instrument)
@@ -219,6 +244,9 @@ class Bench:
             whole = len(expected) <= depth
             if (got != expected) if whole else (got != expected[: len(got)]):
                 wrong.append(f"{symbol}: {side} {got} are not the venue's {expected}")
+            told = expected[: min(self._levels_told(seen), len(got))]
+            if rows is not None and rows[side == "asks"] != told:
+                wrong.append(f"{symbol}: rows tell {side} {rows[side == 'asks']}, the venue's best are {told}")
             best = seen.best.get(Kind.BID if side == "bids" else Kind.ASK)
             if expected and best != expected[0]:
                 wrong.append(f"{symbol}: the best of {side} is told as {best}, the venue's is {expected[0]}")

@@ -5,7 +5,7 @@ are asked again not before Retry-After, dropped links are closed, the session is
 tells goes through the real pipeline.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from tickcast.sim.crypto.state import Client
 from tickcast.sim.crypto.venue import REST, SimVenue
 from tickcast.sim.crypto.voice import RestAnswer
 from tickcast.sim.engine import VenueEngine
-from tickcast.venues.base import Answer, Link, Request, Session, Step
+from tickcast.venues.base import Answer, Bookish, Link, Request, Session, Step
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -92,6 +92,11 @@ class Shell:
     def start(self) -> None:
         """Begin."""
         self._carry_out(self.session.start(self.now_ns))
+
+    def watch_books(self, instruments: Collection[int]) -> None:
+        """Say whose book somebody watches from now on."""
+        if isinstance(self.session, Bookish):
+            self._carry_out(self.session.watch_books(instruments, self.now_ns))
 
     def run(self, ms: int, *, quiet: bool = False, step_ms: int = STEP_MS) -> None:
         """Let time pass; ``quiet``: the venue's clock moves, its market does not."""

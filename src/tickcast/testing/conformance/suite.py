@@ -15,6 +15,8 @@ from tickcast.venues.registry import VENUES, find_declared
 
 BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*RULES, *QUIET_RULES)}
 MIX_TURNS: Final = 8
+DEPTHS: Final = (0, 5)
+"""Levels that are told of books that nobody watches, by seeds."""
 
 
 def covered() -> list[str]:
@@ -40,7 +42,9 @@ def check(code: str, rule: str, *, own_voice: type[Voice] | None = None, seed: i
         ConformanceError: the venue does not do what every venue must do; names the seed.
     """
     chosen = BY_NAME[rule]
-    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, quiet_watch=chosen.quiet_watch)
+    bench = Bench(
+        code, own_voice or voice(code.lower()), seed=seed, depth=DEPTHS[seed % 2], quiet_watch=chosen.quiet_watch
+    )
     if not chosen.applies(bench):
         return False
     chosen.run(bench)
@@ -54,7 +58,7 @@ def check_mix(code: str, *, own_voice: type[Voice] | None = None, seed: int) -> 
     Raises:
         ConformanceError: the venue does not do what every venue must do; names the seed.
     """
-    bench = Bench(code, own_voice or voice(code.lower()), seed=seed)
+    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, depth=DEPTHS[seed % 2])
     bench.trades_may_be_lost = not bench.chained_trades
     bench.start()
     dice = random.Random(f"mix:{code}:{seed}")

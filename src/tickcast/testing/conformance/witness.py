@@ -12,6 +12,7 @@ from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, State
 from tickcast.sim.crypto.levels import Sides
 from tickcast.sim.crypto.state import Instrument
+from tickcast.testing.levels import LevelReader
 
 SHOWN: Final = frozenset({State.LIVE, State.UNVERIFIED})
 """States in which a book is shown."""
@@ -73,6 +74,8 @@ class Witness:
         self.ledger: dict[str, LedgerEntry] = {}
         self.wrong: list[str] = []
         self.quoted = quoted
+        self.reader = LevelReader()
+        """Knows of books what rows tell, and nothing else."""
         self._told: dict[int, dict[Book, None]] = defaultdict(dict)
         self._unannounced: tuple[Seen, str] | None = None
         """Told of a book that is not shown: right only if the next event says that it is whole."""
@@ -98,6 +101,7 @@ class Witness:
                 self.wrong.append(f"a row of instrument {instrument}, which has no definition")
             return
         seen.rows += 1
+        self.reader.apply(row)
         self._announced(seen, row)
         if kind == Kind.STATUS:
             seen.state = State(row["detail"])
@@ -139,7 +143,9 @@ class Witness:
     def _shown(self, seen: Seen, kind: Kind, row: dict[str, Any]) -> None:
         if kind in QUOTES:
             seen.best[kind] = _pair(row)
-        if seen.state not in SHOWN and seen.state != State.HALTED and not row["flags"] & Flag.INVALID_BOOK:
+        # a book that becomes watched while its stream is lost is told as it is: the state says that it is old
+        is_old = kind in LEVELS and row["flags"] & Flag.SNAPSHOT and seen.state == State.STALE
+        if seen.state not in SHOWN | {State.HALTED} and not row["flags"] & Flag.INVALID_BOOK and not is_old:
             self._unannounced = seen, f"{seen.definition.symbol}: {kind.name} was told while {seen.state.name}"
 
     def _crossed(self, seen: Seen) -> None:
@@ -164,6 +170,24 @@ class Witness:
         found = plain(bids), plain(asks)
         if found not in self._told[instrument.row]:
             self.wrong.append(f"{seen.definition.symbol}: the book shown as {seen.state.name} never was: {found}")
+
+    def check_levels(self, seen: Seen, core: _native.JsonFeed, *, told: int) -> None:
+        """Compare what rows told of a shown book with its ``told`` best levels a side; 0 = none are to be told."""
+        instrument = seen.definition.instrument
+        found = self.reader.book(instrument)
+        if not told:
+            if instrument in self.reader.known():
+                self.wrong.append(
+                    f"{seen.definition.symbol}: nobody watches the book, and it is not told to be unknown"
+                )
+            return
+        if seen.state not in SHOWN:
+            return
+        bids, asks = core.book(instrument, told)
+        if found != (plain(bids), plain(asks)):
+            self.wrong.append(
+                f"{seen.definition.symbol}: rows tell the book {found}, it is {plain(bids)}, {plain(asks)}"
+            )
 
 
 def _pair(row: dict[str, Any]) -> tuple[Decimal, Decimal] | None:
