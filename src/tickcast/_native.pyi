@@ -1033,13 +1033,16 @@ class Hub:
         watermark: int = 65_536,
         slow_blocked_ns: int = ...,
         slow_recover_ns: int = ...,
+        digest_every: int = 50,
+        bars_kept: tuple[int, int] = (60, 120),
     ) -> None:
         """``epoch``: the first to give out; it and all above must never have been used. ``exclude_conditions``: trades with one of these
         conditions set no price (they count in volume and seq). ``trade_memory``: trades remembered for each instrument, so that busts
         and corrections can be applied. ``sends_max``: clients that a flush sends to before it says "again at once". ``watermark``: bytes that
         the kernel could not send yet at which a socket counts as full; 0 = as the system has it. ``slow_blocked_ns``: time blocked, of about
         the last second, after which a client goes one rate class down (0 = never), ``slow_recover_ns`` time without a block until it goes
-        one up."""
+        one up. ``digest_every``: a book's digest is in every so many of its updates. ``bars_kept``: bars of a second and of a minute kept
+        of each instrument."""
 
     # what is known of the world
     def define(self, definitions: Sequence[object], now_ns: int) -> int:
@@ -1056,11 +1059,22 @@ class Hub:
         """Overlay: every instrument of the feed is at best this (``State.LIVE`` lifts it). Returns how many topics changed."""
 
     def tick(self, now_ns: int) -> None:
-        """Let time pass: session rolls by the clock."""
+        """Let time pass: bars end, sessions roll by the clock."""
 
     # lookups
     def price(self, symbol: str, strings: bool = False) -> bytes | None:
         """The whole state of a topic as one JSON object (REST's), or None if there is no such topic."""
+
+    def book(self, symbol: str, depth: int, strings: bool = False) -> bytes | None:
+        """The best levels of a topic's book as one JSON object (REST's), or None if there is no such topic."""
+
+    def bars(self, symbol: str, channel: int, limit: int, strings: bool = False) -> bytes | None:
+        """The newest bars of a topic, oldest first, as one JSON object (REST's); ``channel`` is one of bars. None if there is no such
+        topic.
+
+        Raises:
+            ValueError: No channel of bars.
+        """
 
     def position(self, symbol: str, channel: int) -> Position | None: ...
     def topics(self) -> int: ...

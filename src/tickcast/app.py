@@ -101,6 +101,8 @@ def make_hub(config: Config, *, epoch: int) -> _native.Hub:
         slow_blocked_ns=int(fanout.slow_blocked_ms * 1e6),
         slow_recover_ns=int(fanout.slow_recover_s * 1e9),
         trade_memory=config.latest.trade_memory,
+        digest_every=fanout.digest_every,
+        bars_kept=(config.latest.bars_1s, config.latest.bars_1m),
         exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
     )
 

@@ -220,6 +220,17 @@ class Fanout(Protocol):
     def price(self, symbol: str, strings: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002  the native signature
 
 
+class States(Protocol):
+    """What REST shows of a symbol, as JSON that goes out unchanged; None = there is no such symbol.
+
+    ``tickcast._native.Hub`` is one.
+    """
+
+    def price(self, symbol: str, strings: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002  the native signature
+    def book(self, symbol: str, depth: int, strings: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002
+    def bars(self, symbol: str, channel: int, limit: int, strings: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002
+
+
 class Want(NamedTuple):
     """A subscription that a session is about to make, and where its client stopped before."""
 

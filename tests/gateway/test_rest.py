@@ -253,3 +253,34 @@ async def test_a_built_page_is_served_with_its_cache_rules(tmp_path: Path) -> No
         assert "swagger-ui-bundle.js" in (await http.get("/docs")).text
         assert (await http.get("/docs/swagger-ui-bundle.js")).text == "2"
         assert "openapi.json" in (await http.get("/docs/start.js")).text
+
+
+async def test_a_book_is_its_best_levels(gateway: RunningGateway, client: httpx.AsyncClient) -> None:
+    unknown = (await client.get("/books/XNAS:AAPL")).json()
+    assert (unknown["bids"], unknown["asks"], unknown["timestamp"], unknown["state"]) == ([], [], None, "syncing")
+    gateway.book("XNAS:AAPL", [("185.30", "10"), ("185.20", "5")], [("185.50", "20")])
+    answer = await client.get("/books/XNAS:AAPL?depth=1")
+    assert '"bids":[[185.30,10]],"asks":[[185.50,20]]' in answer.text
+    body = (await client.get("/books/AAPL?numbers=string")).json()
+    assert (body["symbol"], body["depth"], body["state"]) == ("AAPL", 10, "live")
+    assert body["bids"] == [["185.30", "10"], ["185.20", "5"]]
+    assert body["timestamp"].endswith("Z")
+    assert body["seq"] > unknown["seq"]
+    assert is_problem(await client.get("/books/NOPE"), 404)
+    assert is_problem(await client.get("/books/AAPL?depth=51"), 422)
+
+
+async def test_bars_are_made_of_trades(gateway: RunningGateway, client: httpx.AsyncClient) -> None:
+    gateway.trade("XNAS:AAPL", "185.60", "50")
+    body = (await client.get("/bars/AAPL?numbers=string&limit=1000")).json()
+    assert (body["symbol"], body["interval"], body["state"]) == ("AAPL", "1m", "live")
+    bars = body["bars"]
+    # Two trades, of one minute or of two that follow each other.
+    assert sum(bar["trades"] for bar in bars) == 2
+    assert (bars[0]["open"], bars[-1]["close"], bars[-1]["high"]) == ("185.40", "185.60", "185.60")
+    assert sum(Decimal(bar["volume"]) for bar in bars) == 150
+    assert sum(Decimal(bar["notional"]) for bar in bars) == Decimal("185.40") * 100 + Decimal("185.60") * 50
+    assert len((await client.get("/bars/XNAS:AAPL?interval=1s&limit=1")).json()["bars"]) == 1
+    assert (await client.get("/bars/XNAS:MSFT")).json()["bars"] == []
+    assert is_problem(await client.get("/bars/NOPE"), 404)
+    assert is_problem(await client.get("/bars/AAPL?interval=1h"), 422)

@@ -42,3 +42,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long the load is below 0.6 of every limit before the ladder goes one rung down."""
     overload_quantum_ms: float = 50.0
     """Least hold of a flush on the first rung and above."""
+    digest_every: int = 50
+    """A book's checksum is in every so many of its updates (and in every snapshot), for clients to check theirs."""

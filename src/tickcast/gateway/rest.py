@@ -13,13 +13,13 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tickcast import __version__
+from tickcast import __version__, _native
 from tickcast.gateway import gaps, page, schemas
 from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.model.instrument import AssetClass
-from tickcast.ports import Clock, Fanout, GapLedger, Insight, Registry
+from tickcast.ports import Clock, GapLedger, Insight, Registry, States
 from tickcast.runtime import metrics
 
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
@@ -28,12 +28,15 @@ SYMBOL_MAX: Final = 96
 Numbers = Annotated[
     Literal["number", "string"], Query(description="string: prices and sizes as JSON strings, for clients with floats.")
 ]
+Symbol = Annotated[
+    str, Path(max_length=SYMBOL_MAX, description="AAPL is consolidated over venues, XNAS:AAPL one venue's.")
+]
 ClassFilter = AssetClass | Literal[""]
 
 
 def create_app(
     *,
-    hub: Fanout,
+    hub: States,
     registry: Registry,
     insight: Insight,
     ledger: GapLedger,
@@ -47,6 +50,7 @@ def create_app(
     )
     add_errors(app)
     _add_prices(app, hub, config)
+    _add_depth(app, hub)
     _add_symbols(app, registry)
     gaps.add_gaps(app, ledger, clock)
     _add_operations(app, insight)
@@ -129,12 +133,10 @@ def add_errors(app: FastAPI) -> None:
         return refusal(500, "the gateway failed on this request; it is logged there")
 
 
-def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
+def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
     @app.get("/prices/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.PRICE, 404, 422))
     async def price(
-        symbol: Annotated[
-            str, Path(max_length=SYMBOL_MAX, description="AAPL is consolidated over venues, XNAS:AAPL one venue's.")
-        ],
+        symbol: Symbol,
         numbers: Numbers = "number",
     ) -> Response:
         """Newest state of one symbol."""
@@ -163,6 +165,33 @@ def _add_prices(app: FastAPI, hub: Fanout, config: Config) -> None:
             for name in names
         ]
         return Response(b'{"prices":[' + b",".join(items) + b"]}", media_type=JSON)
+
+
+def _add_depth(app: FastAPI, hub: States) -> None:
+    @app.get("/books/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BOOK, 404, 422))
+    async def book(
+        symbol: Symbol,
+        depth: Annotated[int, Query(ge=1, le=50, description="Most levels of each side.")] = 10,
+        numbers: Numbers = "number",
+    ) -> Response:
+        """Best levels of one symbol's book. Levels are known while somebody watches the book on the stream."""
+        body = hub.book(symbol, depth, numbers == "string")
+        if body is None:
+            return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
+        return Response(body, media_type=JSON)
+
+    @app.get("/bars/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BARS, 404, 422))
+    async def bars(
+        symbol: Symbol,
+        interval: Annotated[Literal["1s", "1m"], Query(description="Length of a bar.")] = "1m",
+        limit: Annotated[int, Query(ge=1, le=1000, description="Most bars in the answer, the newest ones.")] = 60,
+        numbers: Numbers = "number",
+    ) -> Response:
+        """Newest bars of one symbol, oldest first."""
+        body = hub.bars(symbol, _native.CHANNELS.index(f"bars:{interval}"), limit, numbers == "string")
+        if body is None:
+            return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
+        return Response(body, media_type=JSON)
 
 
 def _add_symbols(app: FastAPI, registry: Registry) -> None:

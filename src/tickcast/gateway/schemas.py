@@ -218,6 +218,50 @@ PRICES: Final[Schema] = {
     "required": ["prices"],
     "properties": {"prices": {"type": "array", "items": PRICE}},
 }
+_LEVELS: Final[Schema] = {
+    "type": "array",
+    "items": {"type": "array", "items": _DECIMAL, "minItems": 2, "maxItems": 2},
+}
+BOOK: Final[Schema] = {
+    "type": "object",
+    "required": ["symbol", "depth", "bids", "asks", "timestamp", "state", "epoch", "seq"],
+    "properties": {
+        "symbol": {"type": "string"},
+        "depth": _COUNT,
+        "bids": _LEVELS,
+        "asks": _LEVELS,
+        "timestamp": _TIME,
+        "state": {"type": "string"},
+        "epoch": _COUNT,
+        "seq": _COUNT,
+    },
+}
+"""Of ``/books/{symbol}``: (price, size), best first."""
+BARS: Final[Schema] = {
+    "type": "object",
+    "required": ["symbol", "interval", "bars", "state", "epoch", "seq"],
+    "properties": {
+        "symbol": {"type": "string"},
+        "interval": {"enum": ["1s", "1m"]},
+        "bars": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "start": _TIME,
+                    **dict.fromkeys(("open", "high", "low", "close", "volume", "notional"), _DECIMAL),
+                    "trades": _COUNT,
+                    "final": {"type": "boolean"},
+                    "corrected": {"const": True},
+                },
+            },
+        },
+        "state": {"type": "string"},
+        "epoch": _COUNT,
+        "seq": _COUNT,
+    },
+}
+"""Of ``/bars/{symbol}``, oldest first."""
 PROBLEM: Final[Schema] = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],

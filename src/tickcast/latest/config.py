@@ -14,6 +14,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Trades with one of these conditions set no last price; they count in volume and seq."""
     trade_memory: int = 64
     """Trades remembered for each instrument, about 64 bytes each: older ones cannot be busted or corrected."""
+    bars_1s: int = 60
+    """Bars of a second kept of each instrument that trades, about 200 bytes each."""
+    bars_1m: int = 120
+    """Bars of a minute kept, likewise."""
     start_wait_s: float = 5.0
     """A starting core lets clients in once every feed has defined its instruments, or after so long: a client that
     asks earlier would be told that there is no such symbol."""

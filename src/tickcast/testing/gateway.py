@@ -143,6 +143,18 @@ class RunningGateway:
         _fill(rows, 1, *ask)
         self.apply(rows)
 
+    def book(self, name: str, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> None:
+        """A whole book: (price, size) of each level, best first."""
+        rows = self._rows(name, 2 + len(bids) + len(asks))
+        rows["kind"] = Kind.BOOK_BID
+        rows["kind"][1 + len(bids) :] = Kind.BOOK_ASK
+        rows["flags"] |= Flag.SNAPSHOT
+        for place, levels in ((0, bids), (1 + len(bids), asks)):
+            rows["flags"][place] |= Flag.NO_PRICE
+            for offset, (price, size) in enumerate(levels):
+                _fill(rows, place + 1 + offset, price, size)
+        self.apply(rows)
+
     def apply(self, rows: Records) -> None:
         """Apply an event and flush what is due."""
         self.hub.apply(record_bytes(rows), self._clock())

@@ -104,6 +104,7 @@ impl Hub {
         unsent_max = 1_048_576, undrained_max_ns = 30_000_000_000, field_sets_max = 16, exclude_conditions = 3,
         trade_memory = 64, sends_max = 256, watermark = 65_536, slow_blocked_ns = 250_000_000,
         slow_recover_ns = 5_000_000_000,
+        digest_every = 50, bars_kept = (60, 120),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -121,6 +122,8 @@ impl Hub {
         watermark: usize,
         slow_blocked_ns: i64,
         slow_recover_ns: i64,
+        digest_every: u64,
+        bars_kept: (usize, usize),
     ) -> Self {
         let settings = hub::Settings {
             epoch,
@@ -135,12 +138,14 @@ impl Hub {
             watermark,
             slow_blocked_ns,
             slow_recover_ns,
+            digest_every,
         };
         Self(hub::Hub::new(
             settings,
             latest::Settings {
                 exclude_conditions,
                 memory_max: trade_memory,
+                bars_kept: [bars_kept.0, bars_kept.1],
                 ..latest::Settings::default()
             },
         ))
@@ -222,6 +227,36 @@ impl Hub {
         self.0
             .price(symbol, strings)
             .map(|body| PyBytes::new(py, &body))
+    }
+
+    #[pyo3(signature = (symbol, depth, strings = false))]
+    fn book<'py>(
+        &self,
+        py: Python<'py>,
+        symbol: &str,
+        depth: u8,
+        strings: bool,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let body = self.0.book(symbol, depth, strings)?;
+        Some(PyBytes::new(py, &body))
+    }
+
+    #[pyo3(signature = (symbol, channel, limit, strings = false))]
+    fn bars<'py>(
+        &self,
+        py: Python<'py>,
+        symbol: &str,
+        channel: u8,
+        limit: usize,
+        strings: bool,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        if !(hub::CHANNEL_BARS_1S..=hub::CHANNEL_BARS_1M).contains(&channel) {
+            return Err(PyValueError::new_err(format!(
+                "expected a channel of bars, found {channel}"
+            )));
+        }
+        let body = self.0.bars(symbol, channel, limit, strings);
+        Ok(body.map(|body| PyBytes::new(py, &body)))
     }
 
     fn position(&self, symbol: &str, channel: u8) -> PyResult<Option<Position>> {

@@ -4,6 +4,7 @@
 //! for securities only (`crossed`, `legs`) is left out for an instrument.
 
 pub mod codec;
+pub mod keyed;
 pub mod text;
 
 pub use crate::latest::PRICE_FIELDS;

@@ -186,3 +186,80 @@ fn states_trades_and_losses() {
         r#"{"type":"lost","symbol":"A","channel":"trades","count":3,"epoch":7,"seq":12}"#
     );
 }
+
+#[test]
+fn books_and_bars_are_written_as_the_protocol_says() {
+    use crate::encode::keyed;
+    use crate::latest::{Amount, Bar, BookFrame, Level, Price};
+    let level = |price: i64, size: i64| Level {
+        price: Price::new(price, 2),
+        size: Amount::new(size, 0),
+    };
+    let (bids, asks) = ([level(18540, 3), level(18530, 0)], [level(18550, 7)]);
+    let frame = BookFrame {
+        depth: 10,
+        bids: &bids,
+        asks: &asks,
+        timestamp_ns: 1_774_794_601_234_000_000,
+        time_precision: 3,
+        state: None,
+        is_last: true,
+        digest: None,
+    };
+    assert_eq!(
+        text(|out| keyed::write_book(out, b"\"X\"", &frame, false, 7, 104)),
+        r#"{"type":"update","symbol":"X","channel":"book","bids":[[185.40,3],[185.30,0]],"asks":[[185.50,7]],"timestamp":"2026-03-29T14:30:01.234Z","seq":104}"#
+    );
+    let whole = BookFrame {
+        bids: &[],
+        timestamp_ns: 0,
+        state: Some(state::LIVE),
+        digest: Some(12),
+        ..frame
+    };
+    assert_eq!(
+        text(|out| keyed::write_book(out, b"\"X\"", &whole, true, 7, 104)),
+        r#"{"type":"snapshot","symbol":"X","channel":"book","depth":10,"bids":[],"asks":[["185.50","7"]],"timestamp":null,"epoch":7,"seq":104,"state":"live","last":true,"digest":12}"#
+    );
+    assert_eq!(
+        text(|out| keyed::write_book_object(out, b"\"X\"", &whole, false, 7, 104)),
+        r#"{"symbol":"X","depth":10,"bids":[],"asks":[[185.50,7]],"timestamp":null,"state":"live","epoch":7,"seq":104}"#
+    );
+    let bar = Bar {
+        start_ns: 1_774_794_600_000_000_000,
+        open: Price::new(1854, 1),
+        high: Price::new(18543, 2),
+        low: Price::new(1853, 1),
+        close: Price::new(1854, 1),
+        volume: Amount::new(1200, 0),
+        notional: None,
+        trades: 14,
+        is_final: true,
+        is_corrected: false,
+    };
+    let values = r#""start":"2026-03-29T14:30:00Z","open":185.4,"high":185.43,"low":185.3,"close":185.4,"volume":1200,"notional":null,"trades":14,"final":true"#;
+    assert_eq!(
+        text(|out| keyed::write_bar(out, b"\"X\"", "1m", &bar, false, 9)),
+        format!(
+            r#"{{"type":"bar","symbol":"X","channel":"bars","interval":"1m",{values},"seq":9}}"#
+        )
+    );
+    assert_eq!(
+        text(|out| keyed::write_bars(out, b"\"X\"", "1m", &[bar, bar], state::LIVE, false, 7, 9)),
+        format!(
+            r#"{{"type":"snapshot","symbol":"X","channel":"bars","interval":"1m","bars":[{{{values}}},{{{values}}}],"epoch":7,"seq":9,"state":"live"}}"#
+        )
+    );
+    assert_eq!(
+        text(|out| keyed::write_bars_object(out, b"\"X\"", "1m", &[], state::GAP, false, 7, 9)),
+        r#"{"symbol":"X","interval":"1m","bars":[],"state":"gap","epoch":7,"seq":9}"#
+    );
+    let taken_back = Bar {
+        trades: 0,
+        is_corrected: true,
+        ..bar
+    };
+    let written = text(|out| keyed::write_bar(out, b"\"X\"", "1s", &taken_back, true, 9));
+    assert!(written.contains(r#""open":null,"high":null,"low":null,"close":null,"#));
+    assert!(written.ends_with(r#""trades":0,"final":true,"corrected":true,"seq":9}"#));
+}

@@ -1,7 +1,9 @@
 //! Attending to what single subscriptions wait for: snapshots, replays, news of a loss, catching up after a block.
 
 use super::clients::{Client, ClientId};
-use super::{CHANNEL_PRICE, CHANNEL_TRADES, Fanout, FrameRef, NONE, Source, Stamp, counter, waits};
+use super::{
+    CHANNEL_PRICE, CHANNEL_TRADES, Fanout, FrameRef, NONE, Source, Stamp, counter, is_keyed, waits,
+};
 
 impl Fanout {
     /// Sees to every client on the list; one that is blocked comes back when it has drained.
@@ -73,6 +75,9 @@ impl Fanout {
     }
 
     fn send_snapshot(&mut self, source: &impl Source, index: u32) {
+        if is_keyed(self.subs[index as usize].channel) {
+            return self.send_keyed_snapshot(source, index);
+        }
         let stamp = self.stamp(index);
         let fields = self.field_sets.mask(self.subs[index as usize].set);
         let key = (stamp.topic, fields, stamp.codec);
@@ -150,7 +155,7 @@ impl Fanout {
     }
 
     /// Gives a frame to the subscription's client; to its buffer where it is blocked (only a barrier does that).
-    fn hand_over(&mut self, index: u32, frame: FrameRef) {
+    pub(super) fn hand_over(&mut self, index: u32, frame: FrameRef) {
         let number = self.subs[index as usize].client;
         let client: &mut Client = &mut self.clients[number as usize];
         client.push(number, frame, &mut self.dirty);
@@ -173,7 +178,9 @@ impl Fanout {
         };
         for place in 0..self.clients[client as usize].subs.len() {
             let sub = self.clients[client as usize].subs[place];
-            if self.subs[sub as usize].waits & waits::CATCHING_UP != 0 {
+            if is_keyed(self.subs[sub as usize].channel) {
+                self.sync_keyed(source, sub);
+            } else if self.subs[sub as usize].waits & waits::CATCHING_UP != 0 {
                 self.catch_up(source, sub);
             } else if self.subs[sub as usize].last < self.stamp(sub).seq {
                 self.send_whole_update(source, sub);

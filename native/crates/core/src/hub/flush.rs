@@ -207,6 +207,14 @@ impl Fanout {
     ) {
         let group = &mut self.groups[index as usize];
         group.is_scheduled = false;
+        if group.kept.is_some() {
+            let (number, channel, class) = (group.topic, group.channel, group.class);
+            self.send_keyed(source, index, now_ns);
+            if self.groups[index as usize].members.is_empty() {
+                self.drop_group_if_unused(number, channel, class);
+            }
+            return;
+        }
         let changed = core::mem::take(&mut group.changed);
         let (number, channel, class) = (group.topic, group.channel, group.class);
         let topic = &self.topics[number as usize];

@@ -5,7 +5,9 @@ use super::resume::{Memory, Refusal};
 use super::subscribe::{Position, Wish};
 use super::{CHANNELS, Counters, Fanout, Flushed, Settings, Source, Stamp};
 use crate::encode;
-use crate::latest::{self, Applied, Definition, Latest, Topic, TradeRow, Viewed};
+use crate::latest::{
+    self, Applied, Bar, Book, BookFrame, Definition, Latest, Topic, TradeRow, Viewed,
+};
 use crate::record::Record;
 
 impl<S: Viewed> Source for S {
@@ -72,6 +74,50 @@ impl<S: Viewed> Source for S {
             stamp.seq,
         );
     }
+
+    fn book(&self, topic: Topic, depth: u8, out: &mut Book) {
+        Viewed::book(self, topic, depth, out);
+    }
+
+    fn bar(&self, topic: Topic, interval: usize, start_ns: i64) -> Option<Bar> {
+        Viewed::bar(self, topic, interval, start_ns)
+    }
+
+    fn bars(&self, topic: Topic, interval: usize, limit: usize, out: &mut Vec<Bar>) {
+        Viewed::bars(self, topic, interval, limit, out);
+    }
+
+    fn write_book(&self, out: &mut Vec<u8>, stamp: Stamp, frame: &BookFrame<'_>) {
+        let symbol = self.view(stamp.topic).quoted_name;
+        let strings = stamp.codec.strings();
+        encode::keyed::write_book(out, symbol, frame, strings, stamp.epoch, stamp.seq);
+    }
+
+    fn write_bar(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bar: &Bar) {
+        let symbol = self.view(stamp.topic).quoted_name;
+        let strings = stamp.codec.strings();
+        encode::keyed::write_bar(out, symbol, interval_name(channel), bar, strings, stamp.seq);
+    }
+
+    fn write_bars(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bars: &[Bar]) {
+        let view = self.view(stamp.topic);
+        encode::keyed::write_bars(
+            out,
+            view.quoted_name,
+            interval_name(channel),
+            bars,
+            view.state,
+            stamp.codec.strings(),
+            stamp.epoch,
+            stamp.seq,
+        );
+    }
+}
+
+/// What is behind the colon in a channel's name.
+fn interval_name(channel: u8) -> &'static str {
+    let name = CHANNELS[usize::from(channel)];
+    name.split_once(':').map_or(name, |(_, interval)| interval)
 }
 
 /// Newest state of everything, and everyone who watches it.
@@ -171,6 +217,52 @@ impl Hub {
             position.epoch,
             position.seq,
             now_ns,
+        );
+        Some(out)
+    }
+
+    /// REST's object of a topic's book.
+    #[must_use]
+    pub fn book(&self, symbol: &str, depth: u8, strings: bool) -> Option<Vec<u8>> {
+        let topic = self.latest.topic(symbol)?;
+        let position = self.fanout.position(topic, super::CHANNEL_BOOK_50);
+        let mut book = Book::default();
+        self.latest.book(topic, depth, &mut book);
+        let frame = BookFrame {
+            depth,
+            bids: &book.bids,
+            asks: &book.asks,
+            timestamp_ns: book.timestamp_ns,
+            time_precision: book.time_precision,
+            state: Some(book.state),
+            is_last: true,
+            digest: None,
+        };
+        let mut out = Vec::with_capacity(1024);
+        let symbol = self.latest.quoted_name(topic);
+        let (epoch, seq) = (position.epoch, position.seq);
+        encode::keyed::write_book_object(&mut out, symbol, &frame, strings, epoch, seq);
+        Some(out)
+    }
+
+    /// REST's object of a topic's newest bars; `channel` is one of bars.
+    #[must_use]
+    pub fn bars(&self, symbol: &str, channel: u8, limit: usize, strings: bool) -> Option<Vec<u8>> {
+        let topic = self.latest.topic(symbol)?;
+        let position = self.fanout.position(topic, channel);
+        let mut bars = Vec::new();
+        self.latest
+            .bars(topic, super::interval(channel), limit, &mut bars);
+        let mut out = Vec::with_capacity(160 * bars.len() + 128);
+        encode::keyed::write_bars_object(
+            &mut out,
+            self.latest.quoted_name(topic),
+            interval_name(channel),
+            &bars,
+            self.latest.state(topic),
+            strings,
+            position.epoch,
+            position.seq,
         );
         Some(out)
     }

@@ -19,6 +19,8 @@
 //!   while its group has something due, or where what changed is in none of its fields.
 //! - Whatever advances `last` is counted: the frame as 1 delivered, what it skips as merged, but for what a `lost`
 //!   frame announced. So `topic.seq - base = delivered + merged + lost` whenever `last = topic.seq`.
+//! - A keyed group keeps what it sent (books), or which bars changed since. A subscription to a book without flags
+//!   stands at its group's book, whatever its `last` says; after a barrier that is the book of now. See `keyed`.
 //! - A blocked client has no references into the arena: what it must not lose is copied to its buffer, the rest is
 //!   a flag. So the arena can be cleared whenever all clients had their turn, and a flush that finds it too long gives
 //!   everyone the turn at once.
@@ -31,6 +33,7 @@ mod counters;
 mod flush;
 mod frames;
 mod history;
+mod keyed;
 mod market;
 mod quantum;
 mod resume;
@@ -39,6 +42,8 @@ mod subscribe;
 mod topics;
 mod wheel;
 
+#[cfg(test)]
+mod keyed_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -52,12 +57,13 @@ pub use allowed::{Reason, Shift};
 pub use clients::ClientId;
 pub use counters::{Counters, Memory};
 pub use flush::Flushed;
+pub use keyed::{depth, interval};
 pub use market::Hub;
 pub use resume::{Memory as Remembered, Refusal};
 pub use subscribe::{Position, Wish};
 
 use crate::encode::Codec;
-use crate::latest::{Topic, TradeRow};
+use crate::latest::{Bar, Book, BookFrame, Topic, TradeRow};
 use clients::Client;
 use frames::{Arena, FrameRef};
 use quantum::Quantum;
@@ -135,6 +141,8 @@ pub struct Settings {
     pub slow_blocked_ns: i64,
     /// Time without a block after which it goes one class up.
     pub slow_recover_ns: i64,
+    /// A book's digest is in every so many of its change messages.
+    pub digest_every: u64,
 }
 
 impl Default for Settings {
@@ -152,6 +160,7 @@ impl Default for Settings {
             watermark: 65_536,
             slow_blocked_ns: 250_000_000,
             slow_recover_ns: 5_000_000_000,
+            digest_every: 50,
         }
     }
 }
@@ -177,6 +186,17 @@ pub trait Source {
     fn write_status(&self, out: &mut Vec<u8>, stamp: Stamp);
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>);
     fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64);
+    /// The book as it is now, at most `depth` levels a side.
+    fn book(&self, topic: Topic, depth: u8, out: &mut Book);
+    /// The bar of a begin, by number of the interval; `None` where there is none any more.
+    fn bar(&self, topic: Topic, interval: usize, start_ns: i64) -> Option<Bar>;
+    /// The newest `limit` bars, oldest first.
+    fn bars(&self, topic: Topic, interval: usize, limit: usize, out: &mut Vec<Bar>);
+    /// A snapshot where the frame has a state, else an update.
+    fn write_book(&self, out: &mut Vec<u8>, stamp: Stamp, frame: &BookFrame<'_>);
+    fn write_bar(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bar: &Bar);
+    /// A snapshot of bars.
+    fn write_bars(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bars: &[Bar]);
 }
 
 /// What a subscription waits for.
@@ -359,6 +379,7 @@ pub struct Fanout {
     frames_before: u64,
     /// The bytes of one send; one for all clients.
     gathered: Vec<u8>,
+    scratch: keyed::Scratch,
 }
 
 impl Fanout {
@@ -402,6 +423,7 @@ impl Fanout {
             updates_patient: 0,
             frames_before: 0,
             gathered: Vec::new(),
+            scratch: keyed::Scratch::default(),
             settings,
         }
     }

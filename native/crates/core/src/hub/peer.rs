@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use super::{Source, Stamp};
-use crate::latest::{Topic, TradeRow, field};
+use crate::latest::{Bar, Book, BookFrame, Topic, TradeRow, field};
 use crate::ws;
 
 /// The fields that the tests' topics have.
@@ -64,6 +64,22 @@ impl Source for World {
     fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64) {
         head(out, "lost", stamp);
         write!(out, " {channel} {count}").expect("memory");
+    }
+    fn book(&self, _: Topic, _: u8, _: &mut Book) {
+        unreachable!("no books here")
+    }
+    fn bar(&self, _: Topic, _: usize, _: i64) -> Option<Bar> {
+        None
+    }
+    fn bars(&self, _: Topic, _: usize, _: usize, _: &mut Vec<Bar>) {}
+    fn write_book(&self, _: &mut Vec<u8>, _: Stamp, _: &BookFrame<'_>) {
+        unreachable!("no books here")
+    }
+    fn write_bar(&self, _: &mut Vec<u8>, _: Stamp, _: u8, _: &Bar) {
+        unreachable!("no bars here")
+    }
+    fn write_bars(&self, _: &mut Vec<u8>, _: Stamp, _: u8, _: &[Bar]) {
+        unreachable!("no bars here")
     }
 }
 

@@ -5,7 +5,7 @@ use super::clients::{Client, ClientId};
 use super::topics::{Group, NEVER};
 use super::{
     CHANNEL_BOOK_5, CHANNEL_BOOK_50, CHANNEL_PRICE, CHANNEL_TRADES, Fanout, MODE_ALL, MODE_MERGE,
-    NONE, RATE_CLASSES, Sub, counter, waits,
+    NONE, RATE_CLASSES, Sub, counter, is_keyed, waits,
 };
 use crate::latest::Topic;
 
@@ -216,6 +216,7 @@ impl Fanout {
                 changed: 0,
                 sent_ns: NEVER,
                 members: Vec::new(),
+                kept: is_keyed(channel).then(super::keyed::Kept::new),
             };
             let number = match self.groups_free.pop() {
                 Some(number) => {

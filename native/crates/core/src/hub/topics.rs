@@ -3,11 +3,11 @@
 use super::clients::Client;
 use super::history::{PriceHistory, TradeHistory};
 use super::{
-    ARENA_MAX, CHANNEL_PRICE, CHANNEL_TRADES, CLASS_ALL, COUNTERS, Fanout, NONE, RATE_CLASSES,
-    Source, Stamp, counter, waits,
+    ARENA_MAX, CHANNEL_BARS_1M, CHANNEL_BARS_1S, CHANNEL_PRICE, CHANNEL_TRADES, CLASS_ALL,
+    COUNTERS, Fanout, NONE, RATE_CLASSES, Source, Stamp, counter, waits,
 };
 use crate::encode::Codec;
-use crate::latest::{Cause, Change, Topic, TradeRow, field};
+use crate::latest::{Cause, Change, Topic, TradeRow, field, start_of};
 
 /// One topic as the hub sees it.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub(super) struct Group {
     pub changed: u32,
     pub sent_ns: i64,
     pub members: Vec<u32>,
+    /// Of keyed channels.
+    pub kept: Option<Box<super::keyed::Kept>>,
 }
 
 /// Before all times.
@@ -139,6 +141,14 @@ impl Fanout {
             topic.batch = self.batch;
             self.changed += 1;
         }
+        match change.cause {
+            Cause::Book => return self.change_book(change.topic, None, now),
+            Cause::Bar { interval, start_ns } => {
+                let channel = CHANNEL_BARS_1S + interval;
+                return self.change_bar(change.topic, channel, start_ns, None, now);
+            }
+            Cause::Trade(_) | Cause::Quote | Cause::Other => {}
+        }
         topic.seq[counter(CHANNEL_PRICE)] += 1;
         topic.prices.push(
             topic.seq[counter(CHANNEL_PRICE)],
@@ -157,9 +167,17 @@ impl Fanout {
         if change.fields & field::STATE != 0 {
             self.send_status(source, change.topic);
         }
+        if change.fields & (field::STATE | field::LEGS) != 0 {
+            // What may be seen of the book goes by the states of the instrument and of the legs.
+            self.change_book(change.topic, None, now);
+        }
         self.deliver_all(source, change, now);
         if let Cause::Trade(row) = change.cause {
             self.deliver_trade(source, change.topic, &row, text, now);
+            for (interval, channel) in [CHANNEL_BARS_1S, CHANNEL_BARS_1M].into_iter().enumerate() {
+                let start_ns = start_of(interval, row.ts_event);
+                self.change_bar(change.topic, channel, start_ns, None, now);
+            }
         }
     }
 
@@ -317,6 +335,11 @@ impl Fanout {
         state.seq = [0; COUNTERS];
         state.prices.clear();
         state.trades.clear();
+        for (_, group) in state.groups.all() {
+            if let Some(kept) = &mut self.groups[group as usize].kept {
+                kept.renew();
+            }
+        }
         let groups = state.groups.all();
         let members: Vec<u32> = groups
             .flat_map(|(_, group)| self.groups[group as usize].members.iter())

@@ -86,8 +86,9 @@ impl Latest {
             kind::TRADE => self.trade(leg, record, row, run, sink),
             kind::STATUS => self.status(leg, record, row, run),
             kind::GAP => entry.set_gap(),
-            kind::BUST | kind::CORRECTION => self.amend(leg, record, run),
+            kind::BUST | kind::CORRECTION => self.amend(leg, record, run, sink),
             kind::PREV_CLOSE | kind::VOLUME => self.reference(leg, record, run, sink),
+            kind::BOOK_BID | kind::BOOK_ASK => entry.book_row(record),
             _ => {}
         }
     }
@@ -117,6 +118,9 @@ impl Latest {
             self.settings.exclude_conditions,
             self.settings.memory_max,
         );
+        if !is_snapshot {
+            self.count_in_bars(leg, &trade, run.now_ns);
+        }
         let taken = fate == Fate::Last && self.consolidate(leg, record, run.now_ns);
         if !is_snapshot {
             run.applied.late += u64::from(fate == Fate::Late || (fate == Fate::Last && !taken));
@@ -191,7 +195,13 @@ impl Latest {
     }
 
     /// A bust or a correction.
-    fn amend(&mut self, leg: u32, record: &Record, run: &mut Run<'_>) {
+    fn amend(
+        &mut self,
+        leg: u32,
+        record: &Record,
+        run: &mut Run<'_>,
+        sink: &mut impl FnMut(&Self, Change),
+    ) {
         let entry = &mut self.legs[leg as usize];
         let is_matched = if record.kind == kind::BUST {
             let has_size = record.flags & flag::NO_SIZE == 0 && record.size > 0;
@@ -205,6 +215,9 @@ impl Latest {
         run.applied.unmatched += u64::from(!is_matched);
         if entry.security != NONE {
             self.securities[entry.security as usize].amend(leg, record.id, &self.legs);
+        }
+        if let Some(ts) = self.legs[leg as usize].amended_ts.take() {
+            self.publish_bars(leg, ts, sink);
         }
     }
 
@@ -274,6 +287,7 @@ impl Latest {
                 _ => Cause::Other,
             };
             self.publish(leg, cause, sink);
+            self.publish_book(leg, sink);
         }
         self.touched.clear();
         run.trade = None;
@@ -372,6 +386,8 @@ fn is_state(kind: u8) -> bool {
             | kind::CORRECTION
             | kind::PREV_CLOSE
             | kind::VOLUME
+            | kind::BOOK_BID
+            | kind::BOOK_ASK
     )
 }
 

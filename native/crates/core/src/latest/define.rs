@@ -194,6 +194,7 @@ impl Latest {
                     state: state::LIVE,
                     reason: String::new(),
                     legs: Vec::new(),
+                    lead_ns: super::bars::NO_LEAD,
                 };
                 self.feeds.push(feed);
                 self.feeds.len() - 1
@@ -257,8 +258,9 @@ impl Latest {
         count
     }
 
-    /// Lets time pass: session rolls of the calendars that follow the clock.
+    /// Lets time pass: bars end, and sessions roll where the calendar follows the clock.
     pub fn tick(&mut self, now_ns: i64, sink: &mut impl FnMut(&Self, Change)) {
+        self.end_bars(now_ns, sink);
         if now_ns < self.next_roll_ns {
             return;
         }

@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use super::bars::LegBars;
+use super::depth::Ladder;
 use super::memory::{Entry, Last, Memory, did};
 use super::session::{Range, Session};
 use super::types::{TradeRow, field};
@@ -182,6 +184,12 @@ pub struct Leg {
     pub since: i64,
     /// Event time and venue sequence of the newest trade that was counted.
     counted: Option<(i64, u64)>,
+    /// From the first row of the book on.
+    pub book: Option<Box<Ladder>>,
+    /// From the first trade on.
+    pub bars: Option<Box<LegBars>>,
+    /// A bust or a correction changed the bars of this time, which was not told yet.
+    pub amended_ts: Option<i64>,
 }
 
 impl Leg {
@@ -309,6 +317,12 @@ impl Leg {
         if row.flags & (flag::BACKFILLED | flag::SNAPSHOT) != 0 {
             done |= did::YIELD;
         }
+        if row.has_price() {
+            done |= did::PRICED;
+        }
+        if !is_snapshot {
+            done |= did::BAR;
+        }
         if !is_snapshot && row.ts_event >= self.session.start {
             if has_size && self.session.knows_volume() {
                 done |= did::VOLUME;
@@ -355,8 +369,12 @@ impl Leg {
             self.set_last(Some(trade));
         }
         if fate == Fate::Last || !is_snapshot {
-            self.memory
-                .push(entry, memory_max, &mut self.session.forgotten);
+            let forgotten = &mut self.session.forgotten;
+            if let Some(oldest) = self.memory.push(entry, memory_max, forgotten)
+                && let Some(bars) = &mut self.bars
+            {
+                bars.forget(&oldest, &self.memory);
+            }
         }
         fate
     }
@@ -409,6 +427,7 @@ impl Leg {
         {
             self.correct_volume(Amount::default().minus(size));
         }
+        self.bust_in_bars(&entry);
         self.recount(id);
         true
     }
@@ -430,6 +449,7 @@ impl Leg {
         let Some(entry) = self.memory.find(record.id) else {
             return false;
         };
+        let old = *entry;
         let old_size = entry.trade.size();
         if record.flags & flag::NO_PRICE == 0 {
             (entry.trade.price, entry.trade.price_scale) = (record.price, record.price_scale);
@@ -438,11 +458,13 @@ impl Leg {
             (entry.trade.size, entry.trade.size_scale) = (record.size, record.size_scale);
             entry.trade.has_size = record.size > 0;
         }
-        let new_size = entry.trade.size();
-        if entry.did & did::VOLUME != 0 && old_size != new_size {
+        let new = *entry;
+        let new_size = new.trade.size();
+        if new.did & did::VOLUME != 0 && old_size != new_size {
             let zero = Amount::default();
             self.correct_volume(new_size.unwrap_or(zero).minus(old_size.unwrap_or(zero)));
         }
+        self.correct_in_bars(&old, &new);
         self.recount(record.id);
         true
     }

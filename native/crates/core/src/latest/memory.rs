@@ -45,6 +45,10 @@ pub mod did {
     pub const RANGE: u8 = 1 << 2;
     /// It gives way to a trade with a later event time (backfilled, snapshot).
     pub const YIELD: u8 = 1 << 3;
+    /// It is in the bars of its time.
+    pub const BAR: u8 = 1 << 4;
+    /// It has a price, which it may set or not.
+    pub const PRICED: u8 = 1 << 5;
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,13 +80,16 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Remember a trade. `forgotten` takes the range of what is forgotten for it.
-    pub fn push(&mut self, entry: Entry, max: usize, forgotten: &mut Option<Range>) {
+    /// Remember a trade. `forgotten` takes the range of what is forgotten for it, which is returned.
+    pub fn push(
+        &mut self,
+        entry: Entry,
+        max: usize,
+        forgotten: &mut Option<Range>,
+    ) -> Option<Entry> {
         self.entries.push_back(entry);
-        while self.entries.len() > max {
-            let Some(oldest) = self.entries.pop_front() else {
-                return;
-            };
+        if self.entries.len() > max {
+            let oldest = self.entries.pop_front()?;
             self.forgotten = oldest.after(self.forgotten);
             if oldest.did & did::RANGE != 0 {
                 *forgotten = Some(Range::with(
@@ -91,7 +98,14 @@ impl Memory {
                     oldest.trade.ts,
                 ));
             }
+            return Some(oldest);
         }
+        None
+    }
+
+    /// Oldest first, by arrival.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// Take a trade out, the newest of that id.

@@ -4,14 +4,17 @@
 //! instrument's before the security's. The rules are in `docs/concepts/latest.md`; where they live:
 //!
 //! - `leg`: one venue's instrument: quotes, last trade, validity, session statistics;
+//! - `depth`: books, of legs from their rows and of securities from their legs; `bars`: bars of legs and securities;
 //! - `memory`: what busts and corrections need; `session`: calendars and statistics;
 //! - `consolidate`: a security over its legs, and the order of time between venues;
 //! - `apply`: rows to legs, events to changes; `define`: instruments, securities, feeds and calendars;
 //! - `view`: reading it all, for the encoder.
 
 mod apply;
+mod bars;
 mod consolidate;
 mod define;
+mod depth;
 mod leg;
 mod memory;
 mod session;
@@ -22,6 +25,8 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use bars::{INTERVALS_NS, start_of};
+pub use depth::Book;
 pub use memory::Last;
 pub use types::{
     Applied, Bar, BookFrame, Cause, Change, Definition, Level, PRICE_FIELDS, Settings, Topic,
@@ -84,6 +89,8 @@ struct Feed {
     state: u8,
     reason: String,
     legs: Vec<u32>,
+    /// The most that a trade's event time was ahead of our clock when it came, ns; never above 0.
+    lead_ns: i64,
 }
 
 /// Newest state of every topic.
@@ -102,6 +109,7 @@ pub struct Latest {
     /// When `tick` has something to do next, ns of our clock.
     next_roll_ns: i64,
     foreign: u64,
+    bar_ends: bars::Ends,
 }
 
 impl Latest {
@@ -120,6 +128,7 @@ impl Latest {
             touched: Vec::new(),
             next_roll_ns: i64::MAX,
             foreign: 0,
+            bar_ends: bars::Ends::new(),
         }
     }
 

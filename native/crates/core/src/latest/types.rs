@@ -77,6 +77,8 @@ pub struct Settings {
     pub skew_ns: i64,
     /// Trades remembered for each instrument, so that busts and corrections can be applied.
     pub memory_max: usize,
+    /// Bars kept of each instrument: of a second, of a minute.
+    pub bars_kept: [usize; 2],
 }
 
 impl Default for Settings {
@@ -86,6 +88,7 @@ impl Default for Settings {
             late_ns: 1_000_000_000,
             skew_ns: 1_000_000_000,
             memory_max: 64,
+            bars_kept: [60, 120],
         }
     }
 }
@@ -129,6 +132,11 @@ pub enum Cause {
     Quote,
     /// Any other visible change (state, session roll, bust, expired leg, snapshot): 1 in `price`.
     Other,
+    /// An event that changed the book: 1 in `book`, none in `price`.
+    Book,
+    /// A bar ended, or a bust or a correction changed it: 1 in the `bars` of this interval, none in `price`. A trade
+    /// changes the bars of its event time without saying so.
+    Bar { interval: u8, start_ns: i64 },
 }
 
 /// A trade as channel `trades` shows it.
@@ -239,9 +247,10 @@ pub struct Bar {
     pub volume: Amount,
     /// Sum of price times size; `None` where it does not fit.
     pub notional: Option<Amount>,
+    /// 0: every trade was taken back, there is no such bar any more.
     pub trades: u32,
     /// The interval is over.
     pub is_final: bool,
-    /// Changed after its end, by a bust or a correction.
+    /// Changed after its end, by a bust, a correction or a late trade.
     pub is_corrected: bool,
 }

@@ -1,8 +1,9 @@
 //! Reading a topic, whether it is an instrument or a security.
 
 use super::apply::own_reason;
+use super::depth::Book;
 use super::memory::Last;
-use super::types::Topic;
+use super::types::{Bar, Topic};
 use super::value::{Amount, Price};
 use super::{Latest, Leg, Meta, Of, TopicEntry};
 use crate::record::state;
@@ -64,6 +65,12 @@ pub trait Viewed {
     fn since(&self, topic: Topic) -> i64;
     /// Why the state is what it is; empty if nobody said.
     fn reason(&self, topic: Topic) -> &str;
+    /// The book as it is now, at most `depth` levels a side.
+    fn book(&self, topic: Topic, depth: u8, out: &mut Book);
+    /// The bar of a begin, by number of the interval; `None` where there is none (any more).
+    fn bar(&self, topic: Topic, interval: usize, start_ns: i64) -> Option<Bar>;
+    /// The newest `limit` bars, oldest first.
+    fn bars(&self, topic: Topic, interval: usize, limit: usize, out: &mut Vec<Bar>);
 }
 
 impl Viewed for Latest {
@@ -77,6 +84,18 @@ impl Viewed for Latest {
 
     fn reason(&self, topic: Topic) -> &str {
         Self::reason(self, topic)
+    }
+
+    fn book(&self, topic: Topic, depth: u8, out: &mut Book) {
+        Self::book(self, topic, depth, out);
+    }
+
+    fn bar(&self, topic: Topic, interval: usize, start_ns: i64) -> Option<Bar> {
+        Self::bar(self, topic, interval, start_ns)
+    }
+
+    fn bars(&self, topic: Topic, interval: usize, limit: usize, out: &mut Vec<Bar>) {
+        Self::bars(self, topic, interval, limit, out);
     }
 }
 

@@ -384,7 +384,11 @@ impl Pair {
         let rows = self.rows(step);
         let mut told: Vec<(String, u32, bool)> = Vec::new();
         let mut sink = |latest: &Latest, change: tickcast_core::latest::Change| {
-            let is_trade = matches!(change.cause, Cause::Trade(_));
+            let is_trade = match change.cause {
+                Cause::Trade(_) => true,
+                Cause::Quote | Cause::Other => false,
+                Cause::Book | Cause::Bar { .. } => return,
+            };
             told.push((
                 latest.name(change.topic).to_owned(),
                 change.fields,

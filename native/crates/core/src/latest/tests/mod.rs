@@ -2,6 +2,7 @@
 
 mod consolidation;
 mod fuzz;
+mod keyed;
 mod legs;
 mod sessions;
 
@@ -23,6 +24,8 @@ pub struct World {
     /// Topic, fields, cause (`trade`, `quote`, `other`).
     pub told: Vec<(String, Vec<&'static str>, &'static str)>,
     pub trades: Vec<TradeRow>,
+    /// Changes of books and bars.
+    pub keyed: Vec<(String, Cause)>,
 }
 
 impl World {
@@ -32,6 +35,7 @@ impl World {
             now: MIDNIGHT + 3600 * SECOND,
             told: Vec::new(),
             trades: Vec::new(),
+            keyed: Vec::new(),
         };
         for name in names {
             world.define(&definition(name));
@@ -89,6 +93,11 @@ impl World {
                 }
                 Cause::Quote => "quote",
                 Cause::Other => "other",
+                Cause::Book | Cause::Bar { .. } => {
+                    let name = self.latest.name(change.topic).to_owned();
+                    self.keyed.push((name, change.cause));
+                    continue;
+                }
             };
             let name = self.latest.name(change.topic).to_owned();
             self.told.push((name, names(change.fields), cause));
