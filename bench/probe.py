@@ -1,6 +1,7 @@
 """One unfiltered client's delays in a process that has much else to send. Not to be run by itself.
 
-A hub, the fan-out stage and an event loop as in the core. Every millisecond one trade of each of a few symbols is
+A hub, the fan-out stage and an event loop as in the core, but for the overload ladder.
+Every millisecond one trade of each of a few symbols is
 applied; a child process reads the probe's socket and notes when each trade came (its price is the trade's number; the
 monotonic clock is one for all processes). What else there is, the caller adds before it runs.
 """
@@ -18,6 +19,7 @@ import numpy as np
 import uvloop
 
 from tickcast._native import CHANNEL_PRICE, MODE_MERGE, Hub, instrument_id
+from tickcast.fanout.config import Config
 from tickcast.fanout.stage import FanoutStage
 from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, empty_records, record_bytes
@@ -50,9 +52,15 @@ class Rig:
     """A hub with a probe."""
 
     def __init__(self, **settings: int) -> None:
-        self.hub = Hub(epoch=1, history_count=1, **settings)  # type: ignore[arg-type]  # numbers by name
+        self.hub = Hub(epoch=1, history_count=1, **settings)
         self.hub.define([definition(number) for number in range(SYMBOLS)], time.time_ns())
-        self.fanout = FanoutStage(self.hub, clock=time.time_ns, deliver=self._deliver, measure=lambda *_: None)
+        self.fanout = FanoutStage(
+            self.hub,
+            clock=time.time_ns,
+            deliver=self._deliver,
+            measure=lambda *_: None,
+            config=Config(overload_busy=0, overload_lag_ms=0),
+        )
         self.template = empty_records(SYMBOLS)
         self.template["instrument"] = [definition(number).instrument for number in range(SYMBOLS)]
         self.template["size"] = 1
@@ -74,8 +82,8 @@ class Rig:
         self.shifted += len(flushed.shifted)
         self.slow += len(flushed.slow)
 
-    def run(self, seconds: float) -> list[float]:
-        """Delays of the probe's updates, ms, sorted."""
+    def run(self, seconds: float, settle_s: float) -> list[float]:
+        """Delays of the probe's updates, ms, sorted, after some seconds that are not counted."""
         notes, write = os.pipe()
         child = os.fork()
         if child == 0:
@@ -83,7 +91,9 @@ class Rig:
         os.close(write)
         self.theirs.close()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            sent = runner.run(self._publish(seconds))
+            sent = runner.run(self._publish(seconds, settle_s))
+        # the child has a copy of our end, so closing alone would tell it nothing
+        self.ours.shutdown(socket.SHUT_RDWR)
         self.ours.close()
         with os.fdopen(notes, "rb") as pipe:
             data = pipe.read()
@@ -91,10 +101,10 @@ class Rig:
         arrivals = dict(_NOTE.iter_unpack(data))
         return sorted((arrivals[number] - at) / 1e6 for number, at in sent.items() if number in arrivals)
 
-    async def _publish(self, seconds: float) -> dict[int, int]:
+    async def _publish(self, seconds: float, settle_s: float) -> dict[int, int]:
         sent: dict[int, int] = {}
-        number, end = 1, time.monotonic() + seconds
-        settled = time.monotonic() + 0.25 * seconds
+        number, settled = 1, time.monotonic() + settle_s
+        end = settled + seconds
         while time.monotonic() < end:
             now = time.time_ns()
             records = self.template.copy()

@@ -47,7 +47,7 @@ def once(clients: int, seconds: float, sends_max: int) -> list[float]:
         rig.watch(client, [(number + place) % SYMBOLS for place in range(5)], 1)
     while rig.hub.flush(time.time_ns()).is_partial:
         pass
-    delays = rig.run(seconds)
+    delays = rig.run(seconds, 1.5)
     for connection in near:
         connection.shutdown(socket.SHUT_RDWR)
         connection.close()
