@@ -78,10 +78,11 @@ class RunningGateway:
         clock: Clock,
         ledger: GapLedger | None = None,
         listener: socket.socket | None = None,
+        epoch: int = 1,
         **hub: Any,
     ) -> None:
         self._clock = clock
-        self.hub = _native.Hub(epoch=1, **hub)
+        self.hub = _native.Hub(epoch=epoch, **hub)
         self.definitions = [definition(name, primary=name.startswith("XNAS:")) for name in names]
         self.registry = InstrumentRegistry()
         self.registry.add(self.definitions)
@@ -185,11 +186,12 @@ async def running_gateway(
     clock: Clock = time.time_ns,
     ledger: GapLedger | None = None,
     listener: socket.socket | None = None,
+    epoch: int = 1,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """Run a gateway on a free port; ``hub`` are settings of the hub."""
+    """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first."""
     running = RunningGateway(
-        config or Config(port=0), names=names, clock=clock, ledger=ledger, listener=listener, **hub
+        config or Config(port=0), names=names, clock=clock, ledger=ledger, listener=listener, epoch=epoch, **hub
     )
     await running.start()
     try:
