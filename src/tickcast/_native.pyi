@@ -1206,6 +1206,145 @@ class Hub:
         ``unsent_bytes``, ``price_history``, ``trade_history`` (entries), ``quantum_ns`` (the flush quantum now).
         """
 
+    # links to gateway workers: clients with codec 5
+    def serve(self, link: int, kind: int, message: Buffer, now_ns: int) -> tuple[str, int, str] | None:
+        """Serve one frame of a worker; what the hub cannot answer comes back: ``("hello", pid, name)``, ``("match", token, pattern)``.
+
+        Raises:
+            LinkBroken: no worker of this version sends that.
+        """
+
+    def tell_matched(self, link: int, token: int, symbols: Sequence[str]) -> None:
+        """Answer a ``match``."""
+
+    def tell_listed(self, link: int, pattern: str, symbols: Sequence[str]) -> None:
+        """Tell symbols that are new and fall under a pattern, with what they are."""
+
+    def tell_notes(self, link: int, texts: Sequence[str], is_whole: bool) -> None:
+        """Hand over messages of channel ``status``; ``is_whole``: what was told before is void."""
+
+    def tell_refused(self, link: int, reason: str) -> None:
+        """Say why the link is closed."""
+
+class LinkBroken(Exception):  # noqa: N818  named for what happened
+    """What came over a link is none of its frames: the link is to be closed."""
+
+@final
+class LinkReader:
+    """Cuts what a worker sends into frames; holds at most one that is not finished."""
+
+    def __init__(self) -> None: ...
+    def feed(self, data: Buffer) -> list[tuple[int, bytes]]:
+        """Kind and message of each frame that is whole.
+
+        Raises:
+            LinkBroken: a length that no frame has.
+        """
+
+@final
+class WorkerHub:
+    """The hub of a gateway worker: its clients over a mirror of the owner's state, which is filled by ``feed``.
+
+    Methods that concern clients are those of :class:`Hub`. Counters, epochs and history are the owner's. See
+    ``docs/concepts/workers.md``.
+    """
+
+    def __init__(
+        self,
+        *,
+        history_count: int = 256,
+        history_ns: int = ...,
+        quantum_max_ns: int = 10_000_000,
+        buffer_max: int = 262_144,
+        unsent_max: int = 1_048_576,
+        undrained_max_ns: int = ...,
+        field_sets_max: int = 16,
+        sends_max: int = 256,
+        watermark: int = 65_536,
+        slow_blocked_ns: int = ...,
+        slow_recover_ns: int = ...,
+        digest_every: int = 50,
+    ) -> None: ...
+
+    # the link
+    def linked(self, name: str, pid: int, now_ns: int) -> None:
+        """A link is there: greet, and ask again for everything that is watched."""
+
+    def unlinked(self, reason: str, now_ns: int) -> None:
+        """The link is gone: everything is ``stale`` for this reason, and what was asked is void."""
+
+    def feed(self, data: Buffer, now_ns: int) -> tuple[str, int, list[str]] | None:
+        """Take in what the owner sent, up to what is not for the hub; call again with nothing until None comes.
+
+        ``("done", token, [])``: an answer is complete, and the hub stands where it says until more is fed. ``matched``, ``listed``,
+        ``note``, ``welcome``, ``refused``: see ``proto/link.proto``.
+
+        Raises:
+            LinkBroken: no owner of this version sends that.
+        """
+
+    def outbox(self) -> bytes:
+        """Take what is to be sent to the owner."""
+
+    def prepare(self, client: int, wants: Sequence[tuple[int, str, int, int, int, int, int, int]]) -> int:
+        """Ask for what a client is about to subscribe to (:class:`tickcast.ports.Want`); returns a token, 0 = nothing is needed."""
+
+    def barrier(self, client: int) -> int:
+        """Ask for everything published for a client's subscriptions; returns a token, 0 = it has none."""
+
+    def ask_match(self, pattern: str, limit: int) -> int: ...
+    def settle(self, token: int) -> None:
+        """An answer was used, or nobody waits for it any more."""
+
+    def sweep(self, now_ns: int, idle_ns: int) -> None:
+        """Ask for what is watched and not sent, withdraw what nobody watches since ``idle_ns``, tell how many watch."""
+
+    def interests(self) -> int:
+        """Channels of symbols in a rate class that the owner sends."""
+
+    # as in Hub
+    def price(self, symbol: str, strings: bool = False) -> bytes | None:
+        """None: REST is the core's."""
+
+    def position(self, symbol: str, channel: int) -> Position | None: ...
+    def topics(self) -> int: ...
+    def open(self, fd: int) -> int: ...
+    def close(self, client: int) -> None: ...
+    def configure(self, client: int, *, codec: int, batch: bool) -> None: ...
+    def subscribe(
+        self, client: int, channel: int, symbol: str, rate: int, fields: int, mode: int, now_ns: int
+    ) -> Position | None: ...
+    def unsubscribe(self, client: int, channel: int, symbol: str) -> bool: ...
+    def subscriptions(self, client: int) -> list[tuple[int, str, int, int, int]]: ...
+    def resume(
+        self,
+        client: int,
+        channel: int,
+        symbol: str,
+        now_ns: int,
+        *,
+        epoch: int = 0,
+        seq: int = 0,
+        last_seen_ns: int = 0,
+        precision_ns: int = 1,
+    ) -> str | None:
+        """What the owner said of the mark that ``prepare`` told it; ``unknown`` without an answer."""
+
+    def sync(self, client: int, now_ns: int) -> list[tuple[int, str, int, int, int, int, int, int]]: ...
+    def reply(self, client: int, payload: Buffer) -> None: ...
+    def control(self, client: int, opcode: int, payload: Buffer = b"") -> None: ...
+    def encode(self, now_ns: int) -> int: ...
+    def send(self, now_ns: int) -> Flushed: ...
+    def flush(self, now_ns: int, only: int = -1) -> Flushed: ...
+    def set_hidden(self, client: int, hidden: bool) -> None: ...
+    def set_cap(self, rate: int) -> None: ...
+    def set_quantum_floor(self, floor_ns: int) -> None: ...
+    def frame_bytes(self) -> int: ...
+    def drained(self, client: int) -> None: ...
+    def unsent(self, client: int) -> int: ...
+    def quiet(self, before_ns: int) -> list[int]: ...
+    def memory(self) -> Mapping[str, int]: ...
+
 # ------------------------------------------------------------------ the wire: RFC 6455, server side
 
 @final

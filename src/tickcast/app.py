@@ -28,14 +28,16 @@ from tickcast.bus.publisher import SocketPublisher
 from tickcast.bus.server import BusServer
 from tickcast.config import WORKER_NAME, Config
 from tickcast.fanout.ladder import Rung
+from tickcast.fanout.link import LinkServer
 from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.gateway.config import WORKERS_MAX
 from tickcast.gateway.http import UnixServer
+from tickcast.gateway.owner import OwnerClient
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.shares import Shares
-from tickcast.gateway.stage import GatewayStage
-from tickcast.gateway.status import StatusSource
+from tickcast.gateway.stage import STATUS_NS, GatewayStage
+from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, encode_note
 from tickcast.gateway.worker import GatewayWorker
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
@@ -57,6 +59,7 @@ from tickcast.ports import Flush
 from tickcast.runtime import metrics
 from tickcast.runtime.clock import now_ns
 from tickcast.runtime.memory import resident_bytes
+from tickcast.runtime.tasks import TaskGroupOwner
 
 METRICS: Final = "metrics"
 """Folder in the data folder in which the workers leave their metrics."""
@@ -104,6 +107,25 @@ def make_hub(config: Config, *, epoch: int) -> _native.Hub:
         digest_every=fanout.digest_every,
         bars_kept=(config.latest.bars_1s, config.latest.bars_1m),
         exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
+    )
+
+
+def make_worker_hub(config: Config) -> _native.WorkerHub:
+    """Make the hub of a gateway worker."""
+    fanout = config.fanout
+    return _native.WorkerHub(
+        history_count=fanout.history_count,
+        history_ns=int(fanout.history_s * 1e9),
+        quantum_max_ns=int(fanout.quantum_max_ms * 1e6),
+        buffer_max=fanout.buffer_max,
+        unsent_max=fanout.unsent_max,
+        undrained_max_ns=int(fanout.undrained_max_s * 1e9),
+        field_sets_max=fanout.field_sets_max,
+        sends_max=fanout.sends_max,
+        watermark=fanout.watermark,
+        slow_blocked_ns=int(fanout.slow_blocked_ms * 1e6),
+        slow_recover_ns=int(fanout.slow_recover_s * 1e9),
+        digest_every=fanout.digest_every,
     )
 
 
@@ -168,8 +190,19 @@ class Core:
         self._status = StatusSource(insight, self._ledger, self._standing)
         self._gateway: GatewayStage | None = None
         self._rest: UnixServer | None = None
+        self._links: LinkServer | None = None
+        self._notes = StatusBoard(lambda _client, _note: None)
+        self._tasks = TaskGroupOwner("core")
         if config.gateway.workers:
             self._rest = UnixServer(rest, data.socket("rest"))
+            self._links = LinkServer(
+                self._hub,
+                data.socket("fanout"),
+                clock=now_ns,
+                wake=self._wake,
+                directory=self._registry,
+                notes=lambda: [encode_note(note) for note in self._notes.state()],
+            )
         else:
             self._gateway = GatewayStage(
                 config.gateway,
@@ -203,7 +236,9 @@ class Core:
         await self.bus.start()
         await self._bus_server.start()
         await self._wait_for_definitions()
-        if self._rest is not None:
+        if self._rest is not None and self._links is not None:
+            await self._links.start()
+            self._tasks.spawn(self._tell_notes(), "status")
             await self._rest.start()
             return {"rest": str(self._rest.path)}
         assert self._gateway is not None  # noqa: S101  one of the two is there
@@ -223,14 +258,27 @@ class Core:
         await self._latest.stop()
         await self.bus.stop()
         self._fanout.stop()
+        await self._tasks.stop()
         if self._gateway is not None:
             await self._gateway.stop()
+        if self._links is not None:
+            await self._links.stop()
         if self._rest is not None:
             await self._rest.stop()
 
     def _deliver(self, flushed: Flush) -> None:
         if self._gateway is not None:
             self._gateway.deliver(flushed)
+        if self._links is not None:
+            self._links.deliver(flushed)
+
+    async def _tell_notes(self) -> None:
+        """Make the notes of channel ``status`` for all workers."""
+        while self._links is not None:
+            notes = self._status.notes(now_ns())
+            self._notes.put(notes)
+            self._links.tell([encode_note(note) for note in notes])
+            await asyncio.sleep(STATUS_NS / 1e9)
 
     def _on_rung(self, rung: Rung) -> None:
         if self._gateway is not None:
@@ -300,7 +348,15 @@ async def run_gateway(
         stop: set when it is to drain and end.
         ready: called when clients are accepted.
     """
-    hub = make_hub(config, epoch=0)
+    hub = make_worker_hub(config)
+    owner = OwnerClient(
+        hub,
+        data.socket("fanout"),
+        name=name,
+        clock=now_ns,
+        wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
+        notes=lambda texts, is_whole: worker.stage.take_notes([decode_note(text) for text in texts], is_whole=is_whole),
+    )
     number = WORKER_NAME.fullmatch(name)
     place = int(number[1]) if number else 0
     worker = GatewayWorker(
@@ -311,6 +367,8 @@ async def run_gateway(
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         listener=listener,
         shares=Shares(data.root / "gateways", place) if listener is not None and 0 < place <= WORKERS_MAX else None,
+        directory=owner,
+        owner=owner,
     )
 
     def on_rung(rung: Rung) -> None:
@@ -327,6 +385,7 @@ async def run_gateway(
     )
     fanout.watch(config.fanout)
     left = MetricsFile(data.root / METRICS, name, now_ns)
+    await owner.start()
     ready(http=await worker.start())
     try:
         while not stop.is_set():
@@ -335,8 +394,9 @@ async def run_gateway(
                 await asyncio.wait_for(stop.wait(), _METRICS_S)
     finally:
         left.remove()
-        fanout.stop()
         await worker.stop()
+        await owner.stop()
+        fanout.stop()
 
 
 def processes(

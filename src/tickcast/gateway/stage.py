@@ -3,11 +3,12 @@
 import asyncio
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
 from tickcast import _native
+from tickcast.gateway import messages
 from tickcast.gateway.acceptor import Acceptor, raise_files_max, turn_away
 from tickcast.gateway.clients import Clients
 from tickcast.gateway.config import Config
@@ -94,6 +95,13 @@ class GatewayStage:
     def deliver(self, flushed: Flush) -> None:
         """Do what a flush of the fan-out stage left to do."""
         self.clients.deliver(flushed)
+
+    def take_notes(self, notes: Sequence[messages.StatusNote], *, is_whole: bool) -> None:
+        """Take in notes of channel ``status`` that another process made; ``is_whole``: earlier ones are void."""
+        if is_whole:
+            self.clients.status.replace(notes)
+        else:
+            self.clients.status.put(notes)
 
     def bind(self) -> None:
         """Take the address, before anything is started; clients are refused until :meth:`start`.

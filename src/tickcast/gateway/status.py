@@ -7,6 +7,8 @@ them to its watchers (:class:`StatusBoard`), in the core itself or in a worker. 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from tickcast.gateway import messages
 from tickcast.gateway.gaps import shown
 from tickcast.model.ledger import LedgerEntry
@@ -18,6 +20,23 @@ STATUS: Final = "status"
 EVERYTHING: Final = "*"
 _NEWS: Final = ("state", "since", "pid", "restarts", "last_error")
 """Of a feed: what makes a note when it changes; counts and rates alone do not."""
+
+
+_decode: Final = msgspec.json.Decoder(messages.FeedNote | messages.GapNote | messages.DeliveryNote).decode
+
+
+def encode_note(note: messages.StatusNote) -> str:
+    """Write a note as JSON, for another process."""
+    return msgspec.json.encode(note).decode()
+
+
+def decode_note(text: str) -> messages.StatusNote:
+    """Read a note that another process made.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _decode(text)
 
 
 class StatusSource:

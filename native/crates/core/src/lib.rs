@@ -15,6 +15,7 @@ pub mod json;
 pub mod last;
 pub mod latest;
 pub mod levels;
+pub mod link;
 pub mod listing;
 pub mod orderbook;
 pub mod packets;

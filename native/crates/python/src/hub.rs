@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use tickcast_core::encode::Codec;
 use tickcast_core::hub::{self, ClientId, Remembered, Wish};
 use tickcast_core::latest::{self, Definition, PRICE_FIELDS};
+use tickcast_core::link::{OwnerFrame, Request};
 use tickcast_core::record;
 
 use crate::bytes::bytes_of;
@@ -23,7 +24,7 @@ struct Applied {
 }
 
 #[pyclass(module = "tickcast._native", frozen, get_all)]
-struct Position {
+pub struct Position {
     state: &'static str,
     epoch: u64,
     seq: u64,
@@ -53,7 +54,7 @@ impl From<(&'static str, hub::Position)> for Position {
 }
 
 #[pyclass(module = "tickcast._native", frozen, get_all)]
-struct Flushed {
+pub struct Flushed {
     unsent: Vec<(ClientId, Py<PyBytes>)>,
     slow: Vec<ClientId>,
     broken: Vec<ClientId>,
@@ -67,7 +68,7 @@ struct Flushed {
 }
 
 impl Flushed {
-    fn new(py: Python<'_>, flushed: hub::Flushed) -> Self {
+    pub fn new(py: Python<'_>, flushed: hub::Flushed) -> Self {
         let unsent = flushed.unsent.into_iter();
         Self {
             unsent: unsent
@@ -93,8 +94,8 @@ impl Flushed {
 #[pyclass(module = "tickcast._native")]
 struct Hub(hub::Hub);
 
-type Subscription = (u8, String, u8, u32, u8);
-type Counted = (u8, String, u64, u64, u64, u64, u64, u64);
+pub type Subscription = (u8, String, u8, u32, u8);
+pub type Counted = (u8, String, u64, u64, u64, u64, u64, u64);
 
 #[pymethods]
 impl Hub {
@@ -296,10 +297,8 @@ impl Hub {
 
     #[pyo3(signature = (client, *, codec, batch))]
     fn configure(&mut self, client: ClientId, codec: u8, batch: bool) -> PyResult<()> {
-        let known = Codec::from_number(codec).ok_or_else(|| {
-            PyValueError::new_err(format!("expected the number of a codec, found {codec}"))
-        })?;
-        self.0.fanout_mut().configure(client, known, batch);
+        let codec = codec_of(codec)?;
+        self.0.fanout_mut().configure(client, codec, batch);
         Ok(())
     }
 
@@ -315,11 +314,7 @@ impl Hub {
         now_ns: i64,
     ) -> PyResult<Option<Position>> {
         check_channel(channel)?;
-        if !hub::RATE_CLASSES.contains(&rate) || mode > hub::MODE_ALL {
-            return Err(PyValueError::new_err(format!(
-                "expected a rate class and a mode, found {rate} and {mode}"
-            )));
-        }
+        check_terms(rate, mode)?;
         // The topic is put in by its name.
         let wish = Wish {
             channel,
@@ -340,13 +335,9 @@ impl Hub {
     }
 
     fn subscriptions(&self, client: ClientId) -> Vec<Subscription> {
-        let subscriptions = self.0.fanout().subscriptions(client).into_iter();
-        subscriptions
-            .map(|(channel, topic, position)| {
-                let name = self.0.latest().name(topic).to_owned();
-                (channel, name, position.rate, position.fields, position.mode)
-            })
-            .collect()
+        subscriptions_of(self.0.fanout().subscriptions(client), |topic| {
+            self.0.latest().name(topic)
+        })
     }
 
     #[pyo3(signature = (client, channel, symbol, now_ns, *, epoch = 0, seq = 0, last_seen_ns = 0, precision_ns = 1))]
@@ -379,25 +370,8 @@ impl Hub {
     }
 
     fn sync(&mut self, client: ClientId, now_ns: i64) -> Vec<Counted> {
-        let counters = self.0.sync(client, now_ns).into_iter();
-        counters
-            .map(|count| {
-                let name = self.0.latest().name(count.topic).to_owned();
-                let hub::Counters {
-                    channel,
-                    epoch,
-                    seq,
-                    published,
-                    delivered,
-                    merged,
-                    lost,
-                    ..
-                } = count;
-                (
-                    channel, name, epoch, seq, published, delivered, merged, lost,
-                )
-            })
-            .collect()
+        let counters = self.0.sync(client, now_ns);
+        counted_of(counters, |topic| self.0.latest().name(topic))
     }
 
     fn reply(&mut self, client: ClientId, payload: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -412,11 +386,7 @@ impl Hub {
         opcode: u8,
         payload: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        if !(8..=10).contains(&opcode) {
-            return Err(PyValueError::new_err(format!(
-                "expected opcode 8, 9 or 10, found {opcode}"
-            )));
-        }
+        check_control(opcode)?;
         let payload = payload.map_or_else(|| Ok(Default::default()), bytes_of)?;
         self.0.fanout_mut().control(client, opcode, &payload);
         Ok(())
@@ -472,41 +442,143 @@ impl Hub {
     }
 
     fn memory(&self) -> BTreeMap<&'static str, i64> {
-        let hub::Memory {
-            clients,
-            blocked,
-            subscriptions,
-            topics,
-            groups,
-            field_sets,
-            frame_bytes,
-            buffered_bytes,
-            unsent_bytes,
-            price_history,
-            trade_history,
-            quantum_ns,
-        } = self.0.fanout().memory();
-        let sizes = [
-            ("clients", clients),
-            ("blocked", blocked),
-            ("subscriptions", subscriptions),
-            ("topics", topics),
-            ("groups", groups),
-            ("field_sets", field_sets),
-            ("frame_bytes", frame_bytes),
-            ("buffered_bytes", buffered_bytes),
-            ("unsent_bytes", unsent_bytes),
-            ("price_history", price_history),
-            ("trade_history", trade_history),
-        ];
-        let sizes = sizes
-            .into_iter()
-            .map(|(name, size)| (name, i64::try_from(size).unwrap_or(i64::MAX)));
-        sizes.chain([("quantum_ns", quantum_ns)]).collect()
+        memory_of(self.0.fanout().memory())
+    }
+
+    // links to gateway workers
+    fn serve(
+        &mut self,
+        py: Python<'_>,
+        link: ClientId,
+        kind: u8,
+        message: &Bound<'_, PyAny>,
+        now_ns: i64,
+    ) -> PyResult<Option<(&'static str, u64, String)>> {
+        let message = bytes_of(message)?;
+        let request = py
+            .detach(|| self.0.serve(link, kind, &message, now_ns))
+            .map_err(crate::link::broken)?;
+        Ok(request.map(|request| match request {
+            Request::Hello { name, pid } => ("hello", pid, name),
+            Request::Match { token, pattern, .. } => ("match", token, pattern),
+        }))
+    }
+
+    fn tell_matched(&mut self, link: ClientId, token: u64, symbols: Vec<String>) {
+        self.0.tell(link, &OwnerFrame::Matched { token, symbols });
+    }
+
+    fn tell_listed(&mut self, link: ClientId, pattern: String, symbols: Vec<String>) {
+        self.0.tell_listed(link, pattern, symbols);
+    }
+
+    fn tell_notes(&mut self, link: ClientId, texts: Vec<String>, is_whole: bool) {
+        self.0.tell(link, &OwnerFrame::Note { is_whole, texts });
+    }
+
+    fn tell_refused(&mut self, link: ClientId, reason: String) {
+        self.0.tell(link, &OwnerFrame::Refused(reason));
     }
 }
 
-fn check_channel(channel: u8) -> PyResult<()> {
+pub fn memory_of(memory: hub::Memory) -> BTreeMap<&'static str, i64> {
+    let hub::Memory {
+        clients,
+        blocked,
+        subscriptions,
+        topics,
+        groups,
+        field_sets,
+        frame_bytes,
+        buffered_bytes,
+        unsent_bytes,
+        price_history,
+        trade_history,
+        quantum_ns,
+    } = memory;
+    let sizes = [
+        ("clients", clients),
+        ("blocked", blocked),
+        ("subscriptions", subscriptions),
+        ("topics", topics),
+        ("groups", groups),
+        ("field_sets", field_sets),
+        ("frame_bytes", frame_bytes),
+        ("buffered_bytes", buffered_bytes),
+        ("unsent_bytes", unsent_bytes),
+        ("price_history", price_history),
+        ("trade_history", trade_history),
+    ];
+    let sizes = sizes
+        .into_iter()
+        .map(|(name, size)| (name, i64::try_from(size).unwrap_or(i64::MAX)));
+    sizes.chain([("quantum_ns", quantum_ns)]).collect()
+}
+
+/// Names of topics come from where the hub's state is.
+pub fn subscriptions_of<'a>(
+    subscriptions: Vec<(u8, latest::Topic, hub::Position)>,
+    name: impl Fn(latest::Topic) -> &'a str,
+) -> Vec<Subscription> {
+    let subscriptions = subscriptions.into_iter();
+    subscriptions
+        .map(|(channel, topic, position)| {
+            let name = name(topic).to_owned();
+            (channel, name, position.rate, position.fields, position.mode)
+        })
+        .collect()
+}
+
+pub fn counted_of<'a>(
+    counters: Vec<hub::Counters>,
+    name: impl Fn(latest::Topic) -> &'a str,
+) -> Vec<Counted> {
+    let counters = counters.into_iter();
+    counters
+        .map(|count| {
+            let name = name(count.topic).to_owned();
+            let hub::Counters {
+                channel,
+                epoch,
+                seq,
+                published,
+                delivered,
+                merged,
+                lost,
+                ..
+            } = count;
+            (
+                channel, name, epoch, seq, published, delivered, merged, lost,
+            )
+        })
+        .collect()
+}
+
+pub fn codec_of(codec: u8) -> PyResult<Codec> {
+    Codec::from_number(codec).ok_or_else(|| {
+        PyValueError::new_err(format!("expected the number of a codec, found {codec}"))
+    })
+}
+
+pub fn check_terms(rate: u8, mode: u8) -> PyResult<()> {
+    if hub::RATE_CLASSES.contains(&rate) && mode <= hub::MODE_ALL {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "expected a rate class and a mode, found {rate} and {mode}"
+    )))
+}
+
+pub fn check_control(opcode: u8) -> PyResult<()> {
+    if (8..=10).contains(&opcode) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "expected opcode 8, 9 or 10, found {opcode}"
+    )))
+}
+
+pub fn check_channel(channel: u8) -> PyResult<()> {
     if usize::from(channel) < hub::CHANNELS.len() {
         Ok(())
     } else {

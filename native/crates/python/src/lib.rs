@@ -8,6 +8,7 @@ mod fix;
 mod hub;
 mod intake;
 mod json;
+mod link;
 mod load;
 mod packets;
 mod pitch;
@@ -25,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     hub::register(module)?;
     intake::register(module)?;
     json::register(module)?;
+    link::register(module)?;
     load::register(module)?;
     packets::register(module)?;
     pitch::register(module)?;

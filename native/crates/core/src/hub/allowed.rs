@@ -144,6 +144,10 @@ impl Fanout {
     /// Brings a client to the class that is allowed now; it is told where that makes a difference.
     fn recap(&mut self, index: u32, reason: Reason) {
         let client = &mut self.clients[index as usize];
+        if client.is_link() {
+            // Behind it are clients of another hub, which has caps of its own.
+            return;
+        }
         let hidden = if client.is_hidden {
             SLOWEST
         } else {

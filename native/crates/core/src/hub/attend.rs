@@ -4,6 +4,7 @@ use super::clients::{Client, ClientId};
 use super::{
     CHANNEL_PRICE, CHANNEL_TRADES, Fanout, FrameRef, NONE, Source, Stamp, counter, is_keyed, waits,
 };
+use crate::encode::Codec;
 
 impl Fanout {
     /// Sees to every client on the list; one that is blocked comes back when it has drained.
@@ -82,7 +83,10 @@ impl Fanout {
         let fields = self.field_sets.mask(self.subs[index as usize].set);
         let key = (stamp.topic, fields, stamp.codec);
         let frame = match self.snapshots.get(&key) {
-            Some((at, frame)) if *at == (stamp.epoch, stamp.seq) => *frame,
+            // A link's says its class.
+            Some((at, frame)) if stamp.codec != Codec::Link && *at == (stamp.epoch, stamp.seq) => {
+                *frame
+            }
             _ => {
                 let frame = self
                     .arena

@@ -42,6 +42,8 @@ pub(super) struct Client {
     /// Whole frames to send before the references.
     pub pending: Vec<u8>,
     pub subs: Vec<u32>,
+    /// Of a link to a gateway worker.
+    pub links: Option<Box<super::linked::Links>>,
     /// Bytes given to the transport that it has not drained.
     pub unsent: usize,
     pub blocked_ns: i64,
@@ -130,6 +132,7 @@ impl Fanout {
             references: Vec::new(),
             pending: Vec::new(),
             subs: Vec::new(),
+            links: None,
             unsent: 0,
             blocked_ns: 0,
             blocked_before_ns: 0,
@@ -158,6 +161,7 @@ impl Fanout {
         client.references = Vec::new();
         client.pending = Vec::new();
         client.subs = Vec::new();
+        client.links = None;
         client.is_open = false;
         // Lists may still hold its id, which no client has any more.
         self.clients_free.push(index);

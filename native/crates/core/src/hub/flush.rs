@@ -349,9 +349,7 @@ impl Fanout {
                 return false;
             };
             let client: &mut Client = &mut self.clients[index as usize];
-            let is_over = client.unsent + client.pending.len() > self.settings.unsent_max
-                || now_ns - client.blocked_ns > self.settings.undrained_max_ns;
-            if client.is_blocked && is_over && !client.is_slow {
+            if client.is_blocked && client.is_over(&self.settings, now_ns) && !client.is_slow {
                 client.is_slow = true;
                 flushed.slow.push(*id);
             }

@@ -25,7 +25,11 @@ impl Arena {
     /// Writes one frame of a codec.
     pub fn frame(&mut self, codec: Codec, write: impl FnOnce(&mut Vec<u8>)) -> FrameRef {
         let offset = self.bytes.len();
-        ws::write_frame_with(codec.opcode(), &mut self.bytes, write);
+        if codec == Codec::Link {
+            crate::link::write_length(&mut self.bytes, write);
+        } else {
+            ws::write_frame_with(codec.opcode(), &mut self.bytes, write);
+        }
         self.frames += 1;
         let length = self.bytes.len() - offset;
         // `Fanout` stops filling the arena far below 4 GiB.

@@ -88,7 +88,7 @@ impl Kept {
         self.dirty.clear();
     }
 
-    fn touch(&mut self, start_ns: i64, seq: u64) {
+    pub(super) fn touch(&mut self, start_ns: i64, seq: u64) {
         match self.dirty.iter_mut().rfind(|entry| entry.0 == start_ns) {
             Some(entry) => entry.1 = seq,
             None => {
@@ -415,7 +415,14 @@ impl Fanout {
     fn bars_frame(&mut self, source: &impl Source, stamp: Stamp, channel: u8) -> FrameRef {
         let mut bars = core::mem::take(&mut self.scratch.bars);
         source.bars(stamp.topic, interval(channel), SNAPSHOT_BARS, &mut bars);
-        let frame = self.shared_snapshot(stamp, KEYED | u32::from(channel) << 8, |out| {
+        // A link's says its class.
+        let class = if stamp.codec == Codec::Link {
+            stamp.class
+        } else {
+            0
+        };
+        let key = KEYED | u32::from(channel) << 8 | u32::from(class);
+        let frame = self.shared_snapshot(stamp, key, |out| {
             source.write_bars(out, stamp, channel, &bars);
         });
         self.scratch.bars = bars;

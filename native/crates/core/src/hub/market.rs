@@ -4,10 +4,11 @@ use super::clients::ClientId;
 use super::resume::{Memory, Refusal};
 use super::subscribe::{Position, Wish};
 use super::{CHANNELS, Counters, Fanout, Flushed, Settings, Source, Stamp};
-use crate::encode;
+use crate::encode::{self, Codec};
 use crate::latest::{
     self, Applied, Bar, Book, BookFrame, Definition, Latest, Topic, TradeRow, Viewed,
 };
+use crate::link;
 use crate::record::Record;
 
 impl<S: Viewed> Source for S {
@@ -16,6 +17,9 @@ impl<S: Viewed> Source for S {
     }
 
     fn write_snapshot(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
+        if stamp.codec == Codec::Link {
+            return link::encode::snapshot(out, self, stamp);
+        }
         let Stamp {
             topic,
             epoch,
@@ -37,6 +41,9 @@ impl<S: Viewed> Source for S {
     }
 
     fn write_update(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
+        if stamp.codec == Codec::Link {
+            return link::encode::update(out, self, stamp, fields);
+        }
         encode::write_update(
             out,
             self,
@@ -49,10 +56,16 @@ impl<S: Viewed> Source for S {
     }
 
     fn write_status(&self, out: &mut Vec<u8>, stamp: Stamp) {
+        if stamp.codec == Codec::Link {
+            return link::encode::status(out, self, stamp);
+        }
         encode::write_status(out, self, stamp.topic);
     }
 
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>) {
+        if stamp.codec == Codec::Link {
+            return link::encode::trade(out, stamp, row, text);
+        }
         encode::write_trade(
             out,
             self.view(stamp.topic).name,
@@ -64,6 +77,9 @@ impl<S: Viewed> Source for S {
     }
 
     fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64) {
+        if stamp.codec == Codec::Link {
+            return link::encode::lost(out, stamp, channel, count);
+        }
         let channel = CHANNELS[usize::from(channel)];
         encode::write_lost(
             out,
@@ -88,18 +104,27 @@ impl<S: Viewed> Source for S {
     }
 
     fn write_book(&self, out: &mut Vec<u8>, stamp: Stamp, frame: &BookFrame<'_>) {
+        if stamp.codec == Codec::Link {
+            return link::keyed::write_book(out, stamp, frame);
+        }
         let symbol = self.view(stamp.topic).quoted_name;
         let strings = stamp.codec.strings();
         encode::keyed::write_book(out, symbol, frame, strings, stamp.epoch, stamp.seq);
     }
 
     fn write_bar(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bar: &Bar) {
+        if stamp.codec == Codec::Link {
+            return link::keyed::write_bars(out, stamp, channel, core::slice::from_ref(bar), false);
+        }
         let symbol = self.view(stamp.topic).quoted_name;
         let strings = stamp.codec.strings();
         encode::keyed::write_bar(out, symbol, interval_name(channel), bar, strings, stamp.seq);
     }
 
     fn write_bars(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bars: &[Bar]) {
+        if stamp.codec == Codec::Link {
+            return link::keyed::write_bars(out, stamp, channel, bars, true);
+        }
         let view = self.view(stamp.topic);
         encode::keyed::write_bars(
             out,
@@ -309,6 +334,16 @@ impl Hub {
         self.fanout.advance(now_ns);
         let topic = self.latest.topic(symbol).ok_or(Refusal::Unknown)?;
         self.fanout.resume(client, channel, topic, memory)
+    }
+
+    /// Everything of a link's subscription until now.
+    pub(crate) fn bring(&mut self, link: ClientId, key: (Topic, u8, u8), now_ns: i64) {
+        self.fanout.bring(&self.latest, link, key, now_ns);
+    }
+
+    /// A topic's names and state for a link.
+    pub(crate) fn introduce(&mut self, link: ClientId, topic: Topic) {
+        self.fanout.introduce(&self.latest, link, topic);
     }
 
     /// A new epoch for a topic; `None` if there is no such symbol.

@@ -34,7 +34,9 @@ mod flush;
 mod frames;
 mod history;
 mod keyed;
+mod linked;
 mod market;
+mod mirrored;
 mod quantum;
 mod resume;
 mod send;
@@ -58,6 +60,7 @@ pub use clients::ClientId;
 pub use counters::{Counters, Memory};
 pub use flush::Flushed;
 pub use keyed::{depth, interval};
+pub use linked::Recalled;
 pub use market::Hub;
 pub use resume::{Memory as Remembered, Refusal};
 pub use subscribe::{Position, Wish};
@@ -100,7 +103,7 @@ const fn counter(channel: u8) -> usize {
 }
 
 /// A snapshot, then what changed of it by key (levels of a book, bars): neither `price` nor `trades`.
-const fn is_keyed(channel: u8) -> bool {
+pub(crate) const fn is_keyed(channel: u8) -> bool {
     channel >= CHANNEL_BOOK_5
 }
 /// The newest state is what matters.
@@ -112,6 +115,20 @@ pub const RATE_CLASSES: [u8; 6] = [0, 1, 2, 5, 10, 20];
 
 /// The class of subscriptions in mode `all` where classes are told apart by number.
 pub const CLASS_ALL: u8 = RATE_CLASSES.len() as u8;
+/// Of a frame that belongs to no subscription.
+pub const CLASS_NONE: u8 = CLASS_ALL + 1;
+
+/// The class of a subscription with these terms, where classes are told apart by number.
+#[must_use]
+pub fn class_of(channel: u8, rate: u8, mode: u8) -> u8 {
+    if channel == CHANNEL_TRADES || channel == CHANNEL_PRICE && mode == MODE_ALL {
+        return CLASS_ALL;
+    }
+    RATE_CLASSES
+        .iter()
+        .rposition(|class| *class <= rate)
+        .unwrap_or(0) as u8
+}
 
 /// No index.
 const NONE: u32 = u32::MAX;
@@ -429,7 +446,7 @@ impl Fanout {
     }
 
     /// The hub's time never goes back.
-    fn advance(&mut self, now_ns: i64) -> i64 {
+    pub(crate) fn advance(&mut self, now_ns: i64) -> i64 {
         self.now_ns = self.now_ns.max(now_ns);
         self.now_ns
     }

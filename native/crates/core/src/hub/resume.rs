@@ -57,9 +57,23 @@ impl Fanout {
             .find_sub(client, channel, topic)
             .ok_or(Refusal::Unknown)?;
         if is_keyed(channel) {
-            return self.resume_keyed(index, topic, memory);
+            return Err(self.refuse_keyed(channel, topic, memory));
         }
         let found = self.locate(channel, topic, memory)?;
+        self.resume_at(client, index, found)
+    }
+
+    /// Picks up where the client stands: at `found`, or at one of several.
+    pub(super) fn resume_at(
+        &mut self,
+        client: u32,
+        index: u32,
+        found: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let (channel, topic) = {
+            let sub = &self.subs[index as usize];
+            (sub.channel, sub.topic)
+        };
         let newest = self.topics[topic as usize].seq[counter(channel)];
         let sub = &mut self.subs[index as usize];
         if channel == CHANNEL_PRICE {
@@ -79,19 +93,24 @@ impl Fanout {
     }
 
     /// Nothing is kept of books and bars: everyone gets a snapshot.
-    fn resume_keyed(&mut self, index: u32, topic: Topic, memory: Memory) -> Result<(), Refusal> {
+    pub(super) fn refuse_keyed(&self, channel: u8, topic: Topic, memory: Memory) -> Refusal {
         let state = &self.topics[topic as usize];
-        let newest = state.seq[counter(self.subs[index as usize].channel)];
+        let newest = state.seq[counter(channel)];
         match memory {
-            Memory::Position { epoch, .. } if epoch != state.epoch => Err(Refusal::EpochChanged),
-            Memory::Position { seq, .. } if seq > newest => Err(Refusal::Ahead),
-            Memory::Position { .. } => Err(Refusal::TooOld),
-            Memory::LastSeen { .. } => Err(Refusal::Unknown),
+            Memory::Position { epoch, .. } if epoch != state.epoch => Refusal::EpochChanged,
+            Memory::Position { seq, .. } if seq > newest => Refusal::Ahead,
+            Memory::Position { .. } => Refusal::TooOld,
+            Memory::LastSeen { .. } => Refusal::Unknown,
         }
     }
 
     /// The seq at which the client stands; `None` for one of several.
-    fn locate(&self, channel: u8, topic: Topic, memory: Memory) -> Result<Option<u64>, Refusal> {
+    pub(super) fn locate(
+        &self,
+        channel: u8,
+        topic: Topic,
+        memory: Memory,
+    ) -> Result<Option<u64>, Refusal> {
         let state = &self.topics[topic as usize];
         let newest = state.seq[counter(channel)];
         let is_price = channel == CHANNEL_PRICE;

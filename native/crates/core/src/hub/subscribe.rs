@@ -125,15 +125,20 @@ impl Fanout {
 
     /// Topics that are subscribed to, and how many subscriptions each has.
     pub fn watched(&self) -> impl Iterator<Item = (Topic, usize)> {
-        self.topics.iter().enumerate().filter_map(|(topic, state)| {
-            let merging: usize = state
-                .groups
-                .all()
-                .map(|(_, group)| self.groups[group as usize].members.len())
-                .sum();
-            let count = merging + state.all.iter().map(Vec::len).sum::<usize>();
-            (count > 0).then_some((topic as Topic, count))
-        })
+        let further = self.further_watchers();
+        self.topics
+            .iter()
+            .enumerate()
+            .filter_map(move |(topic, state)| {
+                let merging: usize = state
+                    .groups
+                    .all()
+                    .map(|(_, group)| self.groups[group as usize].members.len())
+                    .sum();
+                let count = merging + state.all.iter().map(Vec::len).sum::<usize>();
+                let further = further.get(&(topic as Topic)).copied().unwrap_or(0);
+                (count > 0).then_some((topic as Topic, count + further))
+            })
     }
 
     /// Topics whose book is subscribed to, to any depth.
@@ -158,7 +163,7 @@ impl Fanout {
         })
     }
 
-    fn add_sub(&mut self, sub: Sub) -> u32 {
+    pub(super) fn add_sub(&mut self, sub: Sub) -> u32 {
         let client = sub.client as usize;
         let index = match self.subs_free.pop() {
             Some(index) => {

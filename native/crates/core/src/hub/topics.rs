@@ -210,7 +210,7 @@ impl Fanout {
     }
 
     /// Tells everyone on `price` what became of the topic, at once, outside of the counters.
-    fn send_status(&mut self, source: &impl Source, topic: Topic) {
+    pub(super) fn send_status(&mut self, source: &impl Source, topic: Topic) {
         let state = &self.topics[topic as usize];
         let groups = state.groups.of(CHANNEL_PRICE);
         let merging = groups.flat_map(|group| self.groups[group as usize].members.iter());
@@ -285,7 +285,7 @@ impl Fanout {
     }
 
     /// One frame to each subscription in mode `all`, encoded once for each spelling.
-    fn deliver_each(
+    pub(super) fn deliver_each(
         &mut self,
         channel: u8,
         stamp: Stamp,
@@ -295,7 +295,7 @@ impl Fanout {
         let mut variants = Variants::default();
         for &sub in &self.topics[stamp.topic as usize].all[usize::from(channel)] {
             let sub = &mut self.subs[sub as usize];
-            if sub.waits & waits::CATCHING_UP != 0 {
+            if sub.waits & waits::CATCHING_UP != 0 || sub.last >= stamp.seq {
                 continue;
             }
             let client = &mut self.clients[sub.client as usize];
@@ -311,7 +311,7 @@ impl Fanout {
             let is_taken = if is_full {
                 false
             } else if client.is_blocked {
-                client.keep(&self.arena, frame, self.settings.buffer_max)
+                client.keep(&self.arena, frame, client.buffer_max(&self.settings))
             } else {
                 client.push(sub.client, frame, &mut self.dirty);
                 self.references += 1;
