@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -15,6 +16,7 @@ import pytest
 MAIN = Path(__file__).parent / "node" / "main.mjs"
 NODE_MIN = 20
 DEADLINE_S = 15.0
+CODECS = ("json",)
 LINE_BYTES_MAX = 1 << 24
 
 
@@ -109,3 +111,21 @@ async def node_client(url: str, codec: str = "json", *, first_delay_ms: int = 20
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def rest(url: str, path: str) -> dict[str, Any]:
+    """What REST says; every number is the text that came."""
+
+    def get() -> bytes:
+        with urllib.request.urlopen(url + path, timeout=DEADLINE_S) as answer:  # noqa: S310  our own loopback address
+            body: bytes = answer.read()
+            return body
+
+    found: dict[str, Any] = json.loads(await asyncio.to_thread(get), parse_float=str, parse_int=str)
+    return found
+
+
+def agree(synced: dict[str, Any]) -> int:
+    """The client's own count is the gateway's, symbol by symbol; returns how much was counted."""
+    assert synced["own"] == synced["gateway"]
+    return sum(counts["published"] for symbols in synced["gateway"].values() for counts in symbols.values())

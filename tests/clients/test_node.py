@@ -1,19 +1,16 @@
 """``docs/protocol.md`` is enough to write a client from: one that was, in JavaScript, ends with what REST says."""
 
 import asyncio
-import json
-import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.clients.node_process import DEADLINE_S, NodeClient, node_client
+from tests.clients.node_process import CODECS, NodeClient, agree, node_client, rest
 
 from tickcast.gateway.config import Config
 from tickcast.model.record import State
 from tickcast.testing.gateway import RunningGateway, running_gateway
 
-CODECS = ("json",)
 NOT_IN_STREAM = {"server_timestamp", "symbol", "epoch", "seq", "state", "currency"}
 
 
@@ -30,27 +27,11 @@ def as_streamed(price: dict[str, Any]) -> dict[str, Any]:
     return {"timestamp": shared.pop("exchange_timestamp"), **shared}
 
 
-async def rest(url: str, path: str) -> dict[str, Any]:
-    def get() -> bytes:
-        with urllib.request.urlopen(url + path, timeout=DEADLINE_S) as answer:  # noqa: S310  our own loopback address
-            body: bytes = answer.read()
-            return body
-
-    found: dict[str, Any] = json.loads(await asyncio.to_thread(get), parse_float=str, parse_int=str)
-    return found
-
-
 def strings(value: Any) -> Any:
     """Numbers as REST's parser above makes them: prices are texts on both sides, counts become texts."""
     if isinstance(value, dict):
         return {key: strings(each) for key, each in value.items()}
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def agree(synced: dict[str, Any]) -> int:
-    """The client's own count is the gateway's, symbol by symbol; returns how much was counted."""
-    assert synced["own"] == synced["gateway"]
-    return sum(counts["published"] for symbols in synced["gateway"].values() for counts in symbols.values())
 
 
 async def ends_as_rest(client: NodeClient, url: str, *symbols: str) -> None:

@@ -149,7 +149,7 @@ class RunningGateway:
         rows = self._rows(name, 2 + len(bids) + len(asks))
         rows["kind"] = Kind.BOOK_BID
         rows["kind"][1 + len(bids) :] = Kind.BOOK_ASK
-        rows["flags"] |= Flag.SNAPSHOT
+        rows["flags"] |= int(Flag.SNAPSHOT)
         for place, levels in ((0, bids), (1 + len(bids), asks)):
             rows["flags"][place] |= Flag.NO_PRICE
             for offset, (price, size) in enumerate(levels):

@@ -1,6 +1,6 @@
 // A book of price levels, and the digest that proves it.
 
-import { canonical, compare, isZero } from "./decimal.mjs";
+import { compare, isZero } from "./decimal.mjs";
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   let value = index;
@@ -17,6 +17,7 @@ export function crc32(text) {
   return ~value >>> 0;
 }
 
+/** Levels by the text of their price: one whose digits change is deleted and told anew. */
 export class Book {
   #bids = new Map();
   #asks = new Map();
@@ -32,11 +33,11 @@ export class Book {
     this.#set(frame);
   }
 
-  /** Returns whether the digest, where the message has one, is that of this book. */
   update(frame) {
     this.#set(frame);
   }
 
+  /** Whether the digest, where the message has one, is that of this book. */
   agrees(frame) {
     return frame.digest === undefined || frame.digest === null || frame.digest === this.digest();
   }
@@ -46,18 +47,18 @@ export class Book {
   }
 
   bids() {
-    return [...this.#bids.values()].sort(([left], [right]) => compare(right, left));
+    return [...this.#bids].sort(([left], [right]) => compare(right, left));
   }
 
   asks() {
-    return [...this.#asks.values()].sort(([left], [right]) => compare(left, right));
+    return [...this.#asks].sort(([left], [right]) => compare(left, right));
   }
 
   #set({ bids = [], asks = [] }) {
     for (const [side, levels] of [[this.#bids, bids], [this.#asks, asks]]) {
       for (const [price, size] of levels) {
-        if (isZero(size)) side.delete(canonical(price));
-        else side.set(canonical(price), [price, size]);
+        if (isZero(size)) side.delete(price);
+        else side.set(price, size);
       }
     }
   }

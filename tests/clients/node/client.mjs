@@ -180,7 +180,7 @@ export class Client {
       const key = keyOf({ ...terms, symbol });
       if (frame.channel !== "status") {
         if (!this.topics.has(key)) this.topics.set(key, new Topic(symbol, terms));
-        this.topics.get(key).acknowledge(standing, request.resume?.[symbol] !== undefined);
+        this.topics.get(key).acknowledge(standing, frame.depth, request.resume?.[symbol] !== undefined);
       }
     }
     const unknown = Object.keys(frame.symbols ?? {}).filter((symbol) => frame.symbols[symbol].state === "no_such_symbol");

@@ -9,11 +9,6 @@ export function compare(left, right) {
 
 export const isZero = (text) => /^-?0*\.?0*$/.test(text);
 
-/** One text for equal values: "185.40" and "185.4" name the same level. */
-export function canonical(text) {
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
-}
-
 const fraction = (text) => text.split(".")[1] ?? "";
 
 function scaled(text, scale) {

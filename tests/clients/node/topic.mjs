@@ -11,6 +11,7 @@ export class Topic {
     this.symbol = symbol;
     this.channel = terms.channel;
     this.interval = terms.interval ?? null;
+    this.depth = undefined;
     this.mode = terms.mode ?? { price: "merge", trades: "all" }[terms.channel] ?? "keyed";
     this.state = "unknown";
     this.epoch = null;
@@ -29,10 +30,11 @@ export class Topic {
     this.isWatched = false;
   }
 
-  /** The gateway counts from here on, in this epoch; a later change of terms does not begin anew. */
-  acknowledge({ state, epoch, seq }, isResumed) {
+  /** The gateway counts from here on, in this epoch; of later changes of terms only another depth begins anew. */
+  acknowledge({ state, epoch, seq }, depth, isResumed) {
     this.state = state;
-    if (epoch === undefined || this.isWatched) return;
+    if (epoch === undefined || (this.isWatched && depth === this.depth)) return;
+    this.depth = depth;
     this.isWatched = true;
     this.counts = { published: 0, delivered: 0, merged: 0, lost: 0 };
     this.base = seq;
@@ -92,9 +94,13 @@ export class Topic {
   _bars(frame) {
     if (frame.type === "snapshot") this.bars.clear();
     for (const bar of frame.type === "snapshot" ? frame.bars : [frame]) {
-      this.bars.set(bar.start, Object.fromEntries(Object.entries(bar).filter(([key]) => !HEAD.has(key))));
+      if (bar.trades === 0) this.bars.delete(bar.start);
+      else this.bars.set(bar.start, Object.fromEntries(Object.entries(bar).filter(([key]) => !HEAD.has(key))));
     }
-    if (this.bars.size > BARS_KEPT) this.bars.delete(this.bars.keys().next().value);
+    for (const start of this.bars.keys()) {
+      if (this.bars.size <= BARS_KEPT) break;
+      this.bars.delete(start);
+    }
     return true;
   }
 
