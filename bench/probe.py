@@ -14,11 +14,12 @@ import statistics
 import struct
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import uvloop
 
-from tickcast._native import CHANNEL_PRICE, MODE_MERGE, Hub, instrument_id
+from tickcast._native import CHANNEL_PRICE, MODE_MERGE, Flushed, Hub, instrument_id
 from tickcast.fanout.config import Config
 from tickcast.fanout.stage import FanoutStage
 from tickcast.model.instrument import Definition
@@ -48,14 +49,33 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
+class Counting:
+    """A hub whose writes are counted, and the longest flush by CPU time of the thread."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.writes = self.longest_ns = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hub, name)
+
+    def send(self, now_ns: int) -> Flushed:
+        begun = time.thread_time_ns()
+        flushed = self._hub.send(now_ns)
+        self.longest_ns = max(self.longest_ns, time.thread_time_ns() - begun)
+        self.writes += flushed.writes
+        return flushed
+
+
 class Rig:
     """A hub with a probe."""
 
     def __init__(self, **settings: int) -> None:
         self.hub = Hub(epoch=1, history_count=1, **settings)
         self.hub.define([definition(number) for number in range(SYMBOLS)], time.time_ns())
+        self.counting = Counting(self.hub)
         self.fanout = FanoutStage(
-            self.hub,
+            self.counting,
             clock=time.time_ns,
             deliver=self._deliver,
             measure=lambda *_: None,
@@ -67,7 +87,7 @@ class Rig:
         self.template["kind"] = Kind.TRADE
         self.template["flags"] = Flag.LAST_OF_EVENT
         self.kept: dict[int, bytes] = {}
-        self.writes = self.shifted = self.slow = 0
+        self.shifted = self.slow = 0
         self.ours, self.theirs = pair()
         self.watch(self.hub.open(self.ours.fileno()), range(SYMBOLS), 0)
 
