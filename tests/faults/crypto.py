@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tickcast import _native
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.stage import Feed
 from tickcast.feeds.tls import open_tls
@@ -21,6 +22,7 @@ from tickcast.normalise.pipeline import Pipeline
 from tickcast.runtime.clock import monotonic_ns, now_ns
 from tickcast.sim.crypto.state import Client, Topic
 from tickcast.sim.crypto.venue import Tamper
+from tickcast.testing.conformance.bench import WATCHED_LEVELS
 from tickcast.testing.conformance.witness import SHOWN, Seen, Witness, plain
 from tickcast.testing.rude_venue import RudeVenue
 from tickcast.testing.spoil import numbers
@@ -61,6 +63,9 @@ class Running:
         self.session = session
         self.witness = Witness(quoted=set())
         rude.venue.on_told = self.witness.told
+        self.watched: set[int] = set()
+        """Instruments whose book is watched."""
+        self._books: Callable[[Collection[int]], None] | None = None
         self.rows: list[Any] = []
         """The newest rows that were told."""
         self.healths: list[FeedHealth] = []
@@ -134,7 +139,14 @@ class Running:
         del watched
 
     def on_books(self, books: Callable[[Collection[int]], None]) -> None:
-        del books
+        self._books = books
+        self.watch_books([one.product.symbol for one in self.chosen[::2]])
+
+    def watch_books(self, symbols: Iterable[str]) -> None:
+        """Say whose books somebody watches from now on; at first it is every other one."""
+        self.watched = {_native.instrument_id(f"{self.code}:{symbol}") for symbol in symbols}
+        assert self._books is not None
+        self._books(self.watched)
 
     async def close(self) -> None:
         pass
@@ -163,7 +175,7 @@ class Running:
         return len(seen) == len(self.chosen) and all(one.state in SHOWN for one in seen)
 
     def different(self) -> list[str]:
-        """Books that are not the venue's."""
+        """Books that are not the venue's, and what rows tell of them that is not theirs."""
         found = []
         for one in self.chosen:
             if not self._is_known(one):
@@ -175,6 +187,11 @@ class Running:
                 expected = plain(truth[side])
                 if not told or plain(told) != expected[: len(told)]:
                     found.append(f"{one.product.symbol} {side}: {plain(told)[:3]} are not {expected[:3]}")
+            told_max = WATCHED_LEVELS if seen.definition.instrument in self.watched else self.config.depth
+            bids, asks = self.session.core.book(seen.definition.instrument, told_max)
+            expected_rows = (plain(bids), plain(asks)) if told_max else None
+            if self.witness.reader.book(seen.definition.instrument) != expected_rows:
+                found.append(f"{one.product.symbol}: rows do not tell its {told_max} best levels")
         return found
 
     async def until(self, condition: Callable[[], object], what: str, *, within_s: float = WAIT_S) -> None:

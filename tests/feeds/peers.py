@@ -169,6 +169,8 @@ class Remembering:
         self.refresh: Callable[[], TickBatch | None] | None = None
         self.watched: Callable[[Mapping[int, int]], None] | None = None
         self.books: Callable[[Collection[int]], None] | None = None
+        self.books_at_first: Collection[int] = ()
+        """Whose book is watched when the feed asks."""
 
     async def publish(self, batch: TickBatch) -> None:
         await self.gate.wait()
@@ -185,6 +187,7 @@ class Remembering:
 
     def on_books(self, books: Callable[[Collection[int]], None]) -> None:
         self.books = books
+        books(self.books_at_first)
 
     async def close(self) -> None:
         return

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.feeds.levels import every_other, wrong_levels
 from tests.feeds.peers import Remembering, now_ns, until
 from tests.venues.decoding import Row, rows
 
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.stage import Feed
+from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, State
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.sim import config as sim
@@ -83,6 +85,8 @@ class Following:
         if (state := kept.read()) is not None:
             session.restore(state)
         self.publisher = Remembering()
+        self.watched: set[int] = set()
+        """Instruments whose book is watched."""
         self.pipeline = Pipeline("nyse")
         self.feed = Feed(
             "nyse",
@@ -99,8 +103,11 @@ class Following:
     def rows(self) -> list[Row]:
         return rows(b"".join(batch.records.tobytes() for batch in self.publisher.batches))
 
+    def definitions(self) -> dict[int, Definition]:
+        return {one.instrument: one for batch in self.publisher.batches for one in batch.definitions}
+
     def names(self) -> dict[int, str]:
-        return {one.instrument: one.symbol for batch in self.publisher.batches for one in batch.definitions}
+        return {key: one.symbol for key, one in self.definitions().items()}
 
     def states(self) -> dict[int, State]:
         return {row.instrument: State(row.detail) for row in self.rows if row.kind == Kind.STATUS}
@@ -142,6 +149,8 @@ async def exchange(**options: Any) -> AsyncIterator[Exchange]:
 async def following(venue: Exchange, folder: Path, **settings: Any) -> AsyncIterator[Following]:
     feed = Following(venue.address, folder, **settings)
     stop = asyncio.Event()
+    feed.watched = every_other("XNYS", venue.dialect)
+    feed.publisher.books_at_first = feed.watched
     task = asyncio.create_task(feed.feed.run(stop))
     try:
         yield feed
@@ -161,7 +170,7 @@ async def check_books(venue: Exchange, feed: Following) -> None:
                 level = None if one[price] is None else (Decimal(one[price]), Decimal(one[size]))
                 if quotes.get((symbol, kind)) != level:
                     found.append(f"{symbol} {price}: {quotes.get((symbol, kind))} is not {level}")
-        return found
+        return found + wrong_levels(venue.dialect, feed.publisher.batches, feed.definitions(), feed.watched)
 
     with contextlib.suppress(TimeoutError):
         await until(lambda: not wrong() and feed.is_live())

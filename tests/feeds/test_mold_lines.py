@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.feeds.levels import every_other, wrong_levels
 from tests.feeds.peers import now_ns, until
 from tests.feeds.test_simulated import Running
 from tests.feeds.test_simulated import running as following
@@ -90,11 +91,26 @@ def wrong_books(venue: Exchange, feed: Running) -> list[str]:
 
 
 async def check_books(venue: Exchange, feed: Running) -> None:
-    """Stop the flow: what was published last is what is true, and is live."""
+    """Stop the flow: what was published last is what is true, and is live; so are books once somebody watches them."""
+    watched: set[int] = set()
+
+    def wrong() -> list[str]:
+        levels = wrong_levels(venue.dialect, feed.publisher.batches, feed.definitions, watched)
+        return wrong_books(venue, feed) + levels
+
+    assert feed.publisher.books is not None
+    watched = every_other("XBOS", venue.dialect)
+    feed.publisher.books(watched)
+    await feed.more_messages(50)
     await venue.halt()
     with contextlib.suppress(TimeoutError):
-        await until(lambda: feed.is_up() and not wrong_books(venue, feed))
-    assert wrong_books(venue, feed) == []
+        await until(lambda: feed.is_up() and not wrong())
+    assert wrong() == []
+    watched = set(feed.definitions) - watched
+    feed.publisher.books(watched)
+    with contextlib.suppress(TimeoutError):
+        await until(lambda: not wrong())
+    assert wrong() == []
     assert set(feed.states().values()) == {State.LIVE}
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.feeds.levels import every_other, wrong_levels
 from tests.feeds.peers import until
 from tests.feeds.test_simulated import Running, running
 
@@ -35,6 +36,17 @@ class Market:
         assert isinstance(self.engine.dialect, PitchDialect)
         self.dialect = self.engine.dialect
         self.feed = feed
+        self.watched = every_other("BATS", self.dialect)
+        self.watch(self.watched)
+
+    def watch(self, instruments: set[int]) -> None:
+        """Books that somebody watches from now on."""
+        self.watched = instruments
+        assert self.feed.publisher.books is not None
+        self.feed.publisher.books(instruments)
+
+    def wrong_levels(self) -> list[str]:
+        return wrong_levels(self.dialect, self.feed.publisher.batches, self.feed.definitions, self.watched)
 
     @property
     def session(self) -> BatsSession:
@@ -70,9 +82,10 @@ class Market:
         self.dialect.faults.clear()
         self.engine.paused = True
         try:
-            await until(lambda: self.is_live() and not self.wrong())
+            await until(lambda: self.is_live() and not self.wrong() and not self.wrong_levels())
         except TimeoutError:
-            pytest.fail(f"wrong: {self.wrong()}; states {self.feed.states().values()}; {self.session.arbiter.holes()}")
+            wrong = self.wrong() + self.wrong_levels()
+            pytest.fail(f"wrong: {wrong}; states {self.feed.states().values()}; {self.session.arbiter.holes()}")
 
     def check_trades(self) -> None:
         idents = [row.ident for trades in self.feed.trades().values() for row in trades]
@@ -91,6 +104,7 @@ async def market(**settings: Any) -> AsyncIterator[Market]:
     try:
         feed = Running("BATS", **{**addresses, **settings})
         async with running(feed):
+            await until(lambda: feed.publisher.books)
             yield Market(simulator, feed)
     finally:
         await simulator.stop()
@@ -104,6 +118,23 @@ async def test_a_feed_that_comes_late_begins_with_images_and_shows_what_is_true(
         one.check_trades()
         assert one.feed.feed.health.dead_letters == one.feed.pipeline.dead_letters == one.feed.pipeline.gaps == 0
         assert len(one.feed.definitions) == len(venue_truth(one.dialect))
+
+
+async def test_books_may_be_watched_and_left_alone_while_an_image_is_awaited() -> None:
+    async with market(gap_timeout_ms=50, gap_attempts=1) as one:
+        await until(one.is_live)
+        every, some = set(one.feed.definitions), one.watched
+        for turn in range(4):
+            for line in ("A", "B", "gap_A", "gap_B"):
+                one.dialect.faults.arm(Fault(fault="drop", line=f"{line}/1", count=5))
+            await until(lambda: one.session.phase(1) != "live")
+            one.watch(every - some if turn % 2 else some)
+            await until(one.is_live)
+        await one.settle()
+        one.watch(every)
+        await one.settle()
+        one.watch(set())
+        await one.settle()
 
 
 async def test_what_both_lines_lose_comes_from_the_gap_server() -> None:

@@ -174,12 +174,15 @@ WATCHING = st.lists(
 )
 
 
-@given(WATCHING, st.integers(0, 4))
+@given(WATCHING, st.integers(0, 4), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_who_follows_level_rows_by_the_rule_has_the_book(
-    stream: list[tuple[bytes, int, set[bytes] | None]], depth: int
+    stream: list[tuple[bytes, int, set[bytes] | None]], depth: int, moving: bool
 ) -> None:
-    """The rule is in docs/reference/record.md (Books); books are watched and left alone in between."""
+    """The rule is in docs/reference/record.md (Books); books are watched and left alone in between.
+
+    ``moving``: symbols come in both units, as they never should.
+    """
     decoder = _native.PitchDecoder("BATS", MIDNIGHT, depth=depth)
     known: dict[tuple[int, int], dict[Decimal, tuple[int, int]]] = {}
     watched: set[int] = set()
@@ -187,7 +190,7 @@ def test_who_follows_level_rows_by_the_rule_has_the_book(
     for drawn, unit, watch in stream:
         message = drawn
         for symbol in SYMBOLS:
-            message = message.replace(symbol, symbol[:-1] + b"%d" % unit)
+            message = message.replace(symbol, symbol[:-1] + b"%d" % (1 if moving else unit))
         data = decoder.decode(message, unit, 0, 0).records
         if watch is not None:
             watched = {_native.instrument_id(f"BATS:{name[:-1].decode()}{one}") for name in watch for one in (1, 2)}

@@ -286,7 +286,7 @@ class BatsSession:
             self._empty_books(step, unit, State.SYNCING, ts_recv)
         if first > 1:
             unit.is_partial_day = True
-            self._want_image(unit, first, State.SYNCING)
+            self._want_image(step, unit, first, State.SYNCING, ts_recv)
             if unit.phase == "lost":
                 unit.doubt = State.UNVERIFIED
                 self._mark(step, unit, State.UNVERIFIED, ts_recv)
@@ -384,7 +384,7 @@ class BatsSession:
     def _doubt(self, step: Step, unit: Unit, next_seq: int, ts_recv: int) -> None:
         """Mark a unit whose books may be wrong, and have it repaired by an image of what was before ``next_seq``."""
         was_marked = unit.phase == "image"
-        self._want_image(unit, next_seq, unit.doubt or State.GAP)
+        self._want_image(step, unit, next_seq, unit.doubt or State.GAP, ts_recv)
         if unit.phase == "lost":
             self._empty_books(step, unit, State.GAP, ts_recv)
         elif not was_marked:
@@ -452,9 +452,9 @@ class BatsSession:
         for instrument in self._decoder.instruments(unit.number):
             step.records.append(rows.gap(instrument, loss.missing, next_seq=next_seq, ts_recv=now_ns))
         if unit.phase == "image":
-            self._want_image(unit, next_seq, unit.doubt or State.GAP)
+            self._want_image(step, unit, next_seq, unit.doubt or State.GAP, now_ns)
         else:
-            self._want_image(unit, next_seq, State.GAP)
+            self._want_image(step, unit, next_seq, State.GAP, now_ns)
             if unit.phase == "lost":
                 self._empty_books(step, unit, State.GAP, now_ns)
             else:
@@ -462,14 +462,20 @@ class BatsSession:
         self._recovery.forget(loss.unit)  # another hole may be there already, and is looked at anew
         self._blocks(step, self._arbiter.skip(loss.unit, loss.last))
 
-    def _want_image(self, unit: Unit, first: int, doubt: State) -> None:
-        """Begin fresh books; live messages are kept from ``first`` on until an image joins."""
+    def _want_image(self, step: Step, unit: Unit, first: int, doubt: State, ts_recv: int) -> None:
+        """Begin fresh books; live messages are kept from ``first`` on until an image joins.
+
+        Levels are not known until then: the image may be followed by a hole, behind which books go on from it.
+        """
         self._decoder.reset(unit.number)
         unit.doubt = doubt
         unit.image = None
         if self._spin is None:
             unit.phase = "lost"
             return
+        if unit.phase != "image":
+            for instrument in self._decoder.instruments(unit.number):
+                self._forget_levels(step, instrument, ts_recv)
         unit.phase = "image"
         unit.buffer = LiveBuffer(first)
         unit.least = max(unit.least, first - 1)
@@ -512,7 +518,7 @@ class BatsSession:
             self._whole(step, unit, now_ns)
         else:
             step.bury(f"unit {number}: the messages after the image of {image.sequence} contradict it", b"")
-            self._want_image(unit, unit.buffer.next, unit.doubt or State.GAP)
+            self._want_image(step, unit, unit.buffer.next, unit.doubt or State.GAP, now_ns)
 
     def _whole(self, step: Step, unit: Unit, ts_recv: int) -> None:
         """The unit's books are complete: tell its instruments as they are."""
@@ -543,9 +549,12 @@ class BatsSession:
                 last = kind == Kind.ASK
                 row = rows.quote(instrument, kind, None, seq=0, ts_event=ts_recv, ts_recv=ts_recv, last=last)
                 step.records.append(row)
-            if self._config.depth or instrument in self._books:
-                step.records.append(rows.unknown_book(instrument, ts_event=ts_recv, ts_recv=ts_recv))
+            self._forget_levels(step, instrument, ts_recv)
             step.records.append(rows.status(instrument, state, ts_event=ts_recv, ts_recv=ts_recv))
+
+    def _forget_levels(self, step: Step, instrument: int, ts_recv: int) -> None:
+        if self._config.depth or instrument in self._books:
+            step.records.append(rows.unknown_book(instrument, ts_event=ts_recv, ts_recv=ts_recv))
 
     # ------------------------------------------------------------------ instruments
 

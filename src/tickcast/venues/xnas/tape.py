@@ -99,8 +99,15 @@ class Tape:
         self._defined: dict[str, Definition] = {}
 
     def watch_books(self, step: Step, instruments: Collection[int], ts_recv: int) -> None:
-        """Tell the levels of these books from now on, and of no others."""
-        self._books = frozenset(instruments)
+        """Tell the levels of these books from now on, and of no others.
+
+        While the session is told (again) the decoder says nothing of levels: those of before are forgotten here.
+        """
+        gone, self._books = self._books.difference(instruments), frozenset(instruments)
+        if self.is_catching_up and not self._config.depth:
+            for known in self._defined.values():
+                if known.instrument in gone:
+                    step.records.append(rows.unknown_book(known.instrument, ts_event=ts_recv, ts_recv=ts_recv))
         self._add_rows(step, self.decoder.watch_books(list(self._books), ts_recv))
 
     # ------------------------------------------------------------------ what the transport knows

@@ -196,7 +196,7 @@ impl Market {
         if !wanted {
             return Ok(());
         }
-        let book = self.place(unit, feed, true)?;
+        let book = self.place(unit, feed, true, &mut decoded.records)?;
         let stock = &mut self.stocks[book as usize];
         if stock.mapped == symbol {
             return Ok(());
@@ -257,7 +257,7 @@ impl Market {
             .symbols
             .as_ref()
             .is_none_or(|symbols| symbols.contains(trim(&name)));
-        let book = self.place(unit, name, wanted)?;
+        let book = self.place(unit, name, wanted, &mut decoded.records)?;
         let stock = &self.stocks[book as usize];
         if stock.listing.wanted && stock.mapped.is_empty() {
             decoded.met.push(Met {
@@ -271,15 +271,24 @@ impl Market {
         Ok(book)
     }
 
-    /// Index of a symbol's book, made if it is new; a symbol that comes in another unit belongs to that one.
-    fn place(&mut self, unit: u8, name: [u8; 8], wanted: bool) -> Result<u32, Reason> {
+    /// Index of a symbol's book, made if it is new; a symbol that comes in another unit belongs to that one, and its levels
+    /// are not known any more.
+    fn place(
+        &mut self,
+        unit: u8,
+        name: [u8; 8],
+        wanted: bool,
+        out: &mut Vec<Record>,
+    ) -> Result<u32, Reason> {
         let key = u64::from_le_bytes(name);
         if let Some(&book) = self.index.get(&key) {
             let stock = &mut self.stocks[book as usize];
             let before = std::mem::replace(&mut stock.unit, unit);
             if before != unit {
+                let start = out.len();
                 stock.listing.book.clear();
-                stock.listing.begun = false;
+                stock.listing.forget_book(stock.listing.last, out);
+                end_event(out, start);
                 if let Some(before) = self.known_unit(before) {
                     before.orders.forget(book);
                 }
