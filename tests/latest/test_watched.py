@@ -53,7 +53,7 @@ def test_what_nobody_defined_is_nobodys() -> None:
 def test_books_are_told_apart_from_what_else_is_watched() -> None:
     watched = board()
     counts = [("BTC-USD", 2)]
-    both = {"kraken": ({1: 2}, {1}), "coinbase": ({2: 2}, {2})}
+    both = {"kraken": ({1: 2}, frozenset({1})), "coinbase": ({2: 2}, frozenset({2}))}
     assert watched.changes(counts, ["BTC-USD"]) == both
     assert watched.changes(counts, ["BTC-USD"]) == {}
     assert watched.changes(counts, ["KRAKEN:BTC-USD"]) == {"coinbase": ({2: 2}, NONE)}

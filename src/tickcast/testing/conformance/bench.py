@@ -46,7 +46,8 @@ class Bench:
         """List a few instruments of every kind and prepare a session that streams them.
 
         ``depth``: levels that are told of books that nobody watches.
-        ``quiet_watch``: it looks for streams that fall silent; other rules stop the market as they like.
+        ``quiet_watch``: it looks for streams that fall silent; other rules stop the market as they like. Nobody watches
+        books then: those rules run for hours of the market's time.
         """
         market = MarketConfig(stock_share=0.0, orders_per_side=ORDERS, open_after_ms=1.0)
         config = Config(symbols=PAIRS, seed=seed, market=market)
@@ -76,6 +77,7 @@ class Bench:
         self.session = session
         self.steps: list[Step] = []
         self._checks = 0
+        self._is_watching = not quiet_watch
         self._watched: set[int] = set()
         """Instruments whose book is watched."""
         self._before: dict[int, int] = {}
@@ -203,6 +205,8 @@ class Bench:
 
     def _watch_books(self) -> None:
         """Two of three books are watched, by turns, known to the session yet or not."""
+        if not self._is_watching:
+            return
         turn = self._checks // WATCH_CHECKS
         names = [f"{self.code}:{one.product.symbol}" for number, one in enumerate(self.chosen) if (number + turn) % 3]
         self._watched = {_native.instrument_id(name) for name in names}

@@ -101,7 +101,6 @@ class Witness:
                 self.wrong.append(f"a row of instrument {instrument}, which has no definition")
             return
         seen.rows += 1
-        self.reader.apply(row)
         self._announced(seen, row)
         if kind == Kind.STATUS:
             seen.state = State(row["detail"])
@@ -143,6 +142,8 @@ class Witness:
     def _shown(self, seen: Seen, kind: Kind, row: dict[str, Any]) -> None:
         if kind in QUOTES:
             seen.best[kind] = _pair(row)
+        else:
+            self.reader.apply(row)
         # a book that becomes watched while its stream is lost is told as it is: the state says that it is old
         is_old = kind in LEVELS and row["flags"] & Flag.SNAPSHOT and seen.state == State.STALE
         if seen.state not in SHOWN | {State.HALTED} and not row["flags"] & Flag.INVALID_BOOK and not is_old:
