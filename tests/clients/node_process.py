@@ -97,10 +97,13 @@ class Report(dict[str, Any]):
 
 
 @asynccontextmanager
-async def node_client(url: str, codec: str = "json", *, first_delay_ms: int = 200) -> AsyncIterator[NodeClient]:
+async def node_client(
+    url: str, codec: str = "json", *, batch: bool = True, first_delay_ms: int = 200
+) -> AsyncIterator[NodeClient]:
     """Run the client against ``url``; it has connected when this yields."""
+    arguments = (url, codec, str(int(batch)), str(first_delay_ms))
     process = await asyncio.create_subprocess_exec(
-        node(), "--experimental-websocket", "--no-warnings", str(MAIN), url, codec, str(first_delay_ms),
+        node(), "--experimental-websocket", "--no-warnings", str(MAIN), *arguments,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=LINE_BYTES_MAX,
     )  # fmt: skip
     client = NodeClient(process)

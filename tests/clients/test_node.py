@@ -138,6 +138,25 @@ async def test_another_core_begins_another_epoch(gateway: RunningGateway, codec:
 
 
 @pytest.mark.parametrize("codec", CODECS)
+async def test_an_epoch_that_begins_on_the_way(gateway: RunningGateway, codec: str) -> None:
+    async with node_client(gateway.stream_url, codec) as client:
+        await client.subscribe("XNAS:AAPL", "AAPL", channel="price", rate=1)
+        await client.subscribe("XNAS:AAPL", channel="trades")
+        gateway.trade("XNAS:AAPL", "185.50")
+        agree(await client.sync())
+        gateway.hub.renew("XNAS:AAPL")
+        for price in ("185.51", "185.52", "185.53"):
+            gateway.trade("XNAS:AAPL", price)
+        synced = await client.sync()
+        agree(synced)
+        assert {channel: synced["own"][channel]["XNAS:AAPL"]["epoch"] for channel in ("price", "trades")} == {
+            "price": 2,
+            "trades": 2,
+        }
+        await ends_as_rest(client, gateway.url, "AAPL", "XNAS:AAPL")
+
+
+@pytest.mark.parametrize("codec", CODECS)
 async def test_lost_trades_are_counted(codec: str) -> None:
     async with running_gateway(buffer_max=4096) as gateway, node_client(gateway.stream_url, codec) as client:
         await client.subscribe("XNAS:AAPL", channel="trades")

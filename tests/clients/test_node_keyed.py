@@ -1,8 +1,11 @@
 """Books and bars of the JavaScript client end as REST has them, digit by digit, and every digest agrees."""
 
 import asyncio
+import json
 import random
 import time
+import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from tests.clients.node_process import CODECS, agree, node_client, rest
 from tickcast.model.record import State
 from tickcast.testing.gateway import RunningGateway, running_gateway
 
+PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 STEPS = 400
 
 
@@ -47,6 +51,15 @@ class Market:
 
 def levels(book: dict[str, Any]) -> tuple[object, object]:
     return book["bids"], book["asks"]
+
+
+def test_the_digest_of_the_document_is_that_of_its_book() -> None:
+    text = PROTOCOL.read_text(encoding="utf-8")
+    example = next(line for line in text.splitlines() if line.startswith('{"type":"snapshot"') and '"digest":' in line)
+    book = json.loads(example, parse_float=str, parse_int=str)
+    levels_text = ",".join(f"{price}:{size}" for price, size in (*book["bids"], *book["asks"]))
+    assert f"`{levels_text}`" in text
+    assert book["digest"] == str(zlib.crc32(levels_text.encode()))
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -26,12 +26,12 @@ export class Client {
   limit = null;
   errors = [];
 
-  constructor(address, { codec = "json", firstDelayMs = 500, tell = () => {} } = {}) {
-    Object.assign(this, { address, codecName: codec, firstDelayMs, tell });
+  constructor(address, { codec = "json", batch = 1, firstDelayMs = 500, tell = () => {} } = {}) {
+    Object.assign(this, { address, codecName: codec, batch, firstDelayMs, tell });
   }
 
   connect() {
-    this.#codec = CODECS[this.codecName]();
+    this.#codec = CODECS[this.codecName](this.batch);
     const socket = new WebSocket(`${this.address}?${this.#codec.query}`, [this.#codec.protocol]);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
@@ -155,7 +155,7 @@ export class Client {
         }
         return;
       case "synced":
-        this.#answer(frame, { own: this.#counts() });
+        this.#answer(frame, { own: this.#counts(frame.channels) });
         return;
       case "feed":
         this.feeds.set(frame.feed.name, frame.feed);
@@ -224,10 +224,11 @@ export class Client {
     this.request({ action: "subscribe", ...terms, symbols: [frame.symbol] });
   }
 
-  #counts() {
+  #counts(channels) {
     const own = {};
     for (const topic of this.topics.values()) {
       const name = topic.interval ? `${topic.channel}:${topic.interval}` : topic.channel;
+      topic.learnEpoch(channels[name]?.[topic.symbol]?.epoch);
       (own[name] ??= {})[topic.symbol] = { epoch: topic.epoch, seq: topic.seq, ...topic.counts };
     }
     return own;

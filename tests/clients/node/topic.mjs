@@ -47,6 +47,11 @@ export class Topic {
     if (!recovered) this.#stand(epoch, seq);
   }
 
+  /** A trade that counts from the beginning told of another epoch, but not which. */
+  learnEpoch(epoch) {
+    this.epoch ??= epoch;
+  }
+
   /** The connection is gone: nothing says that what is known is current. */
   lose() {
     this.state = "unknown";
@@ -107,11 +112,11 @@ export class Topic {
   /** A jump of `seq` by n is n ticks: one delivered, the others merged or, in mode `all`, lost. */
   #count(frame) {
     if (frame.seq === undefined) return;
-    if (frame.epoch !== undefined && frame.epoch !== this.epoch) {
-      this.epoch = frame.epoch;
-      this.base = this.seq = frame.seq;
+    const isBack = this.channel === "trades" && frame.seq <= this.seq;
+    if (isBack || (frame.epoch !== undefined && frame.epoch !== this.epoch)) {
+      this.#stand(frame.epoch ?? null, 0);
+      this.base = 0;
       this.counts = { published: 0, delivered: 0, merged: 0, lost: 0 };
-      return;
     }
     const jump = frame.seq - Math.max(this.seq ?? 0, this.base);
     this.seq = frame.seq;
