@@ -358,6 +358,56 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_between_the_frames_of_two_classes_is_not_missed() {
+        for (rate, cap) in [(20, 5), (20, 1), (5, 1), (0, 20)] {
+            let (mut world, mut peer, mut other) = (world(1), Peer::new(), Peer::new());
+            let mut fanout = Fanout::new(Settings::default());
+            let client = fanout.open(peer.fd());
+            fanout.subscribe(client, wish(0, rate));
+            // One that was in the lower class before stands at the newest; its group has nothing to tell.
+            let before = fanout.open(other.fd());
+            fanout.subscribe(before, wish(0, cap));
+            let mut now = 1_000 * MS;
+            fanout.flush(&world, now, None);
+            peer.read();
+            for steps in [3_000, 1] {
+                now += steps * MS;
+                change(&mut fanout, &world, 0, now);
+                fanout.flush(&world, now, None);
+            }
+            now += 2_000 * MS;
+            fanout.flush(&world, now, None);
+            peer.read();
+            // The price changes; before any group's turn the class does.
+            world.values[0][0] = 7;
+            let price = Change {
+                topic: 0,
+                fields: field::PRICE,
+                cause: Cause::Quote,
+            };
+            fanout.change(&world, price, None, now);
+            fanout.set_cap(cap);
+            let mut got = Vec::new();
+            for _ in 0..30 {
+                fanout.flush(&world, now, None);
+                got.extend(peer.read());
+                other.read();
+                now += 50 * MS;
+                change(&mut fanout, &world, 0, now);
+            }
+            let got: Vec<&str> = got.iter().map(|(_, text)| text.as_str()).collect();
+            assert!(
+                got.iter().any(|text| text.contains(" 0=7")),
+                "{rate} to {cap}: {got:?}"
+            );
+            assert!(
+                got.iter().all(|text| text.starts_with("update ")),
+                "no snapshot: {got:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_cap_of_all_reaches_all_over_several_flushes_and_is_lifted_again() {
         let world = world(1);
         let settings = Settings {

@@ -1,8 +1,11 @@
 //! Random books and trades against real sockets: what a client has at a barrier is what a slow model says.
 //!
 //! Two venues list one security. Each client keeps the texts that it was sent, applies what comes, holds every digest
-//! against its own book, and at each barrier compares its book with the model's and its bars with REST's. In the end,
-//! when all is quiet, nobody needs a barrier to have the newest state.
+//! against its own book, and at each barrier compares its book with the model's and its bars with REST's. Meanwhile
+//! clients hide and show themselves, are found slow and recover, and a cap of all comes and goes. In the end, when all is
+//! quiet, nobody needs a barrier to have the newest state.
+
+mod shown;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,6 +49,10 @@ enum Op {
     Unsubscribe(usize, u8, usize),
     Sync(usize),
     Renew(usize),
+    Hide(usize, bool),
+    Cap(u8),
+    /// The client's socket was full for so long that it is shifted at the next look.
+    Strain(usize),
 }
 
 fn row() -> impl Strategy<Value = Row> {
@@ -58,6 +65,9 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         14 => (0..LEGS, prop::collection::vec(row(), 1..5)).prop_map(|(leg, rows)| Op::Levels(leg, rows)),
         3 => (0..LEGS, prop::collection::vec(row(), 0..30)).prop_map(|(leg, rows)| Op::Whole(leg, rows)),
+        3 => (0..CLIENTS, any::<bool>()).prop_map(|(client, hidden)| Op::Hide(client, hidden)),
+        2 => rate.clone().prop_map(Op::Cap),
+        3 => (0..CLIENTS).prop_map(Op::Strain),
         1 => (0..LEGS).prop_map(Op::Invalid),
         2 => (0..LEGS, prop::sample::select(states)).prop_map(|(leg, state)| Op::State(leg, state)),
         10 => (0..LEGS, 1i64..9, 0i64..5, 0i64..3 * SECOND, any::<bool>())
@@ -105,6 +115,8 @@ struct Model {
 enum Note {
     Begin(u8, usize),
     End(u8, usize),
+    /// The client shows itself again: what comes next of each is a snapshot.
+    Shows,
     Barrier(Vec<(u8, usize, Value, Sides)>),
 }
 
@@ -112,6 +124,9 @@ enum Note {
 #[derive(Debug, Default)]
 struct Seen {
     has_snapshot: bool,
+    needs_snapshot: bool,
+    snapshots: usize,
+    updates: usize,
     seq: u64,
     state: String,
     sides: [HashMap<String, String>; 2],
@@ -178,8 +193,13 @@ impl Seen {
     fn take(&mut self, message: &Value, channel: u8) {
         let seq = message["seq"].as_u64().expect("a seq");
         match message["type"].as_str().expect("a type") {
-            "snapshot" => self.has_snapshot = true,
+            "snapshot" => {
+                (self.has_snapshot, self.needs_snapshot) = (true, false);
+                self.snapshots += 1;
+            }
             _ => {
+                self.updates += 1;
+                assert!(!self.needs_snapshot, "it shows again: {message}");
                 assert!(self.has_snapshot, "first a snapshot: {message}");
                 assert!(seq > self.seq, "{} then {message}", self.seq);
             }
@@ -527,6 +547,9 @@ impl Run {
                     Note::Begin(channel, symbol) => {
                         seen.entry((*channel, *symbol)).or_default();
                     }
+                    Note::Shows => seen
+                        .values_mut()
+                        .for_each(|seen| seen.needs_snapshot = true),
                     Note::End(channel, symbol) => drop(seen.remove(&(*channel, *symbol))),
                     Note::Barrier(expected) => {
                         for (channel, symbol, rest, model) in expected {
@@ -627,8 +650,47 @@ impl Run {
             Op::Renew(symbol) => {
                 self.hub.renew(SYMBOLS[symbol]);
             }
+            Op::Hide(client, is_hidden) => self.hide(client, is_hidden),
+            Op::Cap(rate) => self.hub.fanout_mut().set_cap(rate),
+            Op::Strain(client) => self.strain(client),
         }
         self.check_bars();
+    }
+
+    fn hide(&mut self, client: usize, is_hidden: bool) {
+        let id = self.sides[client].id;
+        let fanout = self.hub.fanout_mut();
+        let index = fanout.index_of(id).expect("open") as usize;
+        let was_hidden = fanout.clients[index].is_hidden;
+        fanout.set_hidden(id, is_hidden);
+        if was_hidden && !is_hidden {
+            self.reply(client, Note::Shows);
+        }
+    }
+
+    fn strain(&mut self, client: usize) {
+        let (id, now) = (self.sides[client].id, self.now);
+        let fanout = self.hub.fanout_mut();
+        let index = fanout.index_of(id).expect("open") as usize;
+        fanout.clients[index].blocked_before_ns = SECOND;
+        if !fanout.clients[index].is_listed {
+            fanout.clients[index].is_listed = true;
+            fanout.blocked.push(id);
+        }
+        fanout.check_ns = now;
+    }
+
+    /// Each subscription is in the highest class allowed.
+    fn check_classes(&mut self) {
+        let fanout = self.hub.fanout_mut();
+        for sub in fanout.clients.iter().flat_map(|client| &client.subs) {
+            let sub = &fanout.subs[*sub as usize];
+            let client = &fanout.clients[sub.client as usize];
+            let hidden = if client.is_hidden { 1 } else { 0 };
+            let allowed = [client.slow_cap, hidden, fanout.cap];
+            let allowed = allowed.into_iter().fold(sub.asked, allowed::lower);
+            assert_eq!(sub.class, allowed);
+        }
     }
 
     /// The bars of every symbol, told anew from every trade.
@@ -683,6 +745,7 @@ impl Run {
                 self.drain(client);
             }
         }
+        self.check_classes();
         for client in 0..CLIENTS {
             assert!(self.sides[client].peer.backlog.is_empty());
             assert!(!self.sides[client].peer.has_part_of_a_message());
@@ -692,6 +755,7 @@ impl Run {
                     &self.rest(*channel, *symbol),
                     &self.model(*symbol),
                 );
+                assert!(!seen.needs_snapshot, "showing again brings one");
                 for bar in seen.bars.values() {
                     assert_eq!(bar["final"], true, "every bar ends");
                 }

@@ -448,8 +448,10 @@ impl Latest {
             let cells = &bars.cells[interval];
             if let Ok(at) = cells.binary_search_by_key(&start_ns, |cell| cell.start_ns) {
                 match &mut joined {
-                    Some(sum) => sum.join(&cells[at]),
-                    None => joined = Some(cells[at]),
+                    // What was taken back at one leg says nothing of the others, as in `bars`.
+                    Some(_) if cells[at].trades == 0 => {}
+                    Some(sum) if sum.trades > 0 => sum.join(&cells[at]),
+                    _ => joined = Some(cells[at]),
                 }
             }
         }
