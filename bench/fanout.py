@@ -1,6 +1,6 @@
 """Updates delivered per second of server CPU: tickcast's hub beside hubs written by hand on other servers, in turn.
 
-    python bench/fanout.py [--seconds 5] [--rounds 1] [--only picows,tickcast] [--json FILE]
+    python bench/fanout.py [--seconds 5] [--rounds 1] [--only picows,tickcast] [--rows conflated] [--json FILE]
 
 500 clients watch 20 of 500 symbols each; the publisher is inside the server and keeps at most 100,000 deliveries under
 way. An update is an update frame (or an item of an array) that the client received: a native client reads every frame
@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--only", default="picows,websockets,socketify,tickcast", help="servers, by comma")
+    parser.add_argument("--rows", default="", help="only rows with this in their name, and the one that ratios are to")
     arguments = parser.parse_args()
     wanted = set(arguments.only.split(",")) | {"picows"}
     if "socketify" in wanted and not PEERS_PYTHON.exists():
@@ -143,7 +144,9 @@ def main() -> None:
         print(
             f"socketify is left out: there is no {PEERS_PYTHON}; `make bench` installs it, or set TICKCAST_BENCH_PYTHON"
         )
-    names = [name for name, (server, _) in ROWS.items() if server in wanted]
+    names = [
+        name for name, (server, _) in ROWS.items() if name == BASE or (server in wanted and arguments.rows in name)
+    ]
     facts, load = machine.facts(), machine.example("load")
     rounds = [{name: measure(name, arguments.seconds, load) for name in names} for _ in range(arguments.rounds)]
     rows = {

@@ -2,11 +2,13 @@
 
 A hub, the fan-out stage and an event loop as in the core, but for the overload ladder.
 Every millisecond one trade of each of a few symbols is
-applied; a child process reads the probe's socket and notes when each trade came (its price is the trade's number; the
-monotonic clock is one for all processes). What else there is, the caller adds before it runs.
+due, and is applied as soon as the loop comes to it; a child process reads the probe's socket and notes when each came
+(its price is the trade's number; the monotonic clock is one for all processes). A trade's delay is from when it was due
+until the client had it or a newer one of its symbol. What else there is, the caller adds before it runs.
 """
 
 import asyncio
+import bisect
 import os
 import re
 import socket
@@ -27,6 +29,7 @@ from tickcast.model.record import Flag, Kind, empty_records, record_bytes
 from tickcast.ports import Flush
 
 SYMBOLS = 20
+TICK_NS = 1_000_000
 _PRICE = re.compile(rb'"price":(\d+)')
 _NOTE = struct.Struct("<QQ")
 
@@ -118,27 +121,42 @@ class Rig:
         with os.fdopen(notes, "rb") as pipe:
             data = pipe.read()
         os.waitpid(child, 0)
-        arrivals = dict(_NOTE.iter_unpack(data))
-        return sorted((arrivals[number] - at) / 1e6 for number, at in sent.items() if number in arrivals)
+        return _delays(sent, dict(_NOTE.iter_unpack(data)))
 
     async def _publish(self, seconds: float, settle_s: float) -> dict[int, int]:
         sent: dict[int, int] = {}
-        number, settled = 1, time.monotonic() + settle_s
-        end = settled + seconds
-        while time.monotonic() < end:
-            now = time.time_ns()
-            records = self.template.copy()
-            records["price"] = records["id"] = np.arange(number, number + SYMBOLS)
-            records["ts_event"] = records["ts_recv"] = now
-            begun = time.monotonic_ns()
-            self.hub.apply(record_bytes(records), now)
+        number, due = 1, time.monotonic_ns()
+        settled = due + int(settle_s * 1e9)
+        end = settled + int(seconds * 1e9)
+        while due < end:
+            # a loop that is late has to do all that came meanwhile, and it came when it was due
+            while due <= time.monotonic_ns():
+                now = time.time_ns()
+                records = self.template.copy()
+                records["price"] = records["id"] = np.arange(number, number + SYMBOLS)
+                records["ts_event"] = records["ts_recv"] = now
+                self.hub.apply(record_bytes(records), now)
+                if settled < due < end:
+                    sent.update(dict.fromkeys(range(number, number + SYMBOLS), due))
+                number += SYMBOLS
+                due += TICK_NS
             self.fanout.flush()
-            if time.monotonic() > settled:
-                sent.update(dict.fromkeys(range(number, number + SYMBOLS), begun))
-            number += SYMBOLS
             await asyncio.sleep(0.001)
+        await asyncio.sleep(0.5)
         self.fanout.stop()
         return sent
+
+
+def _delays(sent: dict[int, int], arrivals: dict[int, int]) -> list[float]:
+    """How long after each trade was due the client knew it or a newer one of its symbol, ms, sorted."""
+    delays = []
+    for symbol in range(SYMBOLS):
+        numbers = sorted(number for number in arrivals if number % SYMBOLS == symbol)
+        for number, at in sent.items():
+            place = bisect.bisect_left(numbers, number) if number % SYMBOLS == symbol else len(numbers)
+            if place < len(numbers):
+                delays.append((arrivals[numbers[place]] - at) / 1e6)
+    return sorted(delays)
 
 
 def _note_arrivals(theirs: socket.socket, write: int) -> None:
