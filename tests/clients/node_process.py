@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import urllib.request
 from collections.abc import AsyncIterator
@@ -16,7 +17,8 @@ import pytest
 MAIN = Path(__file__).parent / "node" / "main.mjs"
 NODE_MIN = 20
 DEADLINE_S = 15.0
-CODECS = ("json",)
+PROTO = Path(__file__).parents[2] / "proto" / "tickcast.proto"
+CODECS = ("json", "msgpack", "compact", "proto") if PROTO.exists() else ("json",)
 LINE_BYTES_MAX = 1 << 24
 
 
@@ -75,6 +77,10 @@ class NodeClient:
         """All that the client knows."""
         await self.tell("report")
         return Report(await self.until("report"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Stop it where it is, or let it go on."""
+        self._process.send_signal(number)
 
     async def stop(self) -> int | None:
         """Let it end by itself."""

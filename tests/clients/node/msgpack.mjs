@@ -12,7 +12,7 @@ export function decode(buffer) {
   const text = (size) => TEXT.decode(bytes.subarray(skip(size), at));
   const list = (size) => Array.from({ length: size }, read);
   const map = (size) => Object.fromEntries(Array.from({ length: size }, () => [read(), read()]));
-  const safe = (value) => (BigInt.asIntN(53, value) === value ? Number(value) : value);
+  const safe = (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : value);
 
   const READERS = {
     0xc0: () => null,

@@ -2,7 +2,7 @@
 
 import { Book } from "./book.mjs";
 
-const HEAD = new Set(["type", "symbol", "channel", "interval", "epoch", "seq", "state", "server_timestamp", "last", "digest"]);
+const HEAD = new Set(["type", "symbol", "channel", "interval", "epoch", "seq", "state", "server_timestamp", "last", "digest", "handle"]);
 const BARS_KEPT = 1000;
 const TRADES_KEPT = 10_000;
 
