@@ -67,11 +67,13 @@ faults-quick: setup ## some of them, others with another SEED; about a minute
 	$(BIN)/python -m tickcast.testing.matrix --seed $(SEED) --quick
 
 SECONDS ?= 3600
+INPUTS ?= 1000000
 
-fuzz: setup ## damaged bytes into all decoders and sessions; an hour, or SECONDS=60; says how many inputs
+fuzz: setup ## damaged bytes into all decoders and sessions, an hour each, or SECONDS=60, and a million into the gateway; says how many inputs
 	TICKCAST_FUZZ_SECONDS=$(SECONDS) TICKCAST_FUZZ_SEED=$(SEED) cargo test --release --package tickcast-core \
 		--test fuzz --test fuzz_fix --test fuzz_json -- --nocapture
 	$(BIN)/python -m tickcast.testing.fuzz --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python -m tickcast.testing.fuzz_gateway --inputs $(INPUTS) --seconds $(SECONDS) --seed $(SEED)
 
 build/peers/.installed: bench/peers.txt # what the fan-out is measured beside, and nothing else needs
 	$(PYTHON) -m venv build/peers
