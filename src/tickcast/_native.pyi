@@ -980,7 +980,7 @@ class Position:
     rate: int
     """Class in force: 0 in mode ``all``."""
     fields: int
-    """Mask in force: every field where ``field_sets_max`` different sets are in use already."""
+    """Mask in force, 0 = all of them, none by name: so too where ``field_sets_max`` different sets are in use already."""
     mode: int
     """Mode in force: ``all`` on ``trades``."""
 
@@ -1183,6 +1183,12 @@ class Hub:
     def set_cap(self, rate: int) -> None:
         """No client gets more than a rate class, 0 = no cap. It reaches the clients over the next flushes; ``shifted`` says whom."""
 
+    def set_wall_ahead(self, ahead_ns: int) -> None:
+        """How far the wall clock is ahead of the times that the other methods are told, ns; 0 at first.
+
+        Times in frames and in the state are those of the wall clock; what is measured (rates, ages, deadlines) is not.
+        """
+
     def set_quantum_floor(self, floor_ns: int) -> None:
         """No flush quantum is shorter than this; 0 = as is found by what is sent."""
 
@@ -1338,6 +1344,7 @@ class WorkerHub:
     def flush(self, now_ns: int, only: int = -1) -> Flushed: ...
     def set_hidden(self, client: int, hidden: bool) -> None: ...
     def set_cap(self, rate: int) -> None: ...
+    def set_wall_ahead(self, ahead_ns: int) -> None: ...
     def set_quantum_floor(self, floor_ns: int) -> None: ...
     def frame_bytes(self) -> int: ...
     def drained(self, client: int) -> None: ...

@@ -41,7 +41,7 @@ from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, enco
 from tickcast.gateway.worker import GatewayWorker
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
-from tickcast.latest.ledger import open_ledger
+from tickcast.latest.ledger import CoreLedger, open_ledger
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.stage import LatestStage
 from tickcast.model.batch import TickBatch
@@ -57,7 +57,7 @@ from tickcast.ops.process import ProcessSpec
 from tickcast.ops.worker_metrics import MetricsFile, read_all
 from tickcast.ports import Flush
 from tickcast.runtime import metrics
-from tickcast.runtime.clock import now_ns
+from tickcast.runtime.clock import now_ns, steady_ns
 from tickcast.runtime.memory import resident_bytes
 from tickcast.runtime.tasks import TaskGroupOwner
 
@@ -129,6 +129,19 @@ def make_worker_hub(config: Config) -> _native.WorkerHub:
     )
 
 
+def ledger_of(config: Config, registry: InstrumentRegistry, data: DataDir) -> CoreLedger:
+    """Open the ledger of losses in the data folder."""
+    latest = config.latest
+    return open_ledger(
+        registry,
+        data.root,
+        entries_max=latest.ledger_entries_max,
+        changes_max=latest.ledger_changes_max,
+        bytes_max=latest.ledger_bytes_max,
+        keep=latest.ledger_keep,
+    )
+
+
 class Core:
     """Everything of the core process, in flow order."""
 
@@ -150,15 +163,7 @@ class Core:
             silent_ns=int(config.latest.feed_silent_s * 1e9),
             now_ns=now_ns(),
         )
-        latest = config.latest
-        self._ledger = open_ledger(
-            self._registry,
-            data.root,
-            entries_max=latest.ledger_entries_max,
-            changes_max=latest.ledger_changes_max,
-            bytes_max=latest.ledger_bytes_max,
-            keep=latest.ledger_keep,
-        )
+        self._ledger = ledger_of(config, self._registry, data)
         self._ledger.watch()
         # what is asked for every so often is as old as its interval: that is no latency of ours
         self._polled = {name for name, feed in config.feeds.items() if not (feed.url or feed.address or feed.lines)}
@@ -168,6 +173,7 @@ class Core:
             registry=self._registry,
             board=self._board,
             clock=now_ns,
+            steady=steady_ns,
             applied=self._applied,
             ledger=self._ledger,
         )
@@ -198,7 +204,7 @@ class Core:
             self._links = LinkServer(
                 self._hub,
                 data.socket("fanout"),
-                clock=now_ns,
+                clock=steady_ns,
                 wake=self._wake,
                 directory=self._registry,
                 notes=lambda: [encode_note(note) for note in self._notes.state()],
@@ -208,14 +214,16 @@ class Core:
                 config.gateway,
                 hub=self._hub,
                 app=rest,
-                clock=now_ns,
+                clock=steady_ns,
+                wall=now_ns,
                 wake=self._wake,
                 directory=self._registry,
                 status=self._status,
             )
         self._fanout = FanoutStage(
             self._hub,
-            clock=now_ns,
+            clock=steady_ns,
+            wall=now_ns,
             deliver=self._deliver,
             measure=self._latency.record,
             config=config.fanout,
@@ -353,7 +361,7 @@ async def run_gateway(
         hub,
         data.socket("fanout"),
         name=name,
-        clock=now_ns,
+        clock=steady_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         notes=lambda texts, is_whole: worker.stage.take_notes([decode_note(text) for text in texts], is_whole=is_whole),
     )
@@ -363,7 +371,8 @@ async def run_gateway(
         config.gateway,
         hub=hub,
         rest=data.socket("rest"),
-        clock=now_ns,
+        clock=steady_ns,
+        wall=now_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         listener=listener,
         shares=Shares(data.root / "gateways", place) if listener is not None and 0 < place <= WORKERS_MAX else None,
@@ -376,7 +385,8 @@ async def run_gateway(
 
     fanout = FanoutStage(
         hub,
-        clock=now_ns,
+        clock=steady_ns,
+        wall=now_ns,
         deliver=worker.stage.deliver,
         measure=lambda _hop, _ns: None,
         config=config.fanout,

@@ -55,6 +55,11 @@ class Hub:
     def frame_bytes(self) -> int:
         return self.waiting_bytes
 
+    ahead_ns = 0
+
+    def set_wall_ahead(self, ahead_ns: int) -> None:
+        self.ahead_ns = ahead_ns
+
     def set_cap(self, rate: int) -> None:
         self.cap = rate
 

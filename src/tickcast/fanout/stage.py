@@ -34,6 +34,8 @@ _sizes = gauge("fanout_size", "Sizes and bounds inside the hub.", ("what",))
 
 _HELD_MAX = 4096
 _MEMORY_NS = 250_000_000
+_AHEAD_NS = 1_000_000
+"""Less than this the wall clock is not ahead: the two were not read at one moment."""
 _LOOK_NS = 250_000_000
 """Least time between two looks of the ladder."""
 
@@ -62,6 +64,7 @@ class Flusher(Protocol):
     def send(self, now_ns: int) -> HubFlush: ...
     def memory(self) -> Mapping[str, int]: ...
     def frame_bytes(self) -> int: ...
+    def set_wall_ahead(self, ahead_ns: int) -> None: ...
     def set_cap(self, rate: int) -> None: ...
     def set_quantum_floor(self, floor_ns: int) -> None: ...
 
@@ -92,11 +95,12 @@ class FanoutStage:
         on_rung: Callable[[Rung], None] = lambda _: None,
         memory_bytes: Callable[[], int] = lambda: 0,
         thread: Clock = thread_ns,
+        wall: Clock | None = None,
     ) -> None:
         """``deliver`` gets what a flush left for the transports; ``measure(hop, ns)`` records a latency.
 
         ``on_rung`` is told when the overload ladder moves; ``memory_bytes`` is the process's, ``thread`` the CPU time
-        of the event loop's thread.
+        of the event loop's thread. ``clock`` is never set, ``wall`` may be: it is what the machine's clock shows.
         """
         self._hub = hub
         self._config = config or Config()
@@ -109,6 +113,8 @@ class FanoutStage:
         self._busy_ns = self._lag_ns = 0
         self._is_flushing = self._is_wanted = False
         self._clock = clock
+        self._wall = wall or clock
+        self._ahead_ns = 0
         self._deliver = deliver
         self._measure = measure
         self._timer: asyncio.TimerHandle | None = None
@@ -172,7 +178,14 @@ class FanoutStage:
         if ended - self._look_ns >= _LOOK_NS:
             self._look(ended)
 
+    def _follow_wall(self, now_ns: int) -> None:
+        ahead = self._wall() - now_ns
+        if abs(ahead - self._ahead_ns) > _AHEAD_NS:
+            self._ahead_ns = ahead
+            self._hub.set_wall_ahead(ahead)
+
     def _flush(self, now_ns: int) -> int:
+        self._follow_wall(now_ns)
         held_until = self._hub.encode(now_ns)
         if held_until:
             return held_until
@@ -207,7 +220,7 @@ class FanoutStage:
         _writes.inc(flushed.writes)
         if not flushed.updates:
             return
-        written = self._clock()
+        encoded, written = encoded + self._ahead_ns, self._clock() + self._ahead_ns
         batches = self._held if flushed.is_partial else (*self._sent_in_part, *self._held)
         for bus_out, event in batches:
             self._measure("fanout_encode", encoded - bus_out)

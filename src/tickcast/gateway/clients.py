@@ -59,6 +59,7 @@ class Clients:
         wake: Callable[[], None],
         directory: Directory | None = None,
         owner: Owner | None = None,
+        wall: Clock | None = None,
     ) -> None:
         """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's.
 
@@ -73,6 +74,7 @@ class Clients:
             config,
             field_names,
             clock=clock,
+            wall=wall,
             flush=lambda client: self.flush(client, clock()),
             status=self.status,
             directory=directory,
@@ -241,7 +243,7 @@ class Clients:
         for client in self.hub.quiet(now_ns - _ns(self.config.heartbeat_s)):
             stream = self.streams.get(client)
             if stream is not None and not stream.blocked:
-                stream.heartbeat(now_ns)
+                stream.heartbeat()
                 quiet.add(client)
             if len(quiet) == self._most_at_once:
                 break

@@ -45,6 +45,7 @@ class Desk:
         "owner",
         "pattern_watchers",
         "status",
+        "wall",
     )
 
     def __init__(
@@ -54,6 +55,7 @@ class Desk:
         field_names: tuple[str, ...],
         *,
         clock: Clock,
+        wall: Clock | None = None,
         flush: Callable[[int], None],
         status: StatusBoard,
         directory: Directory | None = None,
@@ -61,11 +63,13 @@ class Desk:
     ) -> None:
         """``field_names``: of ``price``, in the order of the bits of the core's field mask.
 
+        ``wall`` is what clocks on the wall show, where that may differ from ``clock``, which is never set.
         ``flush(client)`` sends a client what waits for it, after an answer of the ``owner`` that came on its own time.
         """
         self.hub = hub
         self.config = config
         self.clock = clock
+        self.wall = wall or clock
         self.flush = flush
         self.directory: Directory = directory or NoDirectory()
         self.owner = owner
@@ -95,6 +99,5 @@ class Desk:
         return mask
 
     def names(self, mask: int) -> list[str] | None:
-        """Field names of a mask, in wire order; None = all."""
-        names = [name for name in self.field_names if mask & self.field_bits[name]]
-        return names if 0 < len(names) < len(self.field_names) else None
+        """Field names of a mask, in wire order; None = all, none of them by name."""
+        return [name for name in self.field_names if mask & self.field_bits[name]] or None

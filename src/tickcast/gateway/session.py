@@ -180,9 +180,9 @@ class Session:
         if self._pay(now_ns):
             self._desk.hub.control(self._client, 10, payload)
 
-    def heartbeat(self, now_ns: int) -> None:
+    def heartbeat(self) -> None:
         """Tell the client that we are here."""
-        self._reply(messages.Heartbeat(server_timestamp=timestamp(now_ns)))
+        self._reply(messages.Heartbeat(server_timestamp=timestamp(self._desk.wall())))
 
     # ------------------------------------------------------------------ replies
 
@@ -239,7 +239,7 @@ class Session:
             case messages.Sync():
                 replies = watching.sync(request, now_ns)
             case _:
-                replies = [messages.Pong(id=request.id, server_timestamp=timestamp(now_ns))]
+                replies = [messages.Pong(id=request.id, server_timestamp=timestamp(self._desk.wall()))]
         return replies
 
     def _configure(self, request: messages.Channelled) -> None:

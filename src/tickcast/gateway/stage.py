@@ -49,6 +49,7 @@ class GatewayStage:
         shares: Shares | None = None,
         directory: Directory | None = None,
         owner: Owner | None = None,
+        wall: Clock | None = None,
         status: StatusSource | None = None,
         chance: Callable[[], float] = CHANCE,
     ) -> None:
@@ -58,13 +59,14 @@ class GatewayStage:
             config: address and limits.
             hub: the clients' fan-out.
             app: answers every request but the stream's.
-            clock: now, ns since 1970 UTC.
+            clock: now, ns since 1970 UTC; a clock that is never set.
             wake: asks the fan-out stage for a flush soon: a client that was blocked can take data again.
             listener: a bound socket that other processes accept from too; without it the stage binds its own.
             shares: what those processes tell each other.
             directory: resolves patterns of symbols; without it there are none.
             owner: the process that the hub's data comes from, where that is another one.
             status: makes the notes of channel ``status``, where this process is the one that knows.
+            wall: what clocks on the wall show now, where that may differ from ``clock``.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -78,11 +80,13 @@ class GatewayStage:
             wake=wake,
             directory=directory,
             owner=owner,
+            wall=wall,
         )
         self._status = status
         self._status_ns = 0
         self._http = HttpServer(app)
         self._clock = clock
+        self._wall = wall or clock
         self._chance = chance
         self._tasks = TaskGroupOwner("gateway")
         self._socket = listener
@@ -148,11 +152,11 @@ class GatewayStage:
 
     def _tell_shares(self) -> None:
         if self._shares is not None:
-            self._shares.tell(len(self.clients.streams) + len(self.clients.waiting), self._clock())
+            self._shares.tell(len(self.clients.streams) + len(self.clients.waiting), self._wall())
 
     def _is_ahead(self) -> bool:
         self._tell_shares()
-        return self._shares is not None and self._shares.is_ahead(self._clock())
+        return self._shares is not None and self._shares.is_ahead(self._wall())
 
     async def _sweep(self) -> None:
         config = self._config
@@ -164,10 +168,11 @@ class GatewayStage:
             await asyncio.sleep(min(SWEEP_S, shortest_s / 4))
             self._tell_shares()
             now_ns = self._clock()
+            self.clients.hub.set_wall_ahead(self._wall() - now_ns)
             self.clients.sweep(now_ns)
             if self._status is not None and not 0 <= now_ns - self._status_ns < STATUS_NS:
                 self._status_ns = now_ns
-                self.clients.status.put(self._status.notes(now_ns))
+                self.clients.status.put(self._status.notes(self._wall()))
 
     async def stop(self) -> None:
         """Tell every client to come back later, give it a moment, and let go of the port."""

@@ -140,10 +140,10 @@ class StreamProtocol(asyncio.Protocol):
         self.pinged_ns = now_ns
         self._clients.hub.control(self.client, PING)
 
-    def heartbeat(self, now_ns: int) -> None:
+    def heartbeat(self) -> None:
         """Queue a heartbeat."""
         if self._session is not None:
-            self._session.heartbeat(now_ns)
+            self._session.heartbeat()
 
     def note(self, note: Reply) -> None:
         """Queue something that the client did not ask for."""

@@ -65,6 +65,7 @@ class GatewayWorker:
         shares: Shares | None = None,
         directory: Directory | None = None,
         owner: Owner | None = None,
+        wall: Clock | None = None,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the others are as in the stage."""
         self.upstream = Upstream(rest)
@@ -79,6 +80,7 @@ class GatewayWorker:
             shares=shares,
             directory=directory,
             owner=owner,
+            wall=wall,
         )
 
     async def start(self) -> str:

@@ -66,13 +66,18 @@ class LatestStage:
         clock: Clock,
         applied: Callable[[TickBatch], None],
         ledger: CoreLedger | None = None,
+        steady: Clock | None = None,
     ) -> None:
-        """``applied`` is called once for each batch, right after it changed the state."""
+        """``applied`` is called once for each batch, right after it changed the state.
+
+        ``steady`` is what the state is told as now: a clock that is never set (default: ``clock``).
+        """
         self._bus = bus
         self._state = state
         self._registry = registry
         self._board = board
         self._clock = clock
+        self._steady = steady or clock
         self._applied = applied
         self._ledger = ledger
         self._watched = WatchedBoard(registry)
@@ -137,7 +142,7 @@ class LatestStage:
         if batch.definitions:
             self._define(batch.definitions, now)
         if len(batch.records):
-            result = self._state.apply(record_bytes(batch.records), now, batch.texts)
+            result = self._state.apply(record_bytes(batch.records), self._steady(), batch.texts)
             _records.inc(len(batch.records))
             if result.late:
                 _late.inc(result.late)
@@ -155,7 +160,7 @@ class LatestStage:
             return
         for definition in news:
             self._learn_calendar(definition.calendar, now)
-        self._state.define(news, now)
+        self._state.define(news, self._steady())
 
     def _learn_calendar(self, name: str, now: int) -> None:
         """A calendar around a fixed day, for replays, rolls by event time only."""
@@ -170,7 +175,7 @@ class LatestStage:
             now = self._clock()
             for name in list(self._calendars):
                 self._learn_calendar(name, now)
-            self._state.tick(now)
+            self._state.tick(self._steady())
             self._judge_feeds()
             if self._ledger is not None:
                 self._ledger.tick(now)
@@ -187,7 +192,7 @@ class LatestStage:
         now = self._clock()
         changed = False
         for verdict in self._board.verdicts(now):
-            topics = self._state.set_feed_state(verdict.feed, verdict.state, verdict.reason, now)
+            topics = self._state.set_feed_state(verdict.feed, verdict.state, verdict.reason, self._steady())
             log.info("feed state", feed=verdict.feed, state=verdict.state.name, reason=verdict.reason, topics=topics)
             if self._ledger is not None:
                 is_gone = self._board.is_gone(verdict.feed)

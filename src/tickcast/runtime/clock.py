@@ -1,6 +1,7 @@
 """The clock seam: stages take a :data:`tickcast.ports.Clock` and never read the time themselves."""
 
 import time
+from typing import Final
 
 
 def now_ns() -> int:
@@ -11,6 +12,17 @@ def now_ns() -> int:
 def monotonic_ns() -> int:
     """Monotonic clock, ns since an arbitrary point: for time-outs and intervals."""
     return time.monotonic_ns()
+
+
+_BEGAN_AHEAD_NS: Final = time.time_ns() - time.monotonic_ns()
+
+
+def steady_ns() -> int:
+    """The wall clock as it was when this process began, and what has passed since; setting the clock does not move it.
+
+    For whatever is measured beside times that are told, such as rates and ages in the hub.
+    """
+    return time.monotonic_ns() + _BEGAN_AHEAD_NS
 
 
 def thread_ns() -> int:

@@ -79,6 +79,7 @@ class RunningGateway:
         ledger: GapLedger | None = None,
         listener: socket.socket | None = None,
         epoch: int = 1,
+        wall: Clock | None = None,
         **hub: Any,
     ) -> None:
         self._clock = clock
@@ -104,12 +105,15 @@ class RunningGateway:
             hub=self.hub,
             app=self.app,
             clock=clock,
+            wall=wall,
             wake=self.flush,
             listener=listener,
             directory=self.registry,
             status=StatusSource(insight, self.ledger, lambda: (0, "normal")),
         )
-        self._fanout = FanoutStage(self.hub, clock=clock, deliver=self.stage.deliver, measure=lambda _hop, _ns: None)
+        self._fanout = FanoutStage(
+            self.hub, clock=clock, wall=wall, deliver=self.stage.deliver, measure=lambda _hop, _ns: None
+        )
         self._trades = 0
 
     @property
@@ -187,11 +191,19 @@ async def running_gateway(
     ledger: GapLedger | None = None,
     listener: socket.socket | None = None,
     epoch: int = 1,
+    wall: Clock | None = None,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first."""
     running = RunningGateway(
-        config or Config(port=0), names=names, clock=clock, ledger=ledger, listener=listener, epoch=epoch, **hub
+        config or Config(port=0),
+        names=names,
+        clock=clock,
+        ledger=ledger,
+        listener=listener,
+        epoch=epoch,
+        wall=wall,
+        **hub,
     )
     await running.start()
     try:

@@ -287,6 +287,10 @@ impl WorkerHub {
         Ok(())
     }
 
+    fn set_wall_ahead(&mut self, ahead_ns: i64) {
+        self.0.fanout_mut().set_wall_ahead(ahead_ns);
+    }
+
     fn set_quantum_floor(&mut self, floor_ns: i64) {
         self.0.fanout_mut().set_quantum_floor(floor_ns);
     }

@@ -69,7 +69,7 @@ impl Fanout {
             topic: sub.topic,
             epoch: topic.epoch,
             seq: topic.seq[counter(sub.channel)],
-            now_ns: self.now_ns,
+            now_ns: self.wall(self.now_ns),
             codec: self.clients[sub.client as usize].codec,
             class: sub.stamp_class(),
         }
@@ -103,7 +103,9 @@ impl Fanout {
     /// An update with every field, outside of the group's turn.
     pub(super) fn send_whole_update(&mut self, source: &impl Source, index: u32) {
         let stamp = self.stamp(index);
-        let fields = self.field_sets.mask(self.subs[index as usize].set);
+        let fields = self
+            .field_sets
+            .of_whole_update(self.subs[index as usize].set);
         let frame = self
             .arena
             .frame(stamp.codec, |out| source.write_update(out, stamp, fields));

@@ -205,6 +205,7 @@ impl Fanout {
         now_ns: i64,
         variants: &mut Variants,
     ) {
+        let wall_ns = self.wall(now_ns);
         let group = &mut self.groups[index as usize];
         group.is_scheduled = false;
         if group.kept.is_some() {
@@ -222,7 +223,7 @@ impl Fanout {
             topic: number,
             epoch: topic.epoch,
             seq: topic.seq[counter(channel)],
-            now_ns,
+            now_ns: wall_ns,
             codec: Codec::Json,
             class,
         };
@@ -243,7 +244,7 @@ impl Fanout {
                 continue;
             }
             let fields = if is_behind {
-                self.field_sets.mask(sub.set)
+                self.field_sets.of_whole_update(sub.set)
             } else {
                 wanted
             };

@@ -201,7 +201,7 @@ impl Fanout {
             topic: group.topic,
             epoch: topic.epoch,
             seq: topic.seq[counter(group.channel)],
-            now_ns,
+            now_ns: self.wall(now_ns),
             codec: Codec::Json,
             class: group.class,
         }

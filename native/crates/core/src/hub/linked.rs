@@ -165,7 +165,7 @@ impl Fanout {
             topic,
             epoch: state.epoch,
             seq: state.seq[counter(CHANNEL_PRICE)],
-            now_ns: self.now_ns,
+            now_ns: self.wall(self.now_ns),
             codec: Codec::Link,
             class: super::CLASS_NONE,
         };

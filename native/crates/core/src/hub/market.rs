@@ -177,10 +177,11 @@ impl Hub {
 
     /// True if the instrument is new.
     pub fn define(&mut self, definition: &Definition, now_ns: i64) -> bool {
+        let wall_ns = self.fanout.wall(now_ns);
         let fanout = &mut self.fanout;
         let is_new = self
             .latest
-            .define(definition, now_ns, &mut |latest, change| {
+            .define(definition, wall_ns, &mut |latest, change| {
                 fanout.change(latest, change, None, now_ns)
             });
         self.fanout.grow_topics(self.latest.topics());
@@ -198,11 +199,12 @@ impl Hub {
         texts: Option<&[Option<String>]>,
         now_ns: i64,
     ) -> (Applied, u64) {
+        let wall_ns = self.fanout.wall(now_ns);
         let fanout = &mut self.fanout;
         fanout.begin_batch();
         let applied = self
             .latest
-            .apply(records, texts, now_ns, &mut |latest, change| {
+            .apply(records, texts, wall_ns, &mut |latest, change| {
                 let text = match &change.cause {
                     latest::Cause::Trade(row) => row.id_text(texts),
                     _ => None,
@@ -213,16 +215,18 @@ impl Hub {
     }
 
     pub fn set_feed_state(&mut self, feed: &str, state: u8, reason: &str, now_ns: i64) -> u32 {
+        let wall_ns = self.fanout.wall(now_ns);
         let fanout = &mut self.fanout;
         self.latest
-            .set_feed_state(feed, state, reason, now_ns, &mut |latest, change| {
+            .set_feed_state(feed, state, reason, wall_ns, &mut |latest, change| {
                 fanout.change(latest, change, None, now_ns);
             })
     }
 
     pub fn tick(&mut self, now_ns: i64) {
+        let wall_ns = self.fanout.wall(now_ns);
         let fanout = &mut self.fanout;
-        self.latest.tick(now_ns, &mut |latest, change| {
+        self.latest.tick(wall_ns, &mut |latest, change| {
             fanout.change(latest, change, None, now_ns)
         });
     }
@@ -233,7 +237,7 @@ impl Hub {
         let topic = self.latest.topic(symbol)?;
         let position = self.fanout.position(topic, super::CHANNEL_PRICE);
         let mut out = Vec::with_capacity(512);
-        let now_ns = self.fanout.now_ns;
+        let now_ns = self.fanout.wall(self.fanout.now_ns);
         encode::write_price(
             &mut out,
             &self.latest,

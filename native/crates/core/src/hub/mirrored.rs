@@ -245,7 +245,7 @@ impl Fanout {
             topic,
             epoch: self.topics[topic as usize].epoch,
             seq,
-            now_ns,
+            now_ns: self.wall(now_ns),
             codec: Codec::Json,
             class: CLASS_ALL,
         }

@@ -273,7 +273,7 @@ impl Sub {
     }
 }
 
-/// Field sets in use; number 0 is all fields.
+/// Field sets in use; number 0 is all fields, none of them by name.
 #[derive(Debug)]
 struct FieldSets {
     masks: Vec<u32>,
@@ -293,7 +293,7 @@ impl FieldSets {
     /// Number of the set of this mask; 0 where there are too many sets already.
     fn take(&mut self, fields: u32) -> u8 {
         let mask = fields & crate::latest::field::ALL;
-        if mask == 0 || mask == crate::latest::field::ALL {
+        if mask == 0 {
             return 0;
         }
         let known =
@@ -323,6 +323,21 @@ impl FieldSets {
         self.masks[usize::from(set)]
     }
 
+    /// The set as it was asked for: 0 where no field was named.
+    fn asked(&self, set: u8) -> u32 {
+        if set == 0 { 0 } else { self.mask(set) }
+    }
+
+    /// What an update of everything holds.
+    fn of_whole_update(&self, set: u8) -> u32 {
+        let named = if set == 0 {
+            !crate::latest::field::SERVER_TIMESTAMP
+        } else {
+            u32::MAX
+        };
+        self.mask(set) & named
+    }
+
     /// What an update of these changes holds: the time of sending only where it was asked for by name.
     fn of_update(&self, set: u8, changed: u32) -> u32 {
         let mask = self.mask(set);
@@ -343,6 +358,8 @@ type SnapshotKey = (Topic, u32, Codec);
 pub struct Fanout {
     settings: Settings,
     now_ns: i64,
+    /// What clocks on the wall show beyond it: frames and the state tell that time.
+    wall_ahead_ns: i64,
     epoch_next: u64,
     /// Number of the batch under way, and the topics it changed.
     batch: u64,
@@ -404,6 +421,7 @@ impl Fanout {
     pub fn new(settings: Settings) -> Self {
         Self {
             now_ns: 0,
+            wall_ahead_ns: 0,
             epoch_next: settings.epoch,
             batch: 0,
             changed: 0,
@@ -443,6 +461,16 @@ impl Fanout {
             scratch: keyed::Scratch::default(),
             settings,
         }
+    }
+
+    /// The wall clock was set: it is now this much ahead of the times that the hub is told, which never jump.
+    pub fn set_wall_ahead(&mut self, ahead_ns: i64) {
+        self.wall_ahead_ns = ahead_ns;
+    }
+
+    /// What a clock on the wall shows.
+    pub(crate) fn wall(&self, now_ns: i64) -> i64 {
+        now_ns.saturating_add(self.wall_ahead_ns)
     }
 
     /// The hub's time never goes back.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::peer::{FIELDS, Peer, Values, World, trade};
+use super::peer::{FIELDS, Peer, Values, World, granted, trade};
 use super::resume::Memory;
 use super::topics::interval_ns;
 use super::*;
@@ -287,7 +287,7 @@ impl Run {
             .fanout
             .subscribe(self.sides[client].id, wish)
             .expect("a client");
-        assert!(position.fields & fields == fields);
+        assert!(granted(position.fields) & fields == fields);
         assert!(position.mode == MODE_ALL || rank(position.rate) <= rank(rate));
         if before.is_some() {
             // A change: the view stays, its values in force do not.
@@ -341,7 +341,7 @@ impl Run {
         );
         let waits = self.fanout.subs[waits.expect("subscribed") as usize].waits;
         view.values = old.values;
-        view.excused = old.excused | !old.position.fields;
+        view.excused = old.excused | !granted(old.position.fields);
         view.needs_snapshot = waits & waits::SNAPSHOT != 0;
         if result.is_ok() && key.0 == CHANNEL_TRADES {
             view.last = old.last;
@@ -597,7 +597,9 @@ impl Run {
                     );
                 }
                 for (index, field) in FIELDS.iter().enumerate() {
-                    if key.0 == CHANNEL_PRICE && view.position.fields & !view.excused & field != 0 {
+                    if key.0 == CHANNEL_PRICE
+                        && granted(view.position.fields) & !view.excused & field != 0
+                    {
                         assert_eq!(
                             view.values[index],
                             self.world.values[key.1][index],
@@ -760,7 +762,11 @@ impl View {
             mask |= FIELDS[index];
             self.excused &= !FIELDS[index];
         }
-        assert_eq!(mask & !self.position.fields, 0, "only what was asked for");
+        assert_eq!(
+            mask & !granted(self.position.fields),
+            0,
+            "only what was asked for"
+        );
         mask
     }
 
@@ -770,7 +776,7 @@ impl View {
         let all = FIELDS.iter().fold(0, |mask, field| mask | field);
         assert_eq!(
             self.take_values(words, truth),
-            self.position.fields & all,
+            granted(self.position.fields) & all,
             "a snapshot is whole"
         );
         self.needs_snapshot = false;

@@ -196,3 +196,8 @@ impl Peer {
         !self.received.is_empty()
     }
 }
+
+/// A position's fields: 0 stands for all.
+pub fn granted(fields: u32) -> u32 {
+    if fields == 0 { field::ALL } else { fields }
+}

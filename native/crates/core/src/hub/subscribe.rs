@@ -100,7 +100,7 @@ impl Fanout {
             epoch: topic.epoch,
             seq: topic.seq[counter(sub.channel)],
             rate: RATE_CLASSES[usize::from(sub.class)],
-            fields: self.field_sets.mask(sub.set),
+            fields: self.field_sets.asked(sub.set),
             mode: sub.mode,
         }
     }
@@ -118,7 +118,7 @@ impl Fanout {
             epoch,
             seq,
             rate: 0,
-            fields: self.field_sets.mask(0),
+            fields: 0,
             mode: MODE_MERGE,
         }
     }

@@ -302,3 +302,52 @@ fn a_reply_to_a_client_that_waits_for_its_turn_comes_behind_its_updates() {
     }
     assert!(peer.read().is_empty(), "once");
 }
+
+/// The time of sending is in updates where a subscription names it, be it among all there is.
+#[test]
+fn all_fields_by_name_are_more_than_all_fields() {
+    let mut fanout = Fanout::new(Settings::default());
+    let asked = [0, field::ALL, field::SERVER_TIMESTAMP];
+    let clients = asked.map(|fields| (fanout.open(-1), fields));
+    for (client, fields) in clients {
+        let position = fanout.subscribe(client, wish(20, fields)).unwrap();
+        assert_eq!(position.fields, fields, "in force");
+        assert_eq!(fanout.subscriptions(client)[0].2.fields, fields);
+    }
+    let sets = clients.map(|(client, _)| {
+        let index = fanout.index_of(client).unwrap();
+        fanout.subs[fanout.clients[index as usize].subs[0] as usize].set
+    });
+    let stamp = field::SERVER_TIMESTAMP;
+    let whole = sets.map(|set| fanout.field_sets.of_whole_update(set));
+    assert_eq!(whole, [field::ALL & !stamp, field::ALL, stamp]);
+    let news = sets.map(|set| fanout.field_sets.of_update(set, field::BID));
+    assert_eq!(news, [field::BID, field::BID | stamp, 0]);
+}
+
+/// Frames and the state tell the time of the wall, however it was set; what is due follows the hub's own.
+#[test]
+fn a_clock_that_is_set_moves_what_is_told_and_nothing_that_is_due() {
+    let (world, mut peer) = (world(), Peer::new());
+    let mut fanout = Fanout::new(Settings::default());
+    let client = fanout.open(peer.fd());
+    fanout.subscribe(client, wish(1, 0));
+    let second = 1_000_000_000;
+    fanout.flush(&world, 100 * second, None);
+    fanout.change(&world, quote(), None, 101 * second);
+    fanout.flush(&world, 101 * second, None);
+    peer.read();
+    for ahead in [-3600 * second, 3600 * second, 0] {
+        fanout.set_wall_ahead(ahead);
+        let sent = fanout.now_ns;
+        fanout.change(&world, quote(), None, sent + 1);
+        let held = fanout.flush(&world, sent + 1, None);
+        assert_eq!(held.writes, 0);
+        assert!(held.next_ns > sent && held.next_ns <= sent + second);
+        let flushed = fanout.flush(&world, held.next_ns, None);
+        assert_eq!((flushed.writes, flushed.updates), (1, 1));
+        let told = peer.read().pop().unwrap().1;
+        let wall = (held.next_ns + ahead).to_string();
+        assert!(told.contains(&wall), "{wall} in {told}");
+    }
+}

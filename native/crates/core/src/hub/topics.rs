@@ -219,7 +219,7 @@ impl Fanout {
             topic,
             epoch: state.epoch,
             seq: state.seq[counter(CHANNEL_PRICE)],
-            now_ns: self.now_ns,
+            now_ns: self.wall(self.now_ns),
             codec: Codec::Json,
             class: CLASS_ALL,
         };
@@ -253,7 +253,7 @@ impl Fanout {
             topic: change.topic,
             epoch: topic.epoch,
             seq: topic.seq[counter(CHANNEL_PRICE)],
-            now_ns,
+            now_ns: self.wall(now_ns),
             codec: Codec::Json,
             class: CLASS_ALL,
         };
@@ -275,7 +275,7 @@ impl Fanout {
             topic,
             epoch: state.epoch,
             seq: state.seq[counter(CHANNEL_TRADES)],
-            now_ns,
+            now_ns: self.wall(now_ns),
             codec: Codec::Json,
             class: CLASS_ALL,
         };

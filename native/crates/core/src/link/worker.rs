@@ -141,8 +141,9 @@ impl WorkerHub {
         self.interests.clear();
         self.pending.clear();
         self.recalls.clear();
+        let wall_ns = self.fanout.wall(now_ns);
         for topic in 0..self.mirror.topics() as Topic {
-            if self.mirror.set_state(topic, state::STALE, now_ns, reason) {
+            if self.mirror.set_state(topic, state::STALE, wall_ns, reason) {
                 self.fanout.told_status(&self.mirror, topic, now_ns);
             }
             for (channel, class, seq) in self.mirror.break_books(topic) {
