@@ -257,7 +257,7 @@ async def test_a_built_page_is_served_with_its_cache_rules(tmp_path: Path) -> No
 
 async def test_a_book_is_its_best_levels(gateway: RunningGateway, client: httpx.AsyncClient) -> None:
     unknown = (await client.get("/books/XNAS:AAPL")).json()
-    assert (unknown["bids"], unknown["asks"], unknown["timestamp"], unknown["state"]) == ([], [], None, "syncing")
+    assert (unknown["bids"], unknown["asks"], unknown["timestamp"], unknown["state"]) == ([], [], None, "empty")
     gateway.book("XNAS:AAPL", [("185.30", "10"), ("185.20", "5")], [("185.50", "20")])
     answer = await client.get("/books/XNAS:AAPL?depth=1")
     assert '"bids":[[185.30,10]],"asks":[[185.50,20]]' in answer.text

@@ -140,7 +140,7 @@ pub struct Book {
     /// Best first.
     pub bids: Vec<Level>,
     pub asks: Vec<Level>,
-    /// One of [`state`]; the instrument's, but `SYNCING` at best where the book is not known.
+    /// One of [`state`]; the instrument's, but `EMPTY` or `SYNCING` where it could be shown and is not known.
     pub state: u8,
     /// Event time of the newest change, ns; 0 where nothing is known.
     pub timestamp_ns: i64,
@@ -290,6 +290,16 @@ impl Leg {
         self.book.get_or_insert_default().apply(record);
     }
 
+    /// The state of a book that is not known, of an instrument in the state `effective`. `EMPTY` promises nothing: no
+    /// level was ever told, and perhaps the venue tells none.
+    fn unknown_book(effective: u8, is_told: bool) -> u8 {
+        match (is_shown(effective), is_told) {
+            (true, true) => worse(effective, state::SYNCING),
+            (true, false) => state::EMPTY,
+            (false, _) => effective,
+        }
+    }
+
     /// The ladder, where it is known on both sides.
     fn whole_book(&self) -> Option<&Ladder> {
         self.book.as_deref().filter(|book| book.is_known())
@@ -312,7 +322,7 @@ impl Latest {
     fn book_of_leg(&self, leg: &Leg, depth: u8, out: &mut Book) {
         out.time_precision = leg.precision;
         let Some(ladder) = leg.whole_book() else {
-            out.state = worse(leg.effective, state::SYNCING);
+            out.state = Leg::unknown_book(leg.effective, leg.book.is_some());
             return;
         };
         out.state = leg.effective;
@@ -330,9 +340,11 @@ impl Latest {
     fn book_of_security(&self, security: &Security, depth: u8, out: &mut Book) {
         let legs = security.legs.iter().map(|leg| &self.legs[*leg as usize]);
         let live = legs.filter(|leg| leg.effective == state::LIVE);
+        let mut is_told = false;
         let mut bids: Vec<&[Row]> = Vec::with_capacity(security.legs.len());
         let mut asks = bids.clone();
         for leg in live {
+            is_told |= leg.book.is_some();
             let Some(ladder) = leg.whole_book() else {
                 continue;
             };
@@ -342,8 +354,9 @@ impl Latest {
                 (out.timestamp_ns, out.time_precision) = (ladder.ts_event, leg.precision);
             }
         }
-        out.state = if bids.is_empty() {
-            worse(security.effective, state::SYNCING)
+        // Legs that are not live are not merged: without a live one, the state says why there is nothing.
+        out.state = if bids.is_empty() && security.effective == state::LIVE {
+            Leg::unknown_book(security.effective, is_told)
         } else {
             security.effective
         };

@@ -96,6 +96,10 @@ fn see(world: &World, name: &str, depth: u8) -> [String; 3] {
 fn a_book_is_shown_from_its_whole_rows_on() {
     let mut world = World::new(&["A:X"]);
     world.apply(&[quote("A:X", kind::BID, 1), quote("A:X", kind::ASK, 99)]);
+    assert_eq!(see(&world, "A:X", 5), ["", "", "empty"], "no promise");
+    world.apply(&[status("A:X", state::GAP)]);
+    assert_eq!(see(&world, "A:X", 5), ["", "", "gap"]);
+    world.apply(&[status("A:X", state::LIVE)]);
     world.apply(&[level("A:X", true, "10", "1")]);
     assert_eq!(see(&world, "A:X", 5), ["", "", "syncing"], "never whole");
     assert!(world.keyed.is_empty(), "nothing changed");
@@ -175,9 +179,33 @@ fn a_security_merges_its_live_legs() {
     world.apply(&[status("B:X", state::GAP)]);
     assert_eq!(
         see(&world, "X", 5),
-        ["", "", "syncing"],
-        "no live leg has a book"
+        ["", "", "halted"],
+        "no live leg, and why"
     );
+    world.apply(&[status("B:X", state::LIVE)]);
+    for is_bid in [true, false] {
+        let mut row = level("B:X", is_bid, "-", "");
+        row.flags |= flag::INVALID_BOOK;
+        world.apply(&[row]);
+    }
+    assert_eq!(
+        see(&world, "X", 5),
+        ["", "", "syncing"],
+        "no live leg has a whole book"
+    );
+}
+
+#[test]
+fn nothing_is_promised_where_no_level_was_ever_told() {
+    let mut world = World::new(&["A:X", "B:X"]);
+    assert_eq!(see(&world, "X", 5), ["", "", "empty"]);
+    for name in ["A:X", "B:X"] {
+        world.apply(&[quote(name, kind::BID, 1), quote(name, kind::ASK, 99)]);
+    }
+    assert_eq!(see(&world, "X", 5), ["", "", "empty"]);
+    world.apply(&whole("B:X", &[("10", "2")], &[("11", "3")]));
+    assert_eq!(see(&world, "A:X", 5), ["", "", "empty"]);
+    assert_eq!(see(&world, "X", 5), ["10x2", "11x3", "live"]);
 }
 
 #[test]
