@@ -157,7 +157,7 @@ class Watcher:
         """Take one frame."""
         assert self._connection is not None
         frame: dict[str, Any] = json.loads(await self._connection.recv())
-        kind, channel = frame["type"], frame.get("channel")
+        kind, channel = frame["type"], str(frame.get("channel"))
         assert kind not in {"error", "lost"}, frame
         if kind == "subscribed":
             self._acks[channel] = frame

@@ -22,7 +22,7 @@ VENUES = ("XNAS", "BATS", "XNYS", "BINANCE", "OKX", "XSIM")
 """One of each protocol; all there are with TICKCAST_ALL_VENUES=1."""
 CHOSEN = tuple(demo_market.EXCHANGES) if os.environ.get("TICKCAST_ALL_VENUES") else VENUES
 NO_BOOK = "XSIM"
-BREAKS_S = 0.3
+BREAKS_S = 0.5
 """The exchange of XNYS breaks a trade so often."""
 
 
@@ -39,7 +39,7 @@ class Instance(ConfiguredInstance):
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     folder: Path = tmp_path_factory.mktemp("keyed")
-    with Instance(folder, rate=200 * len(CHOSEN), symbols=6, exchanges=CHOSEN) as started:
+    with Instance(folder, rate=1_000 * len(CHOSEN), symbols=6, exchanges=CHOSEN) as started:
         started.wait_ready(deadline_s=60)
         yield started
 
