@@ -108,6 +108,8 @@ pub struct Ladder {
     ts_event: i64,
     /// Changed by the event in hand.
     pub is_changed: bool,
+    /// Changed ever: rows that change nothing (of an unknown side) tell nothing.
+    is_told: bool,
 }
 
 impl Ladder {
@@ -119,7 +121,7 @@ impl Ladder {
             &mut self.asks
         };
         if side.apply(is_bid, record) {
-            self.is_changed = true;
+            (self.is_changed, self.is_told) = (true, true);
             let ts = if record.ts_event > 0 {
                 record.ts_event
             } else {
@@ -300,6 +302,11 @@ impl Leg {
         }
     }
 
+    /// Whether anything was ever told of the book.
+    fn is_book_told(&self) -> bool {
+        self.book.as_deref().is_some_and(|book| book.is_told)
+    }
+
     /// The ladder, where it is known on both sides.
     fn whole_book(&self) -> Option<&Ladder> {
         self.book.as_deref().filter(|book| book.is_known())
@@ -322,7 +329,7 @@ impl Latest {
     fn book_of_leg(&self, leg: &Leg, depth: u8, out: &mut Book) {
         out.time_precision = leg.precision;
         let Some(ladder) = leg.whole_book() else {
-            out.state = Leg::unknown_book(leg.effective, leg.book.is_some());
+            out.state = Leg::unknown_book(leg.effective, leg.is_book_told());
             return;
         };
         out.state = leg.effective;
@@ -344,7 +351,7 @@ impl Latest {
         let mut bids: Vec<&[Row]> = Vec::with_capacity(security.legs.len());
         let mut asks = bids.clone();
         for leg in live {
-            is_told |= leg.book.is_some();
+            is_told |= leg.is_book_told();
             let Some(ladder) = leg.whole_book() else {
                 continue;
             };

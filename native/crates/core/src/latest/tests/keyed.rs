@@ -101,7 +101,7 @@ fn a_book_is_shown_from_its_whole_rows_on() {
     assert_eq!(see(&world, "A:X", 5), ["", "", "gap"]);
     world.apply(&[status("A:X", state::LIVE)]);
     world.apply(&[level("A:X", true, "10", "1")]);
-    assert_eq!(see(&world, "A:X", 5), ["", "", "syncing"], "never whole");
+    assert_eq!(see(&world, "A:X", 5), ["", "", "empty"], "never whole");
     assert!(world.keyed.is_empty(), "nothing changed");
     world.apply(&whole("A:X", &[("10.5", "1"), ("10", "2")], &[("11", "3")]));
     assert_eq!(see(&world, "A:X", 5), ["10.5x1 10x2", "11x3", "live"]);
