@@ -177,6 +177,31 @@ class Core:
             applied=self._applied,
             ledger=self._ledger,
         )
+        self._gateway: GatewayStage | None = None
+        self._rest: UnixServer | None = None
+        self._links: LinkServer | None = None
+        self._notes = StatusBoard(lambda _client, _note: None)
+        self._tasks = TaskGroupOwner("core")
+        self._status = self._make_door(data)
+        self._fanout = FanoutStage(
+            self._hub,
+            clock=steady_ns,
+            wall=now_ns,
+            deliver=self._deliver,
+            measure=self._latency.record,
+            config=config.fanout,
+            on_rung=self._on_rung,
+            memory_bytes=resident_bytes,
+        )
+        self._fanout.watch(config.fanout)
+        metrics.QUEUES.elsewhere = self._board.queues
+        if config.gateway.workers:
+            metrics.PROCESSES.elsewhere = lambda: read_all(data.root / METRICS, now_ns)
+        FEEDS.rows = lambda: self._board.rows(now_ns())
+
+    def _make_door(self, data: DataDir) -> StatusSource:
+        """Make what clients reach: a gateway in this process, or REST and the links of gateway workers."""
+        config = self._config
         insight = OperationsInsight(
             feed_rows=self._board.rows,
             feeds_live=lambda: self._board.live,
@@ -193,12 +218,7 @@ class Core:
             config=config.gateway,
             clock=now_ns,
         )
-        self._status = StatusSource(insight, self._ledger, self._standing)
-        self._gateway: GatewayStage | None = None
-        self._rest: UnixServer | None = None
-        self._links: LinkServer | None = None
-        self._notes = StatusBoard(lambda _client, _note: None)
-        self._tasks = TaskGroupOwner("core")
+        status = StatusSource(insight, self._ledger, self._standing)
         if config.gateway.workers:
             self._rest = UnixServer(rest, data.socket("rest"))
             self._links = LinkServer(
@@ -218,23 +238,9 @@ class Core:
                 wall=now_ns,
                 wake=self._wake,
                 directory=self._registry,
-                status=self._status,
+                status=status,
             )
-        self._fanout = FanoutStage(
-            self._hub,
-            clock=steady_ns,
-            wall=now_ns,
-            deliver=self._deliver,
-            measure=self._latency.record,
-            config=config.fanout,
-            on_rung=self._on_rung,
-            memory_bytes=resident_bytes,
-        )
-        self._fanout.watch(config.fanout)
-        metrics.QUEUES.elsewhere = self._board.queues
-        if config.gateway.workers:
-            metrics.PROCESSES.elsewhere = lambda: read_all(data.root / METRICS, now_ns)
-        FEEDS.rows = lambda: self._board.rows(now_ns())
+        return status
 
     async def start(self) -> dict[str, str]:
         """Start from the end of the flow to its beginning, the door last; returns where that is."""

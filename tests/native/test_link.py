@@ -58,7 +58,7 @@ class Client:
 class Joined:
     """Both hubs and the link between them."""
 
-    def __init__(self, owner: Hub | None = None, **settings: int) -> None:
+    def __init__(self, owner: Hub | None = None, **settings: Any) -> None:
         self.owner = owner or Hub(epoch=7, **settings)
         self.now = T0
         self.owner.define([definition("AAPL"), definition("MSFT")], self.now)

@@ -36,7 +36,8 @@ def decode_note(text: str) -> messages.StatusNote:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    return _decode(text)
+    note: messages.FeedNote | messages.GapNote | messages.DeliveryNote = _decode(text)
+    return note
 
 
 class StatusSource:

@@ -334,7 +334,7 @@ impl LinkReader {
     ) -> PyResult<Vec<(u8, Bound<'py, PyBytes>)>> {
         self.0.push(&bytes_of(data)?);
         let mut frames = Vec::new();
-        while let Some((kind, message)) = self.0.next().map_err(broken)? {
+        while let Some((kind, message)) = self.0.next_frame().map_err(broken)? {
             frames.push((kind, PyBytes::new(py, message)));
         }
         Ok(frames)

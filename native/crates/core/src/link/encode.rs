@@ -169,7 +169,7 @@ pub(super) fn read_trade(message: &[u8]) -> Result<(u32, u64, Missed), LinkError
         time_precision: 0,
     };
     let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next()? {
+    while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => topic = value.small()?,
             3 => epoch = value.number()?,

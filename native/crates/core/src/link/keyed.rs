@@ -83,7 +83,7 @@ impl ToldBook {
     pub fn read(message: &[u8]) -> Result<Self, LinkError> {
         let mut told = Self::default();
         let mut fields = Fields::new(message);
-        while let Some((number, value)) = fields.next()? {
+        while let Some((number, value)) = fields.next_field()? {
             match number {
                 1 => told.topic = value.small()?,
                 2 => told.class = class_of(value)?,
@@ -121,7 +121,7 @@ fn level(message: &[u8]) -> Result<Level, LinkError> {
         size: Amount::default(),
     };
     let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next()? {
+    while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => level.price = value.price()?,
             2 => level.size = value.amount()?,
@@ -147,7 +147,7 @@ impl ToldBars {
     pub fn read(message: &[u8]) -> Result<Self, LinkError> {
         let mut told = Self::default();
         let mut fields = Fields::new(message);
-        while let Some((number, value)) = fields.next()? {
+        while let Some((number, value)) = fields.next_field()? {
             match number {
                 1 => told.topic = value.small()?,
                 2 => told.class = class_of(value)?,
@@ -183,7 +183,7 @@ fn bar(message: &[u8]) -> Result<Bar, LinkError> {
         is_corrected: false,
     };
     let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next()? {
+    while let Some((number, value)) = fields.next_field()? {
         match number {
             1 => bar.start_ns = value.signed()?,
             2 => bar.open = value.price()?,

@@ -73,7 +73,7 @@ impl Place {
     fn read(message: &[u8]) -> Result<Self, LinkError> {
         let mut place = Self::default();
         let mut fields = Fields::new(message);
-        while let Some((field, value)) = fields.next()? {
+        while let Some((field, value)) = fields.next_field()? {
             match field {
                 1 => place.topic = value.small()?,
                 2 => place.channel = channel_of(value)?,
@@ -125,7 +125,7 @@ impl Want {
     fn read(message: &[u8]) -> Result<Self, LinkError> {
         let mut want = Self::default();
         let mut fields = Fields::new(message);
-        while let Some((field, value)) = fields.next()? {
+        while let Some((field, value)) = fields.next_field()? {
             match field {
                 1 => want.symbol = value.text()?.to_owned(),
                 2 => want.channel = channel_of(value)?,
@@ -209,7 +209,7 @@ impl WorkerFrame {
         let mut text = "";
         let mut parts = Vec::new();
         let mut fields = Fields::new(message);
-        while let Some((field, value)) = fields.next()? {
+        while let Some((field, value)) = fields.next_field()? {
             match (field, value) {
                 (1, value) => token = value.number()?,
                 (2, Value::Bytes(bytes))
@@ -370,7 +370,7 @@ impl Standing {
         };
         let (mut outcome, mut at) = (0, None);
         let mut fields = Fields::new(message);
-        while let Some((field, value)) = fields.next()? {
+        while let Some((field, value)) = fields.next_field()? {
             match field {
                 1 => standing.token = value.number()?,
                 2 => standing.index = value.small()?,
@@ -449,7 +449,7 @@ impl OwnerFrame {
         let mut number = 0;
         let mut texts = Vec::new();
         let mut fields = Fields::new(message);
-        while let Some((field, value)) = fields.next()? {
+        while let Some((field, value)) = fields.next_field()? {
             match field {
                 1 => number = value.number()?,
                 2 => texts.push(value.text()?.to_owned()),

@@ -79,7 +79,7 @@ impl Told {
         let (mut ts, mut id, mut price, mut size, mut side) = (0, 0, None, None, 0);
         let (mut crossed, mut live, mut of) = (false, None, None);
         let mut fields = Fields::new(message);
-        while let Some((number, value)) = fields.next()? {
+        while let Some((number, value)) = fields.next_field()? {
             match number {
                 1 => told.topic = value.small()?,
                 2 => told.class = super::message::class_of(value)?,

@@ -43,7 +43,7 @@ impl Frames {
     ///
     /// # Errors
     /// A length that no frame has; the stream cannot be trusted any more.
-    pub fn next(&mut self) -> Result<Option<(u8, &[u8])>, LinkError> {
+    pub fn next_frame(&mut self) -> Result<Option<(u8, &[u8])>, LinkError> {
         let rest = &self.bytes[self.start..];
         let Some(head) = rest.first_chunk::<4>() else {
             return Ok(None);
@@ -247,7 +247,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Number and value of the next field; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, LinkError> {
+    pub fn next_field(&mut self) -> Result<Option<(u64, Value<'a>)>, LinkError> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -322,10 +322,10 @@ mod tests {
         let mut found = Vec::new();
         for byte in stream {
             frames.push(&[byte]);
-            while let Some((kind, message)) = frames.next().expect("frames") {
+            while let Some((kind, message)) = frames.next_frame().expect("frames") {
                 let mut fields = Fields::new(message);
                 let mut read = Vec::new();
-                while let Some((field, value)) = fields.next().expect("fields") {
+                while let Some((field, value)) = fields.next_field().expect("fields") {
                     read.push(match field {
                         1 => value.number().expect("a number") as i64,
                         2 => value.signed().expect("a number"),
@@ -348,7 +348,7 @@ mod tests {
         for length in [0u32, FRAME_MAX as u32 + 1, u32::MAX] {
             let mut frames = Frames::default();
             frames.push(&length.to_le_bytes());
-            assert!(frames.next().is_err(), "{length}");
+            assert!(frames.next_frame().is_err(), "{length}");
         }
     }
 }

@@ -163,7 +163,7 @@ impl WorkerHub {
             frames.push(data);
         }
         let outcome = loop {
-            match frames.next() {
+            match frames.next_frame() {
                 Ok(Some((kind, message))) => match self.take(kind, message, now_ns) {
                     Ok(None) => {}
                     other => break other,
@@ -297,7 +297,7 @@ impl WorkerHub {
     fn take_lost(&mut self, message: &[u8]) -> Result<(), LinkError> {
         let (mut owner, mut epoch, mut seq, mut channel) = (0, 0, 0, 0);
         let mut fields = Fields::new(message);
-        while let Some((number, value)) = fields.next()? {
+        while let Some((number, value)) = fields.next_field()? {
             match number {
                 1 => owner = value.small()?,
                 3 => epoch = value.number()?,
