@@ -58,6 +58,9 @@ test: setup ## everything that needs no network
 	$(NPM) test --silent
 	$(BIN)/pytest
 
+proto: setup ## types of proto/ for Python and TypeScript, generated anew
+	$(BIN)/python -m tickcast.testing.protoc src/tickcast/proto dashboard/src/wire
+
 SEED ?= 1
 
 faults: setup ## every protocol with every fault, every process killed and stopped; about ten minutes; writes docs/faults.md
@@ -133,4 +136,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test faults faults-quick fuzz autobahn bench bench-spine bench-peers witness-venv witnesses wheel wheel-check
+.PHONY: help setup page run lint test proto faults faults-quick fuzz autobahn bench bench-spine bench-peers witness-venv witnesses wheel wheel-check

@@ -975,6 +975,8 @@ class Position:
     """Where a subscription stands: what an ack says."""
 
     state: str
+    handle: int
+    """By which binary codecs name the symbol; it belongs to this hub and never changes."""
     epoch: int
     seq: int
     rate: int

@@ -96,17 +96,17 @@ async def ended(client: RudeClient) -> bytes:
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
-        (frame(b'{"action":"subscribe","symbols":["AAPL"'), ErrorCode.BROKEN_JSON),
-        (frame(b""), ErrorCode.BROKEN_JSON),
-        (frame(b"[" * 60_000), ErrorCode.BROKEN_JSON),
-        (frame(b'{"action":"subscribe","symbols":["\\ud800"]}'), ErrorCode.BROKEN_JSON),
+        (frame(b'{"action":"subscribe","symbols":["AAPL"'), ErrorCode.BROKEN_MESSAGE),
+        (frame(b""), ErrorCode.BROKEN_MESSAGE),
+        (frame(b"[" * 60_000), ErrorCode.BROKEN_MESSAGE),
+        (frame(b'{"action":"subscribe","symbols":["\\ud800"]}'), ErrorCode.BROKEN_MESSAGE),
         (frame(b'["subscribe"]'), ErrorCode.NOT_AN_OBJECT),
         (frame(b'{"action":"fly"}'), ErrorCode.UNKNOWN_ACTION),
         (frame(b'{"action":{"subscribe":1}}'), ErrorCode.UNKNOWN_ACTION),
         (frame(b'{"action":"subscribe"}'), ErrorCode.INVALID_REQUEST),
         (frame(b'{"action":"subscribe","symbols":["AAPL"],"rate":-1}'), ErrorCode.INVALID_RATE),
         (frame(b'{"action":"subscribe","symbols":["AAPL"],"channel":"orders"}'), ErrorCode.UNKNOWN_CHANNEL),
-        (frame(random.Random(1).randbytes(5000), opcode=2), ErrorCode.BINARY_MESSAGE),
+        (frame(random.Random(1).randbytes(5000), opcode=2), ErrorCode.WRONG_OPCODE),
     ],
     ids=[
         "half an object", "empty", "deep", "half a character", "array", "unknown action", "action is an object",

@@ -131,7 +131,7 @@ async def test_damaged_frames_end_in_numbered_errors_and_closes(instance: Config
     errors = {int(name.split()[1]) for name in outcomes if name.startswith("error ")}
     closes = {int(name.split()[1]) for name in outcomes if name.startswith("close ")}
     assert errors <= set(ErrorCode) - {ErrorCode.INTERNAL}
-    assert {ErrorCode.BROKEN_JSON, ErrorCode.UNKNOWN_ACTION, ErrorCode.INVALID_REQUEST} <= errors
+    assert {ErrorCode.BROKEN_MESSAGE, ErrorCode.UNKNOWN_ACTION, ErrorCode.INVALID_REQUEST} <= errors
     assert closes <= {*CloseCode, *ECHOED}
     assert {CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA} <= closes
     assert outcomes["subscribed"] > 100

@@ -30,7 +30,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 class Bench:
     """A session on a real hub without a socket: what the hub would send comes out of :meth:`ask`."""
 
-    def __init__(self, config: Config, **session: bool) -> None:
+    def __init__(self, config: Config, **session: Any) -> None:
         self.hub = _native.Hub(epoch=7)
         self.now_ns = START_NS
         definitions = [definition("XNAS:AAPL", primary=True), definition("XNAS:MSFT")]

@@ -16,6 +16,7 @@ from rich.table import Table
 from tickcast.cli.instance import data_option, gateway_address
 from tickcast.cli.terminal import digits, fitted, live
 from tickcast.client import Tick, stream
+from tickcast.client.handles import CODECS
 from tickcast.client.tick import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
 from tickcast.ops.datadir import DataDir
@@ -35,10 +36,20 @@ _address = click.option("--url", help="Address of the gateway, such as http://12
 @_address
 @data_option
 @click.option("--rate", type=float, default=5, show_default=True, help="Most updates a second of each symbol.")
+@click.option(
+    "--codec", type=click.Choice(tuple(CODECS)), default="json", show_default=True, help="How the gateway writes."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each update.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many updates.")
 def watch(
-    *, symbols: tuple[str, ...], url: str | None, data: DataDir, rate: float, as_json: bool, count: int | None
+    *,
+    symbols: tuple[str, ...],
+    url: str | None,
+    data: DataDir,
+    rate: float,
+    codec: str,
+    as_json: bool,
+    count: int | None,
 ) -> None:
     """Show live prices of SYMBOLS: AAPL over all venues, XNAS:AAPL at one.
 
@@ -47,7 +58,7 @@ def watch(
     parts = urlsplit(_gateway(url, data))
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     address = urlunsplit(parts._replace(scheme=scheme, path=parts.path.rstrip("/").removesuffix("/stream") + "/stream"))
-    ticks = _existing(stream(address, *symbols, rate=rate), symbols)
+    ticks = _existing(stream(address, *symbols, rate=rate, codec=codec), symbols)
     try:
         asyncio.run(_print(ticks, count) if as_json else _show(ticks, symbols, count))
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tickcast.client.codecs import JSON, Codec
 from tickcast.client.tick import DECIMALS, TEXTS, StreamError, Tick
 
 REFUSED_FOR_GOOD = range(4000, 4100)
@@ -21,7 +22,10 @@ LOST = "connection lost"
 class ClientSession:
     """What one stream knows of its symbols."""
 
-    def __init__(self, symbols: tuple[str, ...], *, rate: float, fields: tuple[str, ...] | None, mode: str) -> None:
+    def __init__(
+        self, symbols: tuple[str, ...], *, rate: float, fields: tuple[str, ...] | None, mode: str, codec: Codec = JSON
+    ) -> None:
+        self._codec = codec
         self._symbols = tuple(dict.fromkeys(symbols))
         self._terms: dict[str, Any] = {"channel": "price", "rate": rate, "mode": mode}
         if fields is not None:
@@ -34,34 +38,34 @@ class ClientSession:
         """Symbols that had a snapshot once."""
         self._wanted: list[str] = []
 
-    def connected(self) -> str:
+    def connected(self) -> str | bytes:
         """Return the first request on a new connection: all symbols, resumed where we were."""
         request: dict[str, Any] = {"action": "subscribe", "symbols": list(self._symbols), **self._terms}
         resume = {symbol: {"epoch": tick.epoch, "seq": tick.seq} for symbol, tick in self._known.items()}
         if resume:
             request["resume"] = resume
         self._wanted.clear()
-        return _text(request)
+        return self._codec.request(request)
 
     def disconnected(self) -> list[Tick]:
         """Ticks that say that nothing is live any more, once for each break."""
         fresh = [tick for tick in self._known.values() if tick.reason != LOST]
         return [self._set(tick, state="stale", reason=LOST, merged=0) for tick in fresh]
 
-    def retry(self) -> list[str]:
+    def retry(self) -> list[str | bytes]:
         """Requests for symbols the gateway did not know when it was asked."""
         if not self._unknown:
             return []
-        return [_text({"action": "subscribe", "symbols": sorted(self._unknown), **self._terms})]
+        return [self._codec.request({"action": "subscribe", "symbols": sorted(self._unknown), **self._terms})]
 
-    def requests(self) -> list[str]:
+    def requests(self) -> list[str | bytes]:
         """Requests that what was received calls for: a snapshot for each symbol whose state cannot be trusted."""
         if not self._wanted:
             return []
         wanted, self._wanted = self._wanted, []
         return [
-            _text({"action": "unsubscribe", "symbols": wanted}),
-            _text({"action": "subscribe", "symbols": wanted, **self._terms}),
+            self._codec.request({"action": "unsubscribe", "symbols": wanted}),
+            self._codec.request({"action": "subscribe", "symbols": wanted, **self._terms}),
         ]
 
     def receive(self, message: str | bytes) -> list[Tick]:
@@ -70,14 +74,8 @@ class ClientSession:
         Raises:
             StreamError: the gateway refused what we asked for, or what came is not its protocol.
         """
-        try:
-            frames = msgspec.json.decode(message)
-        except msgspec.DecodeError as broken:
-            raise StreamError(f"expected JSON from the gateway, found something else: {broken}") from None
         ticks: list[Tick] = []
-        for frame in frames if isinstance(frames, list) else [frames]:
-            if not isinstance(frame, dict):
-                raise StreamError(f"expected frames that are JSON objects, found {type(frame).__name__}")
+        for frame in self._codec.frames(message):
             self._frame(frame, ticks)
         return ticks
 
@@ -159,10 +157,6 @@ class ClientSession:
         changed = msgspec.structs.replace(tick, **changes)
         self._known[tick.symbol] = changed
         return changed
-
-
-def _text(request: dict[str, Any]) -> str:
-    return msgspec.json.encode(request).decode()
 
 
 def _values(frame: dict[str, Any]) -> dict[str, Any]:

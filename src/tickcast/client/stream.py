@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from tickcast.client.handles import codec_of, handshake_of
 from tickcast.client.session import ClientSession
 from tickcast.client.tick import StreamClosedError, StreamError, Tick
 from tickcast.runtime.clock import monotonic_ns
 
-SUBPROTOCOL = websockets.Subprotocol("tickcast.json")
 MESSAGE_MAX = 16 * 1024 * 1024
 """Bytes of one message: a flush of many symbols is one array."""
 STOP_CODES = range(4800, 4900)
@@ -29,6 +29,7 @@ async def stream(
     rate: float = 20,
     fields: Sequence[str] | None = None,
     mode: str = "merge",
+    codec: str = "json",
     connect_timeout_s: float = 10.0,
     silence_s: float = 35.0,
     jitter: Callable[[], float] = random.random,
@@ -44,6 +45,8 @@ async def stream(
         rate: Most ticks a second of each symbol (1, 2, 5, 10, 20), or 0 = unfiltered.
         fields: Names of the fields wanted; None = all.
         mode: ``merge`` (newest state) or ``all`` (every update).
+        codec: How messages are written: ``json``, ``msgpack``, ``compact`` (MessagePack without keys) or ``proto``; the
+            ticks are the same.
         connect_timeout_s: Give up if the first connection takes longer; later ones are tried for ever.
         silence_s: A connection that is silent for longer is given up; the gateway speaks every 15 s.
         jitter: Random numbers from 0 to 1, which spread the reconnects of many clients.
@@ -54,8 +57,12 @@ async def stream(
     """
     if not symbols:
         raise StreamError("expected at least one symbol, found none")
-    session = ClientSession(symbols, rate=rate, fields=None if fields is None else tuple(fields), mode=mode)
-    address = _address(url)
+    written = codec_of(codec)
+    session = ClientSession(
+        symbols, rate=rate, fields=None if fields is None else tuple(fields), mode=mode, codec=written
+    )
+    subprotocol, query = handshake_of(codec)
+    address = _address(url, query)
     give_up_ns = monotonic_ns() + int(connect_timeout_s * 1e9)
     was_connected = False
     attempt = 0
@@ -65,7 +72,7 @@ async def stream(
         try:
             async with connect(
                 address,
-                subprotocols=[SUBPROTOCOL],
+                subprotocols=[websockets.Subprotocol(subprotocol)],
                 max_size=MESSAGE_MAX,
                 compression=None,
                 open_timeout=connect_timeout_s,
@@ -124,8 +131,8 @@ async def _ticks(connection: ClientConnection, session: ClientSession, silence_s
                 await connection.send(request)
 
 
-def _address(url: str) -> str:
+def _address(url: str, extra: dict[str, str]) -> str:
     """Ask for exact numbers and for arrays of frames, whatever else is in the address."""
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query)) | {"numbers": "string", "batch": "1"}
+    query = dict(parse_qsl(parts.query)) | {"numbers": "string", "batch": "1"} | extra
     return urlunsplit(parts._replace(query=urlencode(query)))

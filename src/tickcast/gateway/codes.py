@@ -13,8 +13,11 @@ from typing import Self
 class ErrorCode(IntEnum):
     """Why a request was refused; nothing of it was applied."""
 
-    BROKEN_JSON = 4000, "the message is no JSON"
-    NOT_AN_OBJECT = 4001, "the message is JSON, but no object"
+    BROKEN_MESSAGE = (
+        4000,
+        "the message is not what the connection's codec says (no JSON, no MessagePack, no `ClientFrame`)",
+    )
+    NOT_AN_OBJECT = 4001, "the message is JSON or MessagePack, but no object"
     UNKNOWN_ACTION = 4002, "`action` is missing or unknown"
     INVALID_REQUEST = 4003, "a key is missing, or its value has the wrong type"
     UNKNOWN_CHANNEL = 4004, "`channel` is unknown"
@@ -22,7 +25,7 @@ class ErrorCode(IntEnum):
     UNKNOWN_FIELD = 4006, "`fields` holds an unknown name, is empty, or the channel has no fields"
     INVALID_RATE = 4007, "`rate` is negative or not a number"
     INVALID_TIMESTAMP = 4008, "`last_seen` holds a text that is no RFC 3339 timestamp"
-    BINARY_MESSAGE = 4009, "a binary message on a connection whose codec is JSON"
+    WRONG_OPCODE = 4009, "a binary message on a connection whose codec is JSON, or a text message on another"
     TOO_MANY_REQUESTS = 4101, "more requests a second than allowed"
     TOO_MANY_SYMBOLS = 4102, "more symbols on this connection than allowed"
     INTERNAL = 4500, "we failed; try again"

@@ -1,8 +1,9 @@
 """The opening handshake of ``/stream`` (RFC 6455 section 4.2): a request head in, an answer out. Pure.
 
-Subprotocol: ``tickcast.json`` is spoken. A client that offers none gets JSON; one that offers it among others gets it
-confirmed. One that offers nothing but codecs of ours that this gateway does not speak (``tickcast.msgpack``) is refused
-with 400, since it could not read what we send; names that are not ours are left unanswered, as section 4.2.2 says.
+Subprotocols: those of :data:`~tickcast.gateway.codecs.SPOKEN`. A client that offers none gets JSON; of several the
+first that we speak is confirmed, since the order is the client's preference. One that offers nothing but names of our
+family that this gateway does not speak is refused with 400, since it could not read what we send; names that are not
+ours are left unanswered, as section 4.2.2 says.
 """
 
 import base64
@@ -13,11 +14,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from tickcast.gateway.codecs import COMPACT, FAMILY, JSON, MSGPACK, SPOKEN, Codec
 from tickcast.gateway.config import Config
 
 PATH: Final = "/stream"
-SUBPROTOCOL: Final = "tickcast.json"
-_FAMILY: Final = "tickcast."
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -27,6 +27,7 @@ class Accepted(NamedTuple):
     """The client is welcome: the 101 answer, and what its address asked for."""
 
     answer: bytes
+    codec: Codec
     strings: bool
     batch: bool
 
@@ -45,19 +46,28 @@ def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) ->
     query = parse_qs(address.query, keep_blank_values=True)
     numbers = query.get("numbers", ["number"])[-1]
     batch = query.get("batch", ["0"])[-1]
-    refusal = _refuse_address(method, address.path, headers, config) or _refuse_opening(headers, numbers, batch)
+    compact = query.get("compact", ["0"])[-1]
+    refusal = (
+        _refuse_address(method, address.path, headers, config)
+        or _refuse_opening(headers)
+        or _refuse_query(numbers, batch, compact)
+    )
     if refusal is not None:
         return refusal
+    name = next((name for name in _tokens(headers, b"sec-websocket-protocol") if name in SPOKEN), None)
+    codec = JSON if name is None else SPOKEN[name]
+    if codec is MSGPACK and compact == "1":
+        codec = COMPACT
     key = _one(headers, b"sec-websocket-key")
     answer = [
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ",
         base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()),
         b"\r\n",
     ]
-    if SUBPROTOCOL in _tokens(headers, b"sec-websocket-protocol"):
-        answer.append(b"sec-websocket-protocol: " + SUBPROTOCOL.encode() + b"\r\n")
+    if name is not None:
+        answer.append(b"sec-websocket-protocol: " + name.encode() + b"\r\n")
     answer.append(b"\r\n")
-    return Accepted(answer=b"".join(answer), strings=numbers == "string", batch=batch == "1")
+    return Accepted(answer=b"".join(answer), codec=codec, strings=numbers == "string", batch=batch == "1")
 
 
 def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) -> Rejected | None:
@@ -74,19 +84,27 @@ def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) 
     return None
 
 
-def _refuse_opening(headers: Headers, numbers: str, batch: str) -> Rejected | None:
+def _refuse_opening(headers: Headers) -> Rejected | None:
     """Refuse what breaks RFC 6455 or asks for what we do not speak."""
     if _one(headers, b"sec-websocket-version") != b"13":
         return Rejected(426, "expected Sec-WebSocket-Version 13", ((b"sec-websocket-version", b"13"),))
     if not _is_key(_one(headers, b"sec-websocket-key")):
         return Rejected(400, "expected one Sec-WebSocket-Key of 16 bytes in base64")
     offered = _tokens(headers, b"sec-websocket-protocol")
-    if offered and SUBPROTOCOL not in offered and all(name.startswith(_FAMILY) for name in offered):
-        return Rejected(400, f"expected subprotocol {SUBPROTOCOL} or none, found {', '.join(offered)[:120]}")
+    if offered and not any(name in SPOKEN for name in offered) and all(name.startswith(FAMILY) for name in offered):
+        return Rejected(
+            400, f"expected one of the subprotocols {', '.join(SPOKEN)}, or none; found {', '.join(offered)[:120]}"
+        )
+    return None
+
+
+def _refuse_query(numbers: str, batch: str, compact: str) -> Rejected | None:
     if numbers not in {"number", "string"}:
         return Rejected(400, f"numbers: expected number or string, found {numbers[:40]!r}")
     if batch not in {"0", "1"}:
         return Rejected(400, f"batch: expected 0 or 1, found {batch[:40]!r}")
+    if compact not in {"0", "1"}:
+        return Rejected(400, f"compact: expected 0 or 1, found {compact[:40]!r}")
     return None
 
 

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tickcast._native import PRICE_FIELDS
+from tickcast.model.record import State
+
 RequestId = str | int
 Numbers = Literal["number", "string"]
 Counter = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
@@ -121,6 +124,26 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str
     epoch: int | UnsetType = UNSET
     seq: int | UnsetType = UNSET
+    handle: int | UnsetType = UNSET
+    """By which updates name it, in codecs without names."""
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """How updates are laid out that are arrays: names of their places, by the number they begin with."""
+
+    updates: tuple[tuple[str, ...], ...] = (
+        ("kind", "handle", "seq", "mask", "values"),
+        ("kind", "handle", "seq", "id", "price", "size", "side", "timestamp", "conditions"),
+        ("kind", "handle", "seq", "timestamp", "bids", "asks", "digest"),
+        (
+            "kind", "handle", "seq", "interval", "start", "open", "high", "low", "close", "volume", "notional",
+            "trades", "flags",
+        ),
+    )  # fmt: skip
+    fields: tuple[str, ...] = PRICE_FIELDS
+    """Of ``price``, in the order of the bits of ``mask``."""
+    states: tuple[str, ...] = tuple(state.name.lower() for state in State)
+    """By number."""
 
 
 class Subscribed(Reply, frozen=True, kw_only=True, tag="subscribed"):
@@ -138,6 +161,8 @@ class Subscribed(Reply, frozen=True, kw_only=True, tag="subscribed"):
     patterns: dict[str, list[str]] | UnsetType = UNSET
     """What each pattern of the request stands for now; their symbols are in ``symbols`` as well. Of a reply without
     ``id`` that nobody asked for: new instruments that a pattern brought."""
+    layout: Layout | UnsetType = UNSET
+    """Only in compact MessagePack."""
 
 
 class Unsubscribed(Reply, frozen=True, kw_only=True, tag="unsubscribed"):
@@ -156,6 +181,7 @@ class Recovery(msgspec.Struct, frozen=True):
     state: str | UnsetType = UNSET
     epoch: int | UnsetType = UNSET
     seq: int | UnsetType = UNSET
+    handle: int | UnsetType = UNSET
 
 
 class Resumed(Reply, frozen=True, kw_only=True, tag="resumed"):

@@ -1,4 +1,4 @@
-"""Requests, checked: raw text to a request whose every value is known to be good, or a numbered refusal."""
+"""Requests, checked: an object to a request whose every value is known to be good, or a numbered refusal."""
 
 import math
 from collections.abc import Iterable
@@ -39,14 +39,6 @@ _PATH_CODES: Final = {
 }
 
 
-class _Identified(msgspec.Struct):
-    """The one key of a request that a refusal without reading needs."""
-
-    id: Any = None
-
-
-_IDENTIFIED: Final = msgspec.json.Decoder(_Identified)
-
 RequestType = TypeVar("RequestType", bound=messages.Request)
 
 
@@ -84,33 +76,12 @@ def rate_class(rate: float) -> int:
     return max((step for step in RATE_CLASSES if 0 < step <= rate), default=1)
 
 
-def decode(text: bytes) -> dict[str, Any]:
-    try:
-        raw = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
-        raise Refused(ErrorCode.BROKEN_JSON, f"expected a JSON object, found no JSON: {broken}") from None
-    if not isinstance(raw, dict):
-        raise Refused(ErrorCode.NOT_AN_OBJECT, f"expected a JSON object, found {type(raw).__name__}")
-    return raw
-
-
 def request_id_of(raw: dict[str, Any]) -> messages.RequestId | None:
-    return _known_id(raw.get("id"))
+    return known_id(raw.get("id"))
 
 
-def peek_id(text: bytes) -> messages.RequestId | None:
-    """``id`` of a request that is not served; None if it has none that we would repeat.
-
-    Everything else in the text is skipped without being made into objects. The text is bounded by ``frame_max``, and
-    how often this is called by the debt at which a flood is closed.
-    """
-    try:
-        return _known_id(_IDENTIFIED.decode(text).id)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _known_id(request_id: object) -> messages.RequestId | None:
+def known_id(request_id: object) -> messages.RequestId | None:
+    """Return what may be repeated in a reply: a text or an integer; else None."""
     return request_id if isinstance(request_id, str | int) and not isinstance(request_id, bool) else None
 
 

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import UNSET
 
 from tickcast.gateway import messages
+from tickcast.gateway.codecs import JSON, TEXT, Codec
 from tickcast.gateway.codes import CloseCode, ErrorCode
 from tickcast.gateway.desk import Desk
-from tickcast.gateway.requests import Refused, convert, decode, peek_id, request_id_of
+from tickcast.gateway.requests import Refused, convert, request_id_of
 from tickcast.gateway.timestamps import timestamp
 from tickcast.gateway.watching import Watching
 from tickcast.runtime.log import get_logger
@@ -37,44 +37,59 @@ QUEUE_MAX: Final = 100
 class Session:
     """One client's requests."""
 
-    __slots__ = ("_batch", "_client", "_credit", "_credited_ns", "_desk", "_queue", "_strings", "_watching")
+    __slots__ = ("_batch", "_client", "_codec", "_credit", "_credited_ns", "_desk", "_queue", "_strings", "_watching")
 
-    def __init__(self, desk: Desk, client: int, now_ns: int, *, strings: bool = False, batch: bool = False) -> None:
-        """``client`` is the hub's number; ``strings`` and ``batch`` come from the address of the handshake."""
+    def __init__(
+        self,
+        desk: Desk,
+        client: int,
+        now_ns: int,
+        *,
+        codec: Codec = JSON,
+        strings: bool = False,
+        batch: bool = False,
+    ) -> None:
+        """``client`` is the hub's number; ``codec``, ``strings`` and ``batch`` come from the handshake."""
         self._desk = desk
         self._client = client
-        self._watching = Watching(desk, client)
+        self._watching = Watching(desk, client, codec)
         self._queue: deque[bytes] | None = None
         """Requests behind one that waits for the owner."""
         self._credit = float(desk.config.requests_per_second)
         self._credited_ns = now_ns
-        self._strings = strings
+        self._codec = codec
+        self._strings = strings or codec.always_strings
         self._batch = batch
-        if strings or batch:
-            desk.hub.configure(client, codec=_codec(strings=strings), batch=batch)
+        if strings or batch or codec is not JSON:
+            desk.hub.configure(client, codec=codec.number(strings=strings), batch=batch)
 
-    def request(self, text: bytes, now_ns: int) -> CloseCode | None:
-        """Serve a text message; what is returned is the reason to close the connection."""
+    @property
+    def opcode(self) -> int:
+        """Opcode of the messages of this connection, in both directions."""
+        return self._codec.opcode
+
+    def request(self, payload: bytes, now_ns: int) -> CloseCode | None:
+        """Serve a message of the codec; what is returned is the reason to close the connection."""
         if not self._pay(now_ns):
             if self._credit < -FLOOD_FACTOR * self._desk.config.requests_per_second:
                 return CloseCode.FLOOD
             limit = self._desk.config.requests_per_second
             refused = Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {limit} a second allowed")
-            self._refuse(refused, peek_id(text))
+            self._refuse(refused, self._codec.peek_id(payload))
             return None
         if self._queue is None:
-            self._begin(text, now_ns)
+            self._begin(payload, now_ns)
         elif len(self._queue) < QUEUE_MAX:
-            self._queue.append(text)
+            self._queue.append(payload)
         else:
             refused = Refused(ErrorCode.TOO_MANY_REQUESTS, f"too many requests: {QUEUE_MAX} of yours are waiting")
-            self._refuse(refused, peek_id(text))
+            self._refuse(refused, self._codec.peek_id(payload))
         return None
 
-    def _begin(self, text: bytes, now_ns: int) -> None:
+    def _begin(self, payload: bytes, now_ns: int) -> None:
         """Read a request and serve it, or wait for the owner."""
         try:
-            raw = decode(text)
+            raw = self._codec.decode(payload)
         except Refused as refused:
             self._refuse(refused, None)
             return
@@ -165,12 +180,16 @@ class Session:
         self._queue = None
         self._watching.end()
 
-    def binary(self, now_ns: int) -> CloseCode | None:
-        """Refuse a binary message: the codec of this connection is JSON."""
+    def stray(self, now_ns: int) -> CloseCode | None:
+        """Refuse a message of the other opcode than the codec's."""
         if not self._pay(now_ns):
             return self.request(b"", now_ns)
+        kinds = ("text", "binary") if self._codec.opcode == TEXT else ("binary", "text")
         self._refuse(
-            Refused(ErrorCode.BINARY_MESSAGE, "expected a text message with a JSON object, found a binary message"),
+            Refused(
+                ErrorCode.WRONG_OPCODE,
+                f"expected a {kinds[0]} message of tickcast.{self._codec.name}, found a {kinds[1]} message",
+            ),
             None,
         )
         return None
@@ -187,7 +206,7 @@ class Session:
     # ------------------------------------------------------------------ replies
 
     def _reply(self, reply: messages.Reply) -> None:
-        self._desk.hub.reply(self._client, msgspec.json.encode(reply))
+        self._desk.hub.reply(self._client, self._codec.encode(reply))
 
     def _refuse(self, refused: Refused, request_id: messages.RequestId | None) -> None:
         self._reply(
@@ -244,11 +263,8 @@ class Session:
 
     def _configure(self, request: messages.Channelled) -> None:
         strings = self._strings if request.numbers is UNSET else request.numbers == "string"
+        strings |= self._codec.always_strings
         batch = self._batch if request.batch is UNSET else request.batch
         if (strings, batch) != (self._strings, self._batch):
             self._strings, self._batch = strings, batch
-            self._desk.hub.configure(self._client, codec=_codec(strings=strings), batch=batch)
-
-
-def _codec(*, strings: bool) -> int:
-    return 1 if strings else 0
+            self._desk.hub.configure(self._client, codec=self._codec.number(strings=strings), batch=batch)

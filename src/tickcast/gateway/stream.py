@@ -73,7 +73,12 @@ class StreamProtocol(asyncio.Protocol):
         direct = transport.get_extra_info("sslcontext") is None and not transport.get_write_buffer_size()
         self.client = clients.hub.open(transport.get_extra_info("socket").fileno() if direct else -1)
         self._session = Session(
-            clients.desk, self.client, self.heard_ns, strings=accepted.strings, batch=accepted.batch
+            clients.desk,
+            self.client,
+            self.heard_ns,
+            codec=accepted.codec,
+            strings=accepted.strings,
+            batch=accepted.batch,
         )
         clients.add(self)
 
@@ -125,10 +130,10 @@ class StreamProtocol(asyncio.Protocol):
         if self.closing or session is None:
             return
         verdict: CloseCode | None = None
-        if opcode == TEXT:
+        if opcode == session.opcode:
             verdict = session.request(payload, now_ns)
-        elif opcode == BINARY:
-            verdict = session.binary(now_ns)
+        elif opcode in {TEXT, BINARY}:
+            verdict = session.stray(now_ns)
         elif opcode == PING:
             session.ping(payload, now_ns)
         if verdict is not None:

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from tickcast.gateway import messages
+from tickcast.gateway.codecs import Codec
 from tickcast.gateway.codes import ErrorCode
 from tickcast.gateway.desk import Desk
 from tickcast.gateway.requests import (
@@ -44,10 +45,11 @@ Mark = messages.Place | tuple[int, int]
 class Watching:
     """One client's subscriptions."""
 
-    __slots__ = ("_client", "_desk", "_patterns")
+    __slots__ = ("_client", "_codec", "_desk", "_patterns")
 
-    def __init__(self, desk: Desk, client: int) -> None:
-        """``client`` is the hub's number."""
+    def __init__(self, desk: Desk, client: int, codec: Codec) -> None:
+        """``client`` is the hub's number; ``codec`` says what acks must tell."""
+        self._codec = codec
         self._desk = desk
         self._client = client
         self._patterns: dict[tuple[str, str], Terms] | None = None
@@ -329,14 +331,23 @@ class Watching:
         return messages.Subscribed(
             id=request_id,
             channel=channel,
-            symbols={symbol: _standing(standing) for symbol, standing in found.items()},
+            symbols={symbol: self._standing(standing) for symbol, standing in found.items()},
             rate=terms.rate,
             mode=mode_name(terms.number, terms.mode),
             fields=self._words(terms),
             depth=depth_of(terms.number),
             interval=interval_of(terms.number),
             patterns=patterns or UNSET,
+            layout=self._codec.layout,
         )
+
+    def _standing(self, standing: HubStanding | None) -> messages.Standing:
+        if standing is None:
+            return messages.Standing("no_such_symbol")
+        return messages.Standing(standing.state, standing.epoch, standing.seq, self._handle(standing))
+
+    def _handle(self, standing: HubStanding) -> int | UnsetType:
+        return standing.handle if self._codec.tells_handles else UNSET
 
     def _resumed(
         self,
@@ -357,6 +368,7 @@ class Watching:
                 state=standing.state,
                 epoch=standing.epoch,
                 seq=standing.seq,
+                handle=self._handle(standing),
             )
         return messages.Resumed(
             id=request.id,
@@ -388,9 +400,3 @@ def _want(terms: Terms, symbol: str, mark: Mark | None) -> Want:
     if isinstance(mark, messages.Place):
         return want._replace(epoch=mark.epoch, seq=mark.seq)
     return want._replace(last_seen_ns=mark[0], precision_ns=mark[1])
-
-
-def _standing(standing: HubStanding | None) -> messages.Standing:
-    if standing is None:
-        return messages.Standing("no_such_symbol")
-    return messages.Standing(standing.state, standing.epoch, standing.seq)

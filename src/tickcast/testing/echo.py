@@ -18,7 +18,7 @@ from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import Accepted, Rejected, negotiate
 from tickcast.gateway.problem import answer
-from tickcast.gateway.stream import BINARY, StreamProtocol
+from tickcast.gateway.stream import BINARY, TEXT, StreamProtocol
 from tickcast.testing.gateway import RunningGateway, running_gateway
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class EchoSession:
     """Answers a message with itself; what is no message stays with the session of the gateway."""
 
     __slots__ = ("_clients", "_inner", "_stream")
+    opcode = TEXT
 
     def __init__(self, clients: "Clients", stream: "EchoStream", inner: "Session") -> None:
         self._clients = clients

@@ -26,6 +26,7 @@ struct Applied {
 #[pyclass(module = "tickcast._native", frozen, get_all)]
 pub struct Position {
     state: &'static str,
+    handle: u32,
     epoch: u64,
     seq: u64,
     rate: u8,
@@ -36,6 +37,7 @@ pub struct Position {
 impl From<(&'static str, hub::Position)> for Position {
     fn from((state, position): (&'static str, hub::Position)) -> Self {
         let hub::Position {
+            topic,
             epoch,
             seq,
             rate,
@@ -44,6 +46,7 @@ impl From<(&'static str, hub::Position)> for Position {
         } = position;
         Self {
             state,
+            handle: topic,
             epoch,
             seq,
             rate,

@@ -1,260 +1,159 @@
-//! State to JSON: numbers written exactly from the mantissa with the venue's own digits; with `strings` in quotes.
+//! State to messages of each codec. One function for each kind of message, which picks the codec by its [`Stamp`].
 //!
-//! Nothing here knows of clients; `seq` and `epoch` come from the hub. A value that is not known is `null`. What exists
-//! for securities only (`crossed`, `legs`) is left out for an instrument.
+//! Nothing here knows of clients, nor of where the state is kept; `seq` and `epoch` come from the hub. Numbers are written
+//! exactly from the mantissa with the venue's own digits. A value that is not known is null. What exists for securities
+//! only (`crossed`, `legs`) is left out for an instrument. Names come as JSON, quotes included, since that is how they are
+//! needed most.
 
 pub mod codec;
-pub mod keyed;
+mod compact;
+pub mod json;
+pub mod msgpack;
+mod proto;
 pub mod text;
+mod values;
 
 pub use crate::latest::PRICE_FIELDS;
 pub use codec::Codec;
+pub use json::{write_bars_object, write_book_object, write_price};
 pub use text::{quote, write_string, write_time};
 
-use crate::latest::{Topic, TradeRow, View, Viewed, field};
-use crate::record::{condition, state};
-use text::{write_amount, write_price as write_number, write_u64};
+use crate::latest::{Bar, BookFrame, Topic, TradeRow, View, field};
 
-/// Digits of a second in our own times.
-const SERVER_DIGITS: u8 = 3;
+/// Where a frame stands and how it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// Also the handle by which binary codecs name it.
+    pub topic: Topic,
+    pub epoch: u64,
+    pub seq: u64,
+    pub now_ns: i64,
+    /// How the frame is written.
+    pub codec: Codec,
+    /// Index into [`crate::hub::RATE_CLASSES`], or [`crate::hub::CLASS_ALL`]: a link's frames tell it.
+    pub class: u8,
+}
 
-/// `{"type":"snapshot","symbol":…,fields…,"epoch":…,"seq":…,"state":…}`; `fields` 0 = all.
-#[allow(clippy::too_many_arguments)]
-pub fn write_snapshot(
-    out: &mut Vec<u8>,
-    latest: &impl Viewed,
-    topic: Topic,
-    fields: u32,
-    strings: bool,
-    epoch: u64,
-    seq: u64,
-    now_ns: i64,
-) {
-    let view = latest.view(topic);
+/// What became of a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Status<'a> {
+    pub quoted_name: &'a [u8],
+    /// One of [`crate::record::state`].
+    pub state: u8,
+    pub since_ns: i64,
+    /// Empty if nobody said.
+    pub reason: &'a str,
+}
+
+/// What begins a subscription of bars.
+#[derive(Debug, Clone, Copy)]
+pub struct Bars<'a> {
+    /// As clients name it: `1s` or `1m`.
+    pub interval: &'a str,
+    /// Recent ones, oldest first.
+    pub bars: &'a [Bar],
+    /// One of [`crate::record::state`].
+    pub state: u8,
+}
+
+/// Everything of `price`, or the fields of a mask; 0 = all.
+pub fn snapshot(out: &mut Vec<u8>, stamp: Stamp, view: &View<'_>, fields: u32) {
     let fields = if fields == 0 { field::ALL } else { fields };
-    out.extend_from_slice(br#"{"type":"snapshot","symbol":"#);
-    out.extend_from_slice(view.quoted_name);
-    write_fields(out, &view, fields & !field::STATE, strings, now_ns);
-    write_place(out, epoch, seq);
-    write_fields(out, &view, field::STATE, strings, now_ns);
-    out.push(b'}');
-}
-
-/// `{"type":"update","symbol":…,fields…,"seq":…}` with exactly the fields of the mask, in wire order.
-pub fn write_update(
-    out: &mut Vec<u8>,
-    latest: &impl Viewed,
-    topic: Topic,
-    fields: u32,
-    strings: bool,
-    seq: u64,
-    now_ns: i64,
-) {
-    let view = latest.view(topic);
-    out.extend_from_slice(br#"{"type":"update","symbol":"#);
-    out.extend_from_slice(view.quoted_name);
-    write_fields(out, &view, fields, strings, now_ns);
-    out.extend_from_slice(br#","seq":"#);
-    write_u64(out, seq);
-    out.push(b'}');
-}
-
-/// `{"type":"status","symbol":…,"state":…,"since":…,"reason":…}`; `reason` is null if nobody said.
-pub fn write_status(out: &mut Vec<u8>, latest: &impl Viewed, topic: Topic) {
-    let view = latest.view(topic);
-    out.extend_from_slice(br#"{"type":"status","symbol":"#);
-    out.extend_from_slice(view.quoted_name);
-    out.extend_from_slice(br#","state":""#);
-    out.extend_from_slice(state::NAMES[usize::from(view.state)].as_bytes());
-    out.extend_from_slice(br#"","since":"#);
-    write_time(out, latest.since(topic), SERVER_DIGITS);
-    out.extend_from_slice(br#","reason":"#);
-    match latest.reason(topic) {
-        "" => out.extend_from_slice(b"null"),
-        reason => write_string(out, reason),
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::snapshot(out, stamp, view, fields),
+        Codec::Msgpack | Codec::MsgpackCompact => msgpack::snapshot(out, stamp, view, fields),
+        Codec::Proto | Codec::Link => proto::snapshot(out, stamp, view, fields),
     }
-    out.push(b'}');
 }
 
-/// `{"type":"trade","symbol":…,"channel":"trades","seq":…,"id":…,…}`; `name` is the topic's, `text` the id's text where it
-/// is no number. Ids are always strings.
-pub fn write_trade(
+/// Exactly the fields of the mask.
+pub fn update(out: &mut Vec<u8>, stamp: Stamp, view: &View<'_>, fields: u32) {
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::update(out, stamp, view, fields),
+        Codec::Msgpack => msgpack::update(out, stamp, view, fields),
+        Codec::MsgpackCompact => compact::update(out, stamp, view, fields),
+        Codec::Proto | Codec::Link => proto::update(out, stamp, view, fields),
+    }
+}
+
+/// The topic's state and why.
+pub fn status(out: &mut Vec<u8>, stamp: Stamp, status: &Status<'_>) {
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::status(out, status),
+        Codec::Msgpack | Codec::MsgpackCompact => msgpack::status(out, status),
+        Codec::Proto | Codec::Link => proto::status(out, stamp, status),
+    }
+}
+
+/// One trade; `text` is its id where that is no number.
+pub fn trade(
     out: &mut Vec<u8>,
-    name: &str,
-    trade: &TradeRow,
+    stamp: Stamp,
+    quoted_name: &[u8],
+    row: &TradeRow,
     text: Option<&str>,
-    strings: bool,
-    seq: u64,
 ) {
-    out.extend_from_slice(br#"{"type":"trade","symbol":"#);
-    write_string(out, name);
-    out.extend_from_slice(br#","channel":"trades","seq":"#);
-    write_u64(out, seq);
-    out.extend_from_slice(br#","id":"#);
-    match text {
-        Some(text) => write_string(out, text),
-        None => {
-            out.push(b'"');
-            write_u64(out, trade.id);
-            out.push(b'"');
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::trade(out, stamp, quoted_name, row, text),
+        Codec::Msgpack => msgpack::trade(out, stamp, quoted_name, row, text),
+        Codec::MsgpackCompact => compact::trade(out, stamp, row, text),
+        Codec::Proto | Codec::Link => proto::trade(out, stamp, row, text),
+    }
+}
+
+/// What was dropped before `stamp.seq`; `channel` is one of [`crate::hub::CHANNELS`].
+pub fn lost(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], channel: &str, count: u64) {
+    let channel = split_channel(channel);
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::lost(out, stamp, quoted_name, channel, count),
+        Codec::Msgpack | Codec::MsgpackCompact => {
+            msgpack::lost(out, stamp, quoted_name, channel, count);
         }
-    }
-    out.extend_from_slice(br#","price":"#);
-    write_number(out, trade.exact_price(), strings);
-    out.extend_from_slice(br#","size":"#);
-    write_number(out, trade.exact_size(), strings);
-    out.extend_from_slice(br#","side":"#);
-    out.extend_from_slice(side_name(trade.side));
-    out.extend_from_slice(br#","timestamp":"#);
-    write_time(out, trade.ts_event, trade.time_precision);
-    out.extend_from_slice(br#","conditions":["#);
-    write_conditions(out, trade.conditions);
-    out.extend_from_slice(b"]}");
-}
-
-/// `{"type":"lost","symbol":…,"channel":…,"count":…,"epoch":…,"seq":…}`.
-pub fn write_lost(out: &mut Vec<u8>, name: &str, channel: &str, count: u64, epoch: u64, seq: u64) {
-    out.extend_from_slice(br#"{"type":"lost","symbol":"#);
-    write_string(out, name);
-    out.extend_from_slice(br#","channel":"#);
-    write_string(out, channel);
-    out.extend_from_slice(br#","count":"#);
-    write_u64(out, count);
-    write_place(out, epoch, seq);
-    out.push(b'}');
-}
-
-/// REST's price object: the whole state of a topic.
-pub fn write_price(
-    out: &mut Vec<u8>,
-    latest: &impl Viewed,
-    topic: Topic,
-    strings: bool,
-    epoch: u64,
-    seq: u64,
-    now_ns: i64,
-) {
-    let view = latest.view(topic);
-    out.extend_from_slice(br#"{"symbol":"#);
-    out.extend_from_slice(view.quoted_name);
-    write_fields(out, &view, field::PRICE, strings, now_ns);
-    out.extend_from_slice(br#","currency":"#);
-    write_string(out, view.currency);
-    out.extend_from_slice(br#","exchange_timestamp":"#);
-    write_last_time(out, &view);
-    let rest = field::ALL & !(field::PRICE | field::TIMESTAMP);
-    write_fields(out, &view, rest, strings, now_ns);
-    write_place(out, epoch, seq);
-    out.push(b'}');
-}
-
-fn write_place(out: &mut Vec<u8>, epoch: u64, seq: u64) {
-    out.extend_from_slice(br#","epoch":"#);
-    write_u64(out, epoch);
-    out.extend_from_slice(br#","seq":"#);
-    write_u64(out, seq);
-}
-
-/// `,"name":value` for each field of the mask, in wire order.
-fn write_fields(out: &mut Vec<u8>, view: &View<'_>, fields: u32, strings: bool, now_ns: i64) {
-    let mut rest = fields & field::ALL;
-    if view.consolidated.is_none() {
-        rest &= !(field::CROSSED | field::LEGS);
-    }
-    while rest != 0 {
-        let place = rest.trailing_zeros();
-        rest &= rest - 1;
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(PRICE_FIELDS[place as usize].as_bytes());
-        out.extend_from_slice(b"\":");
-        write_field(out, view, 1 << place, strings, now_ns);
+        Codec::Proto | Codec::Link => proto::lost(out, stamp, quoted_name, channel, count),
     }
 }
 
-fn write_field(out: &mut Vec<u8>, view: &View<'_>, bit: u32, strings: bool, now_ns: i64) {
-    match bit {
-        field::PRICE => write_number(out, view.last.map(|last| last.price()), strings),
-        field::SIZE => write_amount(out, view.last.and_then(|last| last.size()), strings),
-        field::SIDE => {
-            out.extend_from_slice(view.last.map_or(b"null", |last| side_name(last.side)))
-        }
-        field::BID => write_number(out, view.bid, strings),
-        field::BID_SIZE => write_amount(out, view.bid_size, strings),
-        field::ASK => write_number(out, view.ask, strings),
-        field::ASK_SIZE => write_amount(out, view.ask_size, strings),
-        field::TIMESTAMP => write_last_time(out, view),
-        field::SERVER_TIMESTAMP => write_time(out, now_ns, SERVER_DIGITS),
-        field::VENUE => out.extend_from_slice(view.venue.unwrap_or(b"null")),
-        field::STATE => {
-            out.push(b'"');
-            out.extend_from_slice(state::NAMES[usize::from(view.state)].as_bytes());
-            out.push(b'"');
-        }
-        field::OPEN => write_number(out, view.open, strings),
-        field::HIGH => write_number(out, view.high, strings),
-        field::LOW => write_number(out, view.low, strings),
-        field::PREV_CLOSE => write_number(out, view.prev_close, strings),
-        field::VOLUME => write_amount(out, view.volume, strings),
-        field::CHANGE => write_amount(out, view.change(), strings),
-        field::CHANGE_PCT => write_amount(out, view.change_percent(), strings),
-        _ => write_consolidated(out, view, bit),
+/// A snapshot (where the frame has a state) or an update of a book.
+pub fn book(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], frame: &BookFrame<'_>) {
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::book(out, stamp, quoted_name, frame),
+        Codec::MsgpackCompact if frame.state.is_none() => compact::book(out, stamp, frame),
+        Codec::Msgpack | Codec::MsgpackCompact => msgpack::book(out, stamp, quoted_name, frame),
+        Codec::Proto | Codec::Link => proto::book(out, stamp, quoted_name, frame),
     }
 }
 
-fn write_consolidated(out: &mut Vec<u8>, view: &View<'_>, bit: u32) {
-    let Some(of_security) = view.consolidated else {
-        out.extend_from_slice(b"null");
-        return;
-    };
-    if bit == field::CROSSED {
-        out.extend_from_slice(if of_security.crossed {
-            b"true"
-        } else {
-            b"false"
-        });
-        return;
-    }
-    out.extend_from_slice(br#"{"live":"#);
-    write_u64(out, of_security.live.into());
-    out.extend_from_slice(br#","of":"#);
-    write_u64(out, of_security.of.into());
-    out.push(b'}');
-}
-
-fn write_last_time(out: &mut Vec<u8>, view: &View<'_>) {
-    match view.last {
-        Some(last) => write_time(out, last.ts, view.time_precision),
-        None => out.extend_from_slice(b"null"),
+/// One bar; `interval` as clients name it: `1s` or `1m`.
+pub fn bar(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], interval: &str, bar: &Bar) {
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::bar(out, stamp, quoted_name, interval, bar),
+        Codec::Msgpack => msgpack::bar(out, stamp, quoted_name, interval, bar),
+        Codec::MsgpackCompact => compact::bar(out, stamp, interval, bar),
+        Codec::Proto | Codec::Link => proto::bar(out, stamp, interval, bar),
     }
 }
 
-fn side_name(side: u8) -> &'static [u8] {
-    match side {
-        1 => br#""buy""#,
-        2 => br#""sell""#,
-        _ => b"null",
+/// The recent bars.
+pub fn bars(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], bars: &Bars<'_>) {
+    match stamp.codec {
+        Codec::Json | Codec::JsonStrings => json::bars(out, stamp, quoted_name, bars),
+        Codec::Msgpack | Codec::MsgpackCompact => msgpack::bars(out, stamp, quoted_name, bars),
+        Codec::Proto | Codec::Link => proto::bars(out, stamp, quoted_name, bars),
     }
 }
 
-fn write_conditions(out: &mut Vec<u8>, conditions: u16) {
-    const NAMES: [(u16, &str); 6] = [
-        (condition::ODD_LOT, "odd_lot"),
-        (condition::OUT_OF_SEQUENCE, "out_of_sequence"),
-        (condition::AUCTION, "auction"),
-        (condition::OPENING, "opening"),
-        (condition::CLOSING, "closing"),
-        (condition::HIDDEN, "hidden"),
-    ];
-    let mut is_first = true;
-    for (bit, name) in NAMES {
-        if conditions & bit != 0 {
-            if !is_first {
-                out.push(b',');
-            }
-            is_first = false;
-            write_string(out, name);
-        }
+/// The channel that clients see, and the interval of bars: `bars:1s` is `bars` of `1s`, `book:5` is `book`.
+fn split_channel(channel: &str) -> (&str, Option<&str>) {
+    match channel.split_once(':') {
+        Some(("bars", interval)) => ("bars", Some(interval)),
+        Some((channel, _)) => (channel, None),
+        None => (channel, None),
     }
+}
+
+/// Seconds of an interval that clients name `1s` or `1m`.
+fn interval_seconds(interval: &str) -> u64 {
+    if interval == "1m" { 60 } else { 1 }
 }
 
 #[cfg(test)]

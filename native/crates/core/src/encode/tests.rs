@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::latest::Latest;
-use crate::latest::{Definition, Settings};
-use crate::record::{Record, flag, instrument_id, kind};
+use crate::latest::{Definition, Latest, Settings};
+use crate::record::{Record, condition, flag, instrument_id, kind, state};
 
 const NOW: i64 = 1_774_794_601_999_000_000; // 2026-03-29T14:30:01.999Z
 
@@ -57,6 +56,22 @@ fn world() -> Latest {
     latest
 }
 
+fn stamp(topic: Topic, strings: bool, epoch: u64, seq: u64) -> Stamp {
+    let codec = if strings {
+        Codec::JsonStrings
+    } else {
+        Codec::Json
+    };
+    Stamp {
+        topic,
+        epoch,
+        seq,
+        now_ns: NOW,
+        codec,
+        class: 0,
+    }
+}
+
 fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
@@ -65,17 +80,26 @@ fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
     text
 }
 
+fn status_of(latest: &Latest, topic: Topic) -> Status<'_> {
+    Status {
+        quoted_name: latest.quoted_name(topic),
+        state: latest.state(topic),
+        since_ns: latest.since(topic),
+        reason: latest.reason(topic),
+    }
+}
+
 #[test]
 fn a_snapshot_holds_every_field_with_its_digits() {
     let latest = world();
     let topic = latest.topic("XNAS:A\"B").unwrap();
     assert_eq!(
-        text(|out| write_snapshot(out, &latest, topic, 0, false, 7, 912, NOW)),
+        text(|out| snapshot(out, stamp(topic, false, 7, 912), &latest.view(topic), 0)),
         r#"{"type":"snapshot","symbol":"XNAS:A\"B","price":185.42,"size":100,"side":"sell","bid":185.40,"bid_size":3,"ask":185.43,"ask_size":4,"timestamp":"2026-03-29T14:30:01.233567891Z","server_timestamp":"2026-03-29T14:30:01.999Z","venue":"XNAS","open":185.42,"high":185.42,"low":185.42,"prev_close":184.00,"volume":100,"change":1.42,"change_pct":0.7717,"epoch":7,"seq":912,"state":"live"}"#
     );
     let security = latest.topic("A\"B").unwrap();
     let parsed: Value = serde_json::from_str(&text(|out| {
-        write_snapshot(out, &latest, security, 0, true, 1, 2, NOW)
+        snapshot(out, stamp(security, true, 1, 2), &latest.view(security), 0)
     }))
     .unwrap();
     assert_eq!(parsed["bid"], json!("185.40"));
@@ -91,24 +115,21 @@ fn fields_filter_but_state_and_place_stay() {
     let topic = latest.topic("XNAS:A\"B").unwrap();
     let fields = field::ASK | field::CROSSED;
     assert_eq!(
-        text(|out| write_snapshot(out, &latest, topic, fields, false, 7, 9, NOW)),
+        text(|out| snapshot(out, stamp(topic, false, 7, 9), &latest.view(topic), fields)),
         r#"{"type":"snapshot","symbol":"XNAS:A\"B","ask":185.43,"epoch":7,"seq":9,"state":"live"}"#
     );
     let unknown = latest.topic("XSIM:A\"B").unwrap();
     assert_eq!(
-        text(|out| write_update(
+        text(|out| update(
             out,
-            &latest,
-            unknown,
-            field::BID | field::STATE | field::VENUE,
-            true,
-            5,
-            NOW
+            stamp(unknown, true, 1, 5),
+            &latest.view(unknown),
+            field::BID | field::STATE | field::VENUE
         )),
         r#"{"type":"update","symbol":"XSIM:A\"B","bid":null,"venue":"XSIM","state":"empty","seq":5}"#
     );
     assert_eq!(
-        text(|out| write_update(out, &latest, topic, 0, true, u64::MAX, NOW)),
+        text(|out| update(out, stamp(topic, true, 1, u64::MAX), &latest.view(topic), 0)),
         r#"{"type":"update","symbol":"XNAS:A\"B","seq":18446744073709551615}"#
     );
 }
@@ -140,7 +161,7 @@ fn states_trades_and_losses() {
     let mut latest = world();
     let topic = latest.topic("XNAS:A\"B").unwrap();
     assert_eq!(
-        text(|out| write_status(out, &latest, topic)),
+        text(|out| status(out, stamp(topic, false, 1, 1), &status_of(&latest, topic))),
         r#"{"type":"status","symbol":"XNAS:A\"B","state":"live","since":"2026-03-29T14:30:01.999Z","reason":null}"#
     );
     let mut rows = Vec::new();
@@ -152,10 +173,10 @@ fn states_trades_and_losses() {
         &mut |_, _| {},
     );
     assert_eq!(
-        text(|out| write_status(out, &latest, topic)),
+        text(|out| status(out, stamp(topic, false, 1, 1), &status_of(&latest, topic))),
         r#"{"type":"status","symbol":"XNAS:A\"B","state":"stale","since":"2026-03-29T14:30:02.999Z","reason":"feed \"quiet\"\n5 s"}"#
     );
-    let trade = Record {
+    let row = Record {
         ts_event: NOW,
         instrument: instrument_id("XSIM:A\"B"),
         kind: kind::TRADE,
@@ -166,30 +187,37 @@ fn states_trades_and_losses() {
         flags: flag::LAST_OF_EVENT | flag::NO_SIZE,
         ..Record::default()
     };
-    latest.apply(&[trade], None, NOW, &mut |_, change| {
+    latest.apply(&[row], None, NOW, &mut |_, change| {
         if let crate::latest::Cause::Trade(row) = change.cause {
             rows.push(row);
         }
     });
     assert_eq!(rows.len(), 2);
     assert_eq!(
-        text(|out| write_trade(out, "A\"B", &rows[1], None, true, 8)),
+        text(|out| trade(out, stamp(0, true, 1, 8), br#""A\"B""#, &rows[1], None)),
         r#"{"type":"trade","symbol":"A\"B","channel":"trades","seq":8,"id":"77","price":"-0.005","size":null,"side":null,"timestamp":"2026-03-29T14:30:01.999Z","conditions":["odd_lot","hidden"]}"#
     );
-    let named = text(|out| write_trade(out, "X", &rows[1], Some("T-\u{e9}\u{1}"), false, 8));
+    let named = text(|out| {
+        trade(
+            out,
+            stamp(0, false, 1, 8),
+            br#""X""#,
+            &rows[1],
+            Some("T-\u{e9}\u{1}"),
+        )
+    });
     assert!(
         named.contains("\"id\":\"T-\u{e9}\\u0001\",\"price\":-0.005"),
         "{named}"
     );
     assert_eq!(
-        text(|out| write_lost(out, "A", "trades", 3, 7, 12)),
+        text(|out| lost(out, stamp(0, false, 7, 12), br#""A""#, "trades", 3)),
         r#"{"type":"lost","symbol":"A","channel":"trades","count":3,"epoch":7,"seq":12}"#
     );
 }
 
 #[test]
 fn books_and_bars_are_written_as_the_protocol_says() {
-    use crate::encode::keyed;
     use crate::latest::{Amount, Bar, BookFrame, Level, Price};
     let level = |price: i64, size: i64| Level {
         price: Price::new(price, 2),
@@ -207,7 +235,7 @@ fn books_and_bars_are_written_as_the_protocol_says() {
         digest: None,
     };
     assert_eq!(
-        text(|out| keyed::write_book(out, b"\"X\"", &frame, false, 7, 104)),
+        text(|out| book(out, stamp(0, false, 7, 104), b"\"X\"", &frame)),
         r#"{"type":"update","symbol":"X","channel":"book","bids":[[185.40,3],[185.30,0]],"asks":[[185.50,7]],"timestamp":"2026-03-29T14:30:01.234Z","seq":104}"#
     );
     let whole = BookFrame {
@@ -218,11 +246,11 @@ fn books_and_bars_are_written_as_the_protocol_says() {
         ..frame
     };
     assert_eq!(
-        text(|out| keyed::write_book(out, b"\"X\"", &whole, true, 7, 104)),
+        text(|out| book(out, stamp(0, true, 7, 104), b"\"X\"", &whole)),
         r#"{"type":"snapshot","symbol":"X","channel":"book","depth":10,"bids":[],"asks":[["185.50","7"]],"timestamp":null,"epoch":7,"seq":104,"state":"live","last":true,"digest":12}"#
     );
     assert_eq!(
-        text(|out| keyed::write_book_object(out, b"\"X\"", &whole, false, 7, 104)),
+        text(|out| write_book_object(out, b"\"X\"", &whole, false, 7, 104)),
         r#"{"symbol":"X","depth":10,"bids":[],"asks":[[185.50,7]],"timestamp":null,"state":"live","epoch":7,"seq":104}"#
     );
     let bar = Bar {
@@ -237,21 +265,31 @@ fn books_and_bars_are_written_as_the_protocol_says() {
         is_final: true,
         is_corrected: false,
     };
+    let recent = Bars {
+        interval: "1m",
+        bars: &[bar, bar],
+        state: state::LIVE,
+    };
+    let none = Bars {
+        bars: &[],
+        state: state::GAP,
+        ..recent
+    };
     let values = r#""start":"2026-03-29T14:30:00Z","open":185.4,"high":185.43,"low":185.3,"close":185.4,"volume":1200,"notional":null,"trades":14,"final":true"#;
     assert_eq!(
-        text(|out| keyed::write_bar(out, b"\"X\"", "1m", &bar, false, 9)),
+        text(|out| super::bar(out, stamp(0, false, 7, 9), b"\"X\"", "1m", &bar)),
         format!(
             r#"{{"type":"bar","symbol":"X","channel":"bars","interval":"1m",{values},"seq":9}}"#
         )
     );
     assert_eq!(
-        text(|out| keyed::write_bars(out, b"\"X\"", "1m", &[bar, bar], state::LIVE, false, 7, 9)),
+        text(|out| bars(out, stamp(0, false, 7, 9), b"\"X\"", &recent)),
         format!(
             r#"{{"type":"snapshot","symbol":"X","channel":"bars","interval":"1m","bars":[{{{values}}},{{{values}}}],"epoch":7,"seq":9,"state":"live"}}"#
         )
     );
     assert_eq!(
-        text(|out| keyed::write_bars_object(out, b"\"X\"", "1m", &[], state::GAP, false, 7, 9)),
+        text(|out| write_bars_object(out, b"\"X\"", &none, false, 7, 9)),
         r#"{"symbol":"X","interval":"1m","bars":[],"state":"gap","epoch":7,"seq":9}"#
     );
     let taken_back = Bar {
@@ -259,7 +297,7 @@ fn books_and_bars_are_written_as_the_protocol_says() {
         is_corrected: true,
         ..bar
     };
-    let written = text(|out| keyed::write_bar(out, b"\"X\"", "1s", &taken_back, true, 9));
+    let written = text(|out| super::bar(out, stamp(0, true, 7, 9), b"\"X\"", "1s", &taken_back));
     assert!(written.contains(r#""open":null,"high":null,"low":null,"close":null,"#));
     assert!(written.ends_with(r#""trades":0,"final":true,"corrected":true,"seq":9}"#));
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Fanout;
-use super::frames::{Arena, FrameRef};
+use super::frames::{Arena, FrameRef, write_batch};
 use super::send::set_watermark;
 use crate::encode::Codec;
 use crate::ws;
@@ -183,25 +183,20 @@ impl Fanout {
         (client.codec, client.batch) = (codec, batch);
     }
 
-    /// Queues one text message behind all that earlier calls caused; in an array if the client gets arrays.
+    /// Queues one message behind all that earlier calls caused, in the client's codec already; as a batch of one if it gets
+    /// batches.
     pub fn reply(&mut self, id: ClientId, payload: &[u8]) {
         let Some(index) = self.index_of(id) else {
             return;
         };
         self.settle(index);
         let client = &mut self.clients[index as usize];
-        let brackets = if client.batch {
-            (&b"["[..], &b"]"[..])
+        let (codec, out) = (client.codec, &mut client.pending);
+        if client.batch {
+            write_batch([payload].into_iter(), 1, payload.len(), codec, out);
         } else {
-            (&b""[..], &b""[..])
-        };
-        ws::write_header(
-            ws::opcode::TEXT,
-            payload.len() + 2 * brackets.0.len(),
-            &mut client.pending,
-        );
-        for part in [brackets.0, payload, brackets.1] {
-            client.pending.extend_from_slice(part);
+            ws::write_header(codec.opcode(), payload.len(), out);
+            out.extend_from_slice(payload);
         }
         client.mark_dirty(index, &mut self.dirty);
     }

@@ -1,6 +1,6 @@
 //! The arena of encoded frames: each is written once, with its WebSocket header, and clients hold references to it.
 
-use crate::encode::Codec;
+use crate::encode::{Codec, msgpack};
 use crate::ws;
 
 /// A whole frame in the arena.
@@ -10,8 +10,40 @@ pub(super) struct FrameRef {
     length: u32,
 }
 
-/// One array message is at most about this long; common clients refuse a message over 1 MiB.
-const ARRAY_MAX: usize = 256 << 10;
+/// One message of many is at most about this long; common clients refuse a message over 1 MiB.
+const BATCH_MAX: usize = 256 << 10;
+
+/// One message of `count` payloads that are `length` bytes together: a JSON array, a MessagePack array, or Protobuf, whose
+/// repeated fields are joined by writing one behind the other.
+pub(super) fn write_batch<'a>(
+    payloads: impl Iterator<Item = &'a [u8]>,
+    count: usize,
+    length: usize,
+    codec: Codec,
+    out: &mut Vec<u8>,
+) {
+    match codec {
+        Codec::Json | Codec::JsonStrings => {
+            ws::write_header(codec.opcode(), length + count + 1, out);
+            for (index, payload) in payloads.enumerate() {
+                out.push(if index == 0 { b'[' } else { b',' });
+                out.extend_from_slice(payload);
+            }
+            out.push(b']');
+        }
+        Codec::Msgpack | Codec::MsgpackCompact => {
+            let mut opening = Vec::with_capacity(5);
+            msgpack::open_batch(&mut opening, count);
+            ws::write_header(codec.opcode(), opening.len() + length, out);
+            out.extend_from_slice(&opening);
+            payloads.for_each(|payload| out.extend_from_slice(payload));
+        }
+        Codec::Proto | Codec::Link => {
+            ws::write_header(codec.opcode(), length, out);
+            payloads.for_each(|payload| out.extend_from_slice(payload));
+        }
+    }
+}
 
 /// Frames since the arena was last cleared, back to back.
 #[derive(Debug, Default)]
@@ -51,9 +83,9 @@ impl Arena {
         &framed[ws::header_length(framed[1])..]
     }
 
-    /// Appends frames as they go to one client: each as it is, or all in one array (in several where they are many).
+    /// Appends frames as they go to one client: each as it is, or all in one message (in several where they are many).
     pub fn gather(&self, frames: &[FrameRef], codec: Codec, batch: bool, out: &mut Vec<u8>) {
-        if !batch || !codec.is_json() {
+        if !batch || codec == Codec::Link {
             for frame in frames {
                 out.extend_from_slice(self.framed(*frame));
             }
@@ -61,20 +93,16 @@ impl Arena {
         }
         let mut rest = frames;
         while !rest.is_empty() {
-            let (mut length, mut count) = (1, 0);
+            let (mut length, mut count) = (0, 0);
             for frame in rest {
                 let body = self.body(*frame).len() + 1;
-                if count > 0 && length + body > ARRAY_MAX {
+                if count > 0 && length + body > BATCH_MAX {
                     break;
                 }
                 (length, count) = (length + body, count + 1);
             }
-            ws::write_header(ws::opcode::TEXT, length, out);
-            for (index, frame) in rest[..count].iter().enumerate() {
-                out.push(if index == 0 { b'[' } else { b',' });
-                out.extend_from_slice(self.body(*frame));
-            }
-            out.push(b']');
+            let bodies = rest[..count].iter().map(|frame| self.body(*frame));
+            write_batch(bodies, count, length - count, codec, out);
             rest = &rest[count..];
         }
     }

@@ -20,60 +20,35 @@ impl<S: Viewed> Source for S {
         if stamp.codec == Codec::Link {
             return link::encode::snapshot(out, self, stamp);
         }
-        let Stamp {
-            topic,
-            epoch,
-            seq,
-            now_ns,
-            codec,
-            ..
-        } = stamp;
-        encode::write_snapshot(
-            out,
-            self,
-            topic,
-            fields,
-            codec.strings(),
-            epoch,
-            seq,
-            now_ns,
-        );
+        encode::snapshot(out, stamp, &self.view(stamp.topic), fields);
     }
 
     fn write_update(&self, out: &mut Vec<u8>, stamp: Stamp, fields: u32) {
         if stamp.codec == Codec::Link {
             return link::encode::update(out, self, stamp, fields);
         }
-        encode::write_update(
-            out,
-            self,
-            stamp.topic,
-            fields,
-            stamp.codec.strings(),
-            stamp.seq,
-            stamp.now_ns,
-        );
+        encode::update(out, stamp, &self.view(stamp.topic), fields);
     }
 
     fn write_status(&self, out: &mut Vec<u8>, stamp: Stamp) {
         if stamp.codec == Codec::Link {
             return link::encode::status(out, self, stamp);
         }
-        encode::write_status(out, self, stamp.topic);
+        let view = self.view(stamp.topic);
+        let status = encode::Status {
+            quoted_name: view.quoted_name,
+            state: view.state,
+            since_ns: self.since(stamp.topic),
+            reason: self.reason(stamp.topic),
+        };
+        encode::status(out, stamp, &status);
     }
 
     fn write_trade(&self, out: &mut Vec<u8>, stamp: Stamp, row: &TradeRow, text: Option<&str>) {
         if stamp.codec == Codec::Link {
             return link::encode::trade(out, stamp, row, text);
         }
-        encode::write_trade(
-            out,
-            self.view(stamp.topic).name,
-            row,
-            text,
-            stamp.codec.strings(),
-            stamp.seq,
-        );
+        encode::trade(out, stamp, self.view(stamp.topic).quoted_name, row, text);
     }
 
     fn write_lost(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, count: u64) {
@@ -81,13 +56,12 @@ impl<S: Viewed> Source for S {
             return link::encode::lost(out, stamp, channel, count);
         }
         let channel = CHANNELS[usize::from(channel)];
-        encode::write_lost(
+        encode::lost(
             out,
-            self.view(stamp.topic).name,
+            stamp,
+            self.view(stamp.topic).quoted_name,
             channel,
             count,
-            stamp.epoch,
-            stamp.seq,
         );
     }
 
@@ -107,18 +81,15 @@ impl<S: Viewed> Source for S {
         if stamp.codec == Codec::Link {
             return link::keyed::write_book(out, stamp, frame);
         }
-        let symbol = self.view(stamp.topic).quoted_name;
-        let strings = stamp.codec.strings();
-        encode::keyed::write_book(out, symbol, frame, strings, stamp.epoch, stamp.seq);
+        encode::book(out, stamp, self.view(stamp.topic).quoted_name, frame);
     }
 
     fn write_bar(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bar: &Bar) {
         if stamp.codec == Codec::Link {
             return link::keyed::write_bars(out, stamp, channel, core::slice::from_ref(bar), false);
         }
-        let symbol = self.view(stamp.topic).quoted_name;
-        let strings = stamp.codec.strings();
-        encode::keyed::write_bar(out, symbol, interval_name(channel), bar, strings, stamp.seq);
+        let quoted_name = self.view(stamp.topic).quoted_name;
+        encode::bar(out, stamp, quoted_name, interval_name(channel), bar);
     }
 
     fn write_bars(&self, out: &mut Vec<u8>, stamp: Stamp, channel: u8, bars: &[Bar]) {
@@ -126,16 +97,12 @@ impl<S: Viewed> Source for S {
             return link::keyed::write_bars(out, stamp, channel, bars, true);
         }
         let view = self.view(stamp.topic);
-        encode::keyed::write_bars(
-            out,
-            view.quoted_name,
-            interval_name(channel),
+        let bars = encode::Bars {
+            interval: interval_name(channel),
             bars,
-            view.state,
-            stamp.codec.strings(),
-            stamp.epoch,
-            stamp.seq,
-        );
+            state: view.state,
+        };
+        encode::bars(out, stamp, view.quoted_name, &bars);
     }
 }
 
@@ -270,7 +237,7 @@ impl Hub {
         let mut out = Vec::with_capacity(1024);
         let symbol = self.latest.quoted_name(topic);
         let (epoch, seq) = (position.epoch, position.seq);
-        encode::keyed::write_book_object(&mut out, symbol, &frame, strings, epoch, seq);
+        encode::write_book_object(&mut out, symbol, &frame, strings, epoch, seq);
         Some(out)
     }
 
@@ -283,16 +250,14 @@ impl Hub {
         self.latest
             .bars(topic, super::interval(channel), limit, &mut bars);
         let mut out = Vec::with_capacity(160 * bars.len() + 128);
-        encode::keyed::write_bars_object(
-            &mut out,
-            self.latest.quoted_name(topic),
-            interval_name(channel),
-            &bars,
-            self.latest.state(topic),
-            strings,
-            position.epoch,
-            position.seq,
-        );
+        let bars = encode::Bars {
+            interval: interval_name(channel),
+            bars: &bars,
+            state: self.latest.state(topic),
+        };
+        let symbol = self.latest.quoted_name(topic);
+        let (epoch, seq) = (position.epoch, position.seq);
+        encode::write_bars_object(&mut out, symbol, &bars, strings, epoch, seq);
         Some(out)
     }
 

@@ -55,6 +55,7 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
+pub use crate::encode::Stamp;
 pub use allowed::{Reason, Shift};
 pub use clients::ClientId;
 pub use counters::{Counters, Memory};
@@ -180,19 +181,6 @@ impl Default for Settings {
             digest_every: 50,
         }
     }
-}
-
-/// Where a frame stands and how it is written.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp {
-    pub topic: Topic,
-    pub epoch: u64,
-    pub seq: u64,
-    pub now_ns: i64,
-    /// How the frame is written.
-    pub codec: Codec,
-    /// Index into [`RATE_CLASSES`], or [`CLASS_ALL`]: a link's frames tell it.
-    pub class: u8,
 }
 
 /// What the hub needs of the state it delivers.

@@ -12,6 +12,8 @@ use crate::latest::Topic;
 /// Where a subscription stands, and what is in force for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
+    /// The handle of binary codecs.
+    pub topic: Topic,
     pub epoch: u64,
     pub seq: u64,
     /// One of [`RATE_CLASSES`].
@@ -97,6 +99,7 @@ impl Fanout {
         let sub = &self.subs[index as usize];
         let topic = &self.topics[sub.topic as usize];
         Position {
+            topic: sub.topic,
             epoch: topic.epoch,
             seq: topic.seq[counter(sub.channel)],
             rate: RATE_CLASSES[usize::from(sub.class)],
@@ -115,6 +118,7 @@ impl Fanout {
                 (state.epoch, state.seq[counter(channel)])
             });
         Position {
+            topic,
             epoch,
             seq,
             rate: 0,

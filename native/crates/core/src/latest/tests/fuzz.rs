@@ -73,9 +73,21 @@ proptest! {
         }
         world.tick(now.saturating_add(DAY));
         for row in &world.trades {
-            let mut out = Vec::new();
-            encode::write_trade(&mut out, "A", row, None, false, 1);
-            serde_json::from_slice::<Value>(&out).expect("valid JSON");
+            for codec in encode::Codec::ALL {
+                let mut out = Vec::new();
+                let stamp = encode::Stamp {
+                    topic: 0,
+                    epoch: 1,
+                    seq: 1,
+                    now_ns: 0,
+                    codec,
+                    class: 0,
+                };
+                encode::trade(&mut out, stamp, b"\"A\"", row, None);
+                if codec.is_json() {
+                    serde_json::from_slice::<Value>(&out).expect("valid JSON");
+                }
+            }
         }
     }
 }
