@@ -75,7 +75,7 @@ class CompactCodec:
     """``tickcast.msgpack`` with ``?compact=1``."""
 
     def __init__(self) -> None:
-        self._handles = Handles()
+        self.handles = Handles()
 
     def frames(self, message: str | bytes) -> Sequence[dict[str, Any]]:
         """Return the frames of a message; see :class:`tickcast.client.codecs.Codec`."""
@@ -94,9 +94,9 @@ class CompactCodec:
 
     def _frame(self, found: Any) -> dict[str, Any]:
         if not isinstance(found, list):
-            return self._handles.learn(dict(objects(found)[0]))
+            return self.handles.learn(dict(objects(found)[0]))
         kind, handle, seq, *rest = found
-        symbol = self._handles.name(handle)
+        symbol = self.handles.name(handle)
         return {"symbol": symbol, **_COMPACT[kind](rest), "seq": seq}
 
 
@@ -188,7 +188,7 @@ class ProtoCodec:
     """``tickcast.proto``."""
 
     def __init__(self) -> None:
-        self._handles = Handles()
+        self.handles = Handles()
 
     def frames(self, message: str | bytes) -> Sequence[dict[str, Any]]:
         """Return the frames of a message; see :class:`tickcast.client.codecs.Codec`."""
@@ -214,12 +214,12 @@ class ProtoCodec:
         named = _NAMED.get(kind)
         if named is not None:
             message = getattr(entry, kind)
-            return {"symbol": self._handles.name(message.handle), **named(message)}
+            return {"symbol": self.handles.name(message.handle), **named(message)}
         telling = _TELLING.get(kind)
         if telling is not None:
-            return self._handles.learn(telling(getattr(entry, kind)))
+            return self.handles.learn(telling(getattr(entry, kind)))
         name = "snapshot" if kind == "status_snapshot" else kind
-        return self._handles.learn({"type": name, **plain(getattr(entry, kind), defaults=True)})
+        return self.handles.learn({"type": name, **plain(getattr(entry, kind), defaults=True)})
 
 
 def _update(values: wire.Price) -> dict[str, Any]:
