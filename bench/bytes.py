@@ -377,7 +377,9 @@ def main() -> None:
             for codec, size in sizes["codecs"].items():
                 print(f"    {codec:8} {size['bytes']:>8} bytes each, {size['fewer_percent']:>5} % fewer")
     result["compression"] = compression(texts)
-    print(f"\npermessage-deflate of one client's updates of price as JSON: {json.dumps(result['compression'], indent=2)}")
+    print(
+        f"\npermessage-deflate of one client's updates of price as JSON: {json.dumps(result['compression'], indent=2)}"
+    )
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(result, indent=2))
 
