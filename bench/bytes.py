@@ -1,13 +1,13 @@
-"""How many bytes an update takes, by codec and channel, beside the whole state as JSON each time; and what compression would cost.
+"""Bytes an update by codec and channel, beside the whole state as JSON each time; and what compression would cost.
 
 ::
 
     python bench/bytes.py                     # a simulated market
     python bench/bytes.py --captures FOLDER   # sessions that were recorded at venues
 
-Rows go through decoder, newest state and hub; the hub's clock is the recording's. One client of each codec watches every symbol, at
-20 updates a second; what it is sent is counted with its WebSocket headers. The whole state is what the JSON client knows after each
-update, written as JSON: what a server sends that has no updates.
+Rows go through decoder, newest state and hub; the hub's clock is the recording's. One client of each codec watches
+every symbol, at 20 updates a second; what it is sent is counted with its WebSocket headers. The whole state is what the
+JSON client knows after each update, written as JSON: what a server sends that has no updates.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class Reader:
 class Digits(float):
     """A number that keeps its text."""
 
-    def __new__(cls, text: str) -> "Digits":
+    def __new__(cls, text: str) -> Self:
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -303,7 +303,7 @@ def walk(name: str, mid: int, chance: random.Random, number: int) -> Records:
 
 
 def compression(texts: list[bytes]) -> dict[str, Any]:
-    """permessage-deflate with its context kept (RFC 7692), one stream for each client, at the levels that servers use."""
+    """permessage-deflate with its context kept (RFC 7692), one stream a client, as servers set it."""
     total = sum(map(len, texts))
     found: dict[str, Any] = {"messages": len(texts), "bytes": total}
     if not total:

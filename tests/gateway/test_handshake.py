@@ -78,10 +78,23 @@ def test_who_is_let_in(changed: dict[str, object], expected: int) -> None:
         assert outcome.detail
 
 
-def test_subprotocol_is_confirmed_among_others() -> None:
-    outcome = ask(sec_websocket_protocol="tickcast.msgpack, tickcast.json")
+@pytest.mark.parametrize(
+    ("offered", "target", "confirmed", "number"),
+    [
+        ("tickcast.msgpack, tickcast.json", b"/stream", b"tickcast.msgpack", 2),
+        ("tickcast.v9, tickcast.json, tickcast.proto", b"/stream", b"tickcast.json", 0),
+        ("chat, tickcast.proto", b"/stream?compact=1", b"tickcast.proto", 4),
+        ("tickcast.msgpack", b"/stream?compact=1", b"tickcast.msgpack", 3),
+        ("tickcast.json", b"/stream?compact=1", b"tickcast.json", 0),
+    ],
+)
+def test_the_first_subprotocol_that_is_spoken_is_confirmed(
+    offered: str, target: bytes, confirmed: bytes, number: int
+) -> None:
+    outcome = ask(target, sec_websocket_protocol=offered)
     assert isinstance(outcome, Accepted)
-    assert b"sec-websocket-protocol: tickcast.json\r\n" in outcome.answer
+    assert b"sec-websocket-protocol: " + confirmed + b"\r\n" in outcome.answer
+    assert outcome.codec.number(strings=False) == number
 
 
 def test_the_address_sets_numbers_and_batch() -> None:
