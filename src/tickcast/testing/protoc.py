@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "proto"
 CLIENT_FILES = ("tickcast.proto",)
-"""What the page and other clients need; gateways among themselves need more."""
+"""What the page and other clients need; the link between core and gateway workers is read and written in the core alone."""
 PLUGIN = ROOT / "dashboard/node_modules/.bin/protoc-gen-es"
 
 
@@ -20,8 +20,7 @@ def generate(python: Path, typescript: Path | None) -> None:
     Raises:
         CalledProcessError: a file has an error, which is on stderr.
     """
-    names = sorted(file.name for file in SOURCES.glob("*.proto"))
-    _compile(f"--python_out={python}", f"--pyi_out={python}", *names)
+    _compile(f"--python_out={python}", f"--pyi_out={python}", *CLIENT_FILES)
     if typescript is not None:
         _compile(f"--plugin=protoc-gen-es={PLUGIN}", f"--es_out={typescript}", "--es_opt=target=ts", *CLIENT_FILES)
 
