@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "proto"
 CLIENT_FILES = ("tickcast.proto",)
-"""What the page and other clients need; the link between core and gateway workers is read and written in the core alone."""
+"""What clients need; the link between core and gateway workers is read and written in the core alone."""
 PLUGIN = ROOT / "dashboard/node_modules/.bin/protoc-gen-es"
 
 
