@@ -33,6 +33,15 @@ def load(instance: DemoInstance, options: argparse.Namespace, seconds: float) ->
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+def connections(instance: DemoInstance, gateways: int) -> int:
+    """Clients of all gateways; -1 while nobody has time to say it."""
+    labels = [f'{{process="gateway{number}"}}' for number in range(1, gateways + 1)] or [""]
+    try:
+        return int(sum(instance.metric(f"tickcast_gateway_connections{label}") for label in labels))
+    except OSError:
+        return -1
+
+
 def measure(options: argparse.Namespace, *, rate: float, seconds: float) -> dict[str, Any]:
     """One instance, one crowd."""
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +58,7 @@ def measure(options: argparse.Namespace, *, rate: float, seconds: float) -> dict
                 connected = 0
                 while tool.poll() is None and connected < options.clients:
                     time.sleep(1)
-                    connected = int(instance.metric("gateway_connections"))
+                    connected = connections(instance, options.gateways)
                 opened_s = time.monotonic() - began
                 time.sleep(SETTLE_S)
                 cpu, at = census.cpu(), time.monotonic()

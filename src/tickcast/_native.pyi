@@ -1215,8 +1215,10 @@ class Hub:
         """
 
     # links to gateway workers: clients with codec 5
-    def serve(self, link: int, kind: int, message: Buffer, now_ns: int) -> tuple[str, int, str] | None:
-        """Serve one frame of a worker; what the hub cannot answer comes back: ``("hello", pid, name)``, ``("match", token, pattern)``.
+    def serve(self, link: int, kind: int, message: Buffer, now_ns: int) -> tuple[str, int, str, int] | None:
+        """Serve one frame of a worker; what the hub cannot answer comes back.
+
+        That is ``("hello", pid, name, 0)`` or ``("match", token, pattern, limit)``.
 
         Raises:
             LinkBroken: no worker of this version sends that.

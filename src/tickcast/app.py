@@ -58,8 +58,11 @@ from tickcast.ops.worker_metrics import MetricsFile, read_all
 from tickcast.ports import Flush
 from tickcast.runtime import metrics
 from tickcast.runtime.clock import now_ns, steady_ns
+from tickcast.runtime.log import get_logger
 from tickcast.runtime.memory import resident_bytes
 from tickcast.runtime.tasks import TaskGroupOwner
+
+log = get_logger("app")
 
 METRICS: Final = "metrics"
 """Folder in the data folder in which the workers leave their metrics."""
@@ -292,7 +295,18 @@ class Core:
             notes = self._status.notes(now_ns())
             self._notes.put(notes)
             self._links.tell([encode_note(note) for note in notes])
+            await self._heal_sockets()
             await asyncio.sleep(STATUS_NS / 1e9)
+
+    async def _heal_sockets(self) -> None:
+        """Somebody cleaned the data folder: workers find the core again."""
+        try:
+            if self._links is not None:
+                await self._links.heal()
+            if self._rest is not None:
+                await self._rest.heal()
+        except (UsageError, OSError) as wrong:
+            log.warning("a socket that was removed cannot be made again", error=str(wrong))
 
     def _on_rung(self, rung: Rung) -> None:
         if self._gateway is not None:
@@ -370,6 +384,7 @@ async def run_gateway(
         clock=steady_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         notes=lambda texts, is_whole: worker.stage.take_notes([decode_note(text) for text in texts], is_whole=is_whole),
+        symbols_max=config.gateway.symbols_max,
     )
     number = WORKER_NAME.fullmatch(name)
     place = int(number[1]) if number else 0
@@ -388,6 +403,7 @@ async def run_gateway(
 
     def on_rung(rung: Rung) -> None:
         worker.stage.clients.is_overloaded = rung == Rung.FULL
+        worker.stage.clients.status.tell_rung(int(rung), rung.word)
 
     fanout = FanoutStage(
         hub,

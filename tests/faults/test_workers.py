@@ -7,15 +7,19 @@ import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tickcast.runtime.clock import pause
+from tickcast.testing.follower import CHANNELS, Follower
 from tickcast.testing.instance import DemoInstance, eventually
 from tickcast.testing.rude import HANDSHAKE, RudeClient
 
+SYMBOLS = ("XNAS:AAPL", "XNAS:MSFT", "XNAS:NVDA")
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 
@@ -23,7 +27,7 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoInstance]:
     folder = tmp_path_factory.mktemp("workers")
     with DemoInstance(folder, "--gateways", "2", rate=300, symbols=12, exchanges=("XNAS", "XSIM")) as started:
-        started.wait_ready()
+        started.wait_ready(deadline_s=60)
         yield started
 
 
@@ -84,6 +88,44 @@ def connections(instance: DemoInstance) -> list[float]:
     return [instance.metric(f'tickcast_gateway_connections{{process="gateway{number}"}}') for number in (1, 2)]
 
 
+@contextmanager
+def followed(instance: DemoInstance, count: int = 4) -> Iterator[list[Follower]]:
+    """Clients of all channels, one of trades alone and one of bars alone; at the end what each got adds up."""
+    channels = [*[CHANNELS] * count, ("trades",), ("bars",)]
+    with ExitStack() as stack:
+        found = [stack.enter_context(Follower(instance.stream_url, SYMBOLS, channels=each)) for each in channels]
+        yield found
+        for follower in found:
+            follower.more(3)
+        for follower in found:
+            follower.check()
+
+
+def connected(followers: list[Follower]) -> None:
+    for follower in followers:
+        follower.until(partial(is_back, follower), "a connection")
+
+
+def is_back(follower: Follower) -> bool:
+    return follower.connections > len(follower.closes)
+
+
+def is_live_again(follower: Follower) -> bool:
+    told = [follower.states[symbol] for symbol in SYMBOLS]
+    return all("stale" in states and states[-1] == "live" for states in told)
+
+
+def moved(followers: list[Follower], *, code: int) -> int:
+    """How many lost their connection, each with this code, and picked up where they were."""
+    gone = [follower for follower in followers if follower.closes]
+    for follower in gone:
+        assert follower.closes == [code]
+        assert follower.connections == 2
+        assert all(recovered for _, _, recovered, _ in follower.resumed), follower.resumed
+    assert not any(follower.lost for follower in followers)
+    return len(gone)
+
+
 def test_the_instance_consists_of_its_workers_and_the_core_has_no_port(instance: DemoInstance) -> None:
     rows = instance.ps()
     assert [name for name, row in rows.items() if row["role"] == "gateway"] == ["gateway1", "gateway2"]
@@ -117,6 +159,56 @@ async def test_clients_are_shared_and_counted(instance: DemoInstance) -> None:
     await asyncio.to_thread(eventually, shared, what="both have clients")
     for client in clients:
         await client.aclose()
+
+
+def test_clients_of_a_killed_worker_go_on_at_the_other(instance: DemoInstance) -> None:
+    with followed(instance) as followers:
+        killed = instance.kill("gateway1", signal.SIGKILL)
+        eventually(lambda: running(instance, unlike=killed), what="gateway1 runs again")
+        connected(followers)
+    assert 0 < moved(followers, code=1006) < len(followers)
+
+
+def test_clients_of_a_drained_worker_go_on_at_the_other(instance: DemoInstance) -> None:
+    before = workers(instance)["gateway2"]["pid"]
+    with followed(instance) as followers:
+        assert instance.cli("restart", "gateway2").returncode == 0
+        eventually(lambda: running(instance, unlike=before), what="gateway2 runs again")
+        connected(followers)
+    assert 0 < moved(followers, code=4702) < len(followers)
+
+
+def test_clients_stay_while_the_core_is_replaced_and_are_told(instance: DemoInstance) -> None:
+    with followed(instance) as followers:
+        for follower in followers:
+            follower.more(1)
+        epochs = [set(follower.epochs) for follower in followers]
+        instance.kill("core", signal.SIGKILL)
+        for follower in followers:
+            follower.until(partial(is_live_again, follower), "stale, then live", deadline_s=40)
+    for follower, before in zip(followers, epochs, strict=True):
+        assert not follower.closes
+        assert len(before) == 1
+        assert max(follower.epochs) > max(before)
+
+
+def test_a_core_that_stops_for_a_while_costs_nothing(instance: DemoInstance) -> None:
+    with followed(instance, 2) as followers:
+        pid = instance.kill("core", signal.SIGSTOP)
+        pause(2.0)
+        os.kill(pid, signal.SIGCONT)
+    assert not any(follower.closes or follower.lost for follower in followers)
+
+
+def test_workers_link_again_when_the_socket_was_removed(instance: DemoInstance) -> None:
+    socket_path = instance.data / "fanout.sock"
+    inode = socket_path.stat().st_ino
+    with followed(instance, 2) as followers:
+        socket_path.unlink()
+        eventually(lambda: socket_path.exists() and socket_path.stat().st_ino != inode, what="a new socket")
+        killed = instance.kill("gateway1", signal.SIGKILL)
+        eventually(lambda: running(instance, unlike=killed), what="gateway1 runs again")
+    assert moved(followers, code=1006) < len(followers)
 
 
 async def test_a_killed_worker_is_replaced_and_nobody_is_refused(instance: DemoInstance) -> None:
@@ -181,6 +273,7 @@ async def test_a_worker_that_hangs_holds_nobody_up(instance: DemoInstance) -> No
 
 
 async def test_while_the_core_is_away_the_workers_stay(instance: DemoInstance) -> None:
+    before = {name: row["pid"] for name, row in workers(instance).items()}
     client = await RudeClient.connect(f"http://127.0.0.1:{instance.port}")
     killed = await asyncio.to_thread(instance.kill, "core", signal.SIGKILL)
 
@@ -195,7 +288,7 @@ async def test_while_the_core_is_away_the_workers_stay(instance: DemoInstance) -
     while json.loads((await client.frame()).payload)["type"] != "pong":
         pass
     await client.aclose()
-    assert all(row["restarts"] <= 1 for row in workers(instance).values())
+    assert {name: row["pid"] for name, row in workers(instance).items()} == before
 
 
 def test_the_port_is_said_to_be_taken_before_anything_is_started(instance: DemoInstance, tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ async def test_trades_come_one_by_one_and_are_made_up_for_after_a_break(gateway:
         place = (await receive(client))["symbols"]["XNAS:AAPL"]
         for number in range(3):
             gateway.trade("XNAS:AAPL", f"185.4{number}")
+        told = await receive(client)
+        assert (told["type"], told["state"]) == ("status", "live")
         trades = [await receive(client) for _ in range(3)]
     assert [(trade["type"], trade["channel"], trade["price"]) for trade in trades] == [
         ("trade", "trades", f"185.4{number}") for number in range(3)

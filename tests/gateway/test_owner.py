@@ -140,6 +140,38 @@ async def test_a_client_is_told_of_the_loss_and_of_the_return(tmp_path: Path) ->
     await pair.stop()
 
 
+async def test_a_socket_that_was_removed_is_made_again_and_nobody_is_cut(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    await pair.server.start()
+    await pair.client.start()
+    await until(lambda: pair.client.is_linked, "the link")
+    await pair.server.heal()
+    assert len(pair.server.links) == 1
+    pair.path.unlink()
+    await pair.server.heal()
+    assert pair.path.is_socket()
+    assert pair.path.stat().st_mode & 0o777 == 0o600
+    assert pair.client.is_linked
+    assert await pair.ask(Want(PRICE, SYMBOL, 20, 0))
+    reader, writer = await asyncio.open_unix_connection(str(pair.path))
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    assert await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await pair.stop()
+
+
+async def test_no_more_symbols_of_a_pattern_are_asked_for_than_a_client_may_watch(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.list_symbols(*(f"S{number}" for number in range(20)))
+    pair.client._symbols_max = 5
+    await pair.server.start()
+    await pair.client.start()
+    await until(lambda: pair.client.is_linked, "the link")
+    assert await pair.ask(patterns=("XNAS:*",))
+    assert len(pair.client.match("XNAS:*", 100)) == 6, "one more says that there are more"
+    await pair.stop()
+
+
 async def test_a_stranger_at_the_owners_socket_is_refused_with_a_reason(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     await pair.server.start()

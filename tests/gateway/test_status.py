@@ -126,3 +126,21 @@ def test_snapshot_and_notes_agree_with_the_source(steps: list[tuple[str, str]]) 
             second.put(notes)
     if steps:
         assert first.watch(1, ["*"], None)[1] == second.watch(1, ["*"], None)[1]
+
+
+def test_notes_of_another_process_are_numbered_with_those_of_this_one() -> None:
+    told: list[tuple[int, messages.Reply]] = []
+    board = StatusBoard(lambda client, note: told.append((client, note)))
+    feed = messages.FeedNote(channel="status", seq=70, feed={"name": "xnas", "state": "connected"})
+    theirs = messages.DeliveryNote(channel="status", seq=71, delivery={"rung": 3, "word": "cap_1"})
+    board.take([feed, theirs], is_whole=True)
+    _, snapshot = board.watch(5, ["*"], None)
+    assert (snapshot.feeds, snapshot.delivery) == ([feed.feed], {"rung": 0, "word": "normal"})
+    board.tell_rung(2, "cap_5")
+    board.take([feed, theirs], is_whole=False)
+    assert [(client, type(note).__name__, getattr(note, "seq", 0)) for client, note in told] == [
+        (5, "DeliveryNote", snapshot.seq + 1),
+        (5, "FeedNote", snapshot.seq + 2),
+    ]
+    board.take([], is_whole=True)
+    assert board.watch(5, ["*"], None)[1].delivery == {"rung": 2, "word": "cap_5"}

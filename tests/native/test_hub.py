@@ -261,7 +261,8 @@ def test_every_trade_comes_and_is_repeated_on_resume(market: Market, peer: Peer,
     assert (position.mode, position.rate) == (MODE_ALL, 0)
     market.trade(1, 2, 3)
     market.flush()
-    got = peer.read()
+    status, *got = peer.read()
+    assert (status["type"], status["state"]) == ("status", "live"), "nothing was known before"
     assert [(trade["type"], trade["seq"], trade["id"]) for trade in got] == [("trade", n, str(n)) for n in (1, 2, 3)]
 
     again = connect(market)
@@ -349,7 +350,8 @@ def test_a_slow_reader_is_bounded_told_of_its_loss_and_closed(connect: Connect) 
         if not market.backlog[slow.client]:
             del market.backlog[slow.client]
     messages += slow.read()
-    *came, lost = messages
+    status, *came, lost = messages
+    assert (status["type"], status["state"]) == ("status", "live")
     assert [trade["seq"] for trade in came] == list(range(1, len(came) + 1))
     assert (lost["type"], lost["count"], lost["seq"]) == ("lost", 40 * 29 - len(came), 40 * 29)
 
@@ -374,6 +376,21 @@ def test_states_are_told_at_once(market: Market, peer: Peer) -> None:
     assert (status["symbol"], status["state"], status["reason"]) == ("XNAS:AAPL", "stale", "feed quiet 5 s")
 
 
+def test_states_are_told_in_every_channel_and_once(market: Market, connect: Connect) -> None:
+    both, only = connect(market), connect(market)
+    for client, channels in ((both, (CHANNEL_PRICE, CHANNEL_TRADES)), (only, (CHANNEL_TRADES,))):
+        for channel in channels:
+            market.subscribe(client.client, "XNAS:AAPL", channel=channel)
+    market.trade(18540)
+    market.flush()
+    for client in (both, only):
+        client.read()
+    market.hub.set_feed_state("xnas", 5, "feed quiet 5 s", market.now)
+    market.flush()
+    for client in (both, only):
+        assert [m["state"] for m in client.read() if m["type"] == "status"] == ["stale"]
+
+
 def test_a_new_epoch_begins_with_a_snapshot(market: Market, peer: Peer) -> None:
     market.trade(1)
     market.subscribe(peer.client)
@@ -383,6 +400,14 @@ def test_a_new_epoch_begins_with_a_snapshot(market: Market, peer: Peer) -> None:
     market.flush()
     [snapshot] = peer.read()
     assert (snapshot["type"], snapshot["epoch"], snapshot["seq"]) == ("snapshot", 8, 0)
+    market.subscribe(peer.client, channel=CHANNEL_TRADES)
+    market.trade(2, 3)
+    assert market.hub.renew("AAPL") == 9
+    market.trade(4, first_id=4)
+    market.flush()
+    told = [message for message in peer.read() if message.get("channel") == "trades"]
+    assert [(m["type"], m["seq"]) for m in told[-2:]] == [("lost", 0), ("trade", 1)]
+    assert (told[-2]["count"], told[-2]["epoch"]) == (0, 9)
     assert market.hub.renew("XXXX") is None
 
 

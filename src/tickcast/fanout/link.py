@@ -23,6 +23,8 @@ log = get_logger("fanout")
 LINK_CODEC: Final = 5
 PATTERNS_MAX: Final = 1_000
 """Patterns of one worker that new listings are matched against; what is beyond is answered, but not followed."""
+UNSENT_MAX: Final = 128 << 20
+"""Bytes that a worker does not read before its link is cut; the hub does it (``hub/linked.rs``)."""
 MATCHES_MAX: Final = 100_000
 """Symbols in one answer; no worker allows a client more."""
 
@@ -36,13 +38,14 @@ class LinkHub(Protocol):
     def open(self, fd: int) -> int: ...
     def close(self, client: int) -> None: ...
     def configure(self, client: int, *, codec: int, batch: bool) -> None: ...
-    def serve(self, link: int, kind: int, message: bytes, now_ns: int) -> tuple[str, int, str] | None: ...
+    def serve(self, link: int, kind: int, message: bytes, now_ns: int) -> tuple[str, int, str, int] | None: ...
     def tell_matched(self, link: int, token: int, symbols: Sequence[str]) -> None: ...
     def tell_listed(self, link: int, pattern: str, symbols: Sequence[str]) -> None: ...
     def tell_notes(self, link: int, texts: Sequence[str], is_whole: bool) -> None: ...  # noqa: FBT001  native
     def tell_refused(self, link: int, reason: str) -> None: ...
     def flush(self, now_ns: int, only: int = -1) -> Flush: ...
     def drained(self, client: int) -> None: ...
+    def unsent(self, client: int) -> int: ...
 
 
 class _Link(asyncio.Protocol):
@@ -79,7 +82,7 @@ class _Link(asyncio.Protocol):
             return
         server.flush(self.client)
 
-    def _answer(self, kind: str, number: int, text: str) -> None:
+    def _answer(self, kind: str, number: int, text: str, limit: int) -> None:
         server = self._server
         if kind == "hello":
             self.name = text
@@ -88,7 +91,8 @@ class _Link(asyncio.Protocol):
             return
         if len(self.patterns) < PATTERNS_MAX:
             self.patterns[text] = None
-        server.hub.tell_matched(self.client, number, list(server.directory.match(text, MATCHES_MAX)))
+        symbols = server.directory.match(text, min(limit or MATCHES_MAX, MATCHES_MAX))
+        server.hub.tell_matched(self.client, number, list(symbols))
 
     def write(self, data: bytes) -> None:
         """Write what the socket did not take from the hub."""
@@ -161,6 +165,13 @@ class LinkServer:
         self._listed: list[str] = []
         directory.on_listed(self._on_listed)
         _links.set_function(lambda: len(self.links))
+        self._slow = 0
+        metrics.watch_queue(
+            "fanout.links",
+            bound=lambda: len(self.links) * UNSENT_MAX,
+            depth=lambda: sum(hub.unsent(client) for client in self.links),
+            drops=lambda: self._slow,
+        )
 
     async def start(self) -> None:
         """Listen; a socket file left by a dead process is replaced.
@@ -168,6 +179,20 @@ class LinkServer:
         Raises:
             UsageError: the path cannot be used.
         """
+        await self._listen()
+
+    async def heal(self) -> None:
+        """Listen again if somebody removed the socket's file; workers that are linked do not notice.
+
+        Raises:
+            UsageError: the path cannot be used.
+        """
+        if self._server is not None and not self.path.exists():
+            log.warning("the fan-out socket was removed; it is made again", path=str(self.path))
+            self._server.close()
+            await self._listen()
+
+    async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             self.path.unlink(missing_ok=True)
@@ -194,6 +219,7 @@ class LinkServer:
                 link.write(data)
         for client in flushed.slow:
             if (link := self.links.get(client)) is not None:
+                self._slow += 1
                 link.abort("slow")
         for client in flushed.broken:
             if (link := self.links.get(client)) is not None:

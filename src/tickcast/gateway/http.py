@@ -94,6 +94,13 @@ class UnixServer:
         await self._http.start(listener)
         log.info("REST for the gateway workers", path=str(self.path))
 
+    async def heal(self) -> None:
+        """Listen again if somebody removed the socket's file; requests under way have a moment to end."""
+        if not self.path.exists():
+            log.warning("the REST socket was removed; it is made again", path=str(self.path))
+            await self._http.stop()
+            await self.start()
+
     async def stop(self) -> None:
         """End the connections and take the socket away."""
         await self._http.stop()

@@ -7,6 +7,7 @@ behind it is read. A question that the link's end leaves open is put again to th
 
 import asyncio
 import itertools
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +28,14 @@ IDLE_S: Final = 2.0
 """Interest is withdrawn after its last client left and so much time passed: who comes and goes does not thrash."""
 BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Pauses between attempts to link; the last one repeats."""
+LASTING_NS: Final = 1_000_000_000
+"""A link that lives longer works."""
 PATTERNS_MAX: Final = 1_000
 """Patterns whose symbols are remembered; the oldest is forgotten."""
 WAITING_MAX: Final = 100_000
 """Requests that wait for the owner; more are refused at once."""
+SYMBOLS_MAX: Final = 1_000
+"""Symbols of a pattern, by default."""
 UNSENT_MAX: Final = 64 * 1024 * 1024
 """Bytes that the owner does not read before the link is cut."""
 GONE: Final = "the process that owns the data is gone; it is being started again"
@@ -113,6 +118,7 @@ class OwnerClient:
         clock: Clock,
         wake: Callable[[], None],
         notes: Callable[[Sequence[str], bool], None],
+        symbols_max: int = SYMBOLS_MAX,
         answer_s: float = ANSWER_S,
         idle_s: float = IDLE_S,
     ) -> None:
@@ -125,6 +131,7 @@ class OwnerClient:
             clock: now, ns since 1970 UTC.
             wake: asks the fan-out stage for a flush.
             notes: gets messages of channel ``status``, each as JSON, and whether what was told before is void.
+            symbols_max: symbols that a client may watch: more of a pattern are not asked for.
             answer_s: time in which the owner answers.
             idle_s: how long interest outlives its last client.
         """
@@ -134,6 +141,7 @@ class OwnerClient:
         self._clock = clock
         self._wake = wake
         self._notes = notes
+        self._symbols_max = symbols_max
         self._answer_ns = int(answer_s * 1e9)
         self._idle_ns = int(idle_s * 1e9)
         self._link: OwnerLink | None = None
@@ -148,6 +156,19 @@ class OwnerClient:
         self._tasks = TaskGroupOwner("owner")
         _waits.set_function(lambda: len(self._questions))
         _interests.set_function(hub.interests)
+        self._refused = 0
+        metrics.watch_queue(
+            "gateway.owner_questions",
+            bound=WAITING_MAX,
+            depth=lambda: len(self._questions),
+            drops=lambda: self._refused,
+        )
+        metrics.watch_queue("gateway.owner_unsent", bound=UNSENT_MAX, depth=self._unsent, drops=lambda: math.nan)
+
+    def _unsent(self) -> int:
+        """Bytes that wait for the owner to read; what they are too many for is cut, and asked for anew."""
+        link = self._link
+        return 0 if link is None or link.transport is None else link.transport.get_write_buffer_size()
 
     @property
     def is_linked(self) -> bool:
@@ -180,18 +201,20 @@ class OwnerClient:
                 await asyncio.sleep(BACKOFF_S[min(attempts, len(BACKOFF_S) - 1)])
                 attempts += 1
                 continue
-            attempts = 0
+            linked_ns = self._clock()
             self._linked(link)
             reason = await link.gone
             self._unlinked(reason)
-            await asyncio.sleep(BACKOFF_S[0])
+            # a link that is closed at once is no reason to hurry
+            attempts = 0 if self._clock() - linked_ns > LASTING_NS else attempts + 1
+            await asyncio.sleep(BACKOFF_S[min(attempts, len(BACKOFF_S) - 1)])
 
     def _linked(self, link: OwnerLink) -> None:
         self._link = link
         _relinked.inc()
         self._hub.linked(self._name, os.getpid(), self._clock())
         for pattern in self._patterns:
-            self._matching[self._hub.ask_match(pattern, 0)] = pattern
+            self._matching[self._hub.ask_match(pattern, self._symbols_max)] = pattern
         for question in list(self._questions):
             self._put(question)
         self._send_soon()
@@ -289,6 +312,7 @@ class OwnerClient:
     def _begin(self, ask: Callable[[], int], patterns: Sequence[str], then: Callable[[bool], None]) -> bool:
         question = _Question(ask, patterns, then, self._clock() + self._answer_ns)
         if len(self._questions) >= WAITING_MAX:
+            self._refused += 1
             asyncio.get_running_loop().call_soon(then, False)  # noqa: FBT003  the port's signature
             return False
         if self._link is not None:
@@ -305,7 +329,7 @@ class OwnerClient:
             question.tokens.add(token)
             self._by_token[token] = question
         for pattern in question.patterns:
-            token = self._hub.ask_match(pattern, 0)
+            token = self._hub.ask_match(pattern, self._symbols_max)
             self._matching[token] = pattern
             question.tokens.add(token)
             self._by_token[token] = question

@@ -102,10 +102,7 @@ class GatewayStage:
 
     def take_notes(self, notes: Sequence[messages.StatusNote], *, is_whole: bool) -> None:
         """Take in notes of channel ``status`` that another process made; ``is_whole``: earlier ones are void."""
-        if is_whole:
-            self.clients.status.replace(notes)
-        else:
-            self.clients.status.put(notes)
+        self.clients.status.take(notes, is_whole=is_whole)
 
     def bind(self) -> None:
         """Take the address, before anything is started; clients are refused until :meth:`start`.

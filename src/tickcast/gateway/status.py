@@ -150,6 +150,23 @@ class StatusBoard:
         for client, watched in list(self._watchers.items()):
             self._tell(client, self._snapshot(watched))
 
+    def take(self, notes: Iterable[messages.StatusNote], *, is_whole: bool) -> None:
+        """Take in notes that another process made; ``is_whole``: earlier ones are void.
+
+        They are numbered anew, with those of this process; how hard delivery works, each process says for itself.
+        """
+        others = (note for note in notes if not isinstance(note, messages.DeliveryNote))
+        ours = [msgspec.structs.replace(note, seq=seq) for seq, note in enumerate(others, self._seq + 1)]
+        if is_whole:
+            self.replace(ours)
+        else:
+            self.put(ours)
+
+    def tell_rung(self, rung: int, word: str) -> None:
+        """Tell how hard this process works on delivery."""
+        delivery = {"rung": rung, "word": word}
+        self.put([messages.DeliveryNote(channel=STATUS, seq=self._seq + 1, delivery=delivery)])
+
     def state(self) -> list[messages.StatusNote]:
         """Everything that is in force, as notes: for a board in another process."""
         notes: list[messages.StatusNote] = [

@@ -460,14 +460,18 @@ impl Hub {
         kind: u8,
         message: &Bound<'_, PyAny>,
         now_ns: i64,
-    ) -> PyResult<Option<(&'static str, u64, String)>> {
+    ) -> PyResult<Option<(&'static str, u64, String, u64)>> {
         let message = bytes_of(message)?;
         let request = py
             .detach(|| self.0.serve(link, kind, &message, now_ns))
             .map_err(crate::link::broken)?;
         Ok(request.map(|request| match request {
-            Request::Hello { name, pid } => ("hello", pid, name),
-            Request::Match { token, pattern, .. } => ("match", token, pattern),
+            Request::Hello { name, pid } => ("hello", pid, name, 0),
+            Request::Match {
+                token,
+                pattern,
+                limit,
+            } => ("match", token, pattern, limit),
         }))
     }
 

@@ -41,9 +41,12 @@ impl Fanout {
         }
     }
 
-    /// Brings one subscription to its topic's seq, in this order: the loss, the missed trades, the snapshot.
+    /// Brings one subscription to its topic's seq, in this order: the new epoch, the loss, the missed trades, the snapshot.
     pub(super) fn catch_up(&mut self, source: &impl Source, index: u32) {
         let waiting = self.subs[index as usize].waits;
+        if waiting & waits::EPOCH != 0 {
+            self.announce_epoch(source, index);
+        }
         if waiting & waits::REPLAY != 0 {
             self.replay(source, index);
         }
@@ -131,6 +134,19 @@ impl Fanout {
         let channel = sub.channel;
         let frame = self.arena.frame(stamp.codec, |out| {
             source.write_lost(out, stamp, channel, count)
+        });
+        self.hand_over(index, frame);
+    }
+
+    /// Nobody knows how much was lost between two epochs: a count of 0, at the beginning of the new one.
+    fn announce_epoch(&mut self, source: &impl Source, index: u32) {
+        let stamp = Stamp {
+            seq: 0,
+            ..self.stamp(index)
+        };
+        let channel = self.subs[index as usize].channel;
+        let frame = self.arena.frame(stamp.codec, |out| {
+            source.write_lost(out, stamp, channel, 0);
         });
         self.hand_over(index, frame);
     }

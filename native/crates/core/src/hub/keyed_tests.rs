@@ -562,6 +562,12 @@ impl Run {
             let symbol = SYMBOLS
                 .iter()
                 .position(|symbol| message["symbol"] == *symbol);
+            if message["type"] == "status" {
+                let watched =
+                    |key: &&(u8, usize)| Some(key.1) == symbol && key.0 >= CHANNEL_BARS_1S;
+                assert!(seen.keys().any(|key| watched(&key)), "{message}");
+                continue;
+            }
             let channel = match message["channel"].as_str().expect("a channel") {
                 "bars" if message["interval"] == "1s" => CHANNEL_BARS_1S,
                 "bars" => CHANNEL_BARS_1M,

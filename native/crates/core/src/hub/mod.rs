@@ -214,6 +214,8 @@ mod waits {
     pub const LOSS: u8 = 4;
     /// An update with everything, at the group's next time.
     pub const BEHIND: u8 = 8;
+    /// A new epoch began, and a client that gets no snapshot has not been told.
+    pub const EPOCH: u8 = 16;
     /// While one of these is set, changes are not delivered one by one.
     pub const CATCHING_UP: u8 = SNAPSHOT | REPLAY | LOSS;
 }

@@ -547,6 +547,12 @@ impl Run {
                             &self.past[&(topic, epoch, seq)],
                         );
                     }
+                    "lost" if number(7) == 0 => {
+                        assert!(
+                            channel == CHANNEL_TRADES && seq == 0 && view.last == 0,
+                            "{text}"
+                        );
+                    }
                     "lost" => view.lose(seq, number(7)),
                     "trade" => {
                         assert_eq!(seq, view.last + 1, "every trade: {text}");

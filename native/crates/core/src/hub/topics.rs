@@ -3,8 +3,9 @@
 use super::clients::Client;
 use super::history::{PriceHistory, TradeHistory};
 use super::{
-    ARENA_MAX, CHANNEL_BARS_1M, CHANNEL_BARS_1S, CHANNEL_PRICE, CHANNEL_TRADES, CLASS_ALL,
-    COUNTERS, Fanout, NONE, RATE_CLASSES, Source, Stamp, counter, waits,
+    ARENA_MAX, CHANNEL_BARS_1M, CHANNEL_BARS_1S, CHANNEL_BOOK_5, CHANNEL_BOOK_50, CHANNEL_PRICE,
+    CHANNEL_TRADES, CLASS_ALL, COUNTERS, Fanout, NONE, RATE_CLASSES, Source, Stamp, Sub, counter,
+    waits,
 };
 use crate::encode::Codec;
 use crate::latest::{Cause, Change, Topic, TradeRow, field, start_of};
@@ -209,11 +210,14 @@ impl Fanout {
         }
     }
 
-    /// Tells everyone on `price` what became of the topic, at once, outside of the counters.
+    /// Tells everyone what became of the topic, at once, outside of the counters. Books say it themselves; who watches
+    /// several of the other channels hears it once.
     pub(super) fn send_status(&mut self, source: &impl Source, topic: Topic) {
         let state = &self.topics[topic as usize];
-        let groups = state.groups.of(CHANNEL_PRICE);
-        let merging = groups.flat_map(|group| self.groups[group as usize].members.iter());
+        let groups = state.groups.all();
+        let merging = groups
+            .filter(|(channel, _)| !is_book(*channel))
+            .flat_map(|(_, group)| self.groups[group as usize].members.iter());
         let mut variants = Variants::default();
         let stamp = Stamp {
             topic,
@@ -223,11 +227,14 @@ impl Fanout {
             codec: Codec::Json,
             class: CLASS_ALL,
         };
-        for &sub in merging.chain(&state.all[usize::from(CHANNEL_PRICE)]) {
+        for &sub in merging.chain(state.all.iter().flatten()) {
             let sub = &self.subs[sub as usize];
             let client = &mut self.clients[sub.client as usize];
             // A snapshot, or the full update after a block, says it too.
-            if sub.waits & waits::CATCHING_UP != 0 || client.is_blocked {
+            if sub.waits & waits::SNAPSHOT != 0 || client.is_blocked {
+                continue;
+            }
+            if sub.channel != CHANNEL_PRICE && is_told_before(client, &self.subs, sub) {
                 continue;
             }
             let stamp = Stamp {
@@ -327,7 +334,8 @@ impl Fanout {
         }
     }
 
-    /// Begins a new epoch of a topic: continuity cannot be proved any more. Everyone gets a snapshot.
+    /// Begins a new epoch of a topic: continuity cannot be proved any more. Everyone gets a snapshot; of `trades`, which
+    /// has none, a loss of unknown size.
     pub fn renew(&mut self, topic: Topic) -> Option<u64> {
         let state = self.topics.get_mut(topic as usize)?;
         self.epoch_next += 1;
@@ -350,7 +358,7 @@ impl Fanout {
             let sub = &mut self.subs[sub as usize];
             (sub.base, sub.last, sub.delivered, sub.lost) = (0, 0, 0, 0);
             sub.waits = if sub.channel == CHANNEL_TRADES {
-                0
+                waits::EPOCH | waits::REPLAY
             } else {
                 waits::SNAPSHOT
             };
@@ -358,6 +366,18 @@ impl Fanout {
         }
         Some(self.epoch_next)
     }
+}
+
+const fn is_book(channel: u8) -> bool {
+    matches!(channel, CHANNEL_BOOK_5..=CHANNEL_BOOK_50)
+}
+
+/// Whether another subscription of the client brings it the topic's state: `price`, or the first of the others.
+fn is_told_before(client: &Client, subs: &[Sub], sub: &Sub) -> bool {
+    let others = client.subs.iter().map(|index| &subs[*index as usize]);
+    others
+        .filter(|other| other.topic == sub.topic && !is_book(other.channel))
+        .any(|other| other.channel < sub.channel)
 }
 
 /// Frames of one change, by what tells them apart: there are a handful at most, and the last one usually fits.

@@ -17,9 +17,6 @@ mod owner;
 mod wire;
 mod worker;
 
-#[cfg(test)]
-mod tests;
-
 pub use message::{
     FRAME_MAX, LinkError, Outcome, OwnerFrame, Place, Standing, VERSION, Want, WorkerFrame,
 };
