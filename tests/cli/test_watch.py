@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tickcast.cli import watch
 from tickcast.cli.terminal import digits
-from tickcast.client import Tick
+from tickcast.client import Book, Lost, Tick
 from tickcast.testing.gateway import running_gateway
 
 
@@ -142,3 +142,25 @@ def test_a_narrow_table_leaves_columns_out_and_cuts_none_short(width: int, value
     assert "…" not in text
     assert {"halted", "waiting"} <= set(text.split())
     assert text.count(value) == 5 - len({"size", "volume"} & without)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--channel", "trades"), "XNAS:MSFT  410.10 x 100  buy"),
+        (("--channel", "bars"), "XNAS:MSFT  410.10 410.10 410.10 410.10"),
+        (("--channel", "bars", "--json", "--codec", "proto"), '"symbol":"XNAS:MSFT","interval":"1s"'),
+        (("--channel", "book", "--depth", "10"), "XNAS:MSFT  empty  bids -  asks -"),
+    ],
+)
+def test_other_channels_are_lines(url: str, options: tuple[str, ...], expected: str) -> None:
+    done = tickcast("watch", "XNAS:MSFT", "--url", url, "--count", "1", *options)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+def test_every_kind_has_a_line() -> None:
+    assert watch.line(Lost(symbol="A", count=None, reason="too_old")) == "A  some missing here: too_old"
+    assert watch.line(Book(symbol="A", state="live", bids=((Decimal("1.50"), Decimal(2)),))).endswith(
+        "bids 1.50 x 2  asks -"
+    )

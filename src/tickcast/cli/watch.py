@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Final, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import urlopen
@@ -15,13 +16,17 @@ from rich.table import Table
 
 from tickcast.cli.instance import data_option, gateway_address
 from tickcast.cli.terminal import digits, fitted, live
-from tickcast.client import Tick, stream
+from tickcast.client import Bar, Book, Lost, Tick, Trade, bars, books, stream, trades
 from tickcast.client.handles import CODECS
 from tickcast.client.tick import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
 from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import now_ns
 
+T = TypeVar("T")
+CHANNELS: Final = ("price", "trades", "book", "bars")
+DEPTHS: Final[dict[str, Literal[5, 10, 50]]] = {"5": 5, "10": 10, "50": 50}
+INTERVALS: Final[dict[str, Literal["1s", "1m"]]] = {"1s": "1s", "1m": "1m"}
 REFRESH_PER_SECOND = 8
 TIMEOUT_S = 10
 _STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
@@ -37,6 +42,15 @@ _address = click.option("--url", help="Address of the gateway, such as http://12
 @data_option
 @click.option("--rate", type=float, default=5, show_default=True, help="Most updates a second of each symbol.")
 @click.option(
+    "--channel",
+    type=click.Choice(CHANNELS),
+    default="price",
+    show_default=True,
+    help="What to show: prices as a table, the others a line each.",
+)
+@click.option("--depth", type=click.Choice(("5", "10", "50")), default="5", help="Levels of the channel book.")
+@click.option("--interval", type=click.Choice(("1s", "1m")), default="1s", help="Of the channel bars.")
+@click.option(
     "--codec", type=click.Choice(tuple(CODECS)), default="json", show_default=True, help="How the gateway writes."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each update.")
@@ -47,20 +61,33 @@ def watch(
     url: str | None,
     data: DataDir,
     rate: float,
+    channel: str,
+    depth: str,
+    interval: str,
     codec: str,
     as_json: bool,
     count: int | None,
 ) -> None:
-    """Show live prices of SYMBOLS: AAPL over all venues, XNAS:AAPL at one.
+    """Show live prices, trades, books or bars of SYMBOLS: AAPL over all venues, XNAS:AAPL at one.
 
     A symbol that does not exist yet is waited for, unless none of them exists.
     """
     parts = urlsplit(_gateway(url, data))
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     address = urlunsplit(parts._replace(scheme=scheme, path=parts.path.rstrip("/").removesuffix("/stream") + "/stream"))
-    ticks = _existing(stream(address, *symbols, rate=rate, codec=codec), symbols)
+    if channel == "price":
+        ticks = _existing(stream(address, *symbols, rate=rate, codec=codec), symbols)
+        shown = _print(ticks, count) if as_json else _show(ticks, symbols, count)
+    elif channel == "trades":
+        shown = _print(trades(address, *symbols, codec=codec), count, None if as_json else line)
+    elif channel == "book":
+        levels = books(address, *symbols, depth=DEPTHS[depth], rate=rate, codec=codec)
+        shown = _print(levels, count, None if as_json else line)
+    else:
+        candles = bars(address, *symbols, interval=INTERVALS[interval], rate=rate, codec=codec)
+        shown = _print(candles, count, None if as_json else line)
     try:
-        asyncio.run(_print(ticks, count) if as_json else _show(ticks, symbols, count))
+        asyncio.run(shown)
     except KeyboardInterrupt:
         return
 
@@ -133,11 +160,30 @@ async def _existing(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...]) -> As
             yield tick
 
 
-async def _print(ticks: AsyncGenerator[Tick], count: int | None) -> None:
-    async with aclosing(ticks):
+def line(one: Trade | Lost | Book | Bar) -> str:
+    """One line for people."""
+    match one:
+        case Trade():
+            return f"{one.timestamp}  {one.symbol}  {one.price} x {one.size}  {one.side or '-'}  {one.id}"
+        case Lost():
+            return f"{one.symbol}  {'some' if one.count is None else one.count} missing here: {one.reason}"
+        case Bar():
+            state = "corrected" if one.corrected else "final" if one.final else "so far"
+            prices = f"{one.open} {one.high} {one.low} {one.close}"
+            return f"{one.start}  {one.symbol}  {prices}  volume {one.volume} in {one.trades} trades, {state}"
+        case Book():
+            bids, asks = (
+                ", ".join(f"{price} x {size}" for price, size in side) or "-" for side in (one.bids, one.asks)
+            )
+            return f"{one.symbol}  {one.state}  bids {bids}  asks {asks}"
+
+
+async def _print(told: AsyncGenerator[T], count: int | None, as_text: Callable[[T], str] | None = None) -> None:
+    """Print a line for each; without ``as_text`` as JSON."""
+    async with aclosing(told):
         shown = 0
-        async for tick in ticks:
-            click.echo(msgspec.json.encode(tick).decode())
+        async for one in told:
+            click.echo(msgspec.json.encode(one).decode() if as_text is None else as_text(one))
             shown += 1
             if shown == count:
                 return

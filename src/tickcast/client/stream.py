@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import websockets
@@ -13,6 +15,7 @@ from tickcast.client.session import ClientSession
 from tickcast.client.tick import StreamClosedError, StreamError, Tick
 from tickcast.runtime.clock import monotonic_ns
 
+T = TypeVar("T")
 MESSAGE_MAX = 16 * 1024 * 1024
 """Bytes of one message: a flush of many symbols is one array."""
 STOP_CODES = range(4800, 4900)
@@ -21,6 +24,16 @@ STOP_STATUSES = frozenset({400, 401, 403, 404, 421, 426})
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MAX_S = 15.0
 RETRY_UNKNOWN_S = 5.0
+
+
+class Session(Protocol[T]):
+    """One channel's side of the conversation; see :class:`~tickcast.client.channel.ChannelSession`."""
+
+    def connected(self) -> str | bytes: ...
+    def disconnected(self) -> list[T]: ...
+    def retry(self) -> list[str | bytes]: ...
+    def requests(self) -> list[str | bytes]: ...
+    def receive(self, message: str | bytes) -> list[T]: ...
 
 
 async def stream(
@@ -57,10 +70,27 @@ async def stream(
     """
     if not symbols:
         raise StreamError("expected at least one symbol, found none")
-    written = codec_of(codec)
     session = ClientSession(
-        symbols, rate=rate, fields=None if fields is None else tuple(fields), mode=mode, codec=written
+        symbols, rate=rate, fields=None if fields is None else tuple(fields), mode=mode, codec=codec_of(codec)
     )
+    followed = follow(
+        url, session, codec=codec, connect_timeout_s=connect_timeout_s, silence_s=silence_s, jitter=jitter
+    )
+    async with aclosing(followed) as ticks:
+        async for tick in ticks:
+            yield tick
+
+
+async def follow(
+    url: str,
+    session: Session[T],
+    *,
+    codec: str = "json",
+    connect_timeout_s: float = 10.0,
+    silence_s: float = 35.0,
+    jitter: Callable[[], float] = random.random,
+) -> AsyncGenerator[T]:
+    """Yield what a session makes of a stream, for ever: broken connections are made again and resumed."""
     subprotocol, query = handshake_of(codec)
     address = _address(url, query)
     give_up_ns = monotonic_ns() + int(connect_timeout_s * 1e9)
@@ -79,18 +109,18 @@ async def stream(
             ) as connection:
                 was_connected = True
                 await connection.send(session.connected())
-                async for ticks in _ticks(connection, session, silence_s):
+                async for made in _made(connection, session, silence_s):
                     attempt = 0
-                    for tick in ticks:
-                        yield tick
+                    for one in made:
+                        yield one
         except (websockets.WebSocketException, OSError, TimeoutError) as failure:
             delay_s = _delay_s(failure, delay_s)
             if not was_connected and monotonic_ns() >= give_up_ns:
                 raise StreamError(
                     f"expected a gateway at {url}, found none within {connect_timeout_s:g} s: {failure}"
                 ) from None
-        for tick in session.disconnected():
-            yield tick
+        for one in session.disconnected():
+            yield one
         await asyncio.sleep(delay_s)
 
 
@@ -111,8 +141,8 @@ def _delay_s(failure: Exception, delay_s: float) -> float:
     return delay_s
 
 
-async def _ticks(connection: ClientConnection, session: ClientSession, silence_s: float) -> AsyncIterator[list[Tick]]:
-    """Ticks of one connection, until it breaks or is silent for too long."""
+async def _made(connection: ClientConnection, session: Session[T], silence_s: float) -> AsyncIterator[list[T]]:
+    """What one connection brings, until it breaks or is silent for too long."""
     heard_ns = asked_ns = monotonic_ns()
     while True:
         try:
