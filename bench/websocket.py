@@ -19,7 +19,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -205,6 +205,9 @@ class Dropping:
         """Nobody joins."""
 
     def on_watched(self, watched: Callable[[Mapping[int, int]], None]) -> None:
+        """Nobody watches."""
+
+    def on_books(self, books: Callable[[Collection[int]], None]) -> None:
         """Nobody watches."""
 
     async def close(self) -> None:

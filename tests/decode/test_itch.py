@@ -5,11 +5,15 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.decode.files import DAY, SECOND_NS, compressed, datagram, framed, mold, pcap, pcapng, records, run, summary
 from tests.venues.xnas.itch import Count, add, bust, cross, directory, execute, head
+
+from tickcast.decode.stream import without_begins
+from tickcast.model.record import Flag, Kind, empty_records, record_bytes, records_from
 
 HOUR_NS = 3600 * SECOND_NS
 T = 10 * HOUR_NS
@@ -258,3 +262,14 @@ def test_any_order_book_agrees_with_an_independent_count(data: st.DataObject) ->
     for name, side in (("bid", "B"), ("ask", "S")):
         price = count.best(side)[0]
         assert (None if sums[name] is None else Decimal(sums[name])) == price
+
+
+def test_rows_that_begin_a_book_are_no_level() -> None:
+    rows = empty_records(6)
+    rows["kind"] = [Kind.TRADE, Kind.BOOK_BID, Kind.BOOK_BID, Kind.BOOK_ASK, Kind.BOOK_BID, Kind.BOOK_ASK]
+    rows["flags"][[1, 3, 4, 5]] |= np.uint16(Flag.NO_PRICE | Flag.SNAPSHOT)
+    rows["flags"][[0, 3, 5]] |= np.uint16(Flag.LAST_OF_EVENT)
+    left = records_from(without_begins(bytes(record_bytes(rows))))
+    assert left["kind"].tolist() == [Kind.TRADE, Kind.BOOK_BID]
+    assert (left["flags"] & Flag.LAST_OF_EVENT).astype(bool).tolist() == [True, True]
+    assert without_begins(bytes(record_bytes(left))) == bytes(record_bytes(left))

@@ -48,11 +48,11 @@ def test_what_is_no_answer_of_ours_is_told(opcode: int, payload: bytes) -> None:
 
 def test_answers_up_to_the_pong_are_counted() -> None:
     found = Found()
-    error = b'{"type":"error","code":%d}' % ErrorCode.BROKEN_JSON
+    error = b'{"type":"error","code":%d}' % ErrorCode.BROKEN_MESSAGE
     received = bytearray((0x81, len(error))) + error + bytearray((0x8A, 4)) + b"mark" + b"\x81"
     assert thrower(found)._take(received, b"mark")
     assert received == b"\x81", "half a frame waits for the rest"
-    assert found.outcomes == {f"error {int(ErrorCode.BROKEN_JSON)}": 1, "other messages": 0}
+    assert found.outcomes == {f"error {int(ErrorCode.BROKEN_MESSAGE)}": 1, "other messages": 0}
 
 
 def test_frames_of_every_length_are_taken_apart() -> None:

@@ -15,7 +15,8 @@ Names = Callable[[], Iterable[str]]
 """Every symbol that a decoder has met so far."""
 
 
-_QUOTED: Final = (Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_ASK)
+_LEVELS: Final = (Kind.BOOK_BID, Kind.BOOK_ASK)
+_QUOTED: Final = (Kind.BID, Kind.ASK, *_LEVELS)
 
 
 def doubted(records: bytes) -> bytes:
@@ -25,6 +26,22 @@ def doubted(records: bytes) -> bytes:
     found["detail"][live] = State.GAP
     found["flags"][np.isin(found["kind"], _QUOTED)] |= np.uint16(Flag.INVALID_BOOK)
     return bytes(record_bytes(found))
+
+
+def without_begins(records: bytes) -> bytes:
+    """Leave out the rows that begin a whole book: they tell a consumer of the bus what is void, and are no level.
+
+    An event that ends with such a row ends with the row before it.
+    """
+    found = records_from(bytearray(records))
+    begins = np.isin(found["kind"], _LEVELS) & ((found["flags"] & Flag.NO_PRICE) != 0)
+    if not begins.any():
+        return records
+    kept = found[~begins]
+    ends = begins & ((found["flags"] & Flag.LAST_OF_EVENT) != 0)
+    before = np.cumsum(~begins)[ends] - 1
+    kept["flags"][before[before >= 0]] |= np.uint16(Flag.LAST_OF_EVENT)
+    return bytes(record_bytes(kept))
 
 
 class Sink(Protocol):
@@ -73,6 +90,8 @@ class Stream:
 
     def accept(self, records: bytes, names: Names | None = None, texts: Mapping[int, str] | None = None) -> None:
         """Pass on what is new of whole events; ``names`` is asked when an instrument has none yet."""
+        if not texts:  # only polled venues have texts, and they have no books
+            records = without_begins(records)
         if not self.raw:
             records, texts = self._once(records, texts)
         if not records:
