@@ -31,6 +31,8 @@ from tickcast.venues.registry import find_declared, open_session
 
 VENUES = ("binance", "binance_futures", "okx", "bybit", "coinbase", "kraken", "deribit")
 WAIT_S = 20.0
+STILL_S = 4.0
+"""Time for what is on its way to arrive, once the market stands still."""
 ROWS_MAX = 2000
 PRICED = [Kind.TRADE, Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_ASK]
 QUICK: dict[str, Any] = {
@@ -206,15 +208,30 @@ class Running:
             await asyncio.sleep(0.02)
 
     async def until_right(self, what: str = "live, and books equal", *, within_s: float = WAIT_S) -> None:
-        """Wait until everything is live; then let the market stand still and compare."""
+        """Wait until everything is live; then let the market stand still and compare.
+
+        A difference that was lost shows with the next message only: where books differ, the market goes on.
+        """
         await self.until(self.is_whole, what, within_s=within_s)
+        until_ns = monotonic_ns() + int(within_s * 1e9)
+        while not await self._is_right_at_rest():
+            if monotonic_ns() > until_ns:
+                raise AssertionError(f"not within {within_s:g} s: {what}: {self.different()[:4]}")
+            await self._read_on(20, what)
+
+    async def _read_on(self, messages: int, what: str) -> None:
+        until = self.feed.health.messages + messages
+        await self.until(lambda: self.feed.health.messages > until, what)
+
+    async def _is_right_at_rest(self) -> bool:
         self.rude.engine.paused = True
         try:
-            await self.until(lambda: self.is_whole() and not self.different(), what, within_s=within_s)
-        except AssertionError as late:
-            raise AssertionError(f"{late}: {self.different()[:4]}") from None
+            await self.until(lambda: self.is_whole() and not self.different(), "books equal", within_s=STILL_S)
+        except AssertionError:
+            return False
         finally:
             self.rude.engine.paused = False
+        return True
 
     def asked(self) -> tuple[int, int]:
         return len(self.rude.handshakes), len(self.rude.requests)
