@@ -15,8 +15,7 @@ Names = Callable[[], Iterable[str]]
 """Every symbol that a decoder has met so far."""
 
 
-_LEVELS: Final = (Kind.BOOK_BID, Kind.BOOK_ASK)
-_QUOTED: Final = (Kind.BID, Kind.ASK, *_LEVELS)
+_QUOTED: Final = (Kind.BID, Kind.ASK, Kind.BOOK_BID, Kind.BOOK_ASK)
 
 
 def doubted(records: bytes) -> bytes:
@@ -33,8 +32,9 @@ def without_begins(records: bytes) -> bytes:
 
     An event that ends with such a row ends with the row before it.
     """
-    found = records_from(bytearray(records))
-    begins = np.isin(found["kind"], _LEVELS) & ((found["flags"] & Flag.NO_PRICE) != 0)
+    found = records_from(records)
+    kinds = found["kind"]
+    begins = ((kinds == Kind.BOOK_BID) | (kinds == Kind.BOOK_ASK)) & ((found["flags"] & Flag.NO_PRICE) != 0)
     if not begins.any():
         return records
     kept = found[~begins]
