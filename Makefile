@@ -76,6 +76,7 @@ fuzz: setup ## damaged bytes into all decoders and sessions, an hour each, or SE
 	TICKCAST_FUZZ_SECONDS=$(SECONDS) TICKCAST_FUZZ_SEED=$(SEED) cargo test --release --package tickcast-core \
 		--test fuzz --test fuzz_fix --test fuzz_json -- --nocapture
 	$(BIN)/python -m tickcast.testing.fuzz --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python -m tickcast.testing.fuzz_link --seconds $(SECONDS) --seed $(SEED)
 	$(BIN)/python -m tickcast.testing.fuzz_gateway --inputs $(INPUTS) --seconds $(SECONDS) --seed $(SEED)
 
 build/peers/.installed: bench/peers.txt # what the fan-out is measured beside, and nothing else needs
@@ -93,6 +94,17 @@ bench-spine: setup ## a million messages a second through the whole system, for 
 bench-peers: setup ## the fan-out in a harness with other servers, which TICKCAST_PEERS names; a quarter of an hour
 	@mkdir -p bench/results
 	$(BIN)/python bench/peers.py --json bench/results/peers.json
+
+MINUTES ?= 30
+
+bench-many: setup ## 50,000 connections for five minutes, idle and served; then 10,000 that come at once; ten minutes in all
+	@mkdir -p bench/results
+	$(BIN)/python bench/many.py --gateways 4 --json bench/results/many.json
+	$(BIN)/python bench/storm.py --rounds 3 --json bench/results/storm.json
+
+soak: setup ## clients that come and go for half an hour, or MINUTES=5: memory stays flat, counters add up
+	@mkdir -p bench/results
+	$(BIN)/python bench/soak.py --minutes $(MINUTES) --json bench/results/soak.json
 
 WITNESSES ?= cryptofeed quickfix
 WITNESS_PIP := build/witnesses/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -136,4 +148,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test proto faults faults-quick fuzz autobahn bench bench-spine bench-peers witness-venv witnesses wheel wheel-check
+.PHONY: help setup page run lint test proto faults faults-quick fuzz autobahn bench bench-spine bench-peers bench-many soak witness-venv witnesses wheel wheel-check

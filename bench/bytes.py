@@ -32,7 +32,7 @@ from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, Records, State, empty_records, record_bytes, records_from
 
 CODECS = {"json": 0, "msgpack": 2, "compact": 3, "proto": 4}
-CHANNELS = {"price": 0, "trades": 1, "book:10": 3, "bars:1s": 5}
+CHANNELS = {"price": 0, "trades": 1, "book:10": 3, "book:50": 4, "bars:1s": 5}
 FLUSH_NS = 5_000_000
 SESSIONS = {
     "BINANCE": "cryptofeed/BINANCE/*2021101*.xz",
@@ -63,6 +63,7 @@ class Reader:
         self.updates = 0
         self.snapshot_bytes = 0
         self.whole_bytes = 0
+        self.levels = 0
         self.state: dict[str, dict[str, Any]] = {}
         self.texts: list[bytes] = []
 
@@ -79,6 +80,7 @@ class Reader:
             if kind not in {"update", "trade", "bar"}:
                 continue
             self.updates += 1
+            self.levels += len(frame.get("bids", ())) + len(frame.get("asks", ()))
             if len(self.texts) < 200_000:
                 self.texts.append(payload)
             if kind == "update":
@@ -241,6 +243,8 @@ class Market:
                 each = (counted.bytes - self.snapshot_bytes[channel, codec]) / reader.updates
                 sizes[codec] = {"bytes": round(each, 1), "fewer_percent": round(100 * (1 - each / whole_each), 1)}
             channels[channel] = {"updates": reader.updates, "whole_json_bytes": round(whole_each, 1), "codecs": sizes}
+            if reader.levels:
+                channels[channel]["levels_per_update"] = round(reader.levels / reader.updates, 1)
         return {"records": self.records, "symbols": len(self.symbols), "channels": channels}
 
 
@@ -351,7 +355,7 @@ def recorded(folder: Path, records_max: int) -> dict[str, Market]:
             print(f"{venue}: no recording below {folder}")
             continue
         market = Market(venue, records_max)
-        decode(venue, [str(files[0])], market, Options(depth=50))
+        decode(venue, [str(files[0])], market, Options(depth=50, begins=True))
         markets[venue] = market
     return markets
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import struct
 import sys
 import time
 from typing import cast
@@ -20,7 +21,11 @@ import uvloop
 from fanout_pace import CONFLATED_PER_S, CONFLATED_S, HOLD_NS, NAMES, SYMBOLS, Pace
 from tickcast._native import CHANNEL_PRICE, MODE_ALL, MODE_MERGE, Flushed, FrameReader, Hub, instrument_id
 from tickcast.model.instrument import Definition
-from tickcast.model.record import Flag, Kind, empty_records, record_bytes
+from tickcast.model.record import RECORD, Flag, Kind, empty_records, record_bytes
+
+ROW = RECORD.itemsize
+OFFSETS = {name: RECORD.fields[name][1] for name in ("id", "price", "size", "ts_event", "ts_recv")}
+U64, I64 = struct.Struct("<Q"), struct.Struct("<q")
 
 
 class TickcastServer:
@@ -40,12 +45,17 @@ class TickcastServer:
         self.template["price_scale"] = 2
         self.template["kind"] = Kind.TRADE
         self.template["flags"] = Flag.LAST_OF_EVENT
+        self.rows = memoryview(bytearray(record_bytes(self.template)))
+        self.stamp_ns = 0
 
     def subscribe(self, client: int, symbol: str, now: int) -> None:
         self.hub.subscribe(client, CHANNEL_PRICE, symbol, self.rate, self.fields, self.mode, now)
         self.subscribed += 1
 
     def publish(self, first: int, count: int) -> None:
+        if count == 1:
+            self.publish_one(first)
+            return
         now = time.time_ns()
         ids = np.arange(first, first + count)
         records = self.template[ids % SYMBOLS]
@@ -53,6 +63,18 @@ class TickcastServer:
         records["price"] = 10_000 + ids * 7 % 10_000
         records["ts_event"] = records["ts_recv"] = now
         self.hub.apply(record_bytes(records), now)
+
+    def publish_one(self, number: int) -> None:
+        """One tick, written into bytes that are there: arrays of one row would cost more than the hub does."""
+        now, at = time.time_ns(), number % SYMBOLS * ROW
+        row = self.rows[at : at + ROW]
+        U64.pack_into(row, OFFSETS["id"], number)
+        I64.pack_into(row, OFFSETS["price"], 10_000 + number * 7 % 10_000)
+        I64.pack_into(row, OFFSETS["ts_event"], now)
+        I64.pack_into(row, OFFSETS["ts_recv"], now)
+        if self.stamp_ns:
+            I64.pack_into(row, OFFSETS["size"], self.stamp_ns)
+        self.hub.apply(row, now)
 
     def flush(self) -> None:
         self.carry(self.hub.flush(time.time_ns()))

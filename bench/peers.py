@@ -134,7 +134,7 @@ def show(found: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS), help="of the harness and ours, by comma")
+    parser.add_argument("--rows", default=ROWS, help="of the harness and ours, by comma")
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--window", type=float, default=4.0, help="seconds of saturation")
     parser.add_argument("--paced", type=float, default=3.0, help="seconds at each pace")

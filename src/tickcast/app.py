@@ -164,7 +164,7 @@ class Core:
         self._board = FeedBoard(
             {name: feed.venue for name, feed in config.feeds.items()},
             silent_ns=int(config.latest.feed_silent_s * 1e9),
-            now_ns=now_ns(),
+            now_ns=steady_ns(),
         )
         self._ledger = ledger_of(config, self._registry, data)
         self._ledger.watch()
@@ -200,13 +200,13 @@ class Core:
         metrics.QUEUES.elsewhere = self._board.queues
         if config.gateway.workers:
             metrics.PROCESSES.elsewhere = lambda: read_all(data.root / METRICS, now_ns)
-        FEEDS.rows = lambda: self._board.rows(now_ns())
+        FEEDS.rows = lambda: self._board.rows(steady_ns())
 
     def _make_door(self, data: DataDir) -> StatusSource:
         """Make what clients reach: a gateway in this process, or REST and the links of gateway workers."""
         config = self._config
         insight = OperationsInsight(
-            feed_rows=self._board.rows,
+            feed_rows=lambda _now: self._board.rows(steady_ns()),
             feeds_live=lambda: self._board.live,
             instruments=lambda: len(self._registry),
             latency=self._latency.snapshot,
@@ -384,6 +384,7 @@ async def run_gateway(
         clock=steady_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         notes=lambda texts, is_whole: worker.stage.take_notes([decode_note(text) for text in texts], is_whole=is_whole),
+        lost=lambda reason: worker.stage.lose_notes(reason),  # noqa: PLW0108  made below
         symbols_max=config.gateway.symbols_max,
     )
     number = WORKER_NAME.fullmatch(name)

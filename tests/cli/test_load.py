@@ -82,6 +82,21 @@ def test_every_trade_comes_and_a_count_ends_it(url: str) -> None:
     assert "open 3 " in done.stdout
 
 
+@pytest.mark.parametrize("codec", ["msgpack", "compact", "proto"])
+@pytest.mark.parametrize("channel", ["price", "trades", "bars", "book"])
+def test_every_codec_counts_what_json_counts(url: str, codec: str, channel: str) -> None:
+    rate = "0" if channel == "trades" else "5"
+    done = load("--url", url, "--clients", "6", "--symbols", "3", "--channel", channel, "--codec", codec,
+                "--rate", rate, "--churn", "2", "--duration", "2", "--batch", "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["connections"]["reached"], result["errors"], result["troubles"]) == (6, {}, {})
+    assert result["counts"]["lost"] == 0
+    assert result["counts"]["snapshots" if channel == "book" else "merged" if channel == "price" else channel] > 0
+    assert (result["latency_ms"]["server"] is not None) == (channel == "price"), "only prices tell it"
+    assert result["churn"]["churned"] > 0
+
+
 def test_on_a_terminal_progress_is_shown_in_place(url: str) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "tickcast", "load", "--url", url, "--clients", "2", "--duration", "2"]

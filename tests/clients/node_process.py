@@ -41,10 +41,10 @@ class NodeClient:
         self._process = process
         self.events: list[dict[str, Any]] = []
 
-    async def until(self, event: str) -> dict[str, Any]:
+    async def until(self, event: str, *, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
         """The next event of that name."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             while line := await self._process.stdout.readline():
                 told: dict[str, Any] = json.loads(line)
                 self.events.append(told)

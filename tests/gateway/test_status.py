@@ -144,3 +144,25 @@ def test_notes_of_another_process_are_numbered_with_those_of_this_one() -> None:
     ]
     board.take([], is_whole=True)
     assert board.watch(5, ["*"], None)[1].delivery == {"rung": 2, "word": "cap_5"}
+
+
+def test_without_its_source_every_feed_is_stale_until_it_is_told_of_again() -> None:
+    world, told = World(), []
+    board = StatusBoard(lambda client, note: told.append((client, note)))
+    world.feed("xnas", "connected")
+    world.feed("bats", "stale")
+    board.put(world.source.notes(1))
+    board.watch(5, ["*"], None)
+    told.clear()
+    board.lose("the core is gone", "2026-03-29T14:30:01.234Z")
+    ((client, note),) = told
+    assert client == 5
+    assert isinstance(note, messages.FeedNote)
+    assert note.feed["name"] == "xnas", "the other one is stale already"
+    assert (note.feed["state"], note.feed["last_error"]) == ("stale", "the core is gone")
+    told.clear()
+    board.take([messages.FeedNote(channel="status", seq=1, feed=world.rows["xnas"])], is_whole=True)
+    ((_, whole),) = told
+    assert isinstance(whole, messages.StatusSnapshot)
+    assert [row["state"] for row in whole.feeds] == ["connected"]
+    assert whole.seq > note.seq

@@ -26,6 +26,8 @@ class World:
 
     def __init__(self) -> None:
         self.now = START
+        self.set_ns = 0
+        """The clock on the wall, less the one that is never set."""
         self.bus = MemoryBus(BusConfig(), clock=lambda: self.now)
         self.hub = _native.Hub(epoch=1)
         self.registry = InstrumentRegistry()
@@ -36,7 +38,8 @@ class World:
             state=self.hub,
             registry=self.registry,
             board=self.board,
-            clock=lambda: self.now,
+            clock=lambda: self.now + self.set_ns,
+            steady=lambda: self.now,
             applied=self.applied.append,
         )
 
@@ -129,6 +132,25 @@ async def test_silence_of_a_feed_makes_its_instruments_stale_with_the_reason() -
     assert world.price()["state"] == "live"
     world.stage.feed_lost("f", "feed process is gone (link closed)")
     assert world.price()["state"] == "stale"
+    await world.stage.stop()
+
+
+async def test_a_clock_that_is_set_makes_no_feed_silent() -> None:
+    world = World()
+    await world.stage.start()
+    world.stage.feed_health(health())
+    world.stage.apply(trade(185, START, definitions=[definition()]))
+    other = FeedHealth(name="g", venue="XBOS", state="connected", since_ns=START, pid=2)
+    world.stage.feed_health(other)
+    for world.set_ns in (3600 * S, -3600 * S):
+        before = len(world.applied)
+        world.stage.feed_health(other)  # all are judged
+        world.now += 4 * S
+        world.stage.apply(trade(186, world.now))
+        assert world.price()["state"] == "live"
+        assert [batch.feed for batch in world.applied[before:]] == ["f"], "no verdict has changed"
+    world.now += 6 * S
+    await until(lambda: world.price()["state"] == "stale")
     await world.stage.stop()
 
 

@@ -32,6 +32,18 @@ def put_level(joined: Joined, kind: Kind, cents: int, size: int, *, more: bool =
     joined.owner.apply(record_bytes(records), joined.now)
 
 
+def begin_book(joined: Joined) -> None:
+    """One level on each side of a book that is whole, of an instrument that has traded."""
+    joined.trade(10000)
+    records = empty_records(4)
+    records["ts_event"] = records["ts_recv"] = joined.now
+    records["instrument"] = _native.instrument_id(SYMBOL)
+    records["kind"] = [Kind.BOOK_BID, Kind.BOOK_ASK, Kind.BOOK_BID, Kind.BOOK_ASK]
+    records["flags"] = [Flag.NO_PRICE, Flag.NO_PRICE, 0, Flag.LAST_OF_EVENT]
+    records["price"], records["price_scale"], records["size"] = [0, 0, 9900, 10100], 2, 1
+    joined.owner.apply(record_bytes(records), joined.now)
+
+
 def rebuild(book: dict[str, dict[float, float]], message: dict[str, Any]) -> None:
     for side in ("bids", "asks"):
         if message["type"] == "snapshot":
@@ -45,8 +57,7 @@ def rebuild(book: dict[str, dict[float, float]], message: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("rates", [(20,), (20, 1), (0, 5)])
 def test_books_of_a_workers_clients_are_the_owners(joined: Joined, rates: tuple[int, ...]) -> None:
-    put_level(joined, Kind.BOOK_BID, 9900, 1)
-    put_level(joined, Kind.BOOK_ASK, 10100, 1)
+    begin_book(joined)
     clients = {rate: joined.open() for rate in rates}
     books: dict[int, dict[str, dict[float, float]]] = {rate: {} for rate in rates}
     for rate, client in clients.items():
@@ -63,6 +74,7 @@ def test_books_of_a_workers_clients_are_the_owners(joined: Joined, rates: tuple[
         for message in client.read():
             rebuild(books[rate], message)
         whole = json.loads(joined.owner.book(SYMBOL, 10) or b"{}")
+        assert len(whole["bids"]) > 5
         for side in ("bids", "asks"):
             assert sorted(books[rate][side].items()) == sorted(map(tuple, whole[side])), f"rate {rate}"
 

@@ -45,10 +45,10 @@ _INT: Final = click.IntRange(min=1)
 )
 @click.option(
     "--codec",
-    type=click.Choice(["json", "msgpack"]),
+    type=click.Choice(["json", "msgpack", "compact", "proto"]),
     default="json",
     show_default=True,
-    help="How messages are written.",
+    help="How messages are written; compact is MessagePack without keys.",
 )
 @click.option("--channel", default="price", show_default=True, help="Channel to watch.")
 @click.option("--depth", type=_INT, help="Levels of the channel book.")

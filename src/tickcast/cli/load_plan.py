@@ -256,6 +256,7 @@ def _terms(asked: Asked) -> dict[str, Any]:
 def _target(asked: Asked, target: Target) -> str:
     query = {"numbers": "string"} if asked.strings else {}
     query |= {"batch": "1"} if asked.batch else {}
+    query |= {"compact": "1"} if asked.codec == "compact" else {}
     path = quote(target.path)
     return f"{path}?{urlencode(query)}" if query else path
 

@@ -46,6 +46,8 @@ class Options:
     """Of times that name none."""
     depth: int | None = None
     """Levels a side that are told as book rows; None = all."""
+    begins: bool = False
+    """Rows that begin a whole book are passed on too: for a sink that keeps books."""
 
     @property
     def levels(self) -> int:
@@ -94,7 +96,7 @@ class Decoding:
         self._family = ALIASES.get(venue, venue)
         self._options = options
         self._sink = sink
-        self._stream = Stream(venue, sink, self.report, raw=options.raw)
+        self._stream = Stream(venue, sink, self.report, raw=options.raw, begins=options.begins)
         self._readers: dict[Kind, Reader] = {}
         self._fix: FixMarket | None = None
 

@@ -60,10 +60,12 @@ class Sink(Protocol):
 class Stream:
     """The records of one decoding, over all its files."""
 
-    def __init__(self, venue: str, sink: Sink, report: Report, *, raw: bool) -> None:
+    def __init__(self, venue: str, sink: Sink, report: Report, *, raw: bool, begins: bool = False) -> None:
+        """``raw``: repeats too; ``begins``: rows that begin a whole book too."""
         self.venue = venue
         self.report = report
         self.raw = raw
+        self._begins = begins
         self._sink = sink
         self._names = _native.RecordWriter(venue)
         self._known: dict[str, int] = {}
@@ -90,7 +92,7 @@ class Stream:
 
     def accept(self, records: bytes, names: Names | None = None, texts: Mapping[int, str] | None = None) -> None:
         """Pass on what is new of whole events; ``names`` is asked when an instrument has none yet."""
-        if not texts:  # only polled venues have texts, and they have no books
+        if not texts and not self._begins:  # only polled venues have texts, and they have no books
             records = without_begins(records)
         if not self.raw:
             records, texts = self._once(records, texts)

@@ -197,7 +197,8 @@ class Acceptor:
         if self._shared and 0 <= now_ns - self._untaken_ns < UNTAKEN_S * 1e9:
             return
         if self.paused == "full":
-            # their requests are read and answered: 503 for the stream
+            # their requests are read and answered: 503 for the stream; who comes next waits its own time
+            self._untaken_ns = 0
             for _ in range(REFUSED_AT_ONCE):
                 if not self._accept() or self.paused != "full":
                     return

@@ -118,6 +118,7 @@ class OwnerClient:
         clock: Clock,
         wake: Callable[[], None],
         notes: Callable[[Sequence[str], bool], None],
+        lost: Callable[[str], None] = lambda _reason: None,
         symbols_max: int = SYMBOLS_MAX,
         answer_s: float = ANSWER_S,
         idle_s: float = IDLE_S,
@@ -131,6 +132,7 @@ class OwnerClient:
             clock: now, ns since 1970 UTC.
             wake: asks the fan-out stage for a flush.
             notes: gets messages of channel ``status``, each as JSON, and whether what was told before is void.
+            lost: called with the reason when the link is gone: what ``notes`` told is not known any more.
             symbols_max: symbols that a client may watch: more of a pattern are not asked for.
             answer_s: time in which the owner answers.
             idle_s: how long interest outlives its last client.
@@ -141,6 +143,7 @@ class OwnerClient:
         self._clock = clock
         self._wake = wake
         self._notes = notes
+        self._lost = lost
         self._symbols_max = symbols_max
         self._answer_ns = int(answer_s * 1e9)
         self._idle_ns = int(idle_s * 1e9)
@@ -229,6 +232,7 @@ class OwnerClient:
             question.answered.clear()
         log.error("link to the owner lost; everything is stale until it is back", reason=reason)
         self._hub.unlinked(GONE, self._clock())
+        self._lost(GONE)
         self._wake()
 
     def received(self, link: OwnerLink, data: bytes) -> None:

@@ -17,6 +17,7 @@ from tickcast.gateway.http import HttpServer
 from tickcast.gateway.listener import BACKLOG, address_of, bind
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.status import StatusSource
+from tickcast.gateway.timestamps import timestamp
 from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
@@ -103,6 +104,10 @@ class GatewayStage:
     def take_notes(self, notes: Sequence[messages.StatusNote], *, is_whole: bool) -> None:
         """Take in notes of channel ``status`` that another process made; ``is_whole``: earlier ones are void."""
         self.clients.status.take(notes, is_whole=is_whole)
+
+    def lose_notes(self, reason: str) -> None:
+        """The process that made the notes is gone: the feeds are shown as stale until it tells of them again."""
+        self.clients.status.lose(reason, timestamp(self._wall()))
 
     def bind(self) -> None:
         """Take the address, before anything is started; clients are refused until :meth:`start`.

@@ -162,6 +162,14 @@ class StatusBoard:
         else:
             self.put(ours)
 
+    def lose(self, reason: str, since: str) -> None:
+        """Nobody tells of the feeds any more: all are ``stale`` for this reason until notes come again."""
+        now = {"state": "stale", "since": since, "last_error": reason, "rate": 0.0}
+        others = [row for row in self._feeds.values() if row["state"] != "stale"]
+        self.put(
+            messages.FeedNote(channel=STATUS, seq=seq, feed=row | now) for seq, row in enumerate(others, self._seq + 1)
+        )
+
     def tell_rung(self, rung: int, word: str) -> None:
         """Tell how hard this process works on delivery."""
         delivery = {"rung": rung, "word": word}

@@ -70,7 +70,7 @@ class LatestStage:
     ) -> None:
         """``applied`` is called once for each batch, right after it changed the state.
 
-        ``steady`` is what the state is told as now: a clock that is never set (default: ``clock``).
+        ``steady`` is what state and board are told as now: a clock that is never set (default: ``clock``).
         """
         self._bus = bus
         self._state = state
@@ -113,14 +113,14 @@ class LatestStage:
 
     def feed_health(self, health: FeedHealth) -> None:
         """A feed reported."""
-        self._board.report(health, self._clock())
+        self._board.report(health, self._steady())
         if self._ledger is not None:
             self._ledger.feed_health(health, self._clock())
         self._judge_feeds()
 
     def feed_lost(self, feed: str, reason: str) -> None:
         """A feed's process is gone."""
-        self._board.lost(feed, reason, self._clock())
+        self._board.lost(feed, reason, self._steady())
         self._judge_feeds()
 
     async def _work_off(self, deliveries: Sequence[Delivery]) -> None:
@@ -138,7 +138,7 @@ class LatestStage:
     def apply(self, batch: TickBatch) -> None:
         """Apply one batch to the state."""
         now = self._clock()
-        self._board.heard(batch.feed, now, batch.hops.bus_out - batch.hops.bus_in)
+        self._board.heard(batch.feed, self._steady(), batch.hops.bus_out - batch.hops.bus_in)
         if batch.definitions:
             self._define(batch.definitions, now)
         if len(batch.records):
@@ -191,7 +191,7 @@ class LatestStage:
     def _judge_feeds(self) -> None:
         now = self._clock()
         changed = False
-        for verdict in self._board.verdicts(now):
+        for verdict in self._board.verdicts(self._steady()):
             topics = self._state.set_feed_state(verdict.feed, verdict.state, verdict.reason, self._steady())
             log.info("feed state", feed=verdict.feed, state=verdict.state.name, reason=verdict.reason, topics=topics)
             if self._ledger is not None:

@@ -22,8 +22,11 @@ import click
 import msgspec
 import uvloop
 
+from tickcast.client.codecs import binary
+from tickcast.client.handles import ProtoCodec
 from tickcast.gateway.codes import CloseCode, ErrorCode
 from tickcast.gateway.config import Config
+from tickcast.proto.tickcast_pb2 import ServerFrame
 from tickcast.runtime import log
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.runtime.tasks import TaskGroupOwner
@@ -83,6 +86,14 @@ def _error_codes(message: Any) -> list[int]:
     return [one["code"] for one in frames if isinstance(one, dict) and one.get("type") == "error"]
 
 
+def _proto_request(request: dict[str, Any]) -> bytes:
+    return binary(ProtoCodec().request(request))
+
+
+def _proto_codes(data: bytes) -> list[int]:
+    return [entry.error.code for entry in ServerFrame.FromString(data).messages if entry.HasField("error")]
+
+
 DIALECTS: Final = (
     Dialect(
         name="JSON", subprotocol="tickcast.json", opcode=TEXT, write=lambda request: json.dumps(request).encode(),
@@ -99,6 +110,13 @@ DIALECTS: Final = (
     Dialect(
         name="MessagePack, compact", subprotocol="tickcast.msgpack", query="?compact=1", write=msgspec.msgpack.encode,
         codes=lambda data: _error_codes(msgspec.msgpack.decode(data)),
+    ),
+    Dialect(
+        name="Protobuf", subprotocol="tickcast.proto", write=_proto_request, codes=_proto_codes,
+    ),
+    Dialect(
+        name="Protobuf, batch", subprotocol="tickcast.proto", query="?batch=1", write=_proto_request,
+        codes=_proto_codes,
     ),
 )  # fmt: skip
 

@@ -63,6 +63,7 @@ class RudeClient:
             client.send(HANDSHAKE)
             head = await client.head()
             if not head.startswith(b"HTTP/1.1 101 "):
+                await client.aclose()
                 raise ConnectionError(f"expected 101, found {head[:200]!r}")
         return client
 

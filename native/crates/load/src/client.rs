@@ -81,7 +81,7 @@ impl Client {
         let name = &message[event.symbol.clone()?];
         let symbol = match codec {
             Codec::Json => names.find(name)?,
-            Codec::Msgpack => names.find_plain(std::str::from_utf8(name).ok()?)?,
+            _ => names.find_plain(std::str::from_utf8(name).ok()?)?,
         };
         self.find_symbol(symbol)
     }

@@ -18,7 +18,7 @@ use crate::names::Names;
 use crate::plan::{Chooser, Codec, Plan, Random};
 use crate::tally::{Phases, Tally};
 use crate::wire::{self, Broken, Frame};
-use crate::{json, msgpack, requests, sockets};
+use crate::{json, msgpack, proto, requests, sockets};
 
 /// Between two looks at the sockets.
 pub const REST: Duration = Duration::from_micros(500);
@@ -545,7 +545,8 @@ impl Engine {
         let scanned = match codec {
             _ if opcode != codec.opcode() => Err(Malformed(0)),
             Codec::Json => json::frames(payload, visit),
-            Codec::Msgpack => msgpack::frames(payload, visit),
+            Codec::Msgpack | Codec::Compact => msgpack::frames(payload, visit),
+            Codec::Proto => proto::frames(payload, visit),
         };
         if scanned.is_err() {
             self.tally.trouble("a message that is not of the codec");

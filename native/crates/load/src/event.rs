@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::msgpack;
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -36,6 +38,16 @@ impl Kind {
             b"subscribed" => Self::Subscribed,
             b"resumed" => Self::Resumed,
             b"error" => Self::Error,
+            _ => Self::Other,
+        }
+    }
+
+    /// The kind of the number that a compact frame begins with.
+    pub fn of_compact(number: u64) -> Self {
+        match number {
+            msgpack::PRICE | msgpack::BOOK => Self::Update,
+            msgpack::TRADE => Self::Trade,
+            msgpack::BAR => Self::Bar,
             _ => Self::Other,
         }
     }

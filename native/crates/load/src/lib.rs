@@ -16,6 +16,7 @@ mod json;
 mod msgpack;
 mod names;
 mod plan;
+mod proto;
 mod requests;
 mod sockets;
 mod tally;

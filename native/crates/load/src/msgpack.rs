@@ -8,6 +8,16 @@ use serde_json::{Map, Value};
 use crate::event::{Event, Kind, Malformed};
 use crate::time;
 
+/// Numbers that compact frames begin with.
+pub const PRICE: u64 = 0;
+pub const TRADE: u64 = 1;
+pub const BOOK: u64 = 2;
+pub const BAR: u64 = 3;
+
+/// Bits of the mask of a compact update of prices.
+const TIMESTAMP: u32 = 7;
+const SERVER_TIMESTAMP: u32 = 8;
+
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 32;
 
@@ -19,13 +29,15 @@ pub fn frames(message: &[u8], mut visit: impl FnMut(Event)) -> Result<(), Malfor
     };
     match reader.item()? {
         Item::Map(pairs) => visit(reader.frame(pairs, 0)?),
+        Item::Array(length) if reader.is_number() => visit(reader.places(length, 0)?),
         Item::Array(length) => {
             for _ in 0..length {
                 let start = reader.at;
-                let Item::Map(pairs) = reader.item()? else {
-                    return Err(Malformed(start));
-                };
-                visit(reader.frame(pairs, start)?);
+                match reader.item()? {
+                    Item::Map(pairs) => visit(reader.frame(pairs, start)?),
+                    Item::Array(places) => visit(reader.places(places, start)?),
+                    _ => return Err(Malformed(start)),
+                }
             }
         }
         _ => return Err(Malformed(0)),
@@ -80,6 +92,11 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 fn write_length(out: &mut Vec<u8>, format: u8, length: usize) {
     out.push(format);
     out.extend_from_slice(&(length as u32).to_be_bytes());
+}
+
+/// The n-th bit that is set, from the lowest.
+fn set_bit(mask: u64, n: usize) -> Option<u32> {
+    (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1).nth(n)
 }
 
 /// One value, or the head of one that holds others.
@@ -209,6 +226,47 @@ impl Reader<'_> {
         Ok(event)
     }
 
+    /// Whether a number is next.
+    fn is_number(&self) -> bool {
+        matches!(self.data.get(self.at), Some(0x00..=0x7f))
+    }
+
+    /// A compact frame: kind, handle and `seq` first, then what the kind says (`docs/protocol.md`).
+    fn places(&mut self, length: usize, start: usize) -> Result<Event, Malformed> {
+        let mut event = Event::default();
+        let (mut code, mut mask) = (0, 0);
+        for place in 0..length {
+            let item = self.item()?;
+            self.skip(&item, 0)?;
+            match (place, item) {
+                (0, Item::Unsigned(kind)) => {
+                    (code, event.kind) = (kind, Kind::of_compact(kind));
+                }
+                (1, Item::Unsigned(handle)) => event.handle = u32::try_from(handle).ok(),
+                (2, Item::Unsigned(seq)) => event.seq = Some(seq),
+                (0..=2, _) => return Err(Malformed(start)),
+                (3, Item::Unsigned(fields)) if code == PRICE => mask = fields,
+                (_, Item::Unsigned(ns)) if code == PRICE => match set_bit(mask, place - 4) {
+                    Some(TIMESTAMP) => event.exchange_ns = i64::try_from(ns).ok(),
+                    Some(SERVER_TIMESTAMP) => event.server_ns = i64::try_from(ns).ok(),
+                    _ => {}
+                },
+                (3, Item::Unsigned(ns)) if code == BOOK => {
+                    event.exchange_ns = i64::try_from(ns).ok();
+                }
+                (7, Item::Unsigned(ns)) if code == TRADE => {
+                    event.exchange_ns = i64::try_from(ns).ok();
+                }
+                _ => {}
+            }
+        }
+        if event.seq.is_none() {
+            return Err(Malformed(start));
+        }
+        event.whole = start..self.at;
+        Ok(event)
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value, Malformed> {
         if depth > DEPTH_MAX {
             return Err(Malformed(self.at));
@@ -278,6 +336,86 @@ mod tests {
             }
             assert!(frames(&bytes[..bytes.len() - 1], |_| ()).is_err());
         }
+    }
+
+    #[test]
+    fn compact_frames_are_understood_alone_and_in_a_batch() {
+        let update = json!([
+            0,
+            7,
+            915,
+            0b1_1000_0001,
+            593_346,
+            2_000_000_000_u64,
+            2_500_000_000_u64
+        ]);
+        let trade = json!([1, 7, 916, 12, 593_346, 64, 1, 3_000_000_000_u64, 0]);
+        let book = json!([
+            2,
+            7,
+            917,
+            4_000_000_000_u64,
+            [593_346, 64],
+            [],
+            5_000_000_000_u64
+        ]);
+        let bar = json!([3, 7, 918, 1, 60, null, null, null, null, null, null, 0, 1]);
+        let mut found = Vec::new();
+        for message in [update.clone(), json!([update, trade, book, bar])] {
+            frames(&compact(&message), |event| {
+                found.push((
+                    event.kind,
+                    event.handle,
+                    event.seq,
+                    event.exchange_ns,
+                    event.server_ns,
+                ));
+            })
+            .unwrap();
+        }
+        let price = (
+            Kind::Update,
+            Some(7),
+            Some(915),
+            Some(2_000_000_000),
+            Some(2_500_000_000),
+        );
+        assert_eq!(
+            found,
+            [
+                price,
+                price,
+                (Kind::Trade, Some(7), Some(916), Some(3_000_000_000), None),
+                (Kind::Update, Some(7), Some(917), Some(4_000_000_000), None),
+                (Kind::Bar, Some(7), Some(918), None, None),
+            ]
+        );
+        for broken in [
+            json!([0]),
+            json!([0, 7]),
+            json!([0, 7, "x"]),
+            json!([["x", 7, 915]]),
+        ] {
+            assert!(frames(&compact(&broken), |_| ()).is_err());
+        }
+    }
+
+    /// As the gateway writes it: small integers are one byte.
+    fn compact(value: &Value) -> Vec<u8> {
+        let mut out = Vec::new();
+        match value {
+            Value::Number(number) if number.as_u64().is_some_and(|small| small < 128) => {
+                out.push(number.as_u64().unwrap() as u8);
+            }
+            Value::Array(items) => {
+                write_length(&mut out, 0xdd, items.len());
+                for item in items {
+                    out.extend(compact(item));
+                }
+            }
+            _ => write(&mut out, value),
+        }
+        out
     }
 
     #[test]

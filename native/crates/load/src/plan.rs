@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{msgpack, wire};
+use crate::{msgpack, proto, wire};
 
 /// Everything that a process is told. It is made by `tickcast load`.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,6 +58,9 @@ pub struct Plan {
 pub enum Codec {
     Json,
     Msgpack,
+    /// MessagePack whose updates are arrays.
+    Compact,
+    Proto,
 }
 
 impl Codec {
@@ -65,7 +68,7 @@ impl Codec {
     pub fn opcode(self) -> u8 {
         match self {
             Self::Json => wire::TEXT,
-            Self::Msgpack => wire::BINARY,
+            Self::Msgpack | Self::Compact | Self::Proto => wire::BINARY,
         }
     }
 
@@ -73,11 +76,12 @@ impl Codec {
     pub fn write(self, request: &Value) -> Vec<u8> {
         match self {
             Self::Json => request.to_string().into_bytes(),
-            Self::Msgpack => {
+            Self::Msgpack | Self::Compact => {
                 let mut out = Vec::new();
                 msgpack::write(&mut out, request);
                 out
             }
+            Self::Proto => proto::request(request),
         }
     }
 
@@ -85,7 +89,8 @@ impl Codec {
     pub fn read(self, reply: &[u8]) -> Option<Value> {
         match self {
             Self::Json => serde_json::from_slice(reply).ok(),
-            Self::Msgpack => msgpack::value(reply).ok(),
+            Self::Msgpack | Self::Compact => msgpack::value(reply).ok(),
+            Self::Proto => proto::value(reply).ok(),
         }
     }
 
@@ -93,7 +98,8 @@ impl Codec {
     pub fn protocol(self) -> &'static str {
         match self {
             Self::Json => "tickcast.json",
-            Self::Msgpack => "tickcast.msgpack",
+            Self::Msgpack | Self::Compact => "tickcast.msgpack",
+            Self::Proto => "tickcast.proto",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Books and bars on the link: a snapshot, then what changed of it, each class of a channel for itself.
 
 use super::encode::{body, digits_of, place};
-use super::message::{LIST_MAX, LinkError, channel_of, class_of, owner_kind};
+use super::message::{LIST_MAX, LinkError, channel_of, check_class, class_of, owner_kind};
 use super::wire::{Fields, Wire};
 use crate::hub::{CHANNEL_BARS_1S, CHANNEL_BOOK_5, CHANNEL_BOOK_10, CHANNEL_BOOK_50, Stamp};
 use crate::latest::{Amount, Bar, BookFrame, Level, Price};
@@ -111,6 +111,7 @@ impl ToldBook {
                 told.channel
             )));
         }
+        check_class(told.channel, told.class)?;
         Ok(told)
     }
 }
@@ -165,6 +166,7 @@ impl ToldBars {
                 told.channel
             )));
         }
+        check_class(told.channel, told.class)?;
         Ok(told)
     }
 }

@@ -1,7 +1,7 @@
 //! What owner and worker tell each other besides data: one struct for each, with how it is written and read.
 
 use super::wire::{Fields, Value, Wire, write_frame};
-use crate::hub::Refusal;
+use crate::hub::{CHANNELS, CLASS_ALL, Refusal, is_keyed};
 use crate::latest::TradeRow;
 
 /// Both sides speak the same version, or the link is refused.
@@ -82,6 +82,7 @@ impl Place {
                 _ => {}
             }
         }
+        check_class(place.channel, place.class)?;
         Ok(place)
     }
 }
@@ -140,6 +141,7 @@ impl Want {
                 _ => {}
             }
         }
+        check_class(want.channel, want.class)?;
         Ok(want)
     }
 }
@@ -289,6 +291,22 @@ pub(super) fn class_of(value: Value<'_>) -> Result<u8, LinkError> {
     } else {
         Err(LinkError(format!("expected a rate class, found {class}")))
     }
+}
+
+/// Books and bars go by rate, prices and trades also one by one; nothing is watched in no class.
+pub(super) fn check_class(channel: u8, class: u8) -> Result<(), LinkError> {
+    let highest = if is_keyed(channel) {
+        CLASS_ALL - 1
+    } else {
+        CLASS_ALL
+    };
+    if class <= highest {
+        return Ok(());
+    }
+    Err(LinkError(format!(
+        "expected a rate class of up to {highest} for {}, found {class}",
+        CHANNELS[usize::from(channel)]
+    )))
 }
 
 /// What became of a client's wish to pick up where it stopped.

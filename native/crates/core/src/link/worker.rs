@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::encode::read_trade;
 use super::message::{
-    LinkError, Outcome, OwnerFrame, Place, Standing, VERSION, Want, WorkerFrame, owner_kind,
+    LinkError, Outcome, OwnerFrame, Place, Standing, VERSION, Want, WorkerFrame, check_class,
+    owner_kind,
 };
 use super::mirror::{Mirror, Told};
 use super::wire::{Fields, Frames};
@@ -268,6 +269,7 @@ impl WorkerHub {
     fn take_update(&mut self, told: Told, now_ns: i64) -> Result<(), LinkError> {
         let topic = self.topic_of(told.topic)?;
         let (class, seq, fields) = (told.class, told.seq, told.fields);
+        check_class(CHANNEL_PRICE, class)?;
         self.fanout.set_epoch(topic, told.epoch);
         let is_other_state = self.mirror.apply(topic, told);
         self.fanout.raise(topic, CHANNEL_PRICE, seq);
