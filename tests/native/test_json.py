@@ -654,3 +654,103 @@ def test_arguments_are_checked() -> None:
         _native.JsonFeed(b"[]")
     with pytest.raises(ValueError, match="expected a time for each of 1 frames, found 0"):
         feed_of(GENERAL).decode(1, [b"{}"], [])
+
+
+# ------------------------------------------------------------------ one level a message, what is meant, what changes
+
+
+LEVEL = Book(
+    key=KEY,
+    levels=Levels(side="w", price="p", size="q", bid_words=("buy",), ask_words=("sell",)),
+    rule=BookRule(chain="consecutive", snapshot="stream"),
+    last="u",
+)
+
+
+def test_a_row_may_be_one_level() -> None:
+    begin = Message(
+        name="begin",
+        when=(Match(path="b", present=True),),
+        emits=(
+            msgspec.structs.replace(
+                LEVEL, levels=Levels(bids="b", asks="a"), snapshot=(Match(path="b", present=True),)
+            ),
+        ),
+    )
+    level = Message(name="level", when=(Match(path="w", present=True),), emits=(LEVEL,), fields=("zzz",))
+    feed = feed_of(Dialect(messages=(begin, level)), book=True, quotes=False)
+    found = decode(
+        feed,
+        '{"s":"AAA","u":1,"b":[["1","5"]],"a":[["3","5"]]}',
+        '{"s":"AAA","u":2,"w":"buy","p":"2.50","q":7}',
+        '{"s":"AAA","u":3,"w":"sell","p":3,"q":0.0}',
+    )
+    assert (found.dead, found.breaks, feed.drift()) == ([], [], [])
+    assert feed.book(11, 0) == ([("2.50", "7"), ("1", "5")], [])
+    found = decode(feed, '{"s":"AAA","u":4,"w":"hold","p":3,"q":1,"new":1}')
+    assert found.dead == [(0, 'expected a side at "w", found hold')]
+    assert [each.reason for each in found.breaks] == ["malformed"]
+    assert [key for _, key, _, _ in feed.drift()] == ["new"]
+
+
+def test_levels_are_in_lists_or_have_a_side() -> None:
+    with pytest.raises(ValueError, match="expected bids and asks, mixed, or side, found none"):
+        feed_of(one(msgspec.structs.replace(LEVEL, levels=Levels())))
+
+
+def test_a_value_that_is_left_away_may_be_meant() -> None:
+    values = (Measure(kind=Kind.FUNDING, path="r", absent="0"), Measure(kind=Kind.MARK, path="m"))
+    feed = feed_of(one(Measures(key=KEY, values=values)))
+    found = decode(
+        feed, *(f'{{"s":"AAA"{text}}}' for text in (',"r":"0.5","m":1', ',"m":2', ',"r":null', ',"r":"0.0"'))
+    )
+    rows = [row for row in records_from(found.records) if row["kind"] != Kind.STATUS]
+    assert [(int(row["kind"]), int(row["price"])) for row in rows] == [
+        (Kind.FUNDING, 5),
+        (Kind.MARK, 1),
+        (Kind.FUNDING, 0),
+        (Kind.MARK, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measure", "reason"),
+    [
+        (Measure(kind=Kind.FUNDING, path="r", absent="none"), "expected a decimal number as absent"),
+        (Measure(kind=Kind.FUNDING_TIME, path="r", absent="0", unit="ms"), "expected absent without a unit"),
+    ],
+)
+def test_what_is_meant_is_a_number(measure: Measure, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        feed_of(one(Measures(key=KEY, values=(measure,))))
+
+
+def test_a_frame_is_cold_too_when_a_text_of_it_changes() -> None:
+    message = Message(
+        name="ticker",
+        when=(Match(path="m", present=True),),
+        emits=(Measures(key=KEY, values=(Measure(kind=Kind.MARK, path="m"),)),),
+        fields=("zzz",),
+        cold_when_changed=("halted", "phase.word"),
+    )
+    feed = feed_of(Dialect(messages=(message,)))
+
+    def cold(text: str, name: str = "AAA") -> list[tuple[int, int]]:
+        return decode(feed, f'{{"s":"{name}","m":1{text}}}').cold
+
+    assert len(cold(',"halted":false')) == 1  # the first
+    assert cold(',"halted":false') == []
+    assert len(cold(',"halted":true')) == 1
+    assert len(cold(',"halted":true,"phase":{"word":"a"}')) == 1
+    assert cold(',"halted":true,"phase":{"word":"a"}') == []
+    assert len(cold("", name="BBB")) == 1
+    assert cold(',"halted":true', name="NOPE") == []
+    assert len(cold("")) == 1
+    assert feed.drift() == []
+    found = decode(feed, '{"s":"AAA","m":7,"halted":true}')
+    assert found.cold == [(0, len(records_from(found.records)))]  # behind what it tells itself
+
+
+def test_what_goes_cold_when_it_changes_must_name_an_instrument() -> None:
+    with pytest.raises(ValueError, match="cold_when_changed: expected emits, found none"):
+        feed_of(Dialect(messages=(Message(name="x", when=(), cold_when_changed=("a",)),)))

@@ -107,7 +107,13 @@ def books(dialect: Dialect) -> Iterator[tuple[str, BookRule]]:
 
 
 def _chain(rule: BookRule, dialect: Dialect) -> str:
-    words = {"range": "range of ids", "previous": "previous id", "consecutive": "consecutive ids", "none": ""}
+    words = {
+        "range": "range of ids",
+        "previous": "previous id",
+        "consecutive": "consecutive ids",
+        "ordered": "" if rule.snapshot == "every" else "the order of times alone",
+        "none": "",
+    }
     found = [words[rule.chain], f"checksum {rule.checksum}" if rule.checksum else ""]
     if dialect.counter is not None:
         found.append(f"counter of all messages ({dialect.counter.path})")

@@ -133,6 +133,8 @@ def lists_of(venue: Venue, lines: Sequence[Line]) -> dict[Name, Listed]:
     found: dict[Name, Listed] = {}
     for line in lines:
         request = listing_of(requests, line.url) if line.t == "http" else None
+        if line.t == "http" and end_of(line.url) in venue.former_lists:
+            request = requests[0]
         if request is None:
             continue
         try:
@@ -166,6 +168,11 @@ def listing_of(requests: Sequence[Request], url: str) -> Request | None:
 def end_of(url: str) -> str:
     """Return the last part of an address's path: versions before it change."""
     return urlsplit(url).path.rstrip("/").rpartition("/")[2].lower()
+
+
+def stem_of(url: str) -> str:
+    """Return the last part but one of an address's path."""
+    return end_of(urlsplit(url).path.rstrip("/").rpartition("/")[0])
 
 
 def asked_of(venue: Venue, header: Recorded, lines: Sequence[Line]) -> Sequence[Listed]:
@@ -227,6 +234,8 @@ def is_answer(request: Request, native: str, url: str) -> bool:
     """Say whether an address asks for what a request does: the end of the path, and the instrument."""
     if end_of(request.url) != end_of(url):
         return False
+    if end_of(url) == native.lower():  # named in the path: what is before it says what is asked for
+        return stem_of(request.url) == stem_of(url)
     wanted, found = (parse_qs(urlsplit(each).query) for each in (request.url, url))
     naming = [name for name, values in wanted.items() if native.lower() in (value.lower() for value in values)]
     return any([value.lower() for value in found.get(name, [])] == [native.lower()] for name in naming)

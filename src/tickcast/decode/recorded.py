@@ -208,7 +208,8 @@ class Recording:
     def _define(self, known: Known) -> None:
         listed, flags = known.listed, {"book": known.has_book, "quotes": known.has_quotes}
         for feed in self._feeds:
-            feed.define(listed.market, listed.native, known.instrument, state=int(listed.state), **flags)
+            for name in (listed.native, *listed.also):
+                feed.define(listed.market, name, known.instrument, state=int(listed.state), **flags)
 
     def _dialect(self) -> Dialect:
         """Return the venue's dialect; a counter of connections proves nothing where frames were left out."""

@@ -60,6 +60,7 @@ class Bench:
         if found is None:
             raise ConformanceError(f"{code}: expected a declared venue in the registry, found none")
         self.declared = found
+        """The venue's class."""
         self.config = VenueConfig(
             venue=code,
             url="ws://simulated",
@@ -71,6 +72,7 @@ class Bench:
             poll_interval_s=5.0,
             quiet_watch=quiet_watch,
         )
+        self.dialect = found(self.config).dialect
         session = open_session("conformance", self.config, {})
         if not isinstance(session, DeclaredSession):
             raise ConformanceError(f"{code}: expected a declared session, found {type(session).__name__}")
@@ -151,19 +153,21 @@ class Bench:
     def rules(self) -> list[dialect.BookRule]:
         """Of all books of the venue."""
         return [
-            emit.rule
-            for message in self.declared.dialect.messages
-            for emit in message.emits
-            if isinstance(emit, dialect.Book)
+            emit.rule for message in self.dialect.messages for emit in message.emits if isinstance(emit, dialect.Book)
         ]
+
+    @property
+    def has_differences(self) -> bool:
+        """Whether a message of a book may say less than the whole of it."""
+        return any(rule.snapshot != "every" for rule in self.rules)
 
     @property
     def chained_trades(self) -> bool:
         """Whether a lost trade can be noticed."""
-        counted = self.declared.dialect.counter is not None
+        counted = self.dialect.counter is not None
         return counted or any(
             emit.chained
-            for message in self.declared.dialect.messages
+            for message in self.dialect.messages
             for emit in message.emits
             if isinstance(emit, dialect.Trades) and not emit.liquidation
         )
@@ -171,8 +175,8 @@ class Bench:
     @property
     def proves(self) -> bool:
         """Whether a lost message of a book can be noticed."""
-        return self.declared.dialect.counter is not None or any(
-            rule.chain != "none" or rule.checksum not in {None, "okx"} for rule in self.rules
+        return self.dialect.counter is not None or any(
+            rule.chain not in {"none", "ordered"} or rule.checksum not in {None, "okx"} for rule in self.rules
         )
 
     def pairs(self) -> list[tuple["_Named", Seen]]:

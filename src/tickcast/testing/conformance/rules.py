@@ -57,7 +57,7 @@ class Once:
     def __call__(self, client: Client, topic: Topic | None, frame: bytes) -> Iterable[bytes]:
         """Stand between voice and client."""
         del client
-        if self.done_ns or topic is None or not carries(topic, self.target):
+        if self.done_ns or topic is None or not carries(topic, self.target, whole=not self._bench.has_differences):
             return (frame,)
         changed = self._change(frame)
         if changed is None:
@@ -78,10 +78,10 @@ class Once:
         raise ConformanceError(f"{self._bench.code}: no message of {self.target.native}'s book came to spoil")
 
 
-def carries(topic: Topic, instrument: Instrument) -> bool:
-    """Whether a topic is a book of this instrument that is told by differences."""
+def carries(topic: Topic, instrument: Instrument, *, whole: bool = False) -> bool:
+    """Whether a topic is a book of this instrument that is told by differences, or by whole books."""
     named = topic.native == instrument.native and topic.market in {"", instrument.product.market}
-    return topic.kind == "book" and named and not topic.whole
+    return topic.kind == "book" and named and topic.whole == whole
 
 
 # ------------------------------------------------------------------ what is checked
@@ -94,7 +94,7 @@ def entries(bench: Bench, kinds: Iterable[IncidentKind]) -> list[str]:
 
 def scope_of(bench: Bench) -> str:
     """Return what a break of a book concerns, by the venue's declaration."""
-    return "connection" if bench.declared.dialect.counter is not None else bench.rules[0].scope
+    return "connection" if bench.dialect.counter is not None else bench.rules[0].scope
 
 
 def expect_break(bench: Bench, since_ns: int, *, kinds: Iterable[IncidentKind] = DIFFERENCES) -> None:
@@ -192,7 +192,8 @@ def _reorder(bench: Bench) -> None:
 
     def swap(client: Client, topic: Topic | None, frame: bytes) -> Iterable[bytes]:
         del client
-        if topic is None or not carries(topic, bench.chosen[0]) or len(held) > 1:
+        whole = not bench.has_differences
+        if topic is None or not carries(topic, bench.chosen[0], whole=whole) or len(held) > 1:
             return (frame,)
         held.append(frame)
         return () if len(held) == 1 else (frame, held[0])

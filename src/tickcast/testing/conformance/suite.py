@@ -29,7 +29,9 @@ def uncovered() -> list[str]:
     return [code for code in VENUES if code.lower() not in VOICES and find_declared(code) is not None]
 
 
-def check(code: str, rule: str, *, own_voice: type[Voice] | None = None, seed: int = 1) -> bool:
+def check(
+    code: str, rule: str, *, own_voice: type[Voice] | None = None, seed: int = 1, depth: int | None = None
+) -> bool:
     """Apply a rule to a venue; False where the venue has not what the rule spoils.
 
     Args:
@@ -37,14 +39,14 @@ def check(code: str, rule: str, *, own_voice: type[Voice] | None = None, seed: i
         rule: name of one of :data:`tickcast.testing.conformance.rules.RULES`.
         own_voice: of a venue outside this package.
         seed: of the market.
+        depth: levels that are told of books; by default that goes by the seed.
 
     Raises:
         ConformanceError: the venue does not do what every venue must do; names the seed.
     """
     chosen = BY_NAME[rule]
-    bench = Bench(
-        code, own_voice or voice(code.lower()), seed=seed, depth=DEPTHS[seed % 2], quiet_watch=chosen.quiet_watch
-    )
+    told = DEPTHS[seed % 2] if depth is None else depth
+    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, depth=told, quiet_watch=chosen.quiet_watch)
     if not chosen.applies(bench):
         return False
     chosen.run(bench)
@@ -52,13 +54,14 @@ def check(code: str, rule: str, *, own_voice: type[Voice] | None = None, seed: i
     return True
 
 
-def check_mix(code: str, *, own_voice: type[Voice] | None = None, seed: int) -> None:
+def check_mix(code: str, *, own_voice: type[Voice] | None = None, seed: int, depth: int | None = None) -> None:
     """Do all of it at random, to all instruments at once.
 
     Raises:
         ConformanceError: the venue does not do what every venue must do; names the seed.
     """
-    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, depth=DEPTHS[seed % 2])
+    told = DEPTHS[seed % 2] if depth is None else depth
+    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, depth=told)
     bench.trades_may_be_lost = not bench.chained_trades
     bench.start()
     dice = random.Random(f"mix:{code}:{seed}")

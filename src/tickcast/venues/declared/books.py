@@ -53,6 +53,8 @@ class BookKeeping:
         rules = snapshot_kinds(venue.dialect)
         self._from_rest = "rest" in rules
         self._heals_itself = rules <= {"every"}
+        self._begins_over_rest = self._from_rest or (self._heals_itself and venue.dialect.rest_book is not None)
+        """Where every message is a whole book, the first may be long in coming: a book over REST stands in for it."""
         self.repair = "" if self._heals_itself else "snapshot" if self._from_rest else "resubscribe"
         """How a break is made good, as the ledger says it."""
         self._whole: set[int] = set()
@@ -104,9 +106,9 @@ class BookKeeping:
         """The channel of a book is subscribed: its beginning is to come."""
         if self._feed.state(instrument) == State.EMPTY:
             step.records.append(self._feed.suspend([instrument], State.SYNCING, now_ns))
-        if instrument in self._whole or self._heals_itself:
+        if instrument in self._whole or (self._heals_itself and not self._begins_over_rest):
             return
-        if self._from_rest:
+        if self._begins_over_rest:
             # a book that was kept while its link was gone may prove by its chain that it missed nothing
             is_kept = State(self._feed.state(instrument)) == State.STALE and self._feed.last_id(instrument) > 0
             self._repairs.broken(instrument, now_ns, after_ns=PROOF_NS if is_kept else 0)
@@ -189,7 +191,7 @@ class BookKeeping:
             if wire is None or not wire.is_open:
                 self._repairs.dismiss(instrument)
                 continue
-            if self._from_rest:
+            if self._begins_over_rest:
                 self._ask(known)
                 self._repairs.asked(instrument, now_ns, within_ns=REST_NS)
                 if self._feed.state(instrument) == State.GAP:

@@ -69,13 +69,17 @@ class Aggressor(Declared, frozen=True):
 
 
 class Levels(Declared, frozen=True):
-    """Where changed levels stand: two lists, or one list of both sides with a word for the side in each entry."""
+    """Where changed levels stand: two lists, or one list of both sides with a word for the side in each entry.
+
+    With ``side`` alone the row itself is the one level, and the paths are those of the row.
+    """
 
     bids: str = ""
     asks: str = ""
     mixed: str = ""
     """Path of the one list; ``side`` then is a path in its entries."""
     side: str = ""
+    """Path of the word for the side."""
     bid_words: tuple[str, ...] = ("bid", "buy")
     ask_words: tuple[str, ...] = ("offer", "ask", "sell")
     price: str = "0"
@@ -87,12 +91,14 @@ class Levels(Declared, frozen=True):
     deleted: tuple[str, ...] = ("delete",)
 
 
-Chain = Literal["range", "previous", "consecutive", "none"]
+Chain = Literal["range", "previous", "consecutive", "ordered", "none"]
 """``range``: ids ``first..last``, each message begins after its predecessor's last; where ``previous`` is declared
 too, it
 must be the predecessor's last. ``previous``: ``previous`` is the predecessor's ``last``. ``consecutive``: ``last`` is
 the
-predecessor's + 1. ``none``: nothing chains the messages."""
+predecessor's + 1. ``ordered``: ``last`` only grows, as a time does; it joins differences with a snapshot over REST and
+shows one that is out of its order, but a lost one shows nowhere: the book is unverified. ``none``: nothing chains the
+messages."""
 
 
 class BookRule(Declared, frozen=True):
@@ -178,6 +184,8 @@ class Measure(Declared, frozen=True):
     kind: int
     path: str
     unit: TimeUnit | None = None
+    absent: str = ""
+    """The value that is meant where nothing stands there (Kraken Futures leaves a funding rate of 0 away)."""
 
 
 class Measures(Declared, frozen=True, tag="measures"):
@@ -212,6 +220,10 @@ class Message(Declared, frozen=True):
     """Namespace of the instruments' names where it is not the link's."""
     fields: tuple[str, ...] = ()
     """Further keys of a row that are known and not read; others are counted as drift. Empty = not watched."""
+    cold_when_changed: tuple[str, ...] = ()
+    """Paths in a row of texts that say what no emit does (whether an instrument is suspended): a frame in which one of
+    them is not what it was for the row's instrument goes to :meth:`tickcast.venues.declared.venue.Venue.cold` as well,
+    behind what it tells itself; so does the first."""
 
 
 class Counter(Declared, frozen=True):

@@ -445,14 +445,15 @@ class DeclaredSession:
         listed = one.listed
         for channel in one.channels:
             self._owner[channel] = one
-        self._feed.define(
-            listed.market,
-            listed.native,
-            one.id,
-            book=one.book is not None,
-            quotes=self._venue.quoted(listed),
-            state=int(listed.state),
-        )
+        for name in (listed.native, *listed.also):
+            self._feed.define(
+                listed.market,
+                name,
+                one.id,
+                book=one.book is not None,
+                quotes=self._venue.quoted(listed),
+                state=int(listed.state),
+            )
         step.definitions.append(one.definition)
         state = State(self._feed.state(one.id)) if listed.state == State.LIVE else listed.state
         step.records.append(rows.status(one.id, state, ts_event=now_ns, ts_recv=now_ns))

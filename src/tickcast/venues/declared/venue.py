@@ -69,6 +69,8 @@ class Listed:
     expiry: str | None = None
     """RFC 3339, UTC."""
     option_type: Literal["call", "put"] | None = None
+    also: tuple[str, ...] = ()
+    """Other names of it in messages: over REST it may be spelt in another way."""
     time_precision: int = 3
     """Digits of a second in the venue's event times: 3, 6 or 9."""
 
@@ -186,6 +188,8 @@ class Venue(ABC):
     streams: ClassVar[tuple[str, ...]]
     """What it gives, as words of the config's ``streams``: of ``trade quote book ticker mark funding open_interest
     liquidation greeks status``."""
+    former_lists: ClassVar[tuple[str, ...]] = ()
+    """Ends of the addresses of former lists of instruments, which :meth:`listed` reads too, for recordings."""
     ping_interval_s: ClassVar[float] = 0.0
     """Above 0: :meth:`ping` is sent so often."""
     proof: ClassVar[str]

@@ -35,7 +35,7 @@ impl Ids {
                 self.last.is_some() && (self.first.is_some() || self.previous.is_some())
             }
             Chain::Previous => self.last.is_some() && self.previous.is_some(),
-            Chain::Consecutive => self.last.is_some(),
+            Chain::Consecutive | Chain::Ordered => self.last.is_some(),
             Chain::None => false,
         }
     }
@@ -47,6 +47,7 @@ pub(super) fn follows(chain: Chain, end: i64, ids: Ids) -> bool {
         (Chain::Range | Chain::Previous, Some(previous)) => previous == end,
         (Chain::Range, None) => ids.first == end.checked_add(1),
         (Chain::Consecutive, _) => ids.last == end.checked_add(1),
+        (Chain::Ordered, _) => ids.last.is_some_and(|last| last > end),
         (Chain::Previous | Chain::None, _) => false,
     }
 }
@@ -62,6 +63,7 @@ pub(super) fn straddles(chain: Chain, end: i64, ids: Ids) -> bool {
             .first
             .is_some_and(|first| first <= end.saturating_add(1)),
         (Chain::Consecutive, _) => end.checked_add(1) == Some(last),
+        (Chain::Ordered, _) => true,
         (Chain::Previous | Chain::None, _) => false,
     }
 }
@@ -109,6 +111,9 @@ impl Position {
         if !ids.chains(rule.chain) {
             return self.step_unchained(rule, ids, resumed);
         }
+        if resumed && rule.chain == Chain::Ordered {
+            return unjoined();
+        }
         let (Some(end), Some(last)) = (self.last, ids.last) else {
             // nothing to join with: the snapshot had no id
             self.last = ids.last;
@@ -124,12 +129,29 @@ impl Position {
                 last: Some(last),
                 ..Self::default()
             };
-            return Step::Apply { chained: true };
+            return Step::Apply {
+                chained: rule.chain.proves(),
+            };
         }
         if last <= end && !resumed && self.may_be_behind(last == end, ts_recv) {
             return Step::Ignore;
         }
         Step::Break(fault(rule.chain, end, ids))
+    }
+
+    /// Whether a whole book is older than the one at hand, or the same once more. If that goes on, the venue's numbers
+    /// began anew.
+    pub fn is_past(&mut self, last: Option<i64>, ts_recv: i64) -> bool {
+        let (Some(end), Some(last)) = (self.last, last) else {
+            return false;
+        };
+        if self.resumed || last > end {
+            return false;
+        }
+        if self.behind_ns == 0 {
+            self.behind_ns = ts_recv.max(1);
+        }
+        last == end || ts_recv.saturating_sub(self.behind_ns) < BEHIND_MAX_NS
     }
 
     /// Whether it is harmless that the book has a difference already.
@@ -184,6 +206,11 @@ fn fault(chain: Chain, end: i64, ids: Ids) -> Fault {
             end,
             previous,
             format!("expected a message that follows {end}, found {last} that follows {previous}"),
+        ),
+        (Chain::Ordered, _, _) => (
+            next,
+            last,
+            format!("expected a message behind {end}, found {last}"),
         ),
         (Chain::Range, None, Some(first)) => (
             next,

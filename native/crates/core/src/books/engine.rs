@@ -171,10 +171,14 @@ impl Books {
         }
         book.kind = Some(message.kind);
         (book.link, book.heard_ns) = (Some(message.link), message.origin.ts_recv);
+        let ts_recv = message.origin.ts_recv;
         if begins || (rule.first_at.is_some() && rule.first_at == message.last) {
+            let every = rule.snapshot == SnapshotFrom::Every && rule.chain == Chain::Ordered;
+            if every && book.is_whole() && book.position.is_past(message.last, ts_recv) {
+                return None;
+            }
             return self.replace(index, &rule, message, output);
         }
-        let ts_recv = message.origin.ts_recv;
         if !book.is_whole() {
             if rule.snapshot == SnapshotFrom::Rest && book.waiting.push(message, self.buffer_max) {
                 return Some(overflow(self.buffer_max));
@@ -235,7 +239,7 @@ impl Books {
             ..Default::default()
         };
         (book.seen, book.doubted) = (message.last.unwrap_or_default(), 0);
-        let is_chained = rule.chain != Chain::None && message.last.is_some();
+        let is_chained = rule.chain.proves() && message.last.is_some();
         let is_proved = is_chained || rule.counted || rule.snapshot == SnapshotFrom::Every;
         match verify(rule, message, book, &mut self.scratch, &mut self.statistics) {
             Ok(verified) => book.is_proved = verified || is_proved,
@@ -318,7 +322,7 @@ impl Books {
         }
         book.cut(depth_of(rule, message));
         (book.position, book.seen) = (position, position.last.unwrap_or_default());
-        book.is_proved = rule.counted || (rule.chain != Chain::None && message.last.is_some());
+        book.is_proved = rule.counted || (rule.chain.proves() && message.last.is_some());
         if let Some(fault) = crossed(book) {
             self.break_scope(
                 Some(index),

@@ -10,7 +10,17 @@ pub enum Chain {
     Previous,
     /// `last` is the predecessor's + 1.
     Consecutive,
+    /// `last` only grows, as a time does: a message that is missing shows nowhere, one that is out of its order does.
+    Ordered,
     None,
+}
+
+impl Chain {
+    /// Whether a message that is in its place says that nothing is missing before it.
+    #[must_use]
+    pub const fn proves(self) -> bool {
+        matches!(self, Self::Range | Self::Previous | Self::Consecutive)
+    }
 }
 
 /// Where the beginning of a book comes from.

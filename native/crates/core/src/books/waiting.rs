@@ -6,7 +6,7 @@ use super::BookMessage;
 use super::book::packed;
 use super::chain::{self, Ids};
 use super::ladder::Packed;
-use super::rule::Rule;
+use super::rule::{Chain, Rule};
 
 /// A difference that waits.
 #[derive(Debug)]
@@ -60,6 +60,10 @@ impl Buffer {
     /// Takes out what is to be applied on top of a snapshot of id `last`. `None`: the snapshot does not join, and what it can
     /// never join with is dropped.
     pub fn join(&mut self, rule: &Rule, last: i64) -> Option<VecDeque<Waiting>> {
+        let begins = self.waiting.front().and_then(|one| one.ids.last);
+        if rule.chain == Chain::Ordered && begins.is_some_and(|begins| begins > last) {
+            return None; // nobody knows what was between the two
+        }
         while self
             .waiting
             .front()

@@ -27,6 +27,7 @@ pub enum Chain {
     Range,
     Previous,
     Consecutive,
+    Ordered,
     None,
 }
 
@@ -216,6 +217,8 @@ pub struct Measure {
     pub path: String,
     #[serde(default)]
     pub unit: Option<TimeUnit>,
+    #[serde(default)]
+    pub absent: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -252,6 +255,8 @@ pub struct Message {
     pub market: String,
     #[serde(default)]
     pub fields: Vec<String>,
+    #[serde(default)]
+    pub cold_when_changed: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::decoded::Decoded;
 use super::drift::Drift;
 use super::levels::{self, BookRow};
 use super::names::Names;
-use super::path::{Frame, Row, says_something};
-use super::plan::{BookPlan, MeasuresPlan, QuotesPlan, TradesPlan};
+use super::path::{Frame, Row, is_nested, says_something};
+use super::plan::{BookPlan, EmitPlan, MeasuresPlan, MessagePlan, QuotesPlan, TradesPlan};
 use super::read::{KeyPlan, Trouble, sequence, shown, time_of};
 use super::trades::{self, Id, LastSide};
 use crate::books::{BookMessage, Books, Change, Event, Output, Quote};
@@ -36,6 +38,8 @@ pub struct Known {
     quote: [LastSide; 2],
     measures: Option<Box<[Option<Decimal>; MEASURES]>>,
     last_trade: Option<u64>,
+    /// Of messages whose texts the venue class wants to see when they change: index and hash of what they were.
+    seen_texts: Vec<(usize, u64)>,
     /// Rows that came, by [`Heard`], and the connection that brought the newest.
     pub heard: [(u64, u32); HEARD],
 }
@@ -83,6 +87,8 @@ pub struct Engine {
     pub drift: Drift,
     pub events: Vec<Event>,
     changes: Vec<Change>,
+    /// Texts of a row, joined.
+    joined: Vec<u8>,
 }
 
 /// The rows of one instrument and emit of a frame are one event: this joins them.
@@ -123,6 +129,7 @@ impl Engine {
             drift: Drift::default(),
             events: Vec::new(),
             changes: Vec::new(),
+            joined: Vec::new(),
         }
     }
 
@@ -378,6 +385,44 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether a row has a text, of those that the venue class wants to see, that is not what it was for its instrument.
+    pub fn changed(
+        &mut self,
+        message: usize,
+        plan: &MessagePlan,
+        rows: &[(u32, u32)],
+        call: &Call<'_>,
+    ) -> bool {
+        let Some(key) = plan.emits.first().and_then(EmitPlan::key) else {
+            return false;
+        };
+        let mut changed = false;
+        for row in rows_of(rows, call) {
+            let name = key.read(row).ok();
+            let Some(index) = name.and_then(|name| self.names.find(call.market, &name)) else {
+                continue;
+            };
+            self.joined.clear();
+            for path in &plan.cold_when_changed {
+                let place = path.said(row).filter(|&at| !is_nested(row.frame.token(at)));
+                if let Some(place) = place {
+                    self.joined.extend_from_slice(&row.frame.text(place));
+                }
+                self.joined.push(0);
+            }
+            let hash = xxh3_64(&self.joined);
+            let seen = &mut self.known[index as usize].seen_texts;
+            match seen.iter_mut().find(|(of, _)| *of == message) {
+                Some((_, before)) => changed |= core::mem::replace(before, hash) != hash,
+                None => {
+                    seen.push((message, hash));
+                    changed = true;
+                }
+            }
+        }
+        changed
     }
 
     /// A message of a book has no rows that could be read: the book breaks, if the frame itself names it.

@@ -209,6 +209,11 @@ impl JsonFeed {
                 books.instrument(index)
             });
         }
+        if !plan.cold_when_changed.is_empty()
+            && self.engine.changed(message, plan, &self.rows, &call)
+        {
+            out.cold.push((index, out.records.len()));
+        }
         counts.rows += self.rows.len() as u64;
         counts.records += (out.records.len() - records) as u64;
         counts.dead += out.dead_count - dead;

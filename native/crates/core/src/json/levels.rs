@@ -1,7 +1,7 @@
 //! Messages of books, read from their rows.
 
 use super::path::{Frame, Path, Row, says_something};
-use super::plan::{BookPlan, LevelsPlan};
+use super::plan::{BookPlan, LevelsPlan, SideWords};
 use super::read::{Trouble, all_hold, decimal_at, is_one_of, sequence, size_at, time_of};
 use super::tape::Kind;
 use crate::books::{Change, Side};
@@ -41,28 +41,15 @@ pub fn read<'p>(
                 }
             }
         }
-        LevelsPlan::Mixed {
-            list,
-            side: word,
-            bid_words,
-            ask_words,
-        } => each(list, row, |entry| {
-            let found = word.find_from(row.frame, entry);
-            let text = found.map(|place| row.frame.text(place));
-            let side = match text {
-                Some(text) if is_one_of(&text, bid_words) => Side::Bid,
-                Some(text) if is_one_of(&text, ask_words) => Side::Ask,
-                _ => {
-                    return Err(Trouble {
-                        path: word.text(),
-                        expected: "a side",
-                        found,
-                    });
-                }
-            };
+        LevelsPlan::Mixed { list, side, words } => each(list, row, |entry| {
+            let side = side_of(side, words, row.frame, entry)?;
             changes.push(change(plan, row.frame, entry, side)?);
             Ok(())
         })?,
+        LevelsPlan::Alone { side, words } => {
+            let side = side_of(side, words, row.frame, row.place)?;
+            changes.push(change(plan, row.frame, row.place, side)?);
+        }
     }
     Ok(BookRow {
         snapshot: plan.every || all_hold(&plan.snapshot, row),
@@ -76,6 +63,26 @@ pub fn read<'p>(
             .map_or(Ok(0), |path| depth(path, row))?,
         ts_event: time_of(plan.time.as_ref(), row, ts_recv)?,
     })
+}
+
+/// The side that an entry names.
+#[inline]
+fn side_of<'p>(
+    path: &'p Path,
+    words: &SideWords,
+    frame: Frame<'_>,
+    entry: u32,
+) -> Result<Side, Trouble<'p>> {
+    let found = path.find_from(frame, entry);
+    match found.map(|place| frame.text(place)) {
+        Some(text) if is_one_of(&text, &words.bid) => Ok(Side::Bid),
+        Some(text) if is_one_of(&text, &words.ask) => Ok(Side::Ask),
+        _ => Err(Trouble {
+            path: path.text(),
+            expected: "a side",
+            found,
+        }),
+    }
 }
 
 /// Calls for each entry of a list; an absent one has none.

@@ -4,6 +4,7 @@ use super::dialect;
 use super::path::{Path, Rows};
 use super::read::{Condition, KeyPlan, RowMatch, TimePlan, required, texts};
 use crate::books::{self, Rule};
+use crate::decimal::Decimal;
 use crate::record::kind;
 
 /// Trades or liquidations.
@@ -48,9 +49,17 @@ pub enum LevelsPlan {
     Mixed {
         list: Path,
         side: Path,
-        bid_words: Box<[Box<[u8]>]>,
-        ask_words: Box<[Box<[u8]>]>,
+        words: SideWords,
     },
+    /// The row itself is one level.
+    Alone { side: Path, words: SideWords },
+}
+
+/// Which texts say bid, and which ask.
+#[derive(Debug)]
+pub struct SideWords {
+    pub bid: Box<[Box<[u8]>]>,
+    pub ask: Box<[Box<[u8]>]>,
 }
 
 #[derive(Debug)]
@@ -80,6 +89,8 @@ pub struct MeasurePlan {
     pub kind: u8,
     pub path: Path,
     pub unit: Option<dialect::TimeUnit>,
+    /// The value where nothing stands there.
+    pub absent: Option<Decimal>,
 }
 
 #[derive(Debug)]
@@ -109,6 +120,8 @@ pub struct MessagePlan {
     pub market: Option<String>,
     /// Keys of a row that are known; `None`: not watched.
     pub known: Option<Box<[Box<[u8]>]>>,
+    /// A row in which one of these texts is not what it was brings the frame before the venue class too.
+    pub cold_when_changed: Box<[Path]>,
 }
 
 #[derive(Debug)]
@@ -209,12 +222,27 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
         bids: optional("levels.bids", &declared.bids)?,
         asks: optional("levels.asks", &declared.asks)?,
     };
+    let words = SideWords {
+        bid: texts(&declared.bid_words),
+        ask: texts(&declared.ask_words),
+    };
     let Some(list) = optional("levels.mixed", &declared.mixed)? else {
-        return match &sides {
-            LevelsPlan::Sides {
-                bids: None,
-                asks: None,
-            } => Err("levels: expected bids and asks, or mixed, found none".into()),
+        let side = optional("levels.side", &declared.side)?;
+        return match (&sides, side) {
+            (
+                LevelsPlan::Sides {
+                    bids: None,
+                    asks: None,
+                },
+                Some(side),
+            ) => Ok(LevelsPlan::Alone { side, words }),
+            (
+                LevelsPlan::Sides {
+                    bids: None,
+                    asks: None,
+                },
+                None,
+            ) => Err("levels: expected bids and asks, mixed, or side, found none".into()),
             _ => Ok(sides),
         };
     };
@@ -224,8 +252,7 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
     Ok(LevelsPlan::Mixed {
         list,
         side: needed("levels.side", &declared.side)?,
-        bid_words: texts(&declared.bid_words),
-        ask_words: texts(&declared.ask_words),
+        words,
     })
 }
 
@@ -234,6 +261,7 @@ const fn chain(declared: dialect::Chain) -> books::Chain {
         dialect::Chain::Range => books::Chain::Range,
         dialect::Chain::Previous => books::Chain::Previous,
         dialect::Chain::Consecutive => books::Chain::Consecutive,
+        dialect::Chain::Ordered => books::Chain::Ordered,
         dialect::Chain::None => books::Chain::None,
     }
 }
@@ -273,7 +301,7 @@ fn check(declared: &dialect::Book) -> Result<(), String> {
     let wanted = match declared.rule.chain {
         dialect::Chain::Range => vec![first, last],
         dialect::Chain::Previous => vec![("previous", &declared.previous), last],
-        dialect::Chain::Consecutive => vec![last],
+        dialect::Chain::Consecutive | dialect::Chain::Ordered => vec![last],
         dialect::Chain::None => Vec::new(),
     };
     for (name, path) in wanted {
@@ -322,7 +350,20 @@ fn measures(declared: &dialect::Measures) -> Result<MeasuresPlan, String> {
                 measure.kind
             ));
         }
+        let absent = (!measure.absent.is_empty())
+            .then(|| Decimal::parse(measure.absent.as_bytes()))
+            .transpose()
+            .map_err(|_| {
+                format!(
+                    "values: expected a decimal number as absent, found {:?}",
+                    measure.absent
+                )
+            })?;
+        if absent.is_some() && measure.unit.is_some() {
+            return Err("values: expected absent without a unit, found both".to_owned());
+        }
         Ok(MeasurePlan {
+            absent,
             kind: measure.kind,
             path: needed("values", &measure.path)?,
             unit: measure.unit,
@@ -399,7 +440,16 @@ impl Compiler {
             .map(|emit| self.emit(emit))
             .collect::<Result<_, _>>()?;
         let known = (!declared.fields.is_empty()).then(|| known(declared, &emits));
+        if emits.is_empty() && !declared.cold_when_changed.is_empty() {
+            return Err("cold_when_changed: expected emits, found none".to_owned());
+        }
+        let cold_when_changed = declared
+            .cold_when_changed
+            .iter()
+            .map(|path| needed("cold_when_changed", path))
+            .collect::<Result<_, _>>()?;
         Ok(MessagePlan {
+            cold_when_changed,
             name: declared.name.clone(),
             when: when.into(),
             rows: at("rows", Rows::new(&declared.rows))?,
@@ -463,8 +513,11 @@ fn known(declared: &dialect::Message, emits: &[EmitPlan]) -> Box<[Box<[u8]>]> {
     let fields = declared.fields.iter().map(String::as_str);
     let probes = declared.when.iter().map(|each| each.path.as_str());
     let seen = probes.filter_map(|path| key_in_row(&declared.rows, path));
+    let changing = declared.cold_when_changed.iter();
+    let changing = changing.filter_map(|path| path.split('.').next());
     let mut known: Vec<Box<[u8]>> = fields
         .chain(seen)
+        .chain(changing)
         .map(|key| key.as_bytes().into())
         .collect();
     for emit in emits {
@@ -494,6 +547,17 @@ fn key_in_row<'t>(rows: &str, path: &'t str) -> Option<&'t str> {
 }
 
 impl EmitPlan {
+    /// Where the name of a row's instrument stands; every emit of a message has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&KeyPlan> {
+        match self {
+            Self::Trades(plan) => Some(&plan.key),
+            Self::Quotes(plan) => Some(&plan.key),
+            Self::Book(plan) => plan.key.as_ref(),
+            Self::Measures(plan) => Some(&plan.key),
+        }
+    }
+
     /// Every path that is read from a row.
     fn visit(&self, see: &mut impl FnMut(&Path)) {
         match self {
@@ -533,7 +597,14 @@ impl BookPlan {
         let (one, two) = match &self.levels {
             LevelsPlan::Sides { bids, asks } => (bids.as_ref(), asks.as_ref()),
             LevelsPlan::Mixed { list, .. } => (Some(list), None),
+            LevelsPlan::Alone { side, .. } => (Some(side), None),
         };
+        if matches!(self.levels, LevelsPlan::Alone { .. }) {
+            [&self.price, &self.size]
+                .into_iter()
+                .chain(&self.action)
+                .for_each(&mut *see);
+        }
         let key = self.key.as_ref().map(|key| &key.path);
         key.into_iter()
             .chain(one)

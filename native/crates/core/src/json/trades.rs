@@ -190,7 +190,7 @@ pub fn measure<'p>(
     row: Row<'_>,
 ) -> Result<Option<(Decimal, bool)>, Trouble<'p>> {
     let Some(place) = plan.path.said(row) else {
-        return Ok(None);
+        return Ok(plan.absent.map(|value| (value, true)));
     };
     match plan.unit {
         Some(unit) => {

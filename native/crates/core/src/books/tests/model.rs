@@ -178,7 +178,7 @@ impl World {
         let (skipped, width) = match self.rule.chain {
             Chain::Range => (i64::from(self.has_previous) * 3, changed.len() as i64),
             Chain::Previous => (0, 7),
-            Chain::Consecutive | Chain::None => (0, 1),
+            Chain::Consecutive | Chain::Ordered | Chain::None => (0, 1),
         };
         self.id += skipped + width;
         self.history.push((self.id, self.truth.clone()));
