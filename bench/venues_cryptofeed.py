@@ -31,6 +31,8 @@ NAMES = {"OKX": "OKX", "CRYPTO_COM": "CRYPTO.COM"}
 FIELDS = re.compile(r'"(?:s|instId|product_id|symbol|instrument_name)"\s*:\s*"([^"]+)"')
 """Where the venues' frames name their instruments."""
 TYPES = {"BINANCE_FUTURES": "perpetual"}
+LISTED = frozenset({"KRAKEN", "KRAKEN_FUTURES", "BITSTAMP"})
+"""Venues whose list of instruments was recorded as cryptofeed reads it."""
 
 
 class Recording:
@@ -51,7 +53,7 @@ class Recording:
     def symbols(self, venue: str) -> dict[str, str]:
         """Map the recorder's names to the venue's; where the frames say none of it, a name stands for itself."""
         asked = {name for names in self.header["config"].values() for name in names}
-        if venue == "KRAKEN":
+        if venue in LISTED:
             return {}
         native = {name for _, data, _ in self.frames for name in FIELDS.findall(data)}
         known = {name.replace("-", "").removesuffix("PERP"): name for name in sorted(asked, reverse=True)}

@@ -168,6 +168,30 @@ def kraken_v1(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
         yield name, is_whole, sides, int(merged["c"]) if "c" in merged else None
 
 
+def kraken_futures(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    feed, name = frame.get("feed", ""), frame.get("product_id", "")
+    if feed in {"trade", "trade_snapshot"} and "event" not in frame:
+        for row in reversed(frame.get("trades", [frame])):
+            yield name, row["seq"], Decimal(row["price"]), Decimal(row["qty"]), feed != "trade"
+    elif feed == "book_snapshot":
+        sides = {side: [(row["price"], row["qty"]) for row in frame[f"{side}s"]] for side in ("bid", "ask")}
+        yield name, True, sides, None
+    elif feed == "book" and "event" not in frame:
+        side = "bid" if frame["side"] == "buy" else "ask"
+        yield name, False, {side: [(frame["price"], frame["qty"])]}, None
+
+
+def bitstamp(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    name, _, market = frame.get("channel", "").rpartition("_")
+    data = frame.get("data")
+    if name == "live_trades" and frame["event"] == "trade":
+        yield market, data["id"], Decimal(data["price_str"]), Decimal(data["amount_str"]), False
+    elif name in {"order_book", "diff_order_book"} and frame["event"] == "data":
+        yield market, name == "order_book", {"bid": pairs(data["bids"]), "ask": pairs(data["asks"])}, None
+
+
 def deribit(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
     del found, conn
     params = frame.get("params", {})

@@ -23,6 +23,8 @@ VENUES: dict[str, Any] = {
     "OKX": counting.okx,
     "COINBASE": counting.coinbase,
     "KRAKEN": counting.kraken_v1,
+    "KRAKEN_FUTURES": counting.kraken_futures,
+    "BITSTAMP": counting.bitstamp,
     "BYBIT": counting.bybit,
     "DERIBIT": counting.deribit,
     "BINANCE": counting.binance,
@@ -32,7 +34,7 @@ VENUES: dict[str, Any] = {
 }
 NOT_READ = ("legacy",)
 """Words in the names of files of former dialects."""
-UNPROVED = ("exchange_pro",)
+UNPROVED = ("exchange_pro", "BITSTAMP")
 """The same where nothing proves the books."""
 
 
@@ -61,19 +63,24 @@ def summary(path: Path, *options: str) -> dict[str, Any]:
 def symbol_of(code: str, name: counting.Name) -> str:
     """Write a venue's name in the house symbology, the way that its documentation explains its names."""
     market, native = name
-    if code == "BYBIT":
-        return f"{native.removesuffix('USDT')}-USDT{'-PERP' if market == 'linear' else ''}"
-    if code == "KRAKEN":
-        return native.replace("/", "-").replace("XBT", "BTC")
-    if code == "OKX":
-        return okx_symbol(native)
-    if code == "DERIBIT":
-        return deribit_symbol(native)
     if code.startswith("BINANCE"):
         pair, _, end = native.partition("_")
         end = f"20{end}" if end.isdigit() else end or ("PERP" if code == "BINANCE_FUTURES" else "")
         return binance_symbol(pair) + (f"-{end}" if end else "")
-    return native
+    if code == "BITSTAMP":
+        return binance_symbol(native.upper())
+    if code == "BYBIT":
+        return f"{native.removesuffix('USDT')}-USDT{'-PERP' if market == 'linear' else ''}"
+    if code == "KRAKEN":
+        return native.replace("/", "-").replace("XBT", "BTC")
+    return SYMBOLS.get(code, str)(native)
+
+
+def kraken_futures_symbol(native: str) -> str:
+    kind, pair, *day = native.split("_")
+    end = f"20{day[0]}" if day else "PERP"
+    base = pair.removesuffix("USD").replace("XBT", "BTC")
+    return f"{base}-USD-{end}{'-LINEAR' if kind.endswith('F') else ''}"
 
 
 def okx_symbol(native: str) -> str:
@@ -90,7 +97,8 @@ def deribit_symbol(native: str) -> str:
     return f"{base}-USD-{date:%Y%m%d}-{strike}-{right}"
 
 
-QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "USD")
+SYMBOLS = {"OKX": okx_symbol, "DERIBIT": deribit_symbol, "KRAKEN_FUTURES": kraken_futures_symbol}
+QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "GBP", "USD")
 
 
 def binance_symbol(native: str) -> str:

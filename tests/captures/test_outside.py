@@ -23,6 +23,8 @@ EXCHANGE = ("COINBASE", "wss://ws-feed.pro.coinbase.com")
 ADVANCED = ("COINBASE", "wss://advanced-trade-ws.coinbase.com")
 KRAKEN_V1 = ("KRAKEN", "wss://ws.kraken.com")
 KRAKEN = ("KRAKEN", "wss://ws.kraken.com/v2")
+KRAKEN_FUTURES = ("KRAKEN_FUTURES", "wss://futures.kraken.com/ws/v1")
+BITSTAMP = ("BITSTAMP", "wss://ws.bitstamp.net")
 LINEAR = ("BYBIT", "wss://stream.bybit.com/v5/public/linear")
 SPOT = ("BYBIT", "wss://stream.bybit.com/v5/public/spot")
 OPTION = ("BYBIT", "wss://stream.bybit.com/v5/public/option")
@@ -38,6 +40,8 @@ TARDIS = {
     "okex-spreads": OKX,
     "coinbase": EXCHANGE,
     "kraken": KRAKEN_V1,
+    "cryptofacilities": KRAKEN_FUTURES,
+    "bitstamp": BITSTAMP,
     "bybit": LINEAR,
     "bybit-spot": SPOT,
     "bybit-options": OPTION,
@@ -48,16 +52,19 @@ PARSER = {
     "okx": OKX,
     "coinbase_pro": EXCHANGE,
     "kraken": KRAKEN_V1,
+    "bitstamp": BITSTAMP,
     "deribit": DERIBIT,
 }
 """Its frames of Bybit are all of the dialect before v5."""
 SHAPES = {"binance": FUTURES, "okx": OKX, "coinbase": ADVANCED, "kraken": KRAKEN, "bybit": LINEAR, "deribit": DERIBIT}
 REST = ("l2_snapshot", "open_interest")
 """Kinds of frames that are answers over REST."""
-MADE_UP = ("manifest", "metadata", "string_to_u64", "ws_futures", "http", "spot/", "ws_public_trade")
+MADE_UP = ("manifest", "metadata", "string_to_u64", "http", "spot/", "ws_public_trade")
 """Files that hold no frame of the venue: test data of its reader, another venue's, ``trade.linear.BTCUSDT``."""
 WRONG = ("kraken 10",)
 """Its checksum is no checksum: the book is rightly refused."""
+ABSOLUTE = {"KRAKEN_FUTURES": ("fundingRate", "predictedFundingRate")}
+"""Theirs are amounts of money for a contract, ours are parts of its worth as everywhere else."""
 TICKER = {
     "markPrice": "mark",
     "indexPrice": "index",
@@ -131,8 +138,9 @@ def of_parser() -> Iterator[Case]:
         for number, row in enumerate(rows("crypto-msg-parser", name)):
             is_contract = place == BINANCE and not row["case"].startswith("spot")
             at = (FUTURES if row["case"].startswith("linear") else DELIVERY) if is_contract else place
-            is_other = place == KRAKEN_V1 and row["case"].startswith("inverse")  # Kraken Futures is another venue
-            if row["kind"] not in REST and not is_other:
+            if place == KRAKEN_V1 and row["case"].startswith("inverse"):
+                at = KRAKEN_FUTURES
+            if row["kind"] not in REST and row["case"] not in REST:
                 yield Case(f"{name} {number} {row['kind']} {row['case']}", *at, row["raw"], [])
 
 
@@ -140,6 +148,7 @@ def of_shapes() -> Iterator[Case]:
     for name, place in SHAPES.items():
         for row in rows("nautilus", name):
             at = OPTION if "option" in row["file"] and place == LINEAR else place
+            at = KRAKEN_FUTURES if "ws_futures" in row["file"] else at
             if not any(word in row["file"] for word in MADE_UP):
                 yield Case(f"{name} {row['file']}", *at, row["raw"], [])
 
@@ -176,7 +185,12 @@ def test_frames_say_what_others_read_in_them(case: Case, tmp_path: Path) -> None
     assert [*map(traded, trades)] == [*map(expected_trade, theirs)] or not theirs
     for expected in case.expected:
         if expected["type"] in {"derivative_ticker", "option_summary"}:
-            measured(records, expected, TICKER if expected["type"] == "derivative_ticker" else SUMMARY)
+            kinds = TICKER if expected["type"] == "derivative_ticker" else SUMMARY
+            measured(
+                records,
+                expected,
+                {word: kind for word, kind in kinds.items() if word not in ABSOLUTE.get(case.code, ())},
+            )
         # Deribit's ticker has a best bid and offer too; they are taken from the channel "quote" and the book
         if expected["type"] == "book_ticker" and case.code != "DERIBIT":
             best = {record["kind"]: (record["price"], record["size"]) for record in records}

@@ -100,7 +100,7 @@ def test_the_day_in_a_name() -> None:
 
 
 def test_venues_that_are_not_there(tape: Path) -> None:
-    for venue, text in (("NOPE", "XNAS, BATS, FIX, BINANCE"), ("KRAKEN_FUTURES", "has none yet")):
+    for venue, text in (("NOPE", "XNAS, BATS, FIX, BINANCE"), ("HTX", "has none yet")):
         result = run(venue, tape)
         assert isinstance(result.exception, UsageError)
         assert text in str(result.exception)

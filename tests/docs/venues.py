@@ -35,6 +35,8 @@ RECORDED: Final = (
     ("COINBASE", "COINBASE_20210417T164337Z_exchange_pro.jsonl.xz", "wss://ws-feed.pro.coinbase.com"),
     ("COINBASE", "COINBASE_20260809T210548Z_advanced_trade_part1.jsonl.xz", "wss://advanced-trade-ws.coinbase.com"),
     ("KRAKEN", "KRAKEN_20210417T164852Z_v1.jsonl.xz", "wss://ws.kraken.com"),
+    ("KRAKEN_FUTURES", "KRAKEN_FUTURES_20210722T230207Z.jsonl.xz", "wss://futures.kraken.com/ws/v1"),
+    ("BITSTAMP", "BITSTAMP_20220105T004817Z.jsonl.xz", "wss://ws.bitstamp.net/"),
     ("BYBIT", "BYBIT_20210417T164306Z_legacy_v2_inverse.jsonl.xz", "wss://stream.bybit.com/realtime"),
     ("BYBIT", "BYBIT_20260809T212659Z_v5.jsonl.xz", "wss://stream.bybit.com/v5/public/linear"),
     ("DERIBIT", "DERIBIT_20210722T224203Z.jsonl.xz", "wss://www.deribit.com/ws/api/v2"),

@@ -17,6 +17,8 @@ CHANNELS = {
     "bybit": '{"topic":"zzz.BTCUSDT","type":"snapshot","ts":1,"data":{"p":"1"}}',
     "coinbase": '{"channel":"zzz","timestamp":"2026-11-21T11:11:20Z","sequence_num":#,"events":[]}',
     "kraken": '{"channel":"zzz","type":"update","data":[{"p":1.5}]}',
+    "kraken_futures": '{"feed":"zzz","product_id":"PF_XBTUSD","price":1.5}',
+    "bitstamp": '{"data":{"p":"1"},"channel":"zzz_btcusd","event":"zzz"}',
     "deribit": '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"zzz.BTC-PERPETUAL","data":{"p":1}}}',
 }
 """A message of a channel that does not exist, in each dialect."""

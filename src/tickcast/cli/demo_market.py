@@ -60,6 +60,8 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "OKX": _crypto("okx"),
     "COINBASE": _crypto("coinbase"),
     "KRAKEN": _crypto("kraken"),
+    "KRAKEN_FUTURES": _crypto("kraken_futures"),
+    "BITSTAMP": _crypto("bitstamp"),
     "BYBIT": _crypto("bybit"),
     "DERIBIT": _crypto("deribit"),
     "XSIM": _xsim,

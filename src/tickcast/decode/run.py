@@ -21,9 +21,7 @@ from tickcast.venues.registry import codes, find_declared
 ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX", **SIBLINGS}
 VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
 LATER: Final = (
-    "KRAKEN_FUTURES",
     "BITFINEX",
-    "BITSTAMP",
     "GEMINI",
     "KUCOIN",
     "GATEIO",

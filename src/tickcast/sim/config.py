@@ -262,6 +262,14 @@ class KrakenConfig(CryptoConfig, frozen=True, kw_only=True, tag="kraken"):
     """KRAKEN: spot, with checksums."""
 
 
+class BitstampConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitstamp"):
+    """BITSTAMP: spot and perpetuals, whole books and differences without numbers."""
+
+
+class KrakenFuturesConfig(CryptoConfig, frozen=True, kw_only=True, tag="kraken_futures"):
+    """KRAKEN_FUTURES: inverse and linear perpetuals, dated futures."""
+
+
 class DeribitConfig(CryptoConfig, frozen=True, kw_only=True, tag="deribit"):
     """DERIBIT: perpetuals, futures, options."""
 
@@ -278,6 +286,8 @@ VenueConfig = (
     | BybitConfig
     | CoinbaseConfig
     | KrakenConfig
+    | KrakenFuturesConfig
+    | BitstampConfig
     | DeribitConfig
 )
 
@@ -345,7 +355,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Playback in place of the market."""
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
-    ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken`` or ``deribit``."""
+    ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp`` or
+    ``deribit``."""
 
 
 SYMBOLS_MAX = 50_000

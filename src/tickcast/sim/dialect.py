@@ -63,6 +63,8 @@ FACTORIES: Final = {
     "bybit": "tickcast.sim.crypto.dialect:create",
     "coinbase": "tickcast.sim.crypto.dialect:create",
     "kraken": "tickcast.sim.crypto.dialect:create",
+    "bitstamp": "tickcast.sim.crypto.dialect:create",
+    "kraken_futures": "tickcast.sim.crypto.dialect:create",
     "deribit": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""

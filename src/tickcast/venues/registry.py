@@ -14,12 +14,14 @@ from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.venue import BinanceVenue
 from tickcast.venues.binance_futures.venue import BinanceFuturesVenue
+from tickcast.venues.bitstamp.venue import BitstampVenue
 from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
 from tickcast.venues.kraken.venue import KrakenVenue
+from tickcast.venues.kraken_futures.venue import KrakenFuturesVenue
 from tickcast.venues.okx.venue import OkxVenue
 from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
@@ -67,6 +69,8 @@ VENUES: Final[Mapping[str, Factory]] = {
     "OKX": declared(OkxVenue),
     "COINBASE": declared(CoinbaseVenue),
     "KRAKEN": declared(KrakenVenue),
+    "KRAKEN_FUTURES": declared(KrakenFuturesVenue),
+    "BITSTAMP": declared(BitstampVenue),
     "BYBIT": declared(BybitVenue),
     "DERIBIT": declared(DeribitVenue),
 }

@@ -13,6 +13,8 @@ VOICES: Final[dict[str, str]] = {
     "deribit": "tickcast.sim.crypto.deribit:DeribitVoice",
     "coinbase": "tickcast.sim.crypto.coinbase:CoinbaseVoice",
     "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
+    "bitstamp": "tickcast.sim.crypto.bitstamp:BitstampVoice",
+    "kraken_futures": "tickcast.sim.crypto.kraken_futures:KrakenFuturesVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""

@@ -1,0 +1,1 @@
+"""Bitstamp: spot and perpetuals, WebSocket v2."""

@@ -1,0 +1,1 @@
+"""Kraken Futures (formerly Crypto Facilities): WebSocket v1."""
