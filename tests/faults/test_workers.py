@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
+from tickcast.gateway.owner import IDLE_S
 from tickcast.runtime.clock import pause
 from tickcast.testing.follower import CHANNELS, Follower
 from tickcast.testing.instance import DemoInstance, eventually
@@ -159,6 +161,23 @@ async def test_clients_are_shared_and_counted(instance: DemoInstance) -> None:
     await asyncio.to_thread(eventually, shared, what="both have clients")
     for client in clients:
         await client.aclose()
+
+
+@pytest.mark.parametrize("symbols", [["XNAS:*"], ["XNAS:AAPL"]])
+async def test_what_was_watched_long_ago_begins_with_what_is_now(instance: DemoInstance, symbols: list[str]) -> None:
+    """Both workers have known the pattern, and ceased to be sent what it stands for."""
+    seen = 0
+    for _ in range(6):
+        before = (await asyncio.to_thread(instance.get, "/prices/XNAS:AAPL"))["seq"]
+        async with connect(instance.stream_url) as client:
+            await client.send(json.dumps({"action": "subscribe", "symbols": symbols, "channel": "price", "rate": 10}))
+            while True:
+                message = json.loads(await asyncio.wait_for(client.recv(), 20))
+                if message["type"] == "snapshot" and message["symbol"] == "XNAS:AAPL":
+                    break
+        assert message["seq"] >= max(seen, before), "older than what REST said before the client asked"
+        seen = message["seq"]
+        await asyncio.sleep(IDLE_S + 1.5)
 
 
 def test_clients_of_a_killed_worker_go_on_at_the_other(instance: DemoInstance) -> None:

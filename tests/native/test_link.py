@@ -336,6 +336,31 @@ def test_interest_is_withdrawn_after_the_last_client_and_a_delay(joined: Joined)
     assert joined.owner.watched() == []
 
 
+def test_what_nobody_watched_for_a_while_is_not_shown_as_live(joined: Joined) -> None:
+    joined.trade(18540)
+    client = joined.open()
+    joined.subscribe(client)
+    joined.worker.unsubscribe(client.number, CHANNEL_PRICE, SYMBOL)
+    for _ in range(3):
+        joined.now += 2000 * MS
+        joined.worker.sweep(joined.now, 1000 * MS)
+        joined.pump()
+    client.read()
+    joined.trade(18999, first_id=2)
+    # without a question to the owner, as nobody should
+    joined.worker.subscribe(client.number, CHANNEL_PRICE, SYMBOL, 20, 0, MODE_MERGE, joined.now)
+    joined.flush_worker()
+    (old,) = client.read()
+    assert (old["type"], old["price"], old["state"]) == ("snapshot", 185.4, "syncing")
+    joined.now += 100 * MS
+    joined.worker.sweep(joined.now, 1000 * MS)
+    joined.pump()
+    told: dict[str, Any] = {}
+    for message in client.read():
+        told |= message
+    assert (told["price"], told["state"]) == (189.99, "live")
+
+
 def test_the_loss_of_the_owner_is_told_and_a_new_one_begins_with_snapshots(joined: Joined) -> None:
     joined.trade(18540)
     client = joined.open()

@@ -125,6 +125,9 @@ class Session:
             ready = owner.prepare(
                 self._client, wants, patterns, lambda done: self._answered(request, done=done)
             )  # fmt: skip
+            if ready:
+                # a pattern that was asked for before is known; what it stands for need not be sent any more
+                return self._is_matched(request)
         if not ready:
             self._queue = deque()
         return ready
@@ -153,7 +156,7 @@ class Session:
         self._desk.flush(self._client)
 
     def _is_matched(self, request: messages.Request) -> bool:
-        """Whether what a request's patterns stand for is known to the hub; else the owner is asked once more."""
+        """Whether what a request's patterns stand for is sent by the owner; else it is asked once more."""
         owner = self._desk.owner
         if owner is None or not isinstance(request, messages.Subscribe):
             return True

@@ -516,8 +516,13 @@ impl WorkerHub {
             }
             true
         });
+        let wall_ns = self.fanout.wall(now_ns);
         for (topic, channel, class) in forgotten {
             self.mirror.forget(topic, channel, class);
+            // What is kept from here on ages: whoever is shown it before the owner was asked again must not think it live.
+            if !self.interests.keys().any(|key| key.0 == topic) {
+                self.mirror.set_state(topic, state::SYNCING, wall_ns, "");
+            }
         }
         for places in gone.chunks(BATCH_MAX) {
             WorkerFrame::Withdraw(places.to_vec()).write(&mut self.outbox);
