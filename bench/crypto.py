@@ -41,6 +41,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "BITSTAMP": ("BITSTAMP_20220105T004817Z",),
     "BYBIT": ("BYBIT_20260809T212659Z_v5",),
     "DERIBIT": ("DERIBIT_20210722T224203Z",),
+    "BITFINEX": ("BITFINEX_20210405T172647Z_part1",),
+    "GEMINI": ("GEMINI_20210405T175407Z", "GEMINI_20210624T001426Z"),
 }
 CHECKSUMS = frozenset({"OKX", "KRAKEN"})
 """Venues whose books carry checksums. We verify each; cryptofeed only if it is told to, so it is measured both ways."""

@@ -32,6 +32,8 @@ class Count:
     history: dict[Name, int] = field(default_factory=lambda: defaultdict(int))
     books: dict[Name, dict[str, dict[Decimal, tuple[str, str]]]] = field(default_factory=dict)
     checksums: int = 0
+    channels: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """Bitfinex: connection and number to channel and pair."""
 
     def sums(self, name: Name) -> tuple[int, Decimal, Decimal]:
         trades = self.trades.get(name, [])
@@ -212,6 +214,43 @@ def binance(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
     data = frame.get("data", {})
     if data.get("e") in {"aggTrade", "trade"}:
         yield data["s"], data.get("a", data.get("t")), Decimal(data["p"]), Decimal(data["q"]), False
+
+
+def bitfinex(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    if isinstance(frame, dict):
+        if frame.get("event") == "subscribed":
+            found.channels[conn, frame["chanId"]] = frame["channel"], frame["symbol"]
+        return
+    told = frame[1]
+    # of a frame alone nobody knows the channel; three numbers are a level of a book
+    unknown = ("book" if isinstance(told, list) and len(told) == 3 else "ticker", str(frame[0]))
+    channel, name = found.channels.get((conn, frame[0]), unknown)
+    if told in ("hb", "tu") or channel == "ticker":
+        return
+    if channel == "trades":
+        for ident, _, amount, price in [frame[2]] if told == "te" else told:
+            yield name, ident, Decimal(price), abs(Decimal(amount)), told != "te"
+    elif told == "cs":
+        found.checksums += 1
+    else:
+        is_whole = isinstance(told[0], list)
+        sides: dict[str, list[tuple[str, str]]] = {"bid": [], "ask": []}
+        for price, orders, amount in told if is_whole else [told]:
+            side = "ask" if amount.startswith("-") else "bid"
+            sides[side].append((price, "0" if orders == "0" else amount.lstrip("-")))
+        yield name, is_whole, sides, None
+
+
+def gemini(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    is_whole = "auction_events" in frame
+    for row in [frame] if frame["type"] == "trade" else frame.get("trades", []):
+        yield row["symbol"], row.get("tid", row["event_id"]), Decimal(row["price"]), Decimal(row["quantity"]), is_whole
+    if frame["type"] == "l2_updates":
+        sides: dict[str, list[tuple[str, str]]] = {"bid": [], "ask": []}
+        for word, price, size in frame["changes"]:
+            sides["bid" if word == "buy" else "ask"].append((price, size))
+        yield frame["symbol"], is_whole, sides, None
 
 
 def quotes_of_binance(path: Path) -> dict[str, tuple[Decimal, Decimal]]:

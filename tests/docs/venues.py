@@ -40,6 +40,10 @@ RECORDED: Final = (
     ("BYBIT", "BYBIT_20210417T164306Z_legacy_v2_inverse.jsonl.xz", "wss://stream.bybit.com/realtime"),
     ("BYBIT", "BYBIT_20260809T212659Z_v5.jsonl.xz", "wss://stream.bybit.com/v5/public/linear"),
     ("DERIBIT", "DERIBIT_20210722T224203Z.jsonl.xz", "wss://www.deribit.com/ws/api/v2"),
+    ("BITFINEX", "BITFINEX_20210405T172647Z_part1.jsonl.xz", "wss://api.bitfinex.com/ws/2"),
+    ("GEMINI", "GEMINI_20210405T175407Z.jsonl.xz", "wss://api.gemini.com/v2/marketdata/"),
+    ("GEMINI", "GEMINI_20210624T001426Z.jsonl.xz", "wss://api.gemini.com/v2/marketdata/"),
+    ("GEMINI", "GEMINI_20260809T220633Z_v2.jsonl.xz", "wss://api.gemini.com/v2/marketdata/"),
 )
 """Sessions of the collection that the tests decode, with an address of each."""
 

@@ -29,7 +29,19 @@ from tickcast.testing.spoil import numbers
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.registry import find_declared, open_session
 
-VENUES = ("binance", "binance_futures", "okx", "bybit", "coinbase", "kraken", "kraken_futures", "bitstamp", "deribit")
+VENUES = (
+    "binance",
+    "binance_futures",
+    "okx",
+    "bybit",
+    "coinbase",
+    "kraken",
+    "kraken_futures",
+    "bitstamp",
+    "deribit",
+    "bitfinex",
+    "gemini",
+)
 WAIT_S = 20.0
 STILL_S = 4.0
 """Time for what is on its way to arrive, once the market stands still."""

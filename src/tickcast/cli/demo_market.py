@@ -64,6 +64,8 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "BITSTAMP": _crypto("bitstamp"),
     "BYBIT": _crypto("bybit"),
     "DERIBIT": _crypto("deribit"),
+    "BITFINEX": _crypto("bitfinex"),
+    "GEMINI": _crypto("gemini"),
     "XSIM": _xsim,
 }
 """All that can be simulated, in the order in which they stand in the files."""

@@ -279,7 +279,7 @@ class Recording:
             self.flush()
             batch = self._batch
             batch.conn, batch.place = line.conn, place
-        if self._shapes.repeats and self._shapes.is_repeat(self._wire(line.conn).market, payload):
+        if self._shapes.repeats and self._shapes.is_repeat(line.conn, self._wire(line.conn).market, payload):
             self._stream.report.frames += 1
             self._stream.report.control += 1
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tickcast.venues.declared.dialect import Book, Dialect, Key, Match, Measures, Message, Quotes
+from tickcast.venues.declared.dialect import Binding, Book, Dialect, Key, Match, Measures, Message, Quotes
 
 Name = tuple[str, str]
 """Market and the venue's name."""
@@ -42,6 +42,9 @@ class Shapes:
     def __init__(self, dialect: Dialect, *, learn: Callable[[bytes], None] | None = None) -> None:
         """``learn`` is shown every frame that the dialect does not declare."""
         self._messages = dialect.messages
+        self._binding = dialect.binding
+        self._bound: dict[tuple[str, str], Any] = {}
+        """Events by connection and the number that they bound."""
         self._learn = learn
         self._channels: dict[Name, dict[str, bool]] = {}
         """Of each book, the channels that begin it, and whether they tell differences."""
@@ -57,11 +60,14 @@ class Shapes:
             found = msgspec.json.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
-        message = self._message_of(found)
+        event = self._event_of(conn, found)
+        message = self._message_of(found, event)
         if message is not None and message.emits:
-            self._take(held, message, message.market or market, found)
-        elif message is None and self._learn is not None:
-            self._learn(frame)
+            self._take(held, message, message.market or market, (found, event))
+        elif message is None:
+            self._bind(conn, found)
+            if self._learn is not None:
+                self._learn(frame)
 
     def choose(self) -> None:
         """Of the channels of each book, choose the first that tells differences, or the first."""
@@ -70,30 +76,44 @@ class Shapes:
             chosen = chosen or next(iter(channels))
             self.repeats |= {(name, channel) for channel in channels if channel != chosen}
 
-    def is_repeat(self, market: str, frame: bytes) -> bool:
+    def is_repeat(self, conn: str, market: str, frame: bytes) -> bool:
         """Say whether a frame tells a book that another channel tells already."""
         try:
             found = msgspec.json.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
-        message = self._message_of(found)
+        event = self._event_of(conn, found)
+        message = self._message_of(found, event)
         if message is None or not any(isinstance(emit, Book) for emit in message.emits):
             return False
-        channel = channel_of(found, message)
+        channel = channel_of(found, message, event, self._binding)
         return any(
-            ((message.market or market, name_of(found, row, emit.key)), channel) in self.repeats
+            ((message.market or market, name_of(found, row, emit.key, event)), channel) in self.repeats
             for row in rows_of(found, message.rows)
             for emit in message.emits
         )
 
-    def _message_of(self, frame: Any) -> Message | None:
-        return next((each for each in self._messages if all(fits(frame, match) for match in each.when)), None)
+    def _message_of(self, frame: Any, event: Any) -> Message | None:
+        return next((each for each in self._messages if all(fits(frame, match, event) for match in each.when)), None)
 
-    def _take(self, held: Held, message: Message, market: str, frame: Any) -> None:
+    def _event_of(self, conn: str, frame: Any) -> Any:
+        """Return the event that bound a frame's number, or what stands in the number's place; None: nothing did."""
+        if self._binding is None or not isinstance(frame, list):
+            return None
+        found = at(frame, self._binding.path)
+        return found if isinstance(found, dict) else self._bound.get((conn, text_at(frame, self._binding.path)))
+
+    def _bind(self, conn: str, frame: Any) -> None:
+        binding = self._binding
+        if binding is not None and all(fits(frame, match) for match in binding.when):
+            self._bound[conn, text_at(frame, binding.number)] = frame
+
+    def _take(self, held: Held, message: Message, market: str, told: tuple[Any, Any]) -> None:
+        frame, event = told
         pure = not any(isinstance(emit, Measures) for emit in message.emits)
         for row in rows_of(frame, message.rows):
             for emit in message.emits:
-                native = name_of(frame, row, emit.key)
+                native = name_of(frame, row, emit.key, event)
                 if not native:
                     continue
                 held.seen.add((market, native))
@@ -102,7 +122,9 @@ class Shapes:
                     if emit.rule.snapshot != "stream" or is_whole(frame, row, emit):
                         held.begun.add((market, native))
                         channels = self._channels.setdefault((market, native), {})
-                        channels.setdefault(channel_of(frame, message), emit.rule.snapshot != "every")
+                        channels.setdefault(
+                            channel_of(frame, message, event, self._binding), emit.rule.snapshot != "every"
+                        )
                 elif isinstance(emit, Quotes) and pure:
                     held.quotes.add((market, native))
 
@@ -128,9 +150,10 @@ def text_at(value: Any, path: str) -> str:
     return found if isinstance(found, str) else msgspec.json.encode(found).decode()
 
 
-def fits(frame: Any, match: Match) -> bool:
-    """Say whether a condition on a frame holds."""
-    text = text_at(frame, match.path.lstrip("/"))
+def fits(frame: Any, match: Match, event: Any = None) -> bool:
+    """Say whether a condition on a frame holds; ``event``: what bound its number."""
+    source = event if match.path.startswith("@") else frame
+    text = text_at(source, match.path.lstrip("/@"))
     if match.present is not None and (text != "") != match.present:
         return False
     if match.equals and text not in match.equals:
@@ -138,8 +161,11 @@ def fits(frame: Any, match: Match) -> bool:
     return text.startswith(match.prefix) and text.endswith(match.suffix)
 
 
-def channel_of(frame: Any, message: Message) -> str:
-    """Return the channel's text: what first tells the message apart."""
+def channel_of(frame: Any, message: Message, event: Any = None, binding: Binding | None = None) -> str:
+    """Return the channel's text: what first tells the message apart, or what was subscribed to, without its number."""
+    if isinstance(event, dict):
+        number = "" if binding is None else binding.number
+        return str(sorted((key, str(value)) for key, value in event.items() if key != number))
     return text_at(frame, message.when[0].path.lstrip("/"))
 
 
@@ -173,12 +199,12 @@ def is_walked(node: Any, part: str) -> bool:
     return isinstance(node, list) and not part.lstrip("-").isdigit()
 
 
-def name_of(frame: Any, row: tuple[Any, Any], key: Key) -> str:
+def name_of(frame: Any, row: tuple[Any, Any], key: Key, event: Any = None) -> str:
     """Return the venue's name of a row's instrument."""
-    sources = {"/": frame, "^": row[1]}
+    sources = {"/": frame, "^": row[1], "@": event}
     marked = key.path[:1] in sources
     text = text_at(sources[key.path[0]], key.path[1:]) if marked else text_at(row[0], key.path)
-    if not key.split:
-        return text
-    parts = text.split(key.split)
-    return parts[key.part] if -len(parts) <= key.part < len(parts) else ""
+    if key.split:
+        parts = text.split(key.split)
+        text = parts[key.part] if -len(parts) <= key.part < len(parts) else ""
+    return text.removeprefix(key.strip)

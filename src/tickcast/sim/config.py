@@ -274,6 +274,14 @@ class DeribitConfig(CryptoConfig, frozen=True, kw_only=True, tag="deribit"):
     """DERIBIT: perpetuals, futures, options."""
 
 
+class BitfinexConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitfinex"):
+    """BITFINEX: spot and perpetuals, by channel numbers, with checksums."""
+
+
+class GeminiConfig(CryptoConfig, frozen=True, kw_only=True, tag="gemini"):
+    """GEMINI: spot and perpetuals, without any number."""
+
+
 VenueConfig = (
     SoupItchConfig
     | FixConfig
@@ -289,6 +297,8 @@ VenueConfig = (
     | KrakenFuturesConfig
     | BitstampConfig
     | DeribitConfig
+    | BitfinexConfig
+    | GeminiConfig
 )
 
 
@@ -355,8 +365,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Playback in place of the market."""
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
-    ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp`` or
-    ``deribit``."""
+    ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp``, ``bitfinex``,
+    ``gemini`` or ``deribit``."""
 
 
 SYMBOLS_MAX = 50_000

@@ -66,6 +66,8 @@ FACTORIES: Final = {
     "bitstamp": "tickcast.sim.crypto.dialect:create",
     "kraken_futures": "tickcast.sim.crypto.dialect:create",
     "deribit": "tickcast.sim.crypto.dialect:create",
+    "bitfinex": "tickcast.sim.crypto.dialect:create",
+    "gemini": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""
 

@@ -14,12 +14,14 @@ from tickcast.venues.base import Session, VenueConfig
 from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.venue import BinanceVenue
 from tickcast.venues.binance_futures.venue import BinanceFuturesVenue
+from tickcast.venues.bitfinex.venue import BitfinexVenue
 from tickcast.venues.bitstamp.venue import BitstampVenue
 from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
+from tickcast.venues.gemini.venue import GeminiVenue
 from tickcast.venues.kraken.venue import KrakenVenue
 from tickcast.venues.kraken_futures.venue import KrakenFuturesVenue
 from tickcast.venues.okx.venue import OkxVenue
@@ -73,6 +75,8 @@ VENUES: Final[Mapping[str, Factory]] = {
     "BITSTAMP": declared(BitstampVenue),
     "BYBIT": declared(BybitVenue),
     "DERIBIT": declared(DeribitVenue),
+    "BITFINEX": declared(BitfinexVenue),
+    "GEMINI": declared(GeminiVenue),
 }
 """Ours, by code."""
 

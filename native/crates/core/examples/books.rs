@@ -81,6 +81,7 @@ fn message(changes: &[Change], id: i64, snapshot: bool) -> BookMessage<'_> {
         last: Some(id),
         previous: None,
         checksum: None,
+        counted: false,
         depth: 0,
         changes,
         origin: Record {

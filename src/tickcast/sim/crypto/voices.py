@@ -16,6 +16,8 @@ VOICES: Final[dict[str, str]] = {
     "bitstamp": "tickcast.sim.crypto.bitstamp:BitstampVoice",
     "kraken_futures": "tickcast.sim.crypto.kraken_futures:KrakenFuturesVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
+    "bitfinex": "tickcast.sim.crypto.bitfinex:BitfinexVoice",
+    "gemini": "tickcast.sim.crypto.gemini:GeminiVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 

@@ -7,7 +7,9 @@ to the venue's Python (:mod:`.venue`).
 Paths name a place in a frame: keys and list positions joined by dots (``data.0.px``, ``-1`` is the last of a list). A
 path is read from the *row*; one that begins with ``/`` from the frame (``/arg.instId``), one that begins with ``^``
 from the entry of the outer list in which the row's list stands (rows ``data.details``: ``^instId`` is a key of the
-entry of ``data``). A key that holds a dot cannot be named. Numbers and strings are read alike: by their text, so that
+entry of ``data``). In conditions of messages and in keys, one that begins with ``@`` is read from the event that bound
+the frame's number to a subscription (:class:`Binding`).
+A key that holds a dot cannot be named. Numbers and strings are read alike: by their text, so that
 ``"185.40"`` and ``185.40`` are the same exact value.
 An absent place, ``null`` and ``""`` are the same: nothing said.
 """
@@ -19,12 +21,14 @@ import msgspec
 TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
 """``s`` may have a fraction (``1618678135.123456``); ``iso`` is RFC 3339."""
 
-ChecksumKind = Literal["kraken", "kraken_v1", "okx"]
+ChecksumKind = Literal["kraken", "kraken_v1", "okx", "bitfinex"]
 """``kraken``: CRC32 of the ten best asks, then bids, price and size text without the point and leading zeros.
 ``kraken_v1``: the same over the strings of its older dialect. ``okx``: signed CRC32 of the 25 best levels, bid and
 ask by
 turns, ``price:size`` joined by colons, the strings as sent. A checksum of 0 where the venue has retired it proves
-nothing."""
+nothing. ``bitfinex``: the same levels and order, numbers as JavaScript writes them (``5.6e-7``, no zeros at the end),
+the sizes of asks below zero; it comes in messages of its own behind the changes, between which a book stays what it
+was."""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +55,8 @@ class Key(Declared, frozen=True):
     """Not empty: the text is divided at this character, and ``part`` of it is the name."""
     part: int = 0
     """Negative counts from the end."""
+    strip: str = ""
+    """Cut off where the text begins with it (Bitfinex: ``t`` of ``tBTCUSD``)."""
 
 
 class Time(Declared, frozen=True):
@@ -80,6 +86,9 @@ class Levels(Declared, frozen=True):
     """Path of the one list; ``side`` then is a path in its entries."""
     side: str = ""
     """Path of the word for the side."""
+    signed: bool = False
+    """Instead of ``side``: the sign of the size says it, above zero a bid, below an ask; that of a level which is gone,
+    too. At ``mixed`` one level may stand alone then, as if it were a list of one."""
     bid_words: tuple[str, ...] = ("bid", "buy")
     ask_words: tuple[str, ...] = ("offer", "ask", "sell")
     price: str = "0"
@@ -134,6 +143,13 @@ class Trades(Declared, frozen=True, tag="trades"):
     """A decimal number that fits in 64 bits is the record's id; of any other text it is the xxh3-64, and the text goes
     into the text column."""
     aggressor: Aggressor | None = None
+    signed: Literal["buyer", "seller"] | None = None
+    """Instead of ``aggressor``: who it was where the size is above zero; below zero it was the other."""
+    rows: str = ""
+    """Path of its rows in the frame, where they stand beside those of the message (Gemini's trades in a book); nothing
+    there = no rows."""
+    only: tuple[Match, ...] = ()
+    """Rows for which not all hold are passed over."""
     time: Time | None = None
     seq: str = ""
     history: tuple[Match, ...] = ()
@@ -175,6 +191,7 @@ class Book(Declared, frozen=True, tag="book"):
     last: str = ""
     previous: str = ""
     checksum: str = ""
+    """A message that has it and no levels checks what came before it."""
     time: Time | None = None
 
 
@@ -226,6 +243,13 @@ class Message(Declared, frozen=True):
     behind what it tells itself; so does the first."""
 
 
+class Place(Declared, frozen=True):
+    """Where something stands in frames for which all conditions hold."""
+
+    when: tuple[Match, ...]
+    path: str
+
+
 class Counter(Declared, frozen=True):
     """A number that counts *all* messages of a connection, cold ones too: a jump concerns every book of it.
 
@@ -235,6 +259,25 @@ class Counter(Declared, frozen=True):
     path: str
     first: int | None = None
     """Value of the first message of a connection; None = any."""
+    places: tuple[Place, ...] = ()
+    """Where it stands elsewhere than at ``path``: the first whose conditions hold."""
+
+
+class Binding(Declared, frozen=True):
+    """Frames are lists that name a number, which an event before them bound to a subscription (Bitfinex's ``chanId``).
+
+    Paths that begin with ``@`` are read from that event. Numbers are those of a connection. Where a recorder has put an
+    object in the number's place, it stands for the event.
+    """
+
+    when: tuple[Match, ...]
+    """All hold: the frame is such an event. It is cold too."""
+    number: str
+    """In the event."""
+    path: str
+    """In all other frames."""
+    ends: tuple[Match, ...] = ()
+    """All hold: the frame ends the binding of its ``number``. It is cold too."""
 
 
 class Dialect(Declared, frozen=True):
@@ -242,6 +285,7 @@ class Dialect(Declared, frozen=True):
 
     messages: tuple[Message, ...]
     counter: Counter | None = None
+    binding: Binding | None = None
     plain: tuple[str, ...] = ()
     """Whole frames that are no JSON and tell nothing (``pong``); counted as control."""
     rest_book: Book | None = None

@@ -7,6 +7,7 @@ messages holds whatever it is that is sent.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from tickcast.venues.base import Link
@@ -30,7 +31,7 @@ Phase = Literal["wanted", "asked", "active", "refused"]
 class Subscription:
     """One channel on one link."""
 
-    __slots__ = ("asked_ns", "asked_with", "attempts", "channel", "phase", "share", "urgency")
+    __slots__ = ("asked_ns", "asked_with", "attempts", "channel", "handle", "phase", "share", "urgency")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -44,6 +45,13 @@ class Subscription:
         """So many channels at most in the next message that asks for it; 0 = as many as the venue takes."""
         self.urgency = 0.0
         """The most urgent go first."""
+        self.handle = ""
+        """What the venue calls it."""
+
+    @property
+    def named(self) -> Channel:
+        """The channel with what the venue calls this subscription."""
+        return replace(self.channel, handle=self.handle) if self.handle else self.channel
 
     def share_out(self) -> None:
         """One of those that it was asked for with is refused, and nobody knows which: ask again for fewer at once."""
@@ -105,7 +113,7 @@ class Wire:
             self._renewing.pop(channel, None)
             self._restless.pop(channel, None)
             if subscription is not None and self.is_open and subscription.phase in {"asked", "active"}:
-                self._dropping.append(channel)
+                self._dropping.append(subscription.named)
 
     def renew(self, channel: Channel, urgency: float) -> None:
         """Subscribe a channel anew: unsubscribe, subscribe."""
@@ -137,6 +145,7 @@ class Wire:
         for subscription in self._restless.values():
             subscription.phase = "wanted"
             subscription.attempts = 0
+            subscription.handle = ""
 
     # ------------------------------------------------------------------ sending
 
@@ -174,7 +183,8 @@ class Wire:
             urgent = sorted(self._renewing, key=lambda channel: -self._renewing[channel])[:most]
             for channel in urgent:
                 del self._renewing[channel]
-            self._queue.extend((frame, ()) for frame in venue.unsubscribe(urgent))
+            named = [self.subscriptions[channel].named for channel in urgent]
+            self._queue.extend((frame, ()) for frame in venue.unsubscribe(named))
             self._ask(venue, urgent, now_ns)
             return bool(self._queue)
         wanted = [one for one in self._restless.values() if one.phase == "wanted"]
@@ -192,6 +202,7 @@ class Wire:
         for channel in channels:
             subscription = self._restless[channel] = self.subscriptions[channel]
             subscription.phase = "asked"
+            subscription.handle = ""
             subscription.attempts += 1
             subscription.asked_with = len(channels)
             subscription.asked_ns = now_ns
@@ -212,8 +223,18 @@ class Wire:
         if not channels:
             found: Iterable[Channel] = self._unanswered.popleft() if self._unanswered else ()
         else:
-            found = [known for named in channels for known in self._named(named)]
+            found = self._handled(channels)
         return [channel for channel in found if self.heard(channel)]
+
+    def _handled(self, channels: Sequence[Channel]) -> list[Channel]:
+        """Return the channels that are meant, and keep what the venue calls them."""
+        found = []
+        for named in channels:
+            for known in self._named(named):
+                if named.handle:
+                    self.subscriptions[known].handle = named.handle
+                found.append(known)
+        return found
 
     def heard(self, channel: Channel) -> bool:
         """Take a channel as subscribed, since it speaks; whether that is news."""
@@ -245,6 +266,10 @@ class Wire:
                 subscription.asked_ns = now_ns
                 self._restless[one] = subscription
         return list(found)
+
+    def is_active(self, channel: Channel) -> bool:
+        """Whether the subscription to a channel was confirmed."""
+        return all(self.subscriptions[one].phase == "active" for one in self._named(channel))
 
     def _oldest(self) -> Sequence[Channel]:
         """Channels of the oldest message that is not answered, as far as they still wait for an answer."""

@@ -280,7 +280,7 @@ class DeclaredSession:
             return [], {}
         for one in happenings:
             match one:
-                case said.Acknowledged() | said.Refused() | said.Reply() | said.Leaving():
+                case said.Acknowledged() | said.Refused() | said.Repeated() | said.Reply() | said.Leaving():
                     if wire is not None:
                         self._happen(one, cold, wire)
                 case said.Status():
@@ -299,7 +299,10 @@ class DeclaredSession:
         return cold.records, cold.texts
 
     def _happen(
-        self, one: said.Acknowledged | said.Refused | said.Reply | said.Leaving, cold: "Cold", wire: Wire
+        self,
+        one: said.Acknowledged | said.Refused | said.Repeated | said.Reply | said.Leaving,
+        cold: "Cold",
+        wire: Wire,
     ) -> None:
         """Take what the venue says of a link and its channels."""
         step, now_ns = cold.step, cold.now_ns
@@ -311,6 +314,9 @@ class DeclaredSession:
                 self._refused(reason, channel, wire, step, now_ns)
                 if fatal:
                     step.refused[wire.name] = self._leaving[wire.name] = reason
+            case said.Repeated(reason, channel):
+                if not wire.is_active(channel):
+                    step.drop[wire.name] = self._leaving[wire.name] = reason
             case said.Reply(answer):
                 step.send.extend(wire.first([answer], now_ns))
             case said.Leaving(reason):

@@ -86,6 +86,9 @@ class Channel:
     """Which of the venue's socket addresses serves it: a key of :attr:`Venue.endpoints`."""
     book: bool = False
     """It carries the instrument's book: subscribed anew to repair it."""
+    handle: str = field(default="", compare=False)
+    """What the venue calls this subscription, as :class:`Acknowledged` said it (Bitfinex's ``chanId``): it is there
+    when :meth:`Venue.unsubscribe` is asked."""
 
 
 # ------------------------------------------------------------------ what a cold frame says
@@ -95,7 +98,7 @@ class Channel:
 class Acknowledged:
     """Subscriptions are confirmed: these, or without any all of the oldest message not answered yet.
 
-    ``name`` and ``native`` of the channels are enough.
+    ``name`` and ``native`` of the channels are enough; a ``handle`` is kept for the end of the subscription.
     """
 
     channels: Sequence[Channel] = ()
@@ -108,6 +111,18 @@ class Refused:
     reason: str
     channel: Channel | None = None
     fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The channel is subscribed to already, and the venue does not say again what it calls it.
+
+    Where the confirmation had come, that is nothing. Where it was lost, nobody knows whose the channel's frames are:
+    the link is opened anew.
+    """
+
+    reason: str
+    channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +179,7 @@ class Unknown:
     """Kind of message as which it is counted; empty = the reason says it."""
 
 
-Happening = Acknowledged | Refused | Reply | Alive | Status | Rows | Relist | Leaving | Unknown
+Happening = Acknowledged | Refused | Repeated | Reply | Alive | Status | Rows | Relist | Leaving | Unknown
 
 
 class Venue(ABC):

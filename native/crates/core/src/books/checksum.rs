@@ -9,8 +9,8 @@ use crate::decimal::{Decimal, MAX_SCALE};
 
 /// Levels a side that Kraken's checksum covers.
 const KRAKEN_LEVELS: usize = 10;
-/// Levels a side that OKX's checksum covers.
-const OKX_LEVELS: usize = 25;
+/// Levels a side that OKX's and Bitfinex's checksums cover.
+const TURNS_LEVELS: usize = 25;
 
 /// Bytes of a number at most: sign, point, and the digits of an `i64` or those behind the point and a zero.
 const NUMBER_MAX: usize = 3 + MAX_SCALE as usize + 1;
@@ -19,7 +19,7 @@ const LONG: usize = 2 * NUMBER_MAX + 1;
 /// Bytes of a level that are kept.
 const SHORT: usize = 39;
 /// Bytes of the text of a checksum at most.
-const TEXT_MAX: usize = 2 * OKX_LEVELS * (LONG + 1);
+const TEXT_MAX: usize = 2 * TURNS_LEVELS * (LONG + 1);
 
 /// What a checksum said of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,8 @@ pub(super) fn compute(
     scratch.resize(TEXT_MAX, 0);
     match kind {
         ChecksumKind::Kraken | ChecksumKind::KrakenV1 => kraken(ladders, scratch),
-        ChecksumKind::Okx => memory.okx(ladders, scratch),
+        ChecksumKind::Okx => memory.turns(ladders, Style::AsSent, scratch),
+        ChecksumKind::Bitfinex => memory.turns(ladders, Style::Script, scratch),
     }
 }
 
@@ -81,6 +82,16 @@ fn kraken(ladders: &[Ladder; 2], scratch: &mut [u8]) -> u32 {
         }
     }
     crc32fast::hash(text.written())
+}
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// With the digits that were sent.
+    AsSent,
+    /// As JavaScript writes a number: no zeros at the end, below a millionth with an exponent (`5.6e-7`); sizes of asks
+    /// are below zero.
+    Script,
 }
 
 /// The texts of a book's best levels: OKX sends a checksum of fifty of them with every message, which changes one or two.
@@ -111,9 +122,9 @@ impl Memory {
     }
 
     /// The 25 best levels, bid and ask by turns, as `price:size`, joined by colons; a side with fewer is passed over.
-    fn okx(&mut self, ladders: &[Ladder; 2], scratch: &mut [u8]) -> u32 {
+    fn turns(&mut self, ladders: &[Ladder; 2], style: Style, scratch: &mut [u8]) -> u32 {
         for side in [Side::Bid, Side::Ask] {
-            self.renew(side, ladders[side as usize].top(OKX_LEVELS));
+            self.renew(side, ladders[side as usize].top(TURNS_LEVELS), style);
         }
         if let Some(checksum) = self.checksum {
             return checksum;
@@ -129,7 +140,7 @@ impl Memory {
                     scratch[end] = b':';
                     end += 1;
                 }
-                end += side[at].copy_to(&mut scratch[end..]);
+                end += side[at].copy_to(style, &mut scratch[end..]);
             }
         }
         let checksum = crc32fast::hash(&scratch[..end]);
@@ -138,7 +149,7 @@ impl Memory {
     }
 
     /// Writes the levels that are new or have changed.
-    fn renew(&mut self, side: Side, levels: &[Packed]) {
+    fn renew(&mut self, side: Side, levels: &[Packed], style: Style) {
         let before = &mut self.sides[side as usize];
         let mut both = before.iter().zip(levels);
         if before.len() == levels.len() && both.all(|(written, level)| written.level == *level) {
@@ -156,16 +167,16 @@ impl Memory {
             }
             let same = before.get(at).filter(|written| written.level == *level);
             self.spare
-                .push(same.copied().unwrap_or_else(|| Written::new(*level)));
+                .push(same.copied().unwrap_or_else(|| Written::new(*level, style)));
         }
         core::mem::swap(before, &mut self.spare);
     }
 }
 
 impl Written {
-    fn new(level: Packed) -> Self {
+    fn new(level: Packed, style: Style) -> Self {
         let mut buffer = [0; LONG];
-        let whole = write_level(level, &mut buffer);
+        let whole = write_level(level, style, &mut buffer);
         let mut text = [0; SHORT];
         let fits = whole.len() <= SHORT;
         if fits {
@@ -180,23 +191,35 @@ impl Written {
 
     /// Writes the text, and what may be behind it; returns its length.
     #[inline]
-    fn copy_to(&self, out: &mut [u8]) -> usize {
+    fn copy_to(&self, style: Style, out: &mut [u8]) -> usize {
         if self.length > 0 {
             out[..SHORT].copy_from_slice(&self.text); // of a fixed length: faster than exactly what is needed
             return self.length.into();
         }
         let mut buffer = [0; LONG];
-        let whole = write_level(self.level, &mut buffer);
+        let whole = write_level(self.level, style, &mut buffer);
         out[..whole.len()].copy_from_slice(whole);
         whole.len()
     }
 }
 
-fn write_level(level: Packed, buffer: &mut [u8; LONG]) -> &[u8] {
+fn write_level(level: Packed, style: Style, buffer: &mut [u8; LONG]) -> &[u8] {
     let mut text = Backward::new(buffer);
-    text.number(level.size());
-    text.byte(b':');
-    text.number(level.price());
+    match style {
+        Style::AsSent => {
+            text.number(level.size());
+            text.byte(b':');
+            text.number(level.price());
+        }
+        Style::Script => {
+            text.script(level.size());
+            if level.side() == Side::Ask {
+                text.byte(b'-');
+            }
+            text.byte(b':');
+            text.script(level.price());
+        }
+    }
     let start = text.start;
     &buffer[start..]
 }
@@ -258,6 +281,42 @@ impl<'a> Backward<'a> {
         if rest >= 10 {
             self.pair(rest);
         } else {
+            self.byte(b'0' + rest as u8);
+        }
+        if number.mantissa < 0 {
+            self.byte(b'-');
+        }
+    }
+}
+
+/// How far behind the point the first digit of a number stands for JavaScript to write it with an exponent.
+const SCRIPT_ZEROS: usize = 6;
+
+impl Backward<'_> {
+    /// A number as JavaScript writes it (ECMA-262, Number::toString).
+    fn script(&mut self, number: Decimal) {
+        let (mut rest, mut scale) = (number.mantissa.unsigned_abs(), number.scale);
+        while scale > 0 && rest.is_multiple_of(10) {
+            (rest, scale) = (rest / 10, scale - 1);
+        }
+        let digits = rest.checked_ilog10().unwrap_or_default() as usize + 1;
+        let scale = usize::from(scale);
+        if rest == 0 || scale < digits + SCRIPT_ZEROS {
+            let scale = if rest == 0 { 0 } else { scale as u8 };
+            let magnitude = i64::try_from(rest).unwrap_or(i64::MAX);
+            self.number(Decimal::new(magnitude, scale));
+        } else {
+            let mut exponent = scale + 1 - digits;
+            while exponent > 0 {
+                self.byte(b'0' + (exponent % 10) as u8);
+                exponent /= 10;
+            }
+            self.byte(b'-');
+            self.byte(b'e');
+            if digits > 1 {
+                rest = self.digits(rest, digits as u8 - 1);
+                self.byte(b'.');
+            }
             self.byte(b'0' + rest as u8);
         }
         if number.mantissa < 0 {

@@ -6,8 +6,8 @@ use super::checksum::{self, Verdict};
 use super::ladder::Packed;
 use super::rule::{Chain, Rule, Scope, SnapshotFrom};
 use super::{
-    BookMessage, Break, Change, Event, Jump, Level, Output, Quote, Reason, Side, Statistics,
-    compare, rows,
+    BookMessage, Break, Change, ChecksumKind, Event, Jump, Level, Output, Quote, Reason, Side,
+    Statistics, compare, rows,
 };
 use crate::record::{Record, state};
 use crate::shown::Shown;
@@ -206,7 +206,11 @@ impl Books {
         book.cut(depth_of(rule, message));
         match verify(rule, message, book, &mut self.scratch, &mut self.statistics) {
             Ok(true) => book.is_proved = true,
-            Ok(false) => book.is_proved &= chained || rule.counted,
+            Ok(false) => {
+                let is_counted = rule.counted && message.counted;
+                let is_checked_later = rule.checksum.is_some_and(ChecksumKind::is_apart);
+                book.is_proved &= chained || is_counted || is_checked_later;
+            }
             Err(fault) => return Some(fault),
         }
         if let Some(fault) = crossed(book) {
@@ -240,7 +244,8 @@ impl Books {
         };
         (book.seen, book.doubted) = (message.last.unwrap_or_default(), 0);
         let is_chained = rule.chain.proves() && message.last.is_some();
-        let is_proved = is_chained || rule.counted || rule.snapshot == SnapshotFrom::Every;
+        let is_counted = rule.counted && message.counted;
+        let is_proved = is_chained || is_counted || rule.snapshot == SnapshotFrom::Every;
         match verify(rule, message, book, &mut self.scratch, &mut self.statistics) {
             Ok(verified) => book.is_proved = verified || is_proved,
             Err(fault) => return Some(fault),

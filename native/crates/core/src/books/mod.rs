@@ -52,6 +52,8 @@ pub struct BookMessage<'a> {
     pub previous: Option<i64>,
     /// As sent, signed or unsigned: the low 32 bits count.
     pub checksum: Option<i64>,
+    /// The connection's counter stood in it: where the rule says that one proves the book, it does.
+    pub counted: bool,
     /// Levels a side that the venue keeps, where the message says so; 0 = the rule's.
     pub depth: u32,
     pub changes: &'a [Change],

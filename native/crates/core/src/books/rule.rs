@@ -38,6 +38,15 @@ pub enum ChecksumKind {
     Kraken,
     KrakenV1,
     Okx,
+    Bitfinex,
+}
+
+impl ChecksumKind {
+    /// Whether it comes in messages of its own, behind the changes: between them a book stays what it was.
+    #[must_use]
+    pub const fn is_apart(self) -> bool {
+        matches!(self, Self::Bitfinex)
+    }
 }
 
 /// What a break concerns.

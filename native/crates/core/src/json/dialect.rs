@@ -19,6 +19,7 @@ pub enum ChecksumKind {
     Kraken,
     KrakenV1,
     Okx,
+    Bitfinex,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct Key {
     pub split: String,
     #[serde(default)]
     pub part: i32,
+    #[serde(default)]
+    pub strip: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -86,6 +89,13 @@ pub struct Aggressor {
     pub seller: Vec<String>,
 }
 
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Party {
+    Buyer,
+    Seller,
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
@@ -97,6 +107,7 @@ pub struct Levels {
     pub asks: String,
     pub mixed: String,
     pub side: String,
+    pub signed: bool,
     pub bid_words: Vec<String>,
     pub ask_words: Vec<String>,
     pub price: String,
@@ -112,6 +123,7 @@ impl Default for Levels {
             asks: String::new(),
             mixed: String::new(),
             side: String::new(),
+            signed: false,
             bid_words: words(&["bid", "buy"]),
             ask_words: words(&["offer", "ask", "sell"]),
             price: "0".to_owned(),
@@ -155,6 +167,12 @@ pub struct Trades {
     pub id: String,
     #[serde(default)]
     pub aggressor: Option<Aggressor>,
+    #[serde(default)]
+    pub signed: Option<Party>,
+    #[serde(default)]
+    pub rows: String,
+    #[serde(default)]
+    pub only: Vec<Match>,
     #[serde(default)]
     pub time: Option<Time>,
     #[serde(default)]
@@ -265,6 +283,25 @@ pub struct Counter {
     pub path: String,
     #[serde(default)]
     pub first: Option<u64>,
+    #[serde(default)]
+    pub places: Vec<Place>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    pub when: Vec<Match>,
+    pub path: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    pub when: Vec<Match>,
+    pub number: String,
+    pub path: String,
+    #[serde(default)]
+    pub ends: Vec<Match>,
 }
 
 const fn buffer_max() -> usize {
@@ -277,6 +314,8 @@ pub struct Dialect {
     pub messages: Vec<Message>,
     #[serde(default)]
     pub counter: Option<Counter>,
+    #[serde(default)]
+    pub binding: Option<Binding>,
     #[serde(default)]
     pub plain: Vec<String>,
     #[serde(default)]

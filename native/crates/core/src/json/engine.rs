@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::binding::Bound;
 use super::decoded::Decoded;
 use super::drift::Drift;
 use super::levels::{self, BookRow};
 use super::names::Names;
 use super::path::{Frame, Row, is_nested, says_something};
 use super::plan::{BookPlan, EmitPlan, MeasuresPlan, MessagePlan, QuotesPlan, TradesPlan};
-use super::read::{KeyPlan, Trouble, sequence, shown, time_of};
+use super::read::{KeyPlan, Trouble, all_hold, sequence, shown, time_of};
 use super::trades::{self, Id, LastSide};
 use crate::books::{BookMessage, Books, Change, Event, Output, Quote};
 use crate::decimal::Decimal;
@@ -74,6 +75,10 @@ pub struct Call<'a> {
     pub market: usize,
     /// It comes late or again by the connection's counter: books have gone on without it.
     pub late: bool,
+    /// It has the connection's counter.
+    pub counted: bool,
+    /// What the number of the frame stands for.
+    pub bound: Option<&'a Bound>,
 }
 
 /// The state of a feed.
@@ -142,7 +147,7 @@ impl Engine {
         call: &Call<'_>,
         out: &mut Decoded,
     ) -> Option<u32> {
-        match key.read(row) {
+        match key.read(row, call.bound) {
             Ok(name) => {
                 let found = self.names.find(call.market, &name);
                 if found.is_none() && !self.names.is_passed_over(call.market, &name) {
@@ -171,6 +176,9 @@ impl Engine {
         out: &mut Decoded,
     ) {
         for row in rows_of(rows, call) {
+            if !plan.only.is_empty() && !all_hold(&plan.only, row) {
+                continue;
+            }
             let Some(index) = self.instrument(&plan.key, row, call, out) else {
                 continue;
             };
@@ -400,7 +408,7 @@ impl Engine {
         };
         let mut changed = false;
         for row in rows_of(rows, call) {
-            let name = key.read(row).ok();
+            let name = key.read(row, call.bound).ok();
             let Some(index) = name.and_then(|name| self.names.find(call.market, &name)) else {
                 continue;
             };
@@ -436,7 +444,7 @@ impl Engine {
         let Some(key) = plan.key.as_ref().filter(|key| key.path.is_of_frame()) else {
             return;
         };
-        let Ok(name) = key.read(Row::alone(call.frame, 0)) else {
+        let Ok(name) = key.read(Row::alone(call.frame, 0), call.bound) else {
             return;
         };
         let Some(index) = self.names.find(call.market, &name) else {
@@ -466,6 +474,8 @@ impl Engine {
             link: 0,
             market: 0,
             late: false,
+            counted: false,
+            bound: None,
         };
         match levels::read(plan, row, ts_recv, &mut self.changes) {
             Ok(read) => {
@@ -576,6 +586,7 @@ fn book_message<'c>(
         last: read.last,
         previous: read.previous,
         checksum: read.checksum,
+        counted: call.counted,
         depth: read.depth,
         changes,
         origin: origin(read.ts_event, call),
@@ -593,6 +604,7 @@ fn unread(plan: &BookPlan, call: &Call<'_>) -> BookMessage<'static> {
         last: None,
         previous: None,
         checksum: None,
+        counted: call.counted,
         depth: 0,
         changes: &[],
         origin: origin(call.ts_recv, call),

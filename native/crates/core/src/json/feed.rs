@@ -1,11 +1,13 @@
 //! A feed of a declared venue: frames in, records out.
 
+use super::binding::{Bindings, candidates};
 use super::decoded::Decoded;
 use super::dialect::Dialect;
 use super::drift::{Foreign, is_sampled};
 use super::engine::{Call, Engine, Known, Link, no_rows};
-use super::path::{Frame, Row};
+use super::path::{Frame, NoRows, Row, Rows};
 use super::plan::{CounterPlan, EmitPlan, MessagePlan, Plan};
+use super::read::Condition;
 use super::tape::{Fault, Tape};
 use crate::books::{Books, Jump, Level, Output, Reason, Statistics};
 use crate::record::{Record, state};
@@ -34,7 +36,12 @@ pub struct JsonFeed {
     engine: Engine,
     tape: Tape,
     probes: Vec<u32>,
+    bindings: Bindings,
+    /// Messages that a frame can be whose number is bound to nothing.
+    unbound: Box<[usize]>,
     rows: Vec<(u32, u32)>,
+    /// Those of one emit that has its own.
+    own_rows: Vec<(u32, u32)>,
     counts: Vec<Counts>,
     /// Rows of `define`, which knows no time.
     untold: Vec<Record>,
@@ -67,7 +74,10 @@ impl JsonFeed {
             engine,
             tape: Tape::default(),
             probes: vec![UNKNOWN; plan.probes.len()],
+            bindings: Bindings::default(),
+            unbound: candidates(&plan, &[]),
             rows: Vec::new(),
+            own_rows: Vec::new(),
             counts: vec![Counts::default(); plan.messages.len()],
             untold: Vec::new(),
             plan,
@@ -119,6 +129,7 @@ impl JsonFeed {
         let market = self.engine.names.market(market);
         let next = self.plan.counter.as_ref().and_then(|counter| counter.first);
         self.engine.links.insert(link, Link { market, next });
+        self.bindings.open(link);
         self.engine.books.open_link(link);
     }
 
@@ -158,7 +169,10 @@ impl JsonFeed {
             bytes,
             tape: &self.tape,
         };
-        let message = matching(&self.plan, &mut self.probes, frame);
+        let binding = self.plan.binding.as_ref();
+        let bound = binding.and_then(|plan| self.bindings.of(&self.plan, plan, link, frame));
+        let candidates = bound.map_or(&*self.unbound, |bound| &*bound.candidates);
+        let message = matching(&self.plan, candidates, &mut self.probes, frame);
         let mut call = Call {
             frame,
             index,
@@ -166,16 +180,23 @@ impl JsonFeed {
             link,
             market: opened.market,
             late: false,
+            counted: false,
+            bound,
         };
         let name = message.map_or("", |message| self.plan.messages[message].name.as_str());
         if let Some(counter) = &self.plan.counter {
-            call.late = count(counter, &mut opened.next, &mut self.engine, &call, out);
+            let place = place_of(&self.plan, counter, &mut self.probes, frame);
+            call.counted = place.is_some();
+            call.late = count(counter, place, opened, &mut self.engine, &call, out);
             let books = &self.engine.books;
             out.take(&mut self.engine.events, name, |index| {
                 books.instrument(index)
             });
         }
         let Some(message) = message else {
+            if let Some(binding) = binding {
+                self.bindings.take(&self.plan, binding, link, frame);
+            }
             out.cold.push((index, out.records.len()));
             return;
         };
@@ -197,7 +218,16 @@ impl JsonFeed {
         }
         for emit in &plan.emits {
             match emit {
-                EmitPlan::Trades(emit) => self.engine.trades(emit, &self.rows, &call, out),
+                EmitPlan::Trades(emit) => {
+                    let rows = match &emit.rows {
+                        None => &self.rows,
+                        Some(path) => {
+                            own_rows(path, plan, &call, &mut self.own_rows, out);
+                            &self.own_rows
+                        }
+                    };
+                    self.engine.trades(emit, rows, &call, out);
+                }
                 EmitPlan::Quotes(emit) => self.engine.quotes(emit, &self.rows, &call, out),
                 EmitPlan::Book(emit) => self.engine.book(emit, &self.rows, &call, out),
                 EmitPlan::Measures(emit) => self.engine.measures(emit, &self.rows, &call, out),
@@ -464,18 +494,65 @@ fn not_json(plan: &Plan, bytes: &[u8], fault: Fault, index: usize, out: &mut Dec
 
 /// The first declared message whose conditions hold.
 #[inline]
-fn matching(plan: &Plan, probes: &mut [u32], frame: Frame<'_>) -> Option<usize> {
+fn matching(
+    plan: &Plan,
+    candidates: &[usize],
+    probes: &mut [u32],
+    frame: Frame<'_>,
+) -> Option<usize> {
     probes.fill(UNKNOWN);
-    plan.messages.iter().position(|message| {
-        message.when.iter().all(|(probe, condition)| {
-            if probes[*probe] == UNKNOWN {
-                let row = Row::alone(frame, 0);
-                probes[*probe] = plan.probes[*probe].find(row).unwrap_or(ABSENT);
-            }
-            let found = Some(probes[*probe]).filter(|&place| place != ABSENT);
-            condition.holds(frame, found)
-        })
+    let mut candidates = candidates.iter().copied();
+    candidates.find(|&index| hold(plan, &plan.messages[index].when, probes, frame))
+}
+
+/// Whether all conditions hold; each path is looked up once for each frame.
+#[inline]
+fn hold(
+    plan: &Plan,
+    conditions: &[(usize, Condition)],
+    probes: &mut [u32],
+    frame: Frame<'_>,
+) -> bool {
+    conditions.iter().all(|(probe, condition)| {
+        if probes[*probe] == UNKNOWN {
+            let row = Row::alone(frame, 0);
+            probes[*probe] = plan.probes[*probe].find(row).unwrap_or(ABSENT);
+        }
+        let found = Some(probes[*probe]).filter(|&place| place != ABSENT);
+        condition.holds(frame, found)
     })
+}
+
+/// Where the connection's counter stands in a frame.
+#[inline]
+fn place_of(
+    plan: &Plan,
+    counter: &CounterPlan,
+    probes: &mut [u32],
+    frame: Frame<'_>,
+) -> Option<u32> {
+    let mut places = counter.places.iter();
+    let path = places
+        .find(|(conditions, _)| hold(plan, conditions, probes, frame))
+        .map_or(&counter.path, |(_, path)| path);
+    path.said(Row::alone(frame, 0))
+}
+
+/// Collects the rows of one emit; where nothing stands there, there are none.
+fn own_rows(
+    path: &Rows,
+    plan: &MessagePlan,
+    call: &Call<'_>,
+    rows: &mut Vec<(u32, u32)>,
+    out: &mut Decoded,
+) {
+    rows.clear();
+    if path.collect(call.frame, rows) == Err(NoRows::Scalar) {
+        out.refuse(call.index, || no_rows(path.text(), call.frame));
+    }
+    if plan.newest_first {
+        rows.reverse();
+    }
 }
 
 /// Collects the rows of a frame; where there are none, it is a dead letter, and breaks the book that it names.
@@ -506,14 +583,14 @@ fn rows(
 /// Checks the connection's counter; true: the frame comes late or again.
 fn count(
     plan: &CounterPlan,
-    next: &mut Option<i64>,
+    place: Option<u32>,
+    link: &mut Link,
     engine: &mut Engine,
     call: &Call<'_>,
     out: &mut Decoded,
 ) -> bool {
-    let Some(place) = plan.path.said(Row::alone(call.frame, 0)) else {
-        return false;
-    };
+    let Some(place) = place else { return false };
+    let next = &mut link.next;
     let text = call.frame.text(place);
     let Some(found) = super::read::whole(&text).and_then(|found| i64::try_from(found).ok()) else {
         out.refuse(call.index, || {

@@ -1,8 +1,10 @@
 //! Messages of books, read from their rows.
 
-use super::path::{Frame, Path, Row, says_something};
-use super::plan::{BookPlan, LevelsPlan, SideWords};
-use super::read::{Trouble, all_hold, decimal_at, is_one_of, sequence, size_at, time_of};
+use super::path::{Frame, Path, Row, is_nested, says_something};
+use super::plan::{BookPlan, LevelsPlan, SidePlan, SideWords};
+use super::read::{
+    Trouble, all_hold, decimal_at, is_one_of, sequence, signed_size_at, size_at, time_of,
+};
 use super::tape::Kind;
 use crate::books::{Change, Side};
 use crate::decimal::Decimal;
@@ -34,18 +36,25 @@ pub fn read<'p>(
         LevelsPlan::Sides { bids, asks } => {
             for (path, side) in [(bids, Side::Bid), (asks, Side::Ask)] {
                 if let Some(path) = path {
-                    each(path, row, |entry| {
+                    each(path, row, false, |entry| {
                         changes.push(change(plan, row.frame, entry, side)?);
                         Ok(())
                     })?;
                 }
             }
         }
-        LevelsPlan::Mixed { list, side, words } => each(list, row, |entry| {
-            let side = side_of(side, words, row.frame, entry)?;
-            changes.push(change(plan, row.frame, entry, side)?);
-            Ok(())
-        })?,
+        LevelsPlan::Mixed { list, side } => {
+            each(list, row, matches!(side, SidePlan::Sign), |entry| {
+                changes.push(match side {
+                    SidePlan::Sign => signed_change(plan, row.frame, entry)?,
+                    SidePlan::Words { path, words } => {
+                        let side = side_of(path, words, row.frame, entry)?;
+                        change(plan, row.frame, entry, side)?
+                    }
+                });
+                Ok(())
+            })?;
+        }
         LevelsPlan::Alone { side, words } => {
             let side = side_of(side, words, row.frame, row.place)?;
             changes.push(change(plan, row.frame, row.place, side)?);
@@ -85,11 +94,13 @@ fn side_of<'p>(
     }
 }
 
-/// Calls for each entry of a list; an absent one has none.
+/// Calls for each entry of a list; an absent one has none. `alone`: one level may stand there itself, as if it were a list of
+/// one.
 #[inline]
 fn each<'p>(
     path: &'p Path,
     row: Row<'_>,
+    alone: bool,
     mut take: impl FnMut(u32) -> Result<(), Trouble<'p>>,
 ) -> Result<(), Trouble<'p>> {
     let Some(place) = path.said(row) else {
@@ -102,7 +113,56 @@ fn each<'p>(
             found: Some(place),
         });
     }
+    let is_level = |entry: u32| !is_nested(row.frame.token(entry));
+    if alone && row.frame.entries(place).next().is_some_and(is_level) {
+        return take(place);
+    }
     row.frame.entries(place).try_for_each(&mut take)
+}
+
+#[inline]
+fn there<'p>(
+    path: &'p Path,
+    frame: Frame<'_>,
+    entry: u32,
+    expected: &'static str,
+) -> Result<u32, Trouble<'p>> {
+    path.find_from(frame, entry)
+        .filter(|&place| says_something(frame.token(place)))
+        .ok_or(Trouble {
+            path: path.text(),
+            expected,
+            found: None,
+        })
+}
+
+#[inline]
+fn is_deleted(plan: &BookPlan, frame: Frame<'_>, entry: u32) -> bool {
+    plan.action.as_ref().is_some_and(|path| {
+        path.find_from(frame, entry)
+            .is_some_and(|place| is_one_of(&frame.text(place), &plan.deleted))
+    })
+}
+
+/// A level whose side is the sign of its size; that of one that is gone has a sign too.
+#[inline]
+fn signed_change<'p>(
+    plan: &'p BookPlan,
+    frame: Frame<'_>,
+    entry: u32,
+) -> Result<Change, Trouble<'p>> {
+    let deleted = is_deleted(plan, frame, entry);
+    let price = there(&plan.price, frame, entry, "the price of a level")?;
+    let price = decimal_at(frame, price, plan.price.text())?;
+    let place = there(&plan.size, frame, entry, "the size of a level")?;
+    let (size, exact, negative) = signed_size_at(frame, place, plan.size.text())?;
+    Ok(Change {
+        side: if negative { Side::Ask } else { Side::Bid },
+        price,
+        size: if deleted { Decimal::default() } else { size },
+        inexact: !exact && !deleted,
+        deleted,
+    })
 }
 
 #[inline]
@@ -112,25 +172,13 @@ fn change<'p>(
     entry: u32,
     side: Side,
 ) -> Result<Change, Trouble<'p>> {
-    let there = |path: &'p Path, expected| {
-        path.find_from(frame, entry)
-            .filter(|&place| says_something(frame.token(place)))
-            .ok_or(Trouble {
-                path: path.text(),
-                expected,
-                found: None,
-            })
-    };
-    let deleted = plan.action.as_ref().is_some_and(|path| {
-        path.find_from(frame, entry)
-            .is_some_and(|place| is_one_of(&frame.text(place), &plan.deleted))
-    });
-    let price = there(&plan.price, "the price of a level")?;
+    let deleted = is_deleted(plan, frame, entry);
+    let price = there(&plan.price, frame, entry, "the price of a level")?;
     let price = decimal_at(frame, price, plan.price.text())?;
     let (size, exact) = if deleted {
         (Decimal::default(), true)
     } else {
-        let size = there(&plan.size, "the size of a level")?;
+        let size = there(&plan.size, frame, entry, "the size of a level")?;
         size_at(frame, size, plan.size.text())?
     };
     Ok(Change {

@@ -9,6 +9,7 @@
 //! Damage is local: a row that cannot be read is a dead letter with its reason; if it is one of a book, that book is
 //! broken. Nothing is ever told of half a row.
 
+mod binding;
 mod decoded;
 pub mod dialect;
 mod drift;

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// xxh3-64 of the bytes; their number, which the standard library hashes beforehand, is left out.
 #[derive(Default)]
-struct NameHasher(u64);
+pub struct NameHasher(u64);
 
 impl Hasher for NameHasher {
     fn finish(&self) -> u64 {

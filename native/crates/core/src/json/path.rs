@@ -165,10 +165,12 @@ enum Root {
     Row,
     Frame,
     Outer,
+    /// The frame that bound the number of this one: [`super::binding`].
+    Bound,
 }
 
 /// A place in a frame: read from the row; beginning with `/`, from the frame; beginning with `^`, from the entry of the
-/// outer list.
+/// outer list; beginning with `@`, from the frame that bound this one's number.
 #[derive(Debug)]
 pub struct Path {
     text: String,
@@ -188,6 +190,7 @@ impl Path {
         let (root, inner) = match text.as_bytes()[0] {
             b'/' => (Root::Frame, &text[1..]),
             b'^' => (Root::Outer, &text[1..]),
+            b'@' => (Root::Bound, &text[1..]),
             _ => (Root::Row, text),
         };
         let refuse = |()| format!("expected a path of keys joined by dots, found {text:?}");
@@ -203,10 +206,16 @@ impl Path {
         &self.text
     }
 
-    /// Whether it begins at the frame, so that it means the same for every row.
+    /// Whether it means the same for every row.
     #[must_use]
     pub fn is_of_frame(&self) -> bool {
-        self.root == Root::Frame
+        matches!(self.root, Root::Frame | Root::Bound)
+    }
+
+    /// Whether it is read from the frame that bound this one's number: [`Path::find`] finds nothing then.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.root == Root::Bound
     }
 
     /// Its first key, where it is read from the row.
@@ -226,6 +235,7 @@ impl Path {
             Root::Row => row.place,
             Root::Frame => 0,
             Root::Outer => row.outer,
+            Root::Bound => return None,
         };
         self.find_from(row.frame, place)
     }

@@ -6,6 +6,7 @@ use super::read::{Condition, KeyPlan, RowMatch, TimePlan, required, texts};
 use crate::books::{self, Rule};
 use crate::decimal::Decimal;
 use crate::record::kind;
+pub use dialect::Party;
 
 /// Trades or liquidations.
 #[derive(Debug)]
@@ -15,6 +16,12 @@ pub struct TradesPlan {
     pub size: Path,
     pub id: Option<Path>,
     pub aggressor: Option<AggressorPlan>,
+    /// Who was the aggressor where the size is above zero; below zero it was the other.
+    pub signed: Option<Party>,
+    /// Where its rows are, if elsewhere than those of the message.
+    pub rows: Option<Rows>,
+    /// Conditions on a row; others are passed over.
+    pub only: Box<[RowMatch]>,
     pub time: Option<TimePlan>,
     pub seq: Option<Path>,
     pub history: Box<[RowMatch]>,
@@ -48,11 +55,24 @@ pub enum LevelsPlan {
     },
     Mixed {
         list: Path,
+        side: SidePlan,
+    },
+    /// The row itself is one level.
+    Alone {
         side: Path,
         words: SideWords,
     },
-    /// The row itself is one level.
-    Alone { side: Path, words: SideWords },
+}
+
+/// What says the side of a level in a list of both.
+#[derive(Debug)]
+pub enum SidePlan {
+    Words {
+        path: Path,
+        words: SideWords,
+    },
+    /// The sign of the size: above zero a bid, below an ask.
+    Sign,
 }
 
 /// Which texts say bid, and which ask.
@@ -114,6 +134,8 @@ pub struct MessagePlan {
     pub name: String,
     /// Index of the path among those of [`Plan::probes`], and what must hold of what stands there.
     pub when: Box<[(usize, Condition)]>,
+    /// The same of the texts of the binding: index among [`BindingPlan::slots`].
+    pub bound: Box<[(usize, Condition)]>,
     pub rows: Rows,
     pub newest_first: bool,
     pub emits: Box<[EmitPlan]>,
@@ -127,7 +149,24 @@ pub struct MessagePlan {
 #[derive(Debug)]
 pub struct CounterPlan {
     pub path: Path,
+    /// Conditions on the frame, as those of messages, and where the number stands if they hold.
+    pub places: Box<[CounterPlace]>,
     pub first: Option<i64>,
+}
+
+pub type CounterPlace = (Box<[(usize, Condition)]>, Path);
+
+/// Numbers that events bind to subscriptions.
+#[derive(Debug)]
+pub struct BindingPlan {
+    pub when: Box<[RowMatch]>,
+    pub ends: Box<[RowMatch]>,
+    /// In an event.
+    pub number: Path,
+    /// In all other frames.
+    pub path: Path,
+    /// Paths in the event that conditions and keys read, each once.
+    pub slots: Box<[Path]>,
 }
 
 /// A whole dialect.
@@ -137,6 +176,7 @@ pub struct Plan {
     pub probes: Box<[Path]>,
     pub messages: Box<[MessagePlan]>,
     pub counter: Option<CounterPlan>,
+    pub binding: Option<BindingPlan>,
     /// Whole frames that are no JSON and tell nothing.
     pub plain: Box<[Box<[u8]>]>,
     pub rest_book: Option<BookPlan>,
@@ -152,7 +192,9 @@ fn at<T>(place: &str, result: Result<T, String>) -> Result<T, String> {
 }
 
 fn optional(name: &str, text: &str) -> Result<Option<Path>, String> {
-    at(name, Path::new(text))
+    (!text.is_empty())
+        .then(|| at(name, required(text)))
+        .transpose()
 }
 
 fn needed(name: &str, text: &str) -> Result<Path, String> {
@@ -180,6 +222,9 @@ fn trades(declared: &dialect::Trades) -> Result<TradesPlan, String> {
             seller: texts(&aggressor.seller),
         })
     });
+    if declared.aggressor.is_some() && declared.signed.is_some() {
+        return Err("aggressor: expected either words or the sign of the size, found both".into());
+    }
     if declared.chained && declared.id.is_empty() {
         return Err("id: expected a path, since trades are chained by it, found nothing".into());
     }
@@ -189,6 +234,11 @@ fn trades(declared: &dialect::Trades) -> Result<TradesPlan, String> {
         size: needed("size", &declared.size)?,
         id: optional("id", &declared.id)?,
         aggressor: aggressor.transpose()?,
+        signed: declared.signed,
+        rows: (!declared.rows.is_empty())
+            .then(|| at("rows", Rows::new(&declared.rows)))
+            .transpose()?,
+        only: matches("only", &declared.only)?,
         time: time(declared.time.as_ref())?,
         seq: optional("seq", &declared.seq)?,
         history: matches("history", &declared.history)?,
@@ -227,6 +277,9 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
         ask: texts(&declared.ask_words),
     };
     let Some(list) = optional("levels.mixed", &declared.mixed)? else {
+        if declared.signed {
+            return Err("levels.signed: expected mixed, found none".into());
+        }
         let side = optional("levels.side", &declared.side)?;
         return match (&sides, side) {
             (
@@ -249,10 +302,21 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
     if !(declared.bids.is_empty() && declared.asks.is_empty()) {
         return Err("levels: expected either bids and asks, or mixed, found both".into());
     }
+    if declared.signed && !declared.side.is_empty() {
+        return Err(
+            "levels.side: expected either words or the sign of the size, found both".into(),
+        );
+    }
     Ok(LevelsPlan::Mixed {
         list,
-        side: needed("levels.side", &declared.side)?,
-        words,
+        side: if declared.signed {
+            SidePlan::Sign
+        } else {
+            SidePlan::Words {
+                path: needed("levels.side", &declared.side)?,
+                words,
+            }
+        },
     })
 }
 
@@ -282,6 +346,7 @@ fn rule(declared: &dialect::BookRule, counted: bool) -> Result<Rule, String> {
             dialect::ChecksumKind::Kraken => books::ChecksumKind::Kraken,
             dialect::ChecksumKind::KrakenV1 => books::ChecksumKind::KrakenV1,
             dialect::ChecksumKind::Okx => books::ChecksumKind::Okx,
+            dialect::ChecksumKind::Bitfinex => books::ChecksumKind::Bitfinex,
         }),
         scope: match declared.scope {
             dialect::Scope::Instrument => books::Scope::Instrument,
@@ -307,16 +372,34 @@ fn check(declared: &dialect::Book) -> Result<(), String> {
     for (name, path) in wanted {
         needed(name, path)?;
     }
-    if declared.rule.checksum.is_some() {
+    // Bitfinex's comes in a message of its own
+    if declared
+        .rule
+        .checksum
+        .is_some_and(|kind| kind != dialect::ChecksumKind::Bitfinex)
+    {
         needed("checksum", &declared.checksum)?;
     }
     Ok(())
 }
 
+/// Whether the message has nothing but the checksum of the book.
+fn is_checksum_alone(declared: &dialect::Book) -> bool {
+    let levels = &declared.levels;
+    let paths = [&levels.bids, &levels.asks, &levels.mixed];
+    paths.iter().all(|path| path.is_empty()) && !declared.checksum.is_empty()
+}
+
 fn book(declared: &dialect::Book, key: Option<KeyPlan>, kind: u16) -> Result<BookPlan, String> {
     Ok(BookPlan {
         key,
-        levels: levels(&declared.levels)?,
+        levels: match levels(&declared.levels) {
+            Err(_) if is_checksum_alone(declared) => LevelsPlan::Sides {
+                bids: None,
+                asks: None,
+            },
+            levels => levels?,
+        },
         price: needed("levels.price", &declared.levels.price)?,
         size: needed("levels.size", &declared.levels.size)?,
         action: optional("levels.action", &declared.levels.action)?,
@@ -384,9 +467,14 @@ fn measures(declared: &dialect::Measures) -> Result<MeasuresPlan, String> {
 #[derive(Default)]
 struct Compiler {
     probes: Vec<Path>,
+    slots: Vec<Path>,
     rules: Vec<Rule>,
     counted: bool,
+    has_binding: bool,
 }
+
+/// Conditions on a frame by the index of their path, then those on what its number stands for.
+type Conditions = (Box<[(usize, Condition)]>, Box<[(usize, Condition)]>);
 
 impl Compiler {
     /// Kind of the books that begin over REST; of a book whose stream has told nothing yet, the answer does not say it.
@@ -404,7 +492,45 @@ impl Compiler {
         Ok(self.probes.len() - 1)
     }
 
+    /// Index of a text of the binding.
+    fn slot(&mut self, path: Path) -> Result<usize, String> {
+        if !self.has_binding {
+            let text = path.text();
+            return Err(format!(
+                "expected a declared binding, since a path begins with @, found none for {text:?}"
+            ));
+        }
+        let found = self
+            .slots
+            .iter()
+            .position(|each| each.text() == path.text());
+        Ok(found.unwrap_or_else(|| {
+            self.slots.push(path);
+            self.slots.len() - 1
+        }))
+    }
+
+    fn conditions(&mut self, declared: &[dialect::Match]) -> Result<Conditions, String> {
+        let (mut when, mut bound) = (Vec::new(), Vec::new());
+        for each in declared {
+            match Path::new(&each.path)?.filter(Path::is_bound) {
+                Some(path) => bound.push((self.slot(path)?, Condition::new(each))),
+                None => when.push((self.probe(&each.path)?, Condition::new(each))),
+            }
+        }
+        Ok((when.into(), bound.into()))
+    }
+
     fn emit(&mut self, declared: &dialect::Emit) -> Result<EmitPlan, String> {
+        let mut plan = self.plan_of(declared)?;
+        if let Some(key) = plan.key_mut().filter(|key| key.path.is_bound()) {
+            let path = Path::new(key.path.text())?;
+            key.slot = path.map(|path| self.slot(path)).transpose()?;
+        }
+        Ok(plan)
+    }
+
+    fn plan_of(&mut self, declared: &dialect::Emit) -> Result<EmitPlan, String> {
         Ok(match declared {
             dialect::Emit::Trades(declared) => {
                 EmitPlan::Trades(Box::new(at("trades", trades(declared))?))
@@ -430,10 +556,7 @@ impl Compiler {
     }
 
     fn message(&mut self, declared: &dialect::Message) -> Result<MessagePlan, String> {
-        let mut when = Vec::new();
-        for each in &declared.when {
-            when.push((self.probe(&each.path)?, Condition::new(each)));
-        }
+        let (when, bound) = self.conditions(&declared.when)?;
         let emits: Box<[EmitPlan]> = declared
             .emits
             .iter()
@@ -451,7 +574,8 @@ impl Compiler {
         Ok(MessagePlan {
             cold_when_changed,
             name: declared.name.clone(),
-            when: when.into(),
+            when,
+            bound,
             rows: at("rows", Rows::new(&declared.rows))?,
             newest_first: declared.newest_first,
             emits,
@@ -471,6 +595,37 @@ impl Plan {
             .any(|emit| matches!(emit, EmitPlan::Quotes(quotes) if quotes.comparable))
     }
 
+    /// Compiles where the number of a connection's messages stands.
+    fn counter(
+        declared: &dialect::Counter,
+        compiler: &mut Compiler,
+    ) -> Result<CounterPlan, String> {
+        let mut places = Vec::new();
+        for place in &declared.places {
+            let (when, bound) = compiler.conditions(&place.when)?;
+            if !bound.is_empty() {
+                return Err("counter: expected paths of the frame, found one of @".into());
+            }
+            places.push((when, needed("counter", &place.path)?));
+        }
+        Ok(CounterPlan {
+            path: needed("counter", &declared.path)?,
+            places: places.into(),
+            first: declared.first.and_then(|first| i64::try_from(first).ok()),
+        })
+    }
+
+    /// Compiles what binds numbers to subscriptions.
+    fn binding(declared: &dialect::Binding, slots: Vec<Path>) -> Result<BindingPlan, String> {
+        Ok(BindingPlan {
+            when: matches("binding", &declared.when)?,
+            ends: matches("binding", &declared.ends)?,
+            number: needed("binding.number", &declared.number)?,
+            path: needed("binding.path", &declared.path)?,
+            slots: slots.into(),
+        })
+    }
+
     /// Compiles a declaration.
     ///
     /// # Errors
@@ -478,6 +633,7 @@ impl Plan {
     pub fn new(declared: &dialect::Dialect) -> Result<Self, String> {
         let mut compiler = Compiler {
             counted: declared.counter.is_some(),
+            has_binding: declared.binding.is_some(),
             ..Compiler::default()
         };
         let mut messages = Vec::new();
@@ -485,12 +641,11 @@ impl Plan {
             let place = format!("message {:?}", message.name);
             messages.push(at(&place, compiler.message(message))?);
         }
-        let counter = declared.counter.as_ref().map(|counter| {
-            Ok::<_, String>(CounterPlan {
-                path: needed("counter", &counter.path)?,
-                first: counter.first.and_then(|first| i64::try_from(first).ok()),
-            })
-        });
+        let counter = declared.counter.as_ref();
+        let counter = counter.map(|counter| Self::counter(counter, &mut compiler));
+        let slots = core::mem::take(&mut compiler.slots);
+        let binding = declared.binding.as_ref();
+        let binding = binding.map(|binding| Self::binding(binding, slots));
         let rest_book = declared
             .rest_book
             .as_ref()
@@ -498,6 +653,7 @@ impl Plan {
         Ok(Self {
             messages: messages.into(),
             counter: counter.transpose()?,
+            binding: binding.transpose()?,
             plain: texts(&declared.plain),
             rest_book: rest_book.transpose()?,
             rest_rows: optional("rest_rows", &declared.rest_rows)?,
@@ -558,6 +714,15 @@ impl EmitPlan {
         }
     }
 
+    const fn key_mut(&mut self) -> Option<&mut KeyPlan> {
+        match self {
+            Self::Trades(plan) => Some(&mut plan.key),
+            Self::Quotes(plan) => Some(&mut plan.key),
+            Self::Book(plan) => plan.key.as_mut(),
+            Self::Measures(plan) => Some(&mut plan.key),
+        }
+    }
+
     /// Every path that is read from a row.
     fn visit(&self, see: &mut impl FnMut(&Path)) {
         match self {
@@ -568,7 +733,7 @@ impl EmitPlan {
                     .chain(&plan.seq)
                     .chain(plan.aggressor.as_ref().map(|aggressor| &aggressor.path))
                     .chain(plan.time.as_ref().map(TimePlan::path))
-                    .chain(plan.history.iter().map(|each| &each.path))
+                    .chain(plan.history.iter().chain(&plan.only).map(|each| &each.path))
                     .for_each(see);
             }
             Self::Quotes(plan) => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::binding::Bound;
 use super::dialect;
 use super::path::{Frame, Path, Row, is_nested, same, says_something};
 use super::time;
@@ -85,6 +86,14 @@ impl Condition {
         self.fits(&frame.text(place))
     }
 
+    /// Whether it holds of a text that was read before; the empty one says nothing.
+    #[must_use]
+    pub fn holds_of(&self, text: &[u8]) -> bool {
+        self.present
+            .is_none_or(|present| present != text.is_empty())
+            && self.fits(text)
+    }
+
     #[inline]
     fn fits(&self, text: &[u8]) -> bool {
         (self.equals.is_empty() || is_one_of(text, &self.equals))
@@ -145,32 +154,87 @@ pub fn all_hold(matches: &[RowMatch], row: Row<'_>) -> bool {
 /// # Errors
 /// It is, or one of its steps is.
 pub fn required(text: &str) -> Result<Path, String> {
-    Path::new(text)?.ok_or_else(|| "expected a path, found nothing".to_owned())
+    let path = Path::new(text)?.ok_or_else(|| "expected a path, found nothing".to_owned())?;
+    if path.is_bound() {
+        return Err(format!(
+            "expected a path of the frame (only conditions of messages and keys begin with @), found {text:?}"
+        ));
+    }
+    Ok(path)
 }
 
 /// Where the venue's name of the instrument stands.
 #[derive(Debug)]
 pub struct KeyPlan {
     pub path: Path,
+    /// Which text of the binding it is, where the path is read from there.
+    pub slot: Option<usize>,
     split: Box<[u8]>,
     part: i32,
+    strip: Box<[u8]>,
 }
 
 impl KeyPlan {
     /// # Errors
     /// The path is empty.
     pub fn new(declared: &dialect::Key) -> Result<Self, String> {
+        let path = Path::new(&declared.path)?;
         Ok(Self {
-            path: required(&declared.path)?,
+            path: path.ok_or_else(|| "expected a path, found nothing".to_owned())?,
+            slot: None,
             split: declared.split.as_bytes().into(),
             part: declared.part,
+            strip: declared.strip.as_bytes().into(),
         })
     }
 
+    /// The name; `bound`: what the frame's number stands for.
+    ///
     /// # Errors
     /// There is no such text, or it has no such part.
     #[inline]
-    pub fn read<'a>(&self, row: Row<'a>) -> Result<Cow<'a, [u8]>, Trouble<'_>> {
+    pub fn read<'a>(
+        &self,
+        row: Row<'a>,
+        bound: Option<&'a Bound>,
+    ) -> Result<Cow<'a, [u8]>, Trouble<'_>> {
+        let text = match self.slot {
+            Some(slot) => self.bound_text(slot, bound)?,
+            None => self.text(row)?,
+        };
+        if self.strip.is_empty() {
+            return Ok(text);
+        }
+        Ok(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.strip_prefix(&*self.strip).unwrap_or(text)),
+            Cow::Owned(text) => {
+                Cow::Owned(text.strip_prefix(&*self.strip).unwrap_or(&text).to_vec())
+            }
+        })
+    }
+
+    fn bound_text<'a>(
+        &self,
+        slot: usize,
+        bound: Option<&'a Bound>,
+    ) -> Result<Cow<'a, [u8]>, Trouble<'_>> {
+        let text = bound.map_or(&b""[..], |bound| bound.text(slot));
+        let part = if self.split.is_empty() {
+            Some(text)
+        } else {
+            self.part_of(text)
+        };
+        part.filter(|text| !text.is_empty())
+            .map(Cow::Borrowed)
+            .ok_or(Trouble {
+                path: self.path.text(),
+                expected: "the name of an instrument",
+                found: None,
+            })
+    }
+
+    #[inline]
+    fn text<'a>(&self, row: Row<'a>) -> Result<Cow<'a, [u8]>, Trouble<'_>> {
         let found = self.path.said(row);
         let trouble = Trouble {
             path: self.path.text(),
@@ -284,6 +348,28 @@ pub fn rounded_at<'p>(
         expected: why(error),
         found: Some(place),
     })
+}
+
+/// A size whose sign says something else: rounded where it does not fit; whether it was not; whether it is below zero.
+///
+/// # Errors
+/// It is no such number.
+#[inline]
+pub fn signed_size_at<'p>(
+    frame: Frame<'_>,
+    place: u32,
+    path: &'p str,
+) -> Result<(Decimal, bool, bool), Trouble<'p>> {
+    let (size, exact) = rounded_at(frame, place, path)?;
+    let negative = size.mantissa < 0;
+    let Some(mantissa) = size.mantissa.checked_abs() else {
+        return Err(Trouble {
+            path,
+            expected: "a size",
+            found: Some(place),
+        });
+    };
+    Ok((Decimal::new(mantissa, size.scale), exact, negative))
 }
 
 /// A size: rounded where it does not fit, never below zero.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::path::{Path, Row, is_nested, says_something};
-use super::plan::{MeasurePlan, QuotesPlan, TradesPlan};
+use super::plan::{MeasurePlan, Party, QuotesPlan, TradesPlan};
 use super::read::{
-    Trouble, all_hold, decimal_at, is_one_of, rounded_at, sequence, size_at, time_at, time_of,
-    whole,
+    Trouble, all_hold, decimal_at, is_one_of, rounded_at, sequence, signed_size_at, size_at,
+    time_at, time_of, whole,
 };
 use crate::books::QuoteSide;
 use crate::decimal::Decimal;
@@ -36,7 +36,17 @@ pub fn trade<'a, 'p>(
 ) -> Result<(Record, Id<'a>), Trouble<'p>> {
     let (price, size) = (there(&plan.price, row)?, there(&plan.size, row)?);
     let price = decimal_at(row.frame, price, plan.price.text())?;
-    let (size, exact) = size_at(row.frame, size, plan.size.text())?;
+    let (size, exact, side) = match plan.signed {
+        None => {
+            let (size, exact) = size_at(row.frame, size, plan.size.text())?;
+            (size, exact, aggressor(plan, row))
+        }
+        Some(party) => {
+            let (size, exact, negative) = signed_size_at(row.frame, size, plan.size.text())?;
+            let is_buyer = (party == Party::Buyer) != negative;
+            (size, exact, if is_buyer { BUYER } else { SELLER })
+        }
+    };
     let id = match &plan.id {
         Some(path) => id(path, row)?,
         None => Id::None,
@@ -62,7 +72,7 @@ pub fn trade<'a, 'p>(
         size: size.mantissa,
         size_scale: size.scale,
         kind: plan.kind,
-        side: aggressor(plan, row),
+        side,
         flags,
         ..Record::default()
     };

@@ -89,6 +89,80 @@ fn okx_takes_bids_and_asks_by_turns_as_they_were_sent() {
 }
 
 #[test]
+fn bitfinex_writes_numbers_as_javascript_does() {
+    // ECMA-262, Number::toString: no zeros at the end, an exponent below a millionth; asks are below zero
+    let book = "b 10088.00 0.0130, b 0.0000010 2, a 10089.5 100, a 20000 0.00000056";
+    assert_eq!(
+        checksum(ChecksumKind::Bitfinex, book),
+        crc32("10088:0.013:10089.5:-100:0.000001:2:20000:-5.6e-7")
+    );
+    for (written, expected) in [
+        ("5.6e-7", "5.6e-7"),
+        ("0.0000001", "1e-7"),
+        ("1e-7", "1e-7"),
+        ("0.00000123456789", "0.00000123456789"),
+        ("0.000000123456789", "1.23456789e-7"),
+        ("1.0e-10", "1e-10"),
+        ("4.9E-07", "4.9e-7"),
+        ("120.50", "120.5"),
+        ("1200", "1200"),
+        ("53.053312790000006", "53.053312790000006"),
+        ("9223372036854775807", "9223372036854775807"),
+    ] {
+        assert_eq!(
+            checksum(ChecksumKind::Bitfinex, &format!("b {written} 1")),
+            crc32(&format!("{expected}:1")),
+            "{written}"
+        );
+    }
+}
+
+#[test]
+fn a_checksum_in_a_message_of_its_own_checks_what_came_before() {
+    let mut feed = Feed::new(Rule {
+        checksum: Some(ChecksumKind::Bitfinex),
+        ..stream(Chain::None)
+    });
+    feed.snapshot(None, "b 1 5, a 2 5");
+    assert_eq!(
+        feed.told(),
+        "whole; bid 1 5 @0, ask 2 5 @0; unverified",
+        "nothing has proved it yet"
+    );
+    feed.checksum = Some(crc32("1:5:2:-5").into());
+    feed.send(None, None, None, "");
+    assert_eq!(feed.told(), "live");
+    feed.checksum = None;
+    feed.send(None, None, None, "b 1 6");
+    assert_eq!(
+        feed.told(),
+        "bid 1 6 @0",
+        "between two checksums a book stays what it was"
+    );
+    feed.checksum = Some(crc32("1:7:2:-5").into());
+    feed.send(None, None, None, "");
+    assert!(feed.told().starts_with("break checksum 0 0; gap"));
+    let statistics = feed.books.statistics();
+    assert_eq!((statistics.verified, statistics.failed), (1, 1));
+}
+
+proptest! {
+    /// What Rust prints of a float with an exponent is what JavaScript prints, but for the range without one.
+    #[test]
+    fn bitfinex_writes_floats_as_javascript_does(digits in 1_u64..1_000_000_000_000_000, scale in 0_u8..=15) {
+        let text = format!("{digits}e-{scale}");
+        let value: f64 = text.parse().unwrap();
+        let expected = if value >= 1e-6 { format!("{value}") } else { format!("{value:e}") };
+        let book = format!("b {text} 1");
+        prop_assert_eq!(
+            checksum(ChecksumKind::Bitfinex, &book),
+            crc32(&format!("{expected}:1")),
+            "{} is {}", text, expected
+        );
+    }
+}
+
+#[test]
 fn a_checksum_alone_proves_a_book() {
     let mut feed = Feed::new(Rule {
         checksum: Some(ChecksumKind::Kraken),

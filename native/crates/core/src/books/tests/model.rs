@@ -228,6 +228,7 @@ impl World {
             last: is_chained.then_some(wire.last),
             previous: self.has_previous.then_some(wire.previous),
             checksum: wire.checksum,
+            counted: self.rule.counted,
             depth: 0,
             changes: &wire.changes,
             origin: Record {

@@ -82,6 +82,7 @@ impl Feed {
             last: None,
             previous: None,
             checksum: self.checksum,
+            counted: true,
             depth: 0,
             changes,
             origin: self.origin(),

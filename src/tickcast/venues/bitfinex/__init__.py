@@ -1,0 +1,1 @@
+"""Bitfinex: spot pairs and perpetuals over the v2 WebSocket."""

@@ -1,0 +1,1 @@
+"""Gemini: spot pairs and perpetuals over the v2 market data feed."""
