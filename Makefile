@@ -65,9 +65,15 @@ SEED ?= 1
 
 faults: setup ## every protocol with every fault, every process killed and stopped; about ten minutes; writes docs/faults.md
 	$(BIN)/python -m tickcast.testing.matrix --seed $(SEED) --json build/faults.json --write-docs docs/faults.md
+	$(BIN)/python -m tickcast.testing.day --seed $(SEED) --json build/day.json
 
 faults-quick: setup ## some of them, others with another SEED; about a minute
 	$(BIN)/python -m tickcast.testing.matrix --seed $(SEED) --quick
+
+MINUTES ?= 5
+
+day: setup ## a day in five minutes, or MINUTES=60: all crypto venues, 2,000 instruments, 500 clients, every fault at random
+	$(BIN)/python -m tickcast.testing.day --seed $(SEED) --minutes $(MINUTES) --json build/day.json
 
 SECONDS ?= 3600
 INPUTS ?= 1000000
@@ -148,4 +154,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test proto faults faults-quick fuzz autobahn bench bench-spine bench-peers bench-many soak witness-venv witnesses wheel wheel-check
+.PHONY: help setup page run lint test proto faults faults-quick day fuzz autobahn bench bench-spine bench-peers bench-many soak witness-venv witnesses wheel wheel-check

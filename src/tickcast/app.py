@@ -30,6 +30,7 @@ from tickcast.config import WORKER_NAME, Config
 from tickcast.fanout.ladder import Rung
 from tickcast.fanout.link import LinkServer
 from tickcast.fanout.stage import FanoutStage
+from tickcast.feeds.commands import FeedDoor
 from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.gateway.config import WORKERS_MAX
 from tickcast.gateway.http import UnixServer
@@ -48,8 +49,10 @@ from tickcast.model.batch import TickBatch
 from tickcast.model.errors import TickcastError, UsageError
 from tickcast.model.record import Condition, Flag, Kind
 from tickcast.normalise.pipeline import Pipeline
+from tickcast.ops.control import SYMBOLS_LINE_MAX, ControlServer, feed_socket
 from tickcast.ops.datadir import DataDir
 from tickcast.ops.epoch import next_epoch
+from tickcast.ops.feed_control import FeedControl
 from tickcast.ops.feed_metrics import FEEDS
 from tickcast.ops.insight import OperationsInsight
 from tickcast.ops.latency import LatencyBook
@@ -81,12 +84,25 @@ async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Ev
     publisher = SocketPublisher(name, data.socket("bus"), config.bus, clock=now_ns)
     pipeline = Pipeline(name, config.normalise, venue=config.feeds[name].venue)
     pipeline.watch()
+    door = FeedDoor(name)
+    control = ControlServer(feed_socket(data, name), door.answer, line_max=SYMBOLS_LINE_MAX)
     await publisher.start()
+    await control.start()
     ready()
     try:
-        feed = config.feeds[name]
-        await feed_until(name, feed, config.securities, publisher, now_ns, stop, normaliser=pipeline, folder=data.root)
+        await feed_until(
+            name,
+            config.feeds[name],
+            config.securities,
+            publisher,
+            now_ns,
+            stop,
+            normaliser=pipeline,
+            folder=data.root,
+            made=door.open,
+        )
     finally:
+        await control.stop()
         await publisher.close()
 
 
@@ -220,6 +236,7 @@ class Core:
             ledger=self._ledger,
             config=config.gateway,
             clock=now_ns,
+            symbols=FeedControl(data, tuple(config.feeds)),
         )
         status = StatusSource(insight, self._ledger, self._standing)
         if config.gateway.workers:

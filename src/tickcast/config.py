@@ -14,16 +14,19 @@ import msgspec
 from tickcast.bus.config import Config as BusConfig
 from tickcast.fanout.config import Config as FanoutConfig
 from tickcast.feeds.config import FeedConfig
+from tickcast.gateway.config import TOKEN_MIN
 from tickcast.gateway.config import Config as GatewayConfig
 from tickcast.latest.config import Config as LatestConfig
 from tickcast.model.symbols import SymbolError, split_name
 from tickcast.normalise.config import Config as NormaliseConfig
 from tickcast.ops.config import LatencyConfig, SupervisorConfig
+from tickcast.ports import WATCHED_MAX
 from tickcast.runtime.log import LogFormat
 from tickcast.runtime.settings import Problem, describe_type, read_settings
-from tickcast.venues.registry import codes
+from tickcast.venues.registry import codes, find_declared
 
 FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+DAY_S: Final = 86_400
 RESERVED_NAMES: Final = ("core", "sim", "supervisor")
 WORKER_NAME: Final = re.compile(r"gateway(\d{1,4})")
 """Names of the gateway's workers: no feed may be called so."""
@@ -72,8 +75,7 @@ def _problems(config: Config) -> Iterator[Problem]:
                 ("feeds", name),
                 f"expected small letters, digits, - and _ (xnas), none of {', '.join(RESERVED_NAMES)}, gateway1",
             )
-        if feed.venue not in codes():
-            yield ("feeds", name, "venue"), f'expected one of {", ".join(codes())}, found "{feed.venue}"'
+        yield from _feed_problems(name, feed)
     owners: dict[str, str] = {}
     for security, members in config.securities.items():
         where = ("securities", security)
@@ -84,6 +86,17 @@ def _problems(config: Config) -> Iterator[Problem]:
             yield from _name_problems((*where, index), member, venue=True)
             if owners.setdefault(member, security) != security:
                 yield (*where, index), f"{member} belongs to {owners[member]} already"
+
+
+def _feed_problems(name: str, feed: FeedConfig) -> Iterator[Problem]:
+    if feed.venue not in codes():
+        yield ("feeds", name, "venue"), f'expected one of {", ".join(codes())}, found "{feed.venue}"'
+    elif feed.on_demand and find_declared(feed.venue) is None:
+        yield ("feeds", name, "on_demand"), f"a feed of {feed.venue} streams nothing on demand; leave it out"
+    if not 1 <= feed.on_demand_max <= WATCHED_MAX:
+        yield ("feeds", name, "on_demand_max"), f"expected 1 to {WATCHED_MAX}, found {feed.on_demand_max}"
+    if not 0 <= feed.on_demand_linger_s <= DAY_S:
+        yield ("feeds", name, "on_demand_linger_s"), f"expected 0 to {DAY_S} s, found {feed.on_demand_linger_s:g}"
 
 
 def _name_problems(where: tuple[str | int, ...], name: str, *, venue: bool) -> Iterator[Problem]:
@@ -220,9 +233,12 @@ def as_json(config: Config) -> str:
 
 
 def hide_secrets(config: Config) -> Config:
-    """The config without passwords, to be shown."""
+    """The config without passwords and tokens, to be shown."""
     feeds = {
         name: msgspec.structs.replace(feed, password="***") if feed.password else feed  # noqa: S106  it hides one
         for name, feed in config.feeds.items()
     }
-    return msgspec.structs.replace(config, feeds=feeds)
+    gateway = config.gateway
+    if gateway.admin_token:
+        gateway = msgspec.structs.replace(gateway, admin_token="*" * TOKEN_MIN)
+    return msgspec.structs.replace(config, feeds=feeds, gateway=gateway)

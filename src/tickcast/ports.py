@@ -381,6 +381,30 @@ class GapLedger(Protocol):
         """Whether a symbol was whole over a time; None: nobody ever heard of it."""
 
 
+class FeedSymbols(Protocol):
+    """Changes what running feeds stream. Answers are those of :mod:`tickcast.venues.selection`."""
+
+    @property
+    def feeds(self) -> Sequence[str]:
+        """Names of the feeds there are."""
+
+    async def listed(self, feed: str) -> Mapping[str, Any]:
+        """Say what a feed streams, and why.
+
+        Raises:
+            UsageError: feeds of its venue do not choose.
+            StateError: it does not answer.
+        """
+
+    async def change(self, feed: str, add: Sequence[str], drop: Sequence[str]) -> Mapping[str, Any]:
+        """Have a feed stream these, and those no more: all of it, or nothing.
+
+        Raises:
+            UsageError: what is asked for cannot be.
+            StateError: the feed does not answer, or cannot now.
+        """
+
+
 class Insight(Protocol):
     """What the operations stage tells the gateway's REST: shapes are in ``docs/reference/rest.md``."""
 

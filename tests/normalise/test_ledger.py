@@ -207,20 +207,37 @@ def test_the_same_incident_again_is_the_same_entry() -> None:
     assert world.ledger.counts == {"checksum": 1}
 
 
-@pytest.mark.parametrize("kind", ["listed", "delisted", "drift", "throttled"])
+@pytest.mark.parametrize("kind", ["listed", "delisted", "added", "dropped", "drift", "throttled"])
 def test_what_is_over_as_it_happens(kind: str) -> None:
     world = World()
     (entry,) = world.enter(incidents=[world.incident(kind, 1)])
     assert (entry.kind, entry.ended_ns, entry.open_count, entry.repaired_by) == (kind, world.now, 0, "")
 
 
-def test_a_delisted_instrument_keeps_no_entry_open() -> None:
+@pytest.mark.parametrize("kind", ["delisted", "dropped"])
+def test_an_instrument_that_is_not_streamed_any_more_keeps_no_entry_open(kind: str) -> None:
     world = World()
     world.live(1, 2)
     world.enter(world.status(State.GAP, 1, 2), incidents=[world.incident("gap", 1, 2, scope="channel")])
-    world.enter(incidents=[world.incident("delisted", 1)])
+    world.enter(world.status(State.STALE, 1), incidents=[world.incident(kind, 1)])
     world.enter(world.status(State.LIVE, 2))
     assert world.ledger.open_count == 0
+
+
+def test_what_is_streamed_on_demand_may_end_without_an_entry() -> None:
+    world = World()
+    world.ledger.learn({1: "T:S1"}, on_demand=[1])
+    world.live(1, 2)
+    assert world.enter(world.status(State.EMPTY, 1)) == []
+    world.live(1)
+    world.enter(world.status(State.GAP, 1))
+    assert world.ledger.open_count == 1
+    world.enter(world.status(State.EMPTY, 1))
+    assert world.ledger.open_count == 0
+    world.ledger.learn({1: "T:S1"})
+    world.live(1)
+    (entry,) = world.enter(world.status(State.EMPTY, 1))
+    assert entry.kind == "restart", "streamed all the time: that is a loss"
 
 
 def test_throttling_lasts_as_long_as_the_venue_says_and_more_of_it_is_the_same() -> None:

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "start": "tickcast.cli.ops:start",
     "stop": "tickcast.cli.ops:stop",
     "restart": "tickcast.cli.ops:restart",
+    "symbols": "tickcast.cli.symbols:symbols",
+    "reload": "tickcast.cli.reload:reload",
     "latency": "tickcast.cli.ops:latency",
     "gaps": "tickcast.cli.gaps:gaps",
     "complete": "tickcast.cli.gaps:complete",

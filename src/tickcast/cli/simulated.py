@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tickcast.cli import demo_market, toml_text
 from tickcast.cli.demo import DemoFiles, FreePlaces
+from tickcast.config import load
 from tickcast.model.errors import UsageError
 
 RATE: Final = 2_000.0
@@ -36,15 +37,7 @@ def write(path: Path, folder: Path) -> DemoFiles:
     admin = place()
     place.close()
     by_venue = {str(table["venue"]): table for table in simulated.values()}
-    made = {
-        name: {
-            **{key: value for key, value in feed.items() if key not in ADDRESSES},
-            **{
-                key: value for key, value in by_venue[str(feed["venue"])].items() if key not in feed or key in ADDRESSES
-            },
-        }
-        for name, feed in feeds.items()
-    }
+    made = {name: _joined(feed, by_venue[str(feed["venue"])]) for name, feed in feeds.items()}
     files = DemoFiles(folder / "sim.toml", folder / "tickcast.toml")
     head = toml_text.table("", {"rate": RATE, "symbols": 100, "admin": admin})
     try:
@@ -54,3 +47,40 @@ def write(path: Path, folder: Path) -> DemoFiles:
     except OSError as wrong:
         raise UsageError(f"cannot write the files of --simulated to {folder}: {wrong.strerror or wrong}") from wrong
     return files
+
+
+def _joined(feed: Mapping[str, Any], simulated: Mapping[str, Any]) -> dict[str, Any]:
+    """A feed of the config with the addresses of its simulated venue."""
+    return {
+        **{key: value for key, value in feed.items() if key not in ADDRESSES},
+        **{key: value for key, value in simulated.items() if key not in feed or key in ADDRESSES},
+    }
+
+
+def rewrite(path: Path, files: DemoFiles) -> None:
+    """Write the instance's config again, after the one that it was made of has changed; the addresses stay.
+
+    Raises:
+        UsageError: the config is wrong, has a feed of a venue that is not simulated, or the file cannot be written.
+    """
+    load(path)
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    before = tomllib.loads(files.instance.read_text(encoding="utf-8"))["feeds"]
+    by_venue = {str(feed["venue"]): feed for feed in before.values()}
+    feeds: Mapping[str, dict[str, Any]] = raw.get("feeds", {})
+    unknown = [name for name, feed in feeds.items() if feed["venue"] not in by_venue]
+    if unknown:
+        raise UsageError(f"--simulated: the venue of feeds.{unknown[0]} is not simulated; nothing is changed")
+    _, simulated = demo_market.tables(list(by_venue), lambda: "")
+    given = {str(table["venue"]): table.keys() for table in simulated.values()}
+    made = {
+        name: _joined(feed, {key: value for key, value in by_venue[venue].items() if key in given[venue]})
+        for name, feed in feeds.items()
+        if (venue := str(feed["venue"]))
+    }
+    beside = files.instance.with_suffix(".new")
+    try:
+        beside.write_text(toml_text.tables({**raw, "feeds": made}), "utf-8")
+        beside.replace(files.instance)
+    except OSError as wrong:
+        raise UsageError(f"cannot write {files.instance}: {wrong.strerror or wrong}; nothing is changed") from wrong

@@ -1,6 +1,7 @@
 """``tickcast up``, ``demo`` and ``run``: instances and the processes they consist of."""
 
 import asyncio
+import functools
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -45,14 +46,15 @@ def up(
         _supervise(path, data, port=port, gateways=gateways, sim=None)
         return
     from tickcast import config  # noqa: PLC0415  keeps --help quick
-    from tickcast.cli.simulated import write  # noqa: PLC0415
+    from tickcast.cli.simulated import rewrite, write  # noqa: PLC0415
     from tickcast.ops.datadir import DataDir  # noqa: PLC0415
 
     config.load(path)
     folder = DataDir.resolve(data)
     folder.create()
     files = write(path, folder.root / "demo")
-    _supervise(files.instance, folder.root, port=port, gateways=gateways, sim=files.sim)
+    again = functools.partial(rewrite, path, files)
+    _supervise(files.instance, folder.root, port=port, gateways=gateways, sim=files.sim, again=again)
 
 
 @click.command()
@@ -88,8 +90,18 @@ def demo(
     _supervise(files.instance, folder.root, port=None, gateways=gateways, sim=files.sim)
 
 
-def _supervise(path: Path, data: Path | None, *, port: int | None, gateways: int | None, sim: Path | None) -> None:
+def _supervise(
+    path: Path,
+    data: Path | None,
+    *,
+    port: int | None,
+    gateways: int | None,
+    sim: Path | None,
+    again: Callable[[], None] | None = None,
+) -> None:
+    """Run an instance; ``again`` makes the file of its config anew, where it is made of another one."""
     from tickcast import app, config  # noqa: PLC0415  keeps --help quick
+    from tickcast.cli.reload import Reloader  # noqa: PLC0415
     from tickcast.gateway.listener import bind  # noqa: PLC0415
     from tickcast.ops.datadir import DataDir  # noqa: PLC0415
     from tickcast.ops.supervisor import Supervisor  # noqa: PLC0415
@@ -115,7 +127,18 @@ def _supervise(path: Path, data: Path | None, *, port: int | None, gateways: int
                 f"tickcast listens on {info['http']}  (page, /stream, /prices, /docs, /metrics); stop with Ctrl-C"
             )
 
-    supervisor = Supervisor(folder, specs, settings.supervisor, on_ready=on_ready)
+    def read() -> "Config":
+        if again is not None:
+            again()
+        return _settings(config.load(path), port=port, gateways=gateways)
+
+    supervisor = Supervisor(
+        folder,
+        specs,
+        settings.supervisor,
+        on_ready=on_ready,
+        reload=Reloader(settings, folder, read=read, tell=click.echo),
+    )
     status = asyncio.run(supervisor.run())
     if listener is not None:
         listener.close()

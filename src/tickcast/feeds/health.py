@@ -41,6 +41,8 @@ class HealthTracker:
         self._links: set[str] = set()
         self._ever: set[str] = set()
         self._marks: deque[tuple[int, int]] = deque([(now_ns, 0)])
+        self.is_idle = False
+        """There is nothing to stream, and that is as it should be."""
         self.reconnects = 0
         self.messages = 0
         self.records = 0
@@ -66,6 +68,11 @@ class HealthTracker:
         self._links.discard(link)
         self.last_error = reason
 
+    def left(self, link: str) -> None:
+        """A link was closed for good: that is no error."""
+        self._links.discard(link)
+        self._ever.discard(link)
+
     def alive(self, now_ns: int) -> None:
         """Something came, if only a heartbeat."""
         self._alive_ns = max(self._alive_ns, now_ns)
@@ -90,11 +97,13 @@ class HealthTracker:
     def evaluate(self, now_ns: int) -> bool:
         """Bring the state up to date; True if it changed."""
         before = self._state
+        if self.is_idle:
+            self.alive(now_ns)
         if before == "stopped" or (before == "failed" and not self._let_in(now_ns)):
             return False
         if now_ns - self._alive_ns >= self._stale_ns:
             state: FeedCondition = "stale"
-        elif before == "starting" and not self._message_ns and not self._links:
+        elif before == "starting" and not self._message_ns and not self._links and not self.is_idle:
             state = "starting"
         elif now_ns - (self._message_ns or self._since_ns) >= self._quiet_ns:
             state = "quiet"

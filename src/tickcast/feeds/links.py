@@ -91,6 +91,7 @@ class Links:
         self._queues: dict[str, SocketQueue] = {}
         self._refused: set[str] = set()
         self._dropped: set[str] = set()
+        self._left: set[str] = set()
 
     # ------------------------------------------------------------------ what the session asks for
 
@@ -164,6 +165,21 @@ class Links:
         connection = self._connections.get(link)
         if connection is not None:
             connection.abort(reason)
+
+    def leave(self, link: str) -> None:
+        """Close a link for good; whoever keeps it is to be cancelled."""
+        self._health.left(link)
+        connection = self._connections.get(link)
+        if connection is not None:
+            self._left.add(link)
+            connection.abort("nothing is carried over it any more")
+
+    def was_left(self, link: str) -> bool:
+        """Whether a link that is closed now was closed for good; says so once."""
+        if link not in self._left:
+            return False
+        self._left.discard(link)
+        return True
 
     def is_dropped(self, link: str) -> bool:
         """Whether what a link brought is not to be looked at."""

@@ -32,6 +32,7 @@ from tickcast.feeds.links import CONNECTS, Links
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
 from tickcast.feeds.secrets import Hider
 from tickcast.feeds.tls import open_tls
+from tickcast.model.errors import UsageError
 from tickcast.model.health import Findings
 from tickcast.model.ledger import Incident
 from tickcast.ports import Clock, Normaliser, Publisher
@@ -40,10 +41,13 @@ from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
 from tickcast.venues.base import Answer, Attentive, Bookish, Limited, Persistent, Request, Session, Step, Telling
 from tickcast.venues.registry import open_session
+from tickcast.venues.selection import Changed, ConfigTaken, Demanded, Selective, SymbolList
 
 SECOND_NS: Final = 1_000_000_000
 HEALTH_INTERVAL_S: Final = 0.25
 REPORT_NS: Final = SECOND_NS
+LIVE: Final = frozenset({"symbols", "on_demand_max", "on_demand_linger_s"})
+"""Keys of a feed's config that may change while it runs."""
 DEAD_LETTERS_LOGGED: Final = 100
 """Dead letters of a feed that are logged one by one; all are counted."""
 
@@ -79,6 +83,8 @@ class Feed:
         self._jitter = jitter
         self._log = log.bind(feed=name, venue=config.venue)
         self._tasks = TaskGroupOwner("feeds")
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+        """What keeps each link open."""
         self._pending: list[Step] = []
         self._wakeup = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -143,7 +149,7 @@ class Feed:
         """Run until ``stop``; then say so, and let go of everything."""
         self._publisher.on_refresh(self._normaliser.refresh)
         if isinstance(self._session, Attentive):
-            self._publisher.on_watched(self._session.watched)
+            self._publisher.on_watched(partial(self._watch, self._session))
         if isinstance(self._session, Bookish):
             self._publisher.on_books(partial(self._watch_books, self._session))
         stopping = self._tasks.spawn(self._await_stop(stop), "stop")
@@ -208,6 +214,8 @@ class Feed:
                 return session.opened(arrival.link, arrival.now_ns)
             case Closed():
                 self._links.is_over(arrival.link)
+                if self._links.was_left(arrival.link):
+                    return Step()
                 self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
                 return session.closed(arrival.link, arrival.now_ns)
             case _:
@@ -252,8 +260,65 @@ class Feed:
             self.health.records += len(batch.records)
             await self._publisher.publish(batch)
 
+    def _watch(self, session: Attentive, counts: Mapping[int, int]) -> None:
+        session.watched(counts)
+        if isinstance(session, Demanded):
+            self._carry_out(session.demand(counts, self._clock()))
+            self._schedule_wake()
+
     def _watch_books(self, session: Bookish, instruments: Collection[int]) -> None:
         self._carry_out(session.watch_books(instruments, self._clock()))
+
+    # ------------------------------------------------------------------ what is chosen while it runs
+
+    def change_symbols(self, add: Sequence[str], drop: Sequence[str]) -> Changed:
+        """Stream these, and those no more; nothing else is touched.
+
+        Raises:
+            UsageError: a symbol is none, or not in the venue's list, or the venue's feeds cannot; nothing is changed.
+            StateError: the venue's list is not known yet; nothing is changed.
+        """
+        session = self._selective()
+        try:
+            changed, step = session.change_symbols(add, drop, self._clock())
+            self._carry_out(step)
+        finally:
+            self._schedule_wake()  # the venue may have to be asked for its list, also where nothing is changed
+        self._log.info("symbols changed", added=changed.added, dropped=changed.dropped, streamed=changed.streamed)
+        return changed
+
+    def take_config(self, config: FeedConfig) -> ConfigTaken:
+        """Take another config than the one in force: all of it, or nothing."""
+        keys = [key for key in config.__struct_fields__ if getattr(config, key) != getattr(self._config, key)]
+        session = self._session if isinstance(self._session, Selective) else None
+        fixed = [key for key in keys if key not in LIVE or session is None]
+        if fixed or session is None:
+            return ConfigTaken(refused=tuple(fixed))
+        now_ns = self._clock()
+        most, linger_s = config.on_demand_max, config.on_demand_linger_s
+        self._carry_out(session.set_demand(most=most, linger_s=linger_s, now_ns=now_ns))
+        changed, step = session.set_symbols(config.symbols, now_ns)
+        self._carry_out(step)
+        self._schedule_wake()
+        self._config = config
+        self._log.info("config taken", keys=keys, added=changed.added, dropped=changed.dropped)
+        return ConfigTaken(taken=tuple(keys), symbols=changed)
+
+    def list_symbols(self) -> SymbolList:
+        """Say what is streamed, and why.
+
+        Raises:
+            UsageError: feeds of the venue cannot.
+        """
+        return self._selective().list_symbols()
+
+    def _selective(self) -> Selective:
+        if not isinstance(self._session, Selective):
+            raise UsageError(
+                f"a feed of {self._config.venue} has its symbols from the config when it starts; "
+                f"change them there, then: tickcast restart {self.health.name}"
+            )
+        return self._session
 
     # ------------------------------------------------------------------ carrying out
 
@@ -268,7 +333,7 @@ class Feed:
             self._kept.write(step.keep)  # before anything is sent: a number is never used twice
         self._links.send(step.send, now_ns)
         for new_link in step.links:
-            self._tasks.spawn(self._links.keep(new_link), new_link.name)
+            self._keeping[new_link.name] = self._tasks.spawn(self._links.keep(new_link), new_link.name)
         for request in step.requests:
             self._rest.ask(request)
         for request in step.repeat:
@@ -283,6 +348,11 @@ class Feed:
             self._links.refuse(link, reason, now_ns)
         for link, reason in step.drop.items():
             self._links.drop(link, reason)
+        for link in step.leave:
+            self._links.leave(link)
+            self._normaliser.linked(link, now_ns)  # if it was lost: nobody waits for it any more
+            if (keeping := self._keeping.pop(link, None)) is not None:
+                keeping.cancel()
 
     def _bury(self, step: Step) -> None:
         self.health.dead_letters += step.dead_count
@@ -364,6 +434,7 @@ class Feed:
             await asyncio.sleep(HEALTH_INTERVAL_S)
             now_ns = self._clock()
             self._links.watch(now_ns)
+            self.health.is_idle = isinstance(self._session, Selective) and self._session.is_idle
             self._ledger_due = True
             self._wakeup.set()
             changed = self.health.evaluate(now_ns)
@@ -422,6 +493,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
     *,
     normaliser: Normaliser,
     folder: Path,
+    made: Callable[[Feed], None] = lambda _: None,
 ) -> None:
     """Run one feed until ``stop`` is set: what the feed process does.
 
@@ -434,6 +506,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         stop: ends the feed orderly.
         normaliser: the feed's pipeline.
         folder: the data folder: captures and what sessions keep go below it.
+        made: called with the feed before it runs, for those who have something to tell it.
 
     Raises:
         UsageError: the config does not fit the venue, or a capture cannot be written.
@@ -459,4 +532,5 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         tls=open_tls(name, config.tls_ca),
     )
     feed.watch()
+    made(feed)
     await feed.run(stop)

@@ -16,10 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tickcast import __version__, _native
 from tickcast.gateway import gaps, page, schemas
 from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
+from tickcast.gateway.choosing import add_choosing
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
+from tickcast.gateway.token import read_token
 from tickcast.model.instrument import AssetClass
-from tickcast.ports import Clock, GapLedger, Insight, Registry, States
+from tickcast.ports import Clock, FeedSymbols, GapLedger, Insight, Registry, States
 from tickcast.runtime import metrics
 
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
@@ -42,9 +44,14 @@ def create_app(
     ledger: GapLedger,
     config: Config,
     clock: Clock,
+    symbols: FeedSymbols | None = None,
     with_page: bool = True,
 ) -> ASGIApp:
-    """Build the HTTP application."""
+    """Build the HTTP application.
+
+    Raises:
+        UsageError: the file of the token cannot be read.
+    """
     app = FastAPI(
         title="tickcast REST", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
     )
@@ -54,6 +61,8 @@ def create_app(
     _add_symbols(app, registry)
     gaps.add_gaps(app, ledger, clock)
     _add_operations(app, insight)
+    if symbols is not None:
+        add_choosing(app, symbols, read_token(config))
     add_basics(app)
     page.add_docs(app)
     if with_page:

@@ -11,6 +11,7 @@ import msgspec
 from tickcast.model.health import FeedCondition, Unknown
 from tickcast.model.ledger import IncidentKind, Scope
 from tickcast.ports import Listing, Verdict
+from tickcast.venues.selection import Changed, SymbolList
 
 Schema = dict[str, Any]
 
@@ -51,6 +52,14 @@ class FeedRow(msgspec.Struct, kw_only=True):
     last_error: str | None
     unknown: list[Unknown]
     checksums: dict[str, int]
+
+
+class SymbolsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which symbols a feed is to stream from now on, and which no more."""
+
+    add: tuple[str, ...] = ()
+    """``BTC-USDT``, with the venue's code before it or without, or a pattern (``BTC-USD-*-C``)."""
+    drop: tuple[str, ...] = ()
 
 
 class Feeds(msgspec.Struct, kw_only=True):
@@ -280,3 +289,6 @@ GAPS: Final = schema_of(Gaps)
 COMPLETENESS: Final = schema_of(CompletenessAnswer)
 LIVE: Final = schema_of(Live)
 READY: Final = schema_of(Ready)
+FEED_SYMBOLS: Final = schema_of(SymbolList)
+SYMBOLS_CHANGED: Final = schema_of(Changed)
+SYMBOLS_CHANGE: Final = schema_of(SymbolsChange)

@@ -47,6 +47,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     expiry: str | None = None
     """Of futures and options: RFC 3339, UTC."""
     option_type: Literal["call", "put"] | None = None
+    on_demand: bool = False
+    """It is streamed only while somebody watches it."""
 
     @property
     def name(self) -> str:

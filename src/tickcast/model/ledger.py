@@ -16,14 +16,16 @@ IncidentKind = Literal[
     "quiet",  # a stream was silent beyond what is normal for it
     "listed",
     "delisted",
+    "added",  # from here on the feed streams it: somebody said so
+    "dropped",
     "refused",  # a login or a subscription
     "throttled",  # the venue told us to wait
     "drift",  # something in the venue's messages that nobody knew
     "outage",  # the feed's process was gone, or had nothing to tell; entered by the core
 ]
 KINDS: Final[tuple[str, ...]] = get_args(IncidentKind)
-LOSSLESS: Final = frozenset({"halt", "listed", "delisted", "throttled", "drift"})
-"""Kinds that take nothing from the data: what the venue does, and what we only note."""
+LOSSLESS: Final = frozenset({"halt", "listed", "delisted", "added", "dropped", "throttled", "drift"})
+"""Kinds that take nothing from the data: what the venue does, what was asked for, and what we only note."""
 NAMED_MAX: Final = 100
 """Instruments that an entry names; all are counted."""
 Scope = Literal["instrument", "channel", "unit", "connection", "venue"]

@@ -23,7 +23,7 @@ all else stay apart, because they end in different states. An entry that ended t
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,7 +53,9 @@ _BACKFILLED: Final = int(Flag.BACKFILLED)
 
 _WHOLE: Final = frozenset({State.LIVE, State.HALTED, State.AUCTION, State.CLOSED, State.DELAYED})
 _NEVER_TOLD: Final = frozenset({State.EMPTY, State.SYNCING})
-_MOMENTARY: Final = frozenset({"listed", "delisted", "throttled", "drift"})
+_MOMENTARY: Final = frozenset({"listed", "delisted", "added", "dropped", "throttled", "drift"})
+_OVER: Final = frozenset({"delisted", "dropped"})
+"""Kinds behind which an instrument will not be whole again."""
 _REPAIRS: Final[Mapping[str, str]] = {"halt": "venue", "reconnect": "reconnect"}
 
 
@@ -125,6 +127,7 @@ class Ledger:
         self._open_max = open_max
         self._drift_max = drift_max
         self._names: dict[int, str] = {}
+        self._on_demand: set[int] = set()
         self._states: dict[int, int] = {}
         self._proved: set[int] = set()
         """Instruments that were live once."""
@@ -147,9 +150,14 @@ class Ledger:
 
     # ------------------------------------------------------------------ what comes in
 
-    def learn(self, names: Mapping[int, str]) -> None:
-        """Take names of instruments, ``VENUE:SYMBOL``."""
+    def learn(self, names: Mapping[int, str], *, on_demand: Collection[int] = ()) -> None:
+        """Take names of instruments, ``VENUE:SYMBOL``; ``on_demand``: those that are streamed while they are watched.
+
+        Of these ``empty`` says that they are not streamed: that is no loss.
+        """
         self._names.update(names)
+        self._on_demand.difference_update(names)
+        self._on_demand.update(on_demand)
         if not self._venue and names:
             self._venue = next(iter(names.values())).partition(":")[0]
 
@@ -289,7 +297,7 @@ class Ledger:
         return None
 
     def _concern(self, entry: _Entry, incident: Incident, turn: _Round) -> None:
-        if incident.kind == "delisted":
+        if incident.kind in _OVER:
             for instrument in incident.instruments:
                 self._forget(instrument, incident.ts_ns)
         for instrument in incident.instruments:
@@ -304,7 +312,7 @@ class Ledger:
             self._end_if_whole(entry, over_ns)  # not the one that it was merged into, while that is open
 
     def _forget(self, instrument: int, now_ns: int) -> None:
-        """A delisted instrument will not be whole again: its parts are over."""
+        """An instrument is not streamed any more and will not be whole again: its parts are over."""
         for entry in list(self._of.get(instrument, ())):
             self._leave(entry, instrument)
             self._end_if_whole(entry, now_ns)
@@ -330,6 +338,9 @@ class Ledger:
     # ------------------------------------------------------------------ rows
 
     def _status(self, instrument: int, state: int, ts_ns: int, turn: _Round) -> None:
+        if state == State.EMPTY and instrument in self._on_demand:
+            self._forget(instrument, ts_ns)
+            return
         before = self._states.get(instrument)
         self._states[instrument] = state
         is_whole, was_whole = self._is_whole(instrument, state), self._is_whole(instrument, before)

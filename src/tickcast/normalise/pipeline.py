@@ -182,7 +182,8 @@ class Pipeline:
         news = tuple(one for one in definitions if self._definitions.get(one.instrument) != one)
         if news:
             self._definitions.update((one.instrument, one) for one in news)
-            self.ledger.learn({one.instrument: one.name for one in news})
+            on_demand = [one.instrument for one in news if one.on_demand]
+            self.ledger.learn({one.instrument: one.name for one in news}, on_demand=on_demand)
             self._intake.learn([one.instrument for one in news])
         return news
 

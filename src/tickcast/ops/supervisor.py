@@ -9,11 +9,11 @@ itself is killed, its children hear of it by themselves (:mod:`tickcast.runtime.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tickcast import __version__
-from tickcast.model.errors import StateError, UsageError
+from tickcast.model.errors import StateError, TickcastError, UsageError
 from tickcast.ops.config import SupervisorConfig
 from tickcast.ops.control import ControlServer
 from tickcast.ops.datadir import VARIABLE, DataDir, Instance
@@ -31,7 +31,10 @@ log = get_logger("ops")
 SELF: Final = "supervisor"
 GRACE_SHARE: Final = 0.8
 """Of ``stop_s``: what the processes have to end by themselves; the rest is for killing and cleaning up."""
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+TERMINAL: Final = "/dev/tty"
+Reload = Callable[[], Awaitable[Any]]
+"""Reads the config again; returns what came of it."""
 
 
 class Supervisor:
@@ -44,6 +47,7 @@ class Supervisor:
         config: SupervisorConfig,
         *,
         on_ready: Callable[[str, Info], None] | None = None,
+        reload: Reload | None = None,
         clock: Clock = now_ns,
         monotonic: Clock = monotonic_ns,
     ) -> None:
@@ -54,6 +58,7 @@ class Supervisor:
             specs: in the order of starting (sim, core, feeds); a process may only come ``after`` earlier ones.
             config: restarts, stopping, logs.
             on_ready: called with name and info whenever a process says that it is ready.
+            reload: reads the config again, at SIGHUP and the command ``reload``; without it a SIGHUP ends the instance.
             clock: now, ns since 1970 UTC.
             monotonic: for intervals, ns.
 
@@ -64,6 +69,9 @@ class Supervisor:
         self._config = config
         self._clock = clock
         self._on_ready = on_ready
+        self._reload = reload
+        self._reloading = asyncio.Lock()
+        self._has_terminal = has_terminal()
         self._stopping = asyncio.Event()
         self._usage_error: str | None = None
         self._started_ns = clock()
@@ -91,9 +99,10 @@ class Supervisor:
     # ------------------------------------------------------------------ running
 
     async def run(self) -> int:
-        """Run until SIGTERM, SIGINT, SIGHUP, a ``stop`` command or :meth:`stop`; returns the exit status, 0.
+        """Run until SIGTERM, SIGINT, a ``stop`` command or :meth:`stop`; returns the exit status, 0.
 
-        A second signal kills what is left at once.
+        A second signal kills what is left at once. SIGHUP has the config read again; but when it tells that the
+        terminal is gone, it ends the instance too.
 
         Raises:
             UsageError: the data folder cannot be written, or a process refused its config when it was first started;
@@ -118,6 +127,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         try:
             await control.start()
             self._data.write_instance(
@@ -137,7 +147,7 @@ class Supervisor:
         finally:
             await self._tasks.stop()
             await control.stop()
-            for number in SIGNALS:
+            for number in (*SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(number)
             log.info("stopped")
 
@@ -170,6 +180,28 @@ class Supervisor:
             return
         log.info("signal", signal=number.name)
         self.stop()
+
+    def _hung_up(self) -> None:
+        """SIGHUP: somebody asks for the config to be read again, or the terminal is gone."""
+        if self._reload is None or (self._has_terminal and not has_terminal()):
+            self._signalled(signal.SIGHUP)
+            return
+        log.info("signal", signal="SIGHUP")
+        self._tasks.spawn(self._try_reload(), "reload")
+
+    async def _try_reload(self) -> None:
+        try:
+            await self._read_again()
+        except TickcastError as wrong:
+            log.warning("the config is not taken; nothing is changed", error=str(wrong))
+
+    async def _read_again(self) -> Any:
+        if self._reload is None:
+            raise StateError("this instance has no config file that could be read again")
+        if self._stopping.is_set():
+            raise StateError("the instance is stopping")
+        async with self._reloading:
+            return await self._reload()
 
     def _became_ready(self, name: str, info: Info) -> None:
         if self._on_ready is not None:
@@ -226,10 +258,12 @@ class Supervisor:
             case "stop" if request.get("name") is None:
                 self.stop()
                 return {"pid": os.getpid()}
+            case "reload":
+                return await self._read_again()
             case "start" | "stop" | "restart" as what:
                 return await self._change(what, self._keeper(request.get("name")))
             case other:
-                raise UsageError(f"expected ps, info, start, stop or restart, found {other!r}")
+                raise UsageError(f"expected ps, info, reload, start, stop or restart, found {other!r}")
 
     def _keeper(self, name: object) -> Keeper:
         keeper = self._keepers.get(name) if isinstance(name, str) else None
@@ -251,3 +285,12 @@ class Supervisor:
         else:
             await keeper.restart(grace_s)
         return self._row(keeper)
+
+
+def has_terminal() -> bool:
+    """Whether this process has a terminal that is there."""
+    try:
+        os.close(os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,13 @@ from tickcast.sim.engine import VenueEngine
 from tickcast.sim.faults import VERBS, Fault, FaultGate
 from tickcast.sim.recorded.play import Player
 from tickcast.sim.truth import venue_truth
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``POST /pace/{venue}`` takes."""
+
+    times: Annotated[float, msgspec.Meta(ge=0, le=1000)]
+    """So many times its rate."""
 
 
 class Admin:
@@ -30,6 +37,7 @@ class Admin:
         app.router.add_get("/state", self._state)
         app.router.add_post("/pause", self._pause)
         app.router.add_post("/resume", self._pause)
+        app.router.add_post("/pace/{venue}", self._pace)
         app.router.add_get("/faults", self._faults)
         app.router.add_post("/faults/{venue}", self._arm)
         app.router.add_delete("/faults/{venue}", self._clear)
@@ -83,6 +91,17 @@ class Admin:
             return _json({"error": str(wrong)}, status=400)
         gate.clear()
         return _json(gate.state())
+
+    async def _pace(self, request: web.Request) -> web.Response:
+        """Let a venue be busier or quieter than its rate, until it is told otherwise."""
+        try:
+            self._gate(request)
+            pace = msgspec.json.decode(await request.read(), type=Pace)
+        except (UsageError, msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+            return _json({"error": str(wrong)}, status=400)
+        engine = self._engines[request.match_info["venue"]]
+        engine.times = pace.times
+        return _json({"rate": engine.rate, "times": engine.times})
 
     def _gate(self, request: web.Request) -> FaultGate:
         name = request.match_info["venue"]

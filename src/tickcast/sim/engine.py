@@ -17,6 +17,8 @@ class VenueEngine(Generic[Kind]):
     def __init__(self, dialect: Kind, *, rate: float, quantum_ms: float, start_ns: int) -> None:
         self.dialect = dialect
         self.rate = rate
+        self.times = 1.0
+        """So many times its rate it is busy now."""
         self.paused = False
         self.skipped_ns = 0
         self.events = 0
@@ -49,7 +51,7 @@ class VenueEngine(Generic[Kind]):
                 start_ns=begin,
                 end_ns=self._made_ns,
                 elapsed_ns=self._elapsed_ns,
-                events=self.rate * self._quantum_ns / 1e9,
+                events=self.rate * self.times * self._quantum_ns / 1e9,
             )
             self.events += len(part.events)
             self.dialect.publish(part, self._made_ns)

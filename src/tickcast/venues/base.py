@@ -100,6 +100,8 @@ class Step:
     """Requests whose answer was of no use: to be asked again with backoff."""
     drop: dict[str, str] = field(default_factory=dict)
     """Links that cannot be trusted any more, and why: closed at once and opened again with backoff."""
+    leave: list[str] = field(default_factory=list)
+    """Links that carry nothing any more: closed for good. Nothing more is told of them."""
     refused: dict[str, str] = field(default_factory=dict)
     """Links that the venue refuses for good, and why: tried again, but slowly."""
     messages: int = 0
@@ -223,7 +225,14 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     For a replay ``NAME@2020-01-30``: the sessions around that day, which roll by event time only."""
     symbols: tuple[str, ...] = ()
     """Only these, in the house symbology (``AAPL``, ``BTC-USDT``); empty = all. Crypto venues: also with wildcards
-    (``BTC-USD-*-C``)."""
+    (``BTC-USD-*-C``), and ``tickcast symbols`` changes them while the feed runs."""
+    on_demand: bool = False
+    """Crypto venues: what else the venue lists is known, and streamed while somebody watches it; ``symbols`` are
+    streamed all the time, and without any none is."""
+    on_demand_max: int = 100
+    """Instruments that are streamed on demand at one time, 1 to 1,000; who asks for more is told."""
+    on_demand_linger_s: float = 60.0
+    """So long after its last watcher has left an instrument is streamed on demand."""
     depth: int = 0
     """Book levels a side that are published as book rows; 0 = best bid and offer only."""
     # logins

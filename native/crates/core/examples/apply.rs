@@ -170,6 +170,7 @@ fn main() {
             currency: "USD".to_owned(),
             time_precision: 9,
             primary: true,
+            on_demand: false,
             tick_size: None,
             calendar: "24/7".to_owned(),
         };

@@ -620,6 +620,7 @@ fn definition_of(object: &Bound<'_, PyAny>) -> PyResult<Definition> {
         calendar: field(object, "calendar")?,
         time_precision: field(object, "time_precision")?,
         primary: field(object, "primary")?,
+        on_demand: field(object, "on_demand")?,
     })
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tickcast import _native
+from tickcast.model.ledger import LOSSLESS
 from tickcast.model.record import Kind, State
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig
@@ -300,9 +301,8 @@ class Bench:
     def _excused(self, seen: Seen) -> bool:
         """Whether the ledger says that something of an instrument is missing."""
         name = f"{self.code}:{seen.definition.symbol}"
-        lossless = {"halt", "listed", "delisted", "throttled", "drift"}
         return seen.gaps > 0 or any(
-            name in entry.instruments and entry.kind not in lossless for entry in self.witness.ledger.values()
+            name in entry.instruments and entry.kind not in LOSSLESS for entry in self.witness.ledger.values()
         )
 
 

@@ -333,6 +333,10 @@ class Wires:
         self._limits = limits
         self.by_name: dict[str, Wire] = {}
         self.by_channel: dict[Channel, Wire] = {}
+        self._made = 0
+        """Links so far: no number is given twice."""
+        self._made_of: dict[str, int] = {}
+        """The same by endpoint: nor is a name."""
 
     def __iter__(self) -> Iterator[Wire]:
         """All of them, oldest first."""
@@ -357,8 +361,9 @@ class Wires:
         wire = next((one for one in self.by_name.values() if self._takes(one, endpoint, market, channels)), None)
         if wire is None:
             kind = endpoint or "streams"
-            count = sum(one.endpoint == endpoint for one in self.by_name.values())
-            wire = Wire(len(self.by_name), f"{kind}-{count + 1}", endpoint=endpoint, market=market, limits=self._limits)
+            count = self._made_of[endpoint] = self._made_of.get(endpoint, 0) + 1
+            wire = Wire(self._made, f"{kind}-{count}", endpoint=endpoint, market=market, limits=self._limits)
+            self._made += 1
             self.by_name[wire.name] = wire
             open_link(wire.number, market)
         wire.add(channels)
@@ -389,6 +394,11 @@ class Wires:
                 wire.target = self._venue.target(wire.endpoint, list(wire.subscriptions))
                 links.append(Link(name=wire.name, transport="websocket", target=wire.target))
         return links
+
+    def take_empty(self) -> list[str]:
+        """Return the links that the shell keeps open and that carry nothing any more; they are links no more."""
+        empty = [wire.name for wire in self.by_name.values() if not wire.subscriptions]
+        return [name for name in empty if self.by_name.pop(name).is_named]
 
     def next_ns(self, now_ns: int) -> int:
         """When something is to be done on any of them; 0 = never."""

@@ -24,6 +24,7 @@ from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
 from tickcast.venues.declared import venue as said
 from tickcast.venues.declared.alarm import Alarm
 from tickcast.venues.declared.books import IDLE, BookKeeping
+from tickcast.venues.declared.choosing import ON_DEMAND, Choosing, of_choice, say
 from tickcast.venues.declared.incidents import of_damage
 from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
@@ -32,6 +33,7 @@ from tickcast.venues.declared.placing import Inserted, place_rows
 from tickcast.venues.declared.unfamiliar import NAME_MAX, Unfamiliar
 from tickcast.venues.declared.venue import UNREADABLE, Channel, Venue
 from tickcast.venues.naming import Naming
+from tickcast.venues.selection import Changed, SymbolList
 
 POLL: Final = "poll "
 URGENT: Final = 1e18
@@ -82,6 +84,7 @@ class DeclaredSession:
             books=self._books,
             errands=self._errands,
         )
+        self._choosing = Choosing(venue.code, feed, config, catalogue=self._catalogue, state=self._feed.state)
         self._owner: dict[Channel, Instrument] = {}
         self._common: set[Channel] = set()
         """Channels of no one instrument."""
@@ -149,6 +152,71 @@ class DeclaredSession:
         """Tell the levels of these books from now on, and of no others."""
         records = self._feed.watch_books(list(instruments), now_ns)
         return Step(records=[records] if records else [])
+
+    # ------------------------------------------------------------------ what is chosen while it runs
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be streamed now."""
+        return self._catalogue.is_known and not self._catalogue.count_streamed and self._is_chosen
+
+    @property
+    def _is_chosen(self) -> bool:
+        return self._config.on_demand or bool(self._catalogue.selection.rules)
+
+    def restore(self, kept: bytes) -> None:
+        """Take the changes of symbols that were made before this process."""
+        self._choosing.restore(kept)
+
+    def change_symbols(self, add: Sequence[str], drop: Sequence[str], now_ns: int) -> tuple[Changed, Step]:
+        """See :class:`tickcast.venues.selection.Selective`."""
+        if self._choosing.wants_list(add, now_ns):
+            self._list(now_ns)
+            self._wake_ns = now_ns
+        changes = self._choosing.change(add, drop)
+        return self._chosen(changes, ("was added", "was dropped"), now_ns)
+
+    def set_symbols(self, symbols: Sequence[str], now_ns: int) -> tuple[Changed, Step]:
+        """See :class:`tickcast.venues.selection.Selective`."""
+        changes = self._choosing.rebase(symbols)
+        return self._chosen(changes, ("came into the config", "left the config"), now_ns)
+
+    def _chosen(self, changes: Changes, words: tuple[str, str], now_ns: int) -> tuple[Changed, Step]:
+        step = Step(keep=self._choosing.kept())
+        self._adopt(changes, step, now_ns, left=State.STALE)
+        step.incidents += of_choice("added", changes.new, words[0], now_ns)
+        step.incidents += of_choice("dropped", changes.gone, words[1], now_ns)
+        told = self._choosing.told(changes)
+        self._demand(step, now_ns)
+        return told, self._settle(step, now_ns)
+
+    def set_demand(self, *, most: int, linger_s: float, now_ns: int) -> Step:
+        """See :class:`tickcast.venues.selection.Selective`."""
+        self._choosing.demand.set_limits(most=most, linger_s=linger_s)
+        step = Step()
+        self._demand(step, now_ns)
+        return self._settle(step, now_ns)
+
+    def list_symbols(self) -> SymbolList:
+        """See :class:`tickcast.venues.selection.Selective`."""
+        return self._choosing.listed()
+
+    def demand(self, counts: Mapping[int, int], now_ns: int) -> Step:
+        """See :class:`tickcast.venues.selection.Demanded`."""
+        self._choosing.demand.take(counts)
+        step = Step()
+        self._demand(step, now_ns)
+        return self._settle(step, now_ns)
+
+    def _demand(self, step: Step, now_ns: int) -> None:
+        """Begin what is watched, end what nobody watches any more."""
+        turn = self._choosing.look(now_ns)
+        if turn.end:
+            self._adopt(self._catalogue.rest(turn.end), step, now_ns, left=State.EMPTY)
+        if turn.begin:
+            self._adopt(self._catalogue.awaken(turn.begin), step, now_ns)
+        if turn.refused:
+            self._choosing.refuse(turn.refused, step, now_ns)
 
     # ------------------------------------------------------------------ links
 
@@ -425,16 +493,17 @@ class DeclaredSession:
         self._adopt(changes, step, now_ns)
         if not changes.is_first:
             self._tell_listed(changes, step, now_ns)
+        self._demand(step, now_ns)
         if changes.more is not None:
             self._errands.add(replace(changes.more, priority=URGENT))
         if changes.is_first and changes.is_complete:
             for symbol in self._catalogue.missing():
                 step.bury(f"symbol {symbol} of the config is not in the venue's list", b"")
-        if changes.is_complete and not self._catalogue.all:
+        if changes.is_complete and not self._catalogue.all and not self._is_chosen:
             step.repeat.append(request)
 
-    def _adopt(self, changes: Changes, step: Step, now_ns: int) -> None:
-        """Carry out what the list has changed."""
+    def _adopt(self, changes: Changes, step: Step, now_ns: int, *, left: State = State.CLOSED) -> None:
+        """Carry out what the list has changed, or another choice; ``left`` is what becomes of those that are gone."""
         for one in changes.new:
             self._begin(one, step, now_ns)
         for passed in changes.passed:
@@ -444,7 +513,12 @@ class DeclaredSession:
             self._moved(one, step, now_ns)
         step.definitions.extend(one.definition for one in changes.redefined)
         for one in changes.gone:
-            self._end(one, step, now_ns)
+            self._end(one, step, now_ns, left)
+        gone = [one.definition for one in changes.retired]
+        step.definitions.extend(msgspec.structs.replace(one, on_demand=False) for one in gone)
+        say(step, [one.instrument for one in gone], left, self._choosing.dropped_reason, now_ns)
+        step.definitions.extend(one.definition for one in changes.idle)
+        say(step, [one.definition.instrument for one in changes.idle], State.EMPTY, ON_DEMAND, now_ns)
 
     def _begin(self, one: Instrument, step: Step, now_ns: int) -> None:
         """Stream an instrument."""
@@ -462,6 +536,8 @@ class DeclaredSession:
             )
         step.definitions.append(one.definition)
         state = State(self._feed.state(one.id)) if listed.state == State.LIVE else listed.state
+        if one.is_demanded and state == State.EMPTY:
+            state = State.SYNCING  # who asked for it is waiting
         step.records.append(rows.status(one.id, state, ts_event=now_ns, ts_recv=now_ns))
         close = self._previous_close.get(one.definition.symbol)
         if close is not None:
@@ -484,17 +560,21 @@ class DeclaredSession:
         if state == State.HALTED:
             step.incidents.append(halt(one, "halted, by the venue's list", now_ns))
 
-    def _end(self, one: Instrument, step: Step, now_ns: int) -> None:
-        """It is off the list: nothing more is streamed of it."""
+    def _end(self, one: Instrument, step: Step, now_ns: int, left: State) -> None:
+        """Nothing more is streamed of it: it is off the list, or not wanted any more."""
         self._wires.remove(one.channels)
         self._books.forget(one.id)
         self._alarm.forget(one.id)
         for channel in one.channels:
             self._owner.pop(channel, None)
         self._lost.pop(one.id, None)
-        step.records.append(self._feed.set_state(one.id, State.CLOSED, now_ns))
-        if self._feed.state(one.id) != State.CLOSED:  # its book is not whole, and nobody will repair it any more
-            step.records.append(rows.status(one.id, State.CLOSED, ts_event=now_ns, ts_recv=now_ns))
+        self._choosing.demand.forget(one.id)
+        if left == State.STALE:
+            say(step, [one.id], State.STALE, self._choosing.dropped_reason, now_ns)
+        elif left == State.CLOSED:
+            step.records.append(self._feed.set_state(one.id, State.CLOSED, now_ns))
+            if self._feed.state(one.id) != State.CLOSED:  # its book is not whole, and nobody will repair it any more
+                step.records.append(rows.status(one.id, State.CLOSED, ts_event=now_ns, ts_recv=now_ns))
         self._feed.forget(one.listed.market, one.listed.native)
         self._feed.pass_over(one.listed.market, one.listed.native)  # what is on its way of it is no mistake
 
@@ -534,12 +614,16 @@ class DeclaredSession:
             self._look_for_drift(step, now_ns)
         self._alarm.look(step, now_ns)
         self._leaving.update(step.drop)
+        due_ns = self._choosing.demand.next_ns()
+        if due_ns and due_ns <= now_ns:
+            self._demand(step, now_ns)
         return self._settle(step, now_ns)
 
     def _settle(self, step: Step, now_ns: int) -> Step:
         """Send what may be sent, ask for what is due, and say when to be called again."""
         self._is_settled = True
         step.links.extend(self._wires.due_links())
+        step.leave.extend(self._wires.take_empty())
         self._books.pump(step, now_ns)
         for wire in self._wires:
             if wire.is_open:
@@ -551,7 +635,7 @@ class DeclaredSession:
             self._drift_ns = now_ns + DRIFT_NS
             self._alarm.begin(now_ns)
         due = [self._wires.next_ns(now_ns), self._books.next_ns(), self._alarm.next_ns()]
-        due += [self._refresh_ns, self._poll_ns, self._drift_ns]
+        due += [self._refresh_ns, self._poll_ns, self._drift_ns, self._choosing.demand.next_ns()]
         self._wake_ns = soonest(due)
         return step
 

@@ -21,6 +21,7 @@ fn definition(venue: &str, time_precision: u8) -> Definition {
         calendar: "24/7".to_owned(),
         time_precision,
         primary: false,
+        on_demand: false,
     }
 }
 

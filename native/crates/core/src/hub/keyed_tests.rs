@@ -296,6 +296,7 @@ fn definition(venue: &str) -> Definition {
         calendar: "24/7".to_owned(),
         time_precision: 3,
         primary: venue == "A",
+        on_demand: false,
     }
 }
 

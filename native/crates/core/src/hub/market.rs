@@ -281,8 +281,18 @@ impl Hub {
     ) -> Option<(&'static str, Position)> {
         let topic = self.latest.topic(symbol)?;
         self.fanout.advance(now_ns);
+        self.awaken(topic, now_ns);
         let position = self.fanout.subscribe(client, Wish { topic, ..wish })?;
         Some((self.latest.state_name(topic), position))
+    }
+
+    /// Somebody asks for a topic: what is streamed on demand begins.
+    pub(crate) fn awaken(&mut self, topic: Topic, now_ns: i64) {
+        let wall_ns = self.fanout.wall(now_ns);
+        let fanout = &mut self.fanout;
+        self.latest.awaken(topic, wall_ns, &mut |latest, change| {
+            fanout.change(latest, change, None, now_ns);
+        });
     }
 
     pub fn unsubscribe(&mut self, client: ClientId, channel: u8, symbol: &str) -> bool {

@@ -435,7 +435,9 @@ pub(super) fn own_reason<'a>(leg: &Leg, status_reason: &'a str) -> &'a str {
         state::REPAIRING if leg.is_invalid => "book is not valid",
         state::REPAIRING if leg.is_crossed => "own book is crossed",
         state::GAP if leg.is_gap => "messages are missing",
-        state::EMPTY => "nothing heard yet",
+        state::EMPTY if leg.status != state::EMPTY || status_reason.is_empty() => {
+            "nothing heard yet"
+        }
         _ => status_reason,
     }
 }

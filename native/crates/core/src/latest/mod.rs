@@ -14,6 +14,7 @@ mod apply;
 mod bars;
 mod consolidate;
 mod define;
+mod demand;
 mod depth;
 mod leg;
 mod memory;

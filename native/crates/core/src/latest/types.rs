@@ -112,6 +112,8 @@ pub struct Definition {
     pub time_precision: u8,
     /// Open, high, low and previous close of the security are this instrument's.
     pub primary: bool,
+    /// It is streamed only while somebody watches it.
+    pub on_demand: bool,
 }
 
 /// One visible change of one topic, told to the sink in the order it happened.

@@ -128,6 +128,7 @@ impl Hub {
         };
         if let Some(topic) = self.latest().topic(&want.symbol) {
             standing.is_known = true;
+            self.awaken(topic, now_ns);
             self.stand(link, topic, want, &mut standing, now_ns);
         }
         let mut out = Vec::new();

@@ -151,6 +151,7 @@ impl Pair {
                 calendar: "24/7".to_owned(),
                 time_precision: 9,
                 primary: leg == 1,
+                on_demand: false,
             };
             assert!(latest.define(&definition, START, &mut |_, _| {}));
         }

@@ -1,6 +1,7 @@
 //! Scenarios of the latest state, told in rows and in what clients see.
 
 mod consolidation;
+mod demand;
 mod fuzz;
 mod keyed;
 mod legs;
@@ -165,6 +166,7 @@ pub fn definition(name: &str) -> Definition {
         calendar: "24/7".to_owned(),
         time_precision: 3,
         primary: false,
+        on_demand: false,
     }
 }
 
