@@ -66,7 +66,8 @@ async def one_wrong_frame(word: str, name: str, spoil: Spoil, kind: str) -> None
         context = f"{word}, {name} in a {kind}: {spoilt[0][:300]!r}"
         if name in BROKEN and kind == "book":  # until the next message, nobody can know
             await run.until(lambda: run.kinds().keys() & {"gap", "damaged", "checksum"}, f"{context}: the loss is told")
-        if name not in LIES:
+        is_silent = kind == "book" and word in UNPROVED and name in BROKEN
+        if name not in LIES and not is_silent:
             await run.until_right(context)
             assert not run.witness.wrong, f"{context}: {run.witness.wrong[:3]}"
         else:
@@ -84,6 +85,10 @@ async def one_wrong_frame(word: str, name: str, spoil: Spoil, kind: str) -> None
         if name == "unknown fields":
             assert not run.dead, context
             assert not run.ledger, context
+
+
+UNPROVED = ("gemini",)
+"""Venues whose messages prove nothing: nobody can notice that one of a book is missing."""
 
 
 @pytest.mark.parametrize("kind", ["book", "trade"])
