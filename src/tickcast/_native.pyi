@@ -6,7 +6,7 @@ Every time is nanoseconds since 1970 UTC and is passed in by the caller.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, final
+from typing import Final, Literal, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -196,6 +196,9 @@ class JsonBreak:
     cause: int
     """Breaks of one scope and cause share it; counts up."""
 
+JsonPrint: TypeAlias = tuple[int, int, int, int]
+"""Of a trade: id, sequence, event time (ns), and how many ids it stands for, the last its own."""
+
 @final
 class JsonDecoded:
     """What one call decoded."""
@@ -219,6 +222,9 @@ class JsonDecoded:
     """Instruments whose books became whole, in order."""
     short: list[int]
     """Instruments whose differences begin behind the snapshot that was given: a newer one is wanted."""
+    holes: list[tuple[int, int, JsonPrint, JsonPrint, int]]
+    """Trades that are missing by their numbers: instrument, index of the frame, the trade before, the trade behind, and how
+    many."""
 
 @final
 class JsonFeed:
@@ -260,6 +266,23 @@ class JsonFeed:
     def rest_book(self, instrument: int, body: bytes, ts_recv: int) -> JsonDecoded:
         """Take a book from REST: the differences that waited are applied on top of it. ``dead``, ``whole`` and ``short`` say
         how it went; one older than what a whole book has changes nothing."""
+
+    def rest_trades(self, instrument: int, body: bytes, ts_recv: int) -> JsonDecoded:
+        """Read trades of an instrument from REST, oldest first, flagged BACKFILLED; what was told before is among them. Nothing
+        is remembered of them. ``dead`` says what could not be read."""
+
+    def mark_trades(self, instrument: int) -> JsonPrint | None:
+        """The trade told last of an instrument, None if there was none; the first one behind it is what :meth:`first_trade`
+        says."""
+
+    def first_trade(self, instrument: int) -> JsonPrint | None:
+        """The first trade told since :meth:`mark_trades`."""
+
+    def refilled_trades(self, instrument: int) -> int:
+        """How many trades a subscription told as history since :meth:`mark_trades` that were missed when they happened."""
+
+    def filled_trades(self, instrument: int, newest: JsonPrint, number: int) -> None:
+        """Trades up to this one were fetched: what follows it is in its place. ``number``: where trades are chained, its own."""
 
     def compare(self, instrument: int, body: bytes, levels: int) -> str:
         """Compare a book that nothing proves with one from REST; empty = they agree over the best ``levels``, or differ only
@@ -312,6 +335,9 @@ class JsonFeed:
 
     def drift(self) -> list[tuple[str, str, int, bytes]]:
         """Keys of rows that are not declared: message, key, how often seen (keys are looked at in samples), one frame."""
+
+    def foreign_values(self) -> list[tuple[str, str, int, bytes]]:
+        """Words where others are declared (the side of a trade): message, ``path=word``, how often seen, one frame."""
 
 # ------------------------------------------------------------------ decode: redundant packet lines
 
@@ -857,8 +883,13 @@ class Intake:
     def __init__(self, *, window: int, skew_ns: int, batch_max: int) -> None:
         """``window``: keys of the dedup; ``batch_max``: records of a batch, unless one event has more."""
 
-    def begin_session(self) -> None:
-        """Begin with an empty window: the numbers of what comes mean something else."""
+    def begin_session(self, since_ns: int = 0) -> None:
+        """Begin with an empty window: the numbers of what comes mean something else. Event times before ``since_ns`` say
+        nothing of the venue's clock."""
+
+    def take_lead(self) -> int | None:
+        """The most that an event time was ahead of its receipt since the last call, ns; negative: the least delay. None:
+        nothing came whose event time is the venue's word of now."""
 
     def learn(self, instruments: Sequence[int]) -> None:
         """Know instruments. Instrument 0, the market as a whole, is always known."""
@@ -1059,6 +1090,10 @@ class Hub:
 
     def set_feed_state(self, feed: str, state: int, reason: str, now_ns: int) -> int:
         """Overlay: every instrument of the feed is at best this (``State.LIVE`` lifts it). Returns how many topics changed."""
+
+    def set_feed_clock(self, feed: str, ahead_ns: int) -> None:
+        """Take how far the clock of a feed's venue is certainly ahead of ours (negative: behind): its trades count as of so
+        much earlier where they are compared with other venues'."""
 
     def tick(self, now_ns: int) -> None:
         """Let time pass: bars end, sessions roll by the clock."""

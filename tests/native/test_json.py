@@ -387,7 +387,8 @@ def test_history_that_was_told_before_is_not_told_again() -> None:
     assert [(Kind(int(row["kind"])).name, int(row["id"])) for row in rows] == [
         ("TRADE", 5), ("TRADE", 6), ("TRADE", 7), ("GAP", 2), ("TRADE", 10), ("TRADE", 11), ("TRADE", 11),
     ]  # fmt: skip
-    assert [int(row["id"]) for row in rows if row["flags"] & Flag.HISTORY] == [10, 11]
+    assert [int(row["id"]) for row in rows if row["flags"] & Flag.BACKFILLED] == [10, 11], "they were missed"
+    assert [row for row in rows if row["flags"] & Flag.HISTORY] == []
 
 
 def test_missing_trades_are_a_gap() -> None:

@@ -24,7 +24,7 @@ FIELDS: Final = (
 """Fields of ``price``, in the order of the bits of a compact update's mask."""
 STATES: Final = tuple(value.name.lower() for value in wire.State.DESCRIPTOR.values)
 SIDES: Final = (None, "buy", "sell")
-CONDITIONS: Final = ("odd_lot", "out_of_sequence", "auction", "opening", "closing", "hidden")
+CONDITIONS: Final = ("odd_lot", "out_of_sequence", "auction", "opening", "closing", "hidden", "backfilled")
 INTERVALS: Final = {1: "1s", 60: "1m"}
 _TIMES: Final = frozenset({"timestamp", "server_timestamp", "since"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-ExcludedCondition = Literal["odd_lot", "out_of_sequence", "auction", "opening", "closing", "hidden"]
+ExcludedCondition = Literal["odd_lot", "out_of_sequence", "auction", "opening", "closing", "hidden", "backfilled"]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -106,6 +106,7 @@ class Condition(IntFlag):
     OPENING = 1 << 3
     CLOSING = 1 << 4
     HIDDEN = 1 << 5
+    BACKFILLED = 1 << 6
 
 
 class State(IntEnum):

@@ -40,6 +40,9 @@ pub struct Intake {
     skew_ns: i64,
     batch_max: usize,
     duplicates_before: u64,
+    /// Event times before this are of no use to compare clocks: they are told again.
+    since_ns: i64,
+    lead_ns: Option<i64>,
     /// Rows whose event time was not believed, so far.
     pub skewed: u64,
     /// Gap rows of messages that were missing and did not come after all, so far.
@@ -61,13 +64,16 @@ impl Intake {
             skew_ns,
             batch_max: batch_max.max(1),
             duplicates_before: 0,
+            since_ns: 0,
+            lead_ns: None,
             skewed: 0,
             gaps: 0,
         }
     }
 
-    /// A new feed session: its numbers mean something else.
-    pub fn begin_session(&mut self) {
+    /// A new feed session: its numbers mean something else; it begins at `since_ns`.
+    pub fn begin_session(&mut self, since_ns: i64) {
+        self.since_ns = since_ns;
         self.duplicates_before += self.dedup.duplicates;
         self.dedup = Dedup::new(self.window);
     }
@@ -75,6 +81,12 @@ impl Intake {
     /// Instruments that have a definition.
     pub fn learn(&mut self, instruments: impl IntoIterator<Item = u64>) {
         self.known.extend(instruments);
+    }
+
+    /// The most that an event time was ahead of its receipt since the last call (nearly always it is behind, so this is
+    /// the least delay, negative); `None`: nothing came whose event time is the venue's word of now.
+    pub fn take_lead(&mut self) -> Option<i64> {
+        self.lead_ns.take()
     }
 
     /// Rows that were seen before, so far.
@@ -98,6 +110,7 @@ impl Intake {
         let skewed = self.skewed;
         for row in rows {
             let mut row = *row;
+            self.compare_clocks(&row);
             self.believe(&mut row);
             if self.is_known(row.instrument) {
                 if !taken.unknown.is_empty() {
@@ -124,6 +137,24 @@ impl Intake {
         taken.ends = ends(&kept, self.batch_max);
         taken.records = kept;
         taken
+    }
+
+    /// Takes what a row says of the venue's clock. A time that is equal to that of the receipt stands in for one that the
+    /// venue did not tell.
+    #[inline]
+    fn compare_clocks(&mut self, row: &Record) {
+        const TOLD_AGAIN: u16 = flag::SNAPSHOT | flag::HISTORY | flag::BACKFILLED | flag::REPLAYED;
+        let lead_ns = row.ts_event.saturating_sub(row.ts_recv);
+        if lead_ns == 0
+            || row.ts_event < self.since_ns
+            || row.flags & TOLD_AGAIN != 0
+            || !matches!(row.kind, kind::TRADE | kind::BID | kind::ASK)
+        {
+            return;
+        }
+        if self.lead_ns.is_none_or(|most| most < lead_ns) {
+            self.lead_ns = Some(lead_ns);
+        }
     }
 
     #[inline]

@@ -45,6 +45,14 @@ impl LastRecords {
         });
         let kept = &mut self.rows[index][place];
         let sets_price = |row: &Record| row.detail & NO_PRICE_CONDITIONS == 0;
+        // What was fetched afterwards does not take the place of what happened later.
+        let is_older = |newest: &Record| newest.ts_event > row.ts_event;
+        if place == TRADE
+            && row.flags & flag::BACKFILLED != 0
+            && kept.as_ref().is_some_and(is_older)
+        {
+            return;
+        }
         // A trade that sets no price does not take the place of one that does.
         if place == TRADE && !sets_price(row) && kept.as_ref().is_some_and(sets_price) {
             return;

@@ -137,6 +137,8 @@ pub mod condition {
     pub const CLOSING: u16 = 1 << 4;
     /// Against an order that was not displayed.
     pub const HIDDEN: u16 = 1 << 5;
+    /// Told to clients of a trade whose flag says that it was fetched after a break; no venue sets it.
+    pub const BACKFILLED: u16 = 1 << 6;
 }
 
 /// Validity of an instrument, and `detail` of a status record.

@@ -74,7 +74,7 @@ fn kinds_flags_and_conditions() {
     assert_eq!(numbers("flags"), flags);
     assert_eq!(
         numbers("conditions"),
-        names!(condition: ODD_LOT OUT_OF_SEQUENCE AUCTION OPENING CLOSING HIDDEN)
+        names!(condition: ODD_LOT OUT_OF_SEQUENCE AUCTION OPENING CLOSING HIDDEN BACKFILLED)
     );
 }
 

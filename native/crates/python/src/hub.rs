@@ -217,6 +217,10 @@ impl Hub {
         py.detach(|| self.0.set_feed_state(feed, state, reason, now_ns))
     }
 
+    fn set_feed_clock(&mut self, feed: &str, ahead_ns: i64) {
+        self.0.set_feed_clock(feed, ahead_ns);
+    }
+
     fn tick(&mut self, py: Python<'_>, now_ns: i64) {
         py.detach(|| self.0.tick(now_ns));
     }

@@ -30,8 +30,13 @@ impl Intake {
         Self(intake::Intake::new(window, skew_ns, batch_max))
     }
 
-    fn begin_session(&mut self) {
-        self.0.begin_session();
+    #[pyo3(signature = (since_ns=0))]
+    fn begin_session(&mut self, since_ns: i64) {
+        self.0.begin_session(since_ns);
+    }
+
+    fn take_lead(&mut self) -> Option<i64> {
+        self.0.take_lead()
     }
 
     fn learn(&mut self, instruments: Vec<u64>) {

@@ -5,12 +5,19 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tickcast_core::books::Level;
 use tickcast_core::decimal::format_decimal;
-use tickcast_core::json::{self, Decoded, NamedBreak, Wanted};
+use tickcast_core::json::{self, Decoded, Foreign, NamedBreak, Print, Wanted};
 use tickcast_core::record::as_bytes;
 
 use crate::intake::ALONE_BYTES;
 
 type Side = Vec<(String, String)>;
+
+/// Id, sequence, event time and ids covered of a trade.
+type PrintTuple = (u64, u64, i64, u64);
+
+const fn told(print: Print) -> PrintTuple {
+    (print.id, print.seq, print.ts_event, print.covers)
+}
 
 #[pyclass(frozen, get_all, module = "tickcast._native")]
 struct JsonBreak {
@@ -53,6 +60,7 @@ struct JsonDecoded {
     breaks: Vec<Py<JsonBreak>>,
     whole: Vec<u64>,
     short: Vec<u64>,
+    holes: Vec<(u64, usize, PrintTuple, PrintTuple, u64)>,
 }
 
 fn handed_over(py: Python<'_>, decoded: Decoded) -> PyResult<JsonDecoded> {
@@ -75,6 +83,14 @@ fn handed_over(py: Python<'_>, decoded: Decoded) -> PyResult<JsonDecoded> {
             .collect::<PyResult<_>>()?,
         whole: decoded.whole,
         short: decoded.short,
+        holes: decoded
+            .holes
+            .into_iter()
+            .map(|hole| {
+                let (after, before) = (told(hole.after), told(hole.before));
+                (hole.instrument, hole.frame, after, before, hole.missing)
+            })
+            .collect(),
     })
 }
 
@@ -165,6 +181,41 @@ impl JsonFeed {
         let feed = &mut self.0;
         let decoded = py.detach(move || feed.rest_book(instrument, body, ts_recv));
         handed_over(py, decoded)
+    }
+
+    fn rest_trades(
+        &mut self,
+        py: Python<'_>,
+        instrument: u64,
+        body: &[u8],
+        ts_recv: i64,
+    ) -> PyResult<JsonDecoded> {
+        let feed = &mut self.0;
+        let decoded = py.detach(move || feed.rest_trades(instrument, body, ts_recv));
+        handed_over(py, decoded)
+    }
+
+    fn mark_trades(&mut self, instrument: u64) -> Option<PrintTuple> {
+        self.0.mark_trades(instrument).map(told)
+    }
+
+    fn first_trade(&self, instrument: u64) -> Option<PrintTuple> {
+        self.0.first_trade(instrument).map(told)
+    }
+
+    fn refilled_trades(&self, instrument: u64) -> u64 {
+        self.0.refilled_trades(instrument)
+    }
+
+    fn filled_trades(&mut self, instrument: u64, newest: PrintTuple, number: u64) {
+        let (id, seq, ts_event, covers) = newest;
+        let newest = Print {
+            id,
+            seq,
+            ts_event,
+            covers,
+        };
+        self.0.filled_trades(instrument, newest, number);
     }
 
     fn compare(
@@ -296,15 +347,26 @@ impl JsonFeed {
         Ok(all)
     }
 
-    fn drift(&self, py: Python<'_>) -> Vec<(String, String, u64, Py<PyBytes>)> {
-        let found = self.0.drift().into_iter();
-        found
-            .map(|each| {
-                let frame = PyBytes::new(py, &each.frame).unbind();
-                (each.message, each.key, each.count, frame)
-            })
-            .collect()
+    fn drift(&self, py: Python<'_>) -> Vec<ForeignTuple> {
+        foreign(py, self.0.drift())
     }
+
+    fn foreign_values(&self, py: Python<'_>) -> Vec<ForeignTuple> {
+        foreign(py, self.0.foreign_values())
+    }
+}
+
+/// Message, key, how often seen, one frame.
+type ForeignTuple = (String, String, u64, Py<PyBytes>);
+
+fn foreign(py: Python<'_>, found: Vec<Foreign>) -> Vec<ForeignTuple> {
+    found
+        .into_iter()
+        .map(|each| {
+            let frame = PyBytes::new(py, &each.frame).unbind();
+            (each.message, each.key, each.count, frame)
+        })
+        .collect()
 }
 
 /// Adds this file's names to the module.

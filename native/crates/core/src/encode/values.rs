@@ -113,13 +113,14 @@ pub(super) fn bar_prices(bar: &Bar) -> [Option<Price>; 4] {
 
 /// Names of the bits that are set.
 pub(super) fn condition_names(conditions: u16) -> impl Iterator<Item = &'static str> {
-    const NAMES: [(u16, &str); 6] = [
+    const NAMES: [(u16, &str); 7] = [
         (condition::ODD_LOT, "odd_lot"),
         (condition::OUT_OF_SEQUENCE, "out_of_sequence"),
         (condition::AUCTION, "auction"),
         (condition::OPENING, "opening"),
         (condition::CLOSING, "closing"),
         (condition::HIDDEN, "hidden"),
+        (condition::BACKFILLED, "backfilled"),
     ];
     NAMES
         .into_iter()

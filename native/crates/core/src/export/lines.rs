@@ -22,13 +22,14 @@ const FLAGS: [&str; 10] = [
     "replayed",
 ];
 /// Words of a trade's conditions, by bit.
-const CONDITIONS: [&str; 6] = [
+const CONDITIONS: [&str; 7] = [
     "odd_lot",
     "out_of_sequence",
     "auction",
     "opening",
     "closing",
     "hidden",
+    "backfilled",
 ];
 
 /// What a column means for this venue.

@@ -190,6 +190,10 @@ impl Hub {
             })
     }
 
+    pub fn set_feed_clock(&mut self, feed: &str, ahead_ns: i64) {
+        self.latest.set_feed_clock(feed, ahead_ns);
+    }
+
     pub fn tick(&mut self, now_ns: i64) {
         let wall_ns = self.fanout.wall(now_ns);
         let fanout = &mut self.fanout;

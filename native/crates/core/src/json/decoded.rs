@@ -11,6 +11,27 @@ pub struct NamedBreak {
     pub event: Break,
 }
 
+/// What tells a trade from the others of its instrument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Print {
+    pub id: u64,
+    pub seq: u64,
+    pub ts_event: i64,
+    /// Ids that it stands for, the last of them its own; 1 where the venue does not say.
+    pub covers: u64,
+}
+
+/// Trades that are missing between two, because numbers that count up by one jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    pub instrument: u64,
+    /// Index of the frame.
+    pub frame: usize,
+    pub after: Print,
+    pub before: Print,
+    pub missing: u64,
+}
+
 /// What one call decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
@@ -30,6 +51,7 @@ pub struct Decoded {
     pub whole: Vec<u64>,
     /// Instruments whose differences begin behind the snapshot that was given.
     pub short: Vec<u64>,
+    pub holes: Vec<Hole>,
 }
 
 impl Decoded {
@@ -42,6 +64,7 @@ impl Decoded {
             && self.breaks.is_empty()
             && self.whole.is_empty()
             && self.short.is_empty()
+            && self.holes.is_empty()
     }
 
     /// Counts a dead letter; the reason is written only while it is handed back.

@@ -157,9 +157,21 @@ const fn instrument() -> Scope {
     Scope::Instrument
 }
 
+/// What counts the trades of an instrument up by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChainedBy {
+    #[default]
+    Id,
+    Seq,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trades {
+    /// Its tag, where it stands alone (`rest_trades`): [`Emit`] takes it away.
+    #[serde(default, rename = "type")]
+    _tag: String,
     pub key: Key,
     pub price: String,
     pub size: String,
@@ -182,7 +194,24 @@ pub struct Trades {
     #[serde(default)]
     pub chained: bool,
     #[serde(default)]
+    pub chained_by: ChainedBy,
+    #[serde(default)]
+    pub covers: String,
+    #[serde(default)]
     pub liquidation: bool,
+}
+
+/// An answer over REST that holds trades of one instrument.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestTrades {
+    #[serde(default)]
+    pub when: Vec<Match>,
+    #[serde(default)]
+    pub rows: String,
+    #[serde(default)]
+    pub newest_first: bool,
+    pub trades: Trades,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -322,6 +351,8 @@ pub struct Dialect {
     pub rest_book: Option<Book>,
     #[serde(default)]
     pub rest_rows: String,
+    #[serde(default)]
+    pub rest_trades: Option<RestTrades>,
     #[serde(default = "buffer_max")]
     pub buffer_max: usize,
 }

@@ -13,6 +13,8 @@ const EVERY: u64 = 256;
 const ROWS_MAX: usize = 16;
 /// Different keys of a kind that are counted.
 const KEYS_MAX: usize = 64;
+/// Bytes of a word that are kept.
+const WORD_MAX: usize = 60;
 /// Bytes of a frame that are kept.
 const FRAME_MAX: usize = 16_384;
 
@@ -34,6 +36,8 @@ type Seen = (u64, Vec<u8>);
 #[derive(Default)]
 pub struct Drift {
     seen: Vec<HashMap<Vec<u8>, Seen>>,
+    /// Words where others are declared, as `path=word`.
+    values: Vec<HashMap<Vec<u8>, Seen>>,
 }
 
 /// Whether the frame of this number, counted from 0, is looked at.
@@ -52,10 +56,7 @@ impl Drift {
         rows: &[(u32, u32)],
     ) {
         let Some(known) = &plan.known else { return };
-        if self.seen.len() <= message {
-            self.seen.resize_with(message + 1, HashMap::new);
-        }
-        let seen = &mut self.seen[message];
+        let seen = of_message(&mut self.seen, message);
         for &(row, _) in rows.iter().take(ROWS_MAX) {
             let object = frame.token(row);
             if object.kind != Kind::Object {
@@ -68,30 +69,62 @@ impl Drift {
                 if known.iter().any(|each| **each == *key) {
                     continue;
                 }
-                if let Some((count, _)) = seen.get_mut(&*key) {
-                    *count += 1;
-                } else if seen.len() < KEYS_MAX {
-                    let kept = &frame.bytes[..frame.bytes.len().min(FRAME_MAX)];
-                    seen.insert(key.into_owned(), (1, kept.to_vec()));
-                }
+                note(seen, &key, frame);
             }
         }
+    }
+
+    /// Counts a word that is not one of those that are declared for a path.
+    #[cold]
+    pub fn value(&mut self, message: usize, path: &str, word: &[u8], frame: Frame<'_>) {
+        let mut name = format!("{path}=").into_bytes();
+        name.extend_from_slice(&word[..word.len().min(WORD_MAX)]);
+        note(of_message(&mut self.values, message), &name, frame);
+    }
+
+    /// Words that were seen, in the order of messages and words.
+    #[must_use]
+    pub fn foreign_values(&self, messages: &[MessagePlan]) -> Vec<Foreign> {
+        listed(&self.values, messages)
     }
 
     /// What was seen, in the order of messages and keys.
     #[must_use]
     pub fn found(&self, messages: &[MessagePlan]) -> Vec<Foreign> {
-        let mut found = Vec::new();
-        for (seen, message) in self.seen.iter().zip(messages) {
-            let mut keys: Vec<_> = seen.iter().collect();
-            keys.sort_unstable();
-            found.extend(keys.into_iter().map(|(key, (count, frame))| Foreign {
-                message: message.name.clone(),
-                key: String::from_utf8_lossy(key).into_owned(),
-                count: *count,
-                frame: frame.clone(),
-            }));
-        }
-        found
+        listed(&self.seen, messages)
     }
+}
+
+fn of_message(
+    seen: &mut Vec<HashMap<Vec<u8>, Seen>>,
+    message: usize,
+) -> &mut HashMap<Vec<u8>, Seen> {
+    if seen.len() <= message {
+        seen.resize_with(message + 1, HashMap::new);
+    }
+    &mut seen[message]
+}
+
+fn note(seen: &mut HashMap<Vec<u8>, Seen>, name: &[u8], frame: Frame<'_>) {
+    if let Some((count, _)) = seen.get_mut(name) {
+        *count += 1;
+    } else if seen.len() < KEYS_MAX {
+        let kept = &frame.bytes[..frame.bytes.len().min(FRAME_MAX)];
+        seen.insert(name.to_vec(), (1, kept.to_vec()));
+    }
+}
+
+fn listed(seen: &[HashMap<Vec<u8>, Seen>], messages: &[MessagePlan]) -> Vec<Foreign> {
+    let mut found = Vec::new();
+    for (seen, message) in seen.iter().zip(messages) {
+        let mut keys: Vec<_> = seen.iter().collect();
+        keys.sort_unstable();
+        found.extend(keys.into_iter().map(|(key, (count, frame))| Foreign {
+            message: message.name.clone(),
+            key: String::from_utf8_lossy(key).into_owned(),
+            count: *count,
+            frame: frame.clone(),
+        }));
+    }
+    found
 }

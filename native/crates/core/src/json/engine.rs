@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::binding::Bound;
-use super::decoded::Decoded;
+use super::decoded::{Decoded, Hole, Print};
 use super::drift::Drift;
 use super::levels::{self, BookRow};
 use super::names::Names;
@@ -38,9 +38,19 @@ pub struct Known {
     pub id: u64,
     quote: [LastSide; 2],
     measures: Option<Box<[Option<Decimal>; MEASURES]>>,
+    /// Newest number of a chained trade.
     last_trade: Option<u64>,
     /// Of messages whose texts the venue class wants to see when they change: index and hash of what they were.
     seen_texts: Vec<(usize, u64)>,
+    /// The trade that was told last.
+    newest: Option<Print>,
+    /// The last one before [`Engine::mark`], and the first one since.
+    marked: Option<Print>,
+    first: Option<Print>,
+    /// Trades since then that a subscription told as history, and that were missed.
+    refilled: u64,
+    /// The frame that told the first trade ever: history in it is of before the subscription.
+    begun: u64,
     /// Rows that came, by [`Heard`], and the connection that brought the newest.
     pub heard: [(u64, u32); HEARD],
 }
@@ -73,6 +83,8 @@ pub struct Call<'a> {
     pub ts_recv: i64,
     pub link: u32,
     pub market: usize,
+    /// Index of its declaration.
+    pub message: usize,
     /// It comes late or again by the connection's counter: books have gone on without it.
     pub late: bool,
     /// It has the connection's counter.
@@ -91,6 +103,8 @@ pub struct Engine {
     pub links: HashMap<u32, Link>,
     pub drift: Drift,
     pub events: Vec<Event>,
+    /// Counts frames.
+    pub frames: u64,
     changes: Vec<Change>,
     /// Texts of a row, joined.
     joined: Vec<u8>,
@@ -133,6 +147,7 @@ impl Engine {
             links: HashMap::new(),
             drift: Drift::default(),
             events: Vec::new(),
+            frames: 0,
             changes: Vec::new(),
             joined: Vec::new(),
         }
@@ -189,15 +204,41 @@ impl Engine {
                     continue;
                 }
             };
+            if record.side == 0 {
+                self.look_at_side(plan, row, call);
+            }
             self.books.arrived(index, call.ts_recv, &mut out.records);
             if plan.kind == kind::TRADE {
                 self.hear(index, Heard::Trades, call.link);
             }
-            if let (true, Id::Number(number)) = (plan.chained, &id) {
-                let is_known = self.chain_trade(index, *number, call, out);
-                if is_known && record.flags & flag::HISTORY != 0 {
+            let is_history = record.flags & flag::HISTORY != 0;
+            let number = match &id {
+                _ if !plan.chained => None,
+                _ if plan.chained_by_seq => (record.seq != 0).then_some(record.seq),
+                Id::Number(number) => Some(*number),
+                _ => None,
+            };
+            let print = Print {
+                id: record.id,
+                seq: record.seq,
+                ts_event: record.ts_event,
+                covers: trades::covers(plan, row),
+            };
+            let mut is_late = is_history;
+            if let Some(number) = number {
+                is_late = self.chain_trade(index, number, print, call, out);
+                if is_history && is_late {
                     continue; // history that a subscription tells anew
                 }
+                let begun = self.known[index as usize].begun;
+                if is_history && begun != 0 && begun != self.frames {
+                    // of after the first subscription: it was missed when it happened
+                    record.flags ^= flag::HISTORY | flag::BACKFILLED;
+                    self.known[index as usize].refilled += 1;
+                }
+            }
+            if plan.kind == kind::TRADE {
+                self.remember(index, print, is_late, is_history);
             }
             if let Id::Text(text) = id {
                 let text = String::from_utf8_lossy(&text).into_owned();
@@ -208,8 +249,81 @@ impl Engine {
         }
     }
 
-    /// Tells a gap where ids of trades are missing. True: the id is one of those that were counted before.
-    fn chain_trade(&mut self, index: u32, number: u64, call: &Call<'_>, out: &mut Decoded) -> bool {
+    /// Counts the word of a side that is neither the buyer's nor the seller's.
+    #[cold]
+    fn look_at_side(&mut self, plan: &TradesPlan, row: Row<'_>, call: &Call<'_>) {
+        let Some(aggressor) = &plan.aggressor else {
+            return;
+        };
+        if let Some(place) = aggressor.path.said(row) {
+            let word = row.frame.text(place);
+            self.drift
+                .value(call.message, aggressor.path.text(), &word, row.frame);
+        }
+    }
+
+    /// Keeps what tells the newest trade from the others, and the first since the mark.
+    #[inline]
+    fn remember(&mut self, index: u32, print: Print, is_late: bool, is_history: bool) {
+        let known = &mut self.known[index as usize];
+        if known.begun == 0 {
+            known.begun = self.frames;
+        }
+        if !is_late || known.newest.is_none() {
+            known.newest = Some(print);
+        }
+        let is_again = known
+            .marked
+            .is_some_and(|marked| marked.id == print.id && print.id != 0);
+        if known.first.is_none() && !is_late && !is_history && !is_again {
+            known.first = Some(print);
+        }
+    }
+
+    /// The trade told last of an instrument; from now on the first one behind it is looked for.
+    pub fn mark(&mut self, index: u32) -> Option<Print> {
+        let known = &mut self.known[index as usize];
+        known.marked = known.newest;
+        known.first = None;
+        known.refilled = 0;
+        known.newest
+    }
+
+    /// Missed trades since [`Engine::mark`] that a subscription told as history.
+    #[must_use]
+    pub fn refilled(&self, index: u32) -> u64 {
+        self.known[index as usize].refilled
+    }
+
+    /// The first trade since [`Engine::mark`].
+    #[must_use]
+    pub fn first_trade(&self, index: u32) -> Option<Print> {
+        self.known[index as usize].first
+    }
+
+    /// Trades up to this one were fetched: what follows it is in its place.
+    pub fn filled(&mut self, index: u32, print: Print, number: u64) {
+        let known = &mut self.known[index as usize];
+        if known.last_trade.is_some_and(|last| last < number) {
+            known.last_trade = Some(number);
+        }
+        if known
+            .newest
+            .is_some_and(|newest| newest.ts_event <= print.ts_event)
+        {
+            known.newest = Some(print);
+        }
+    }
+
+    /// Tells a gap where numbers of trades are missing. True: the number is one of those that were counted before.
+    fn chain_trade(
+        &mut self,
+        index: u32,
+        number: u64,
+        print: Print,
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) -> bool {
         let known = &mut self.known[index as usize];
         let Some(last) = known.last_trade else {
             known.last_trade = Some(number);
@@ -219,15 +333,26 @@ impl Engine {
             return true;
         }
         known.last_trade = Some(number);
-        if number <= last || number == last + 1 {
+        let begin = number.saturating_sub(print.covers.saturating_sub(1));
+        if number <= last || begin <= last + 1 {
             return false;
+        }
+        let missing = begin - last - 1;
+        if let Some(after) = known.newest {
+            out.holes.push(Hole {
+                instrument: known.id,
+                frame: call.index,
+                after,
+                before: print,
+                missing,
+            });
         }
         let gap = Record {
             ts_event: call.ts_recv,
             ts_recv: call.ts_recv,
             instrument: known.id,
             seq: number,
-            id: number - last - 1,
+            id: missing,
             kind: kind::GAP,
             flags: flag::LAST_OF_EVENT,
             ..Record::default()
@@ -473,6 +598,7 @@ impl Engine {
             ts_recv,
             link: 0,
             market: 0,
+            message: 0,
             late: false,
             counted: false,
             bound: None,

@@ -1,7 +1,7 @@
 //! A feed of a declared venue: frames in, records out.
 
 use super::binding::{Bindings, candidates};
-use super::decoded::Decoded;
+use super::decoded::{Decoded, Print};
 use super::dialect::Dialect;
 use super::drift::{Foreign, is_sampled};
 use super::engine::{Call, Engine, Known, Link, no_rows};
@@ -10,7 +10,7 @@ use super::plan::{CounterPlan, EmitPlan, MessagePlan, Plan};
 use super::read::Condition;
 use super::tape::{Fault, Tape};
 use crate::books::{Books, Jump, Level, Output, Reason, Statistics};
-use crate::record::{Record, state};
+use crate::record::{Record, flag, state};
 
 /// What one kind of frame brought so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,6 +165,7 @@ impl JsonFeed {
             not_json(&self.plan, bytes, fault, index, out);
             return;
         }
+        self.engine.frames += 1;
         let frame = Frame {
             bytes,
             tape: &self.tape,
@@ -179,6 +180,7 @@ impl JsonFeed {
             ts_recv,
             link,
             market: opened.market,
+            message: message.unwrap_or_default(),
             late: false,
             counted: false,
             bound,
@@ -323,6 +325,85 @@ impl JsonFeed {
         self.engine.misses(plan, index, row, levels)
     }
 
+    /// Reads trades of an instrument from REST, oldest first, flagged as fetched; what was told before is among them.
+    pub fn rest_trades(&mut self, instrument: u64, body: &[u8], ts_recv: i64) -> Decoded {
+        let mut out = Decoded::default();
+        let Some(plan) = &self.plan.rest_trades else {
+            out.refuse(0, || {
+                "expected a declared rest_trades, found none".to_owned()
+            });
+            return out;
+        };
+        if let Err(fault) = self.tape.read(body) {
+            out.refuse(0, || no_json(fault));
+            return out;
+        }
+        let frame = Frame {
+            bytes: body,
+            tape: &self.tape,
+        };
+        let all = Row::alone(frame, 0);
+        if !plan.when.iter().all(|each| each.holds(all)) {
+            let found = super::read::shown(frame, 0);
+            out.refuse(0, || format!("expected trades, found {found}"));
+            return out;
+        }
+        self.rows.clear();
+        if plan.rows.collect_list(frame, &mut self.rows).is_err() {
+            out.refuse(0, || no_rows(plan.rows.text(), frame));
+            return out;
+        }
+        if plan.newest_first {
+            self.rows.reverse();
+        }
+        for &(place, outer) in &self.rows {
+            let row = Row {
+                frame,
+                place,
+                outer,
+            };
+            match super::trades::trade(&plan.trades, row, ts_recv) {
+                Ok((mut record, id)) => {
+                    if let super::trades::Id::Text(text) = id {
+                        let text = String::from_utf8_lossy(&text).into_owned();
+                        out.texts.push((out.records.len(), text));
+                    }
+                    record.instrument = instrument;
+                    record.flags = (record.flags & !flag::HISTORY) | flag::BACKFILLED;
+                    out.records.push(record);
+                }
+                Err(trouble) => out.refuse(0, || trouble.reason(frame)),
+            }
+        }
+        out
+    }
+
+    /// The trade told last of an instrument; the first one behind it is what [`JsonFeed::first_trade`] says.
+    pub fn mark_trades(&mut self, instrument: u64) -> Option<Print> {
+        let index = self.index(instrument)?;
+        self.engine.mark(index)
+    }
+
+    /// Missed trades that a subscription told as history since [`JsonFeed::mark_trades`].
+    #[must_use]
+    pub fn refilled_trades(&self, instrument: u64) -> u64 {
+        self.index(instrument)
+            .map_or(0, |index| self.engine.refilled(index))
+    }
+
+    /// The first trade told since [`JsonFeed::mark_trades`].
+    #[must_use]
+    pub fn first_trade(&self, instrument: u64) -> Option<Print> {
+        self.engine.first_trade(self.index(instrument)?)
+    }
+
+    /// Trades up to this one were fetched; `number`: where trades are chained, its own.
+    pub fn filled_trades(&mut self, instrument: u64, print: Print, number: u64) {
+        if let Some(index) = self.index(instrument) {
+            self.engine.filled(index, print, number);
+        }
+    }
+
     /// Index of the instrument, and where the book stands in an answer.
     fn rest_row(&mut self, instrument: u64, body: &[u8]) -> Result<(u32, u32), String> {
         if self.plan.rest_book.is_none() {
@@ -457,6 +538,12 @@ impl JsonFeed {
     #[must_use]
     pub fn books(&self) -> Statistics {
         self.engine.books.statistics()
+    }
+
+    /// Words where others are declared.
+    #[must_use]
+    pub fn foreign_values(&self) -> Vec<Foreign> {
+        self.engine.drift.foreign_values(&self.plan.messages)
     }
 
     /// Keys of rows that are not declared.

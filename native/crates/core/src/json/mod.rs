@@ -27,6 +27,6 @@ mod tests;
 mod time;
 mod trades;
 
-pub use decoded::{Decoded, NamedBreak};
+pub use decoded::{Decoded, Hole, NamedBreak, Print};
 pub use drift::Foreign;
 pub use feed::{Counts, JsonFeed, Wanted};

@@ -84,6 +84,11 @@ impl Step {
         &self.key
     }
 
+    /// Whether it stands for every member of an object (`*`).
+    fn is_any(&self) -> bool {
+        *self.key == *b"*"
+    }
+
     #[inline]
     fn is(&self, frame: Frame<'_>, token: Token) -> bool {
         match token.kind {
@@ -332,6 +337,27 @@ impl Rows {
         }
         walk(&self.steps, frame, (0, 0), out)
     }
+
+    /// The same, but the empty path of a frame that is a list means its entries.
+    ///
+    /// # Errors
+    /// See [`Rows::collect`].
+    pub fn collect_list(&self, frame: Frame<'_>, out: &mut Vec<(u32, u32)>) -> Result<(), NoRows> {
+        walk(&self.steps, frame, (0, 0), out)
+    }
+}
+
+/// Places of the values of an object.
+fn members(frame: Frame<'_>, object: u32) -> impl Iterator<Item = u32> {
+    let end = frame.token(object).next;
+    let mut key = object + 1;
+    core::iter::from_fn(move || {
+        (key < end).then(|| {
+            let value = key + 1;
+            key = frame.token(value).next;
+            value
+        })
+    })
 }
 
 fn walk(
@@ -357,6 +383,11 @@ fn walk(
     }
     if !is_nested(token) {
         return Err(NoRows::Scalar);
+    }
+    if token.kind == Kind::Object && step.is_any() {
+        return members(frame, place)
+            .filter(|&member| is_nested(frame.token(member)))
+            .try_for_each(|member| walk(rest, frame, (member, outer), out));
     }
     match step.find(frame, place) {
         Some(next) => walk(rest, frame, (next, outer), out),

@@ -26,7 +26,19 @@ pub struct TradesPlan {
     pub seq: Option<Path>,
     pub history: Box<[RowMatch]>,
     pub chained: bool,
+    /// Chained by `seq` in place of the id.
+    pub chained_by_seq: bool,
+    pub covers: Option<Path>,
     pub kind: u8,
+}
+
+/// Trades in an answer over REST.
+#[derive(Debug)]
+pub struct RestTradesPlan {
+    pub when: Box<[RowMatch]>,
+    pub rows: Rows,
+    pub newest_first: bool,
+    pub trades: TradesPlan,
 }
 
 #[derive(Debug)]
@@ -181,6 +193,7 @@ pub struct Plan {
     pub plain: Box<[Box<[u8]>]>,
     pub rest_book: Option<BookPlan>,
     pub rest_rows: Option<Path>,
+    pub rest_trades: Option<RestTradesPlan>,
     /// Of the books, by kind.
     pub rules: Vec<Rule>,
     pub buffer_max: usize,
@@ -225,8 +238,12 @@ fn trades(declared: &dialect::Trades) -> Result<TradesPlan, String> {
     if declared.aggressor.is_some() && declared.signed.is_some() {
         return Err("aggressor: expected either words or the sign of the size, found both".into());
     }
-    if declared.chained && declared.id.is_empty() {
+    let by_seq = declared.chained_by == dialect::ChainedBy::Seq;
+    if declared.chained && !by_seq && declared.id.is_empty() {
         return Err("id: expected a path, since trades are chained by it, found nothing".into());
+    }
+    if declared.chained && by_seq && declared.seq.is_empty() {
+        return Err("seq: expected a path, since trades are chained by it, found nothing".into());
     }
     Ok(TradesPlan {
         key: at("key", KeyPlan::new(&declared.key))?,
@@ -243,11 +260,22 @@ fn trades(declared: &dialect::Trades) -> Result<TradesPlan, String> {
         seq: optional("seq", &declared.seq)?,
         history: matches("history", &declared.history)?,
         chained: declared.chained,
+        chained_by_seq: by_seq,
+        covers: optional("covers", &declared.covers)?,
         kind: if declared.liquidation {
             kind::LIQUIDATION
         } else {
             kind::TRADE
         },
+    })
+}
+
+fn rest_trades(declared: &dialect::RestTrades) -> Result<RestTradesPlan, String> {
+    Ok(RestTradesPlan {
+        when: matches("when", &declared.when)?,
+        rows: at("rows", Rows::new(&declared.rows))?,
+        newest_first: declared.newest_first,
+        trades: trades(&declared.trades)?,
     })
 }
 
@@ -650,10 +678,15 @@ impl Plan {
             .rest_book
             .as_ref()
             .map(|rest| at("rest_book", book(rest, None, compiler.rest_kind())));
+        let rest_trades = declared
+            .rest_trades
+            .as_ref()
+            .map(|rest| at("rest_trades", rest_trades(rest)));
         Ok(Self {
             messages: messages.into(),
             counter: counter.transpose()?,
             binding: binding.transpose()?,
+            rest_trades: rest_trades.transpose()?,
             plain: texts(&declared.plain),
             rest_book: rest_book.transpose()?,
             rest_rows: optional("rest_rows", &declared.rest_rows)?,
@@ -731,6 +764,7 @@ impl EmitPlan {
                     .into_iter()
                     .chain(&plan.id)
                     .chain(&plan.seq)
+                    .chain(&plan.covers)
                     .chain(plan.aggressor.as_ref().map(|aggressor| &aggressor.path))
                     .chain(plan.time.as_ref().map(TimePlan::path))
                     .chain(plan.history.iter().chain(&plan.only).map(|each| &each.path))

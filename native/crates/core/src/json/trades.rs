@@ -79,6 +79,16 @@ pub fn trade<'a, 'p>(
     Ok((record, id))
 }
 
+/// How many ids a trade stands for: one, unless the venue says more.
+#[inline]
+#[must_use]
+pub fn covers(plan: &TradesPlan, row: Row<'_>) -> u64 {
+    let Some(place) = plan.covers.as_ref().and_then(|path| path.said(row)) else {
+        return 1;
+    };
+    whole(&row.frame.text(place)).map_or(1, |count| count.max(1))
+}
+
 #[inline]
 fn there<'p>(path: &'p Path, row: Row<'_>) -> Result<u32, Trouble<'p>> {
     path.said(row).ok_or(Trouble {

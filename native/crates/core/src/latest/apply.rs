@@ -9,7 +9,7 @@ use super::leg::{Fate, pending};
 use super::types::{Applied, Cause, Change, TradeRow, field};
 use super::value::{Amount, Price, SCALE_MAX};
 use super::{Latest, Leg};
-use crate::record::{Record, flag, kind, state};
+use crate::record::{Record, condition, flag, kind, state};
 
 /// One call of `apply` on its way.
 struct Run<'a> {
@@ -144,7 +144,7 @@ impl Latest {
             } else {
                 TradeRow::NO_TEXT
             },
-            conditions: record.detail,
+            conditions: record.detail | told_late(record.flags),
             flags: record.flags | skew,
             price_scale: record.price_scale,
             size_scale: record.size_scale,
@@ -389,6 +389,16 @@ fn is_state(kind: u8) -> bool {
             | kind::BOOK_BID
             | kind::BOOK_ASK
     )
+}
+
+/// The condition by which clients are told that a trade was fetched after a break.
+#[inline]
+const fn told_late(flags: u16) -> u16 {
+    if flags & flag::BACKFILLED == 0 {
+        0
+    } else {
+        condition::BACKFILLED
+    }
 }
 
 /// The event time that is believed, and `CLOCK_SKEW` where it is not the venue's.

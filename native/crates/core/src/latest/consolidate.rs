@@ -1,7 +1,7 @@
 //! A security: what its legs, one for each venue, say together.
 //!
 //! Best bid and offer are those of the live legs, with sizes added where several venues are at the best price. The last
-//! trade is the newest by event time, with one exception: after a second by arrival a newer arrival wins, so that a
+//! trade is the newest by event time (less what its venue's clock is certainly ahead of ours), with one exception: after a second by arrival a newer arrival wins, so that a
 //! venue whose clock runs ahead, or that fell silent, cannot freeze the price. Trades of one venue keep that venue's
 //! order. Open, high, low and previous close are the primary leg's; volume is the sum over all legs.
 
@@ -12,6 +12,12 @@ use super::memory::Last;
 use super::types::field;
 use super::value::{Amount, Price, order};
 use crate::record::state;
+
+/// Event time of a trade by our clock, as far as the venue's is known to differ from it.
+#[inline]
+fn our_time(trade: Last, leg: u32, legs: &[Leg]) -> i64 {
+    trade.ts.saturating_sub(legs[leg as usize].ahead_ns)
+}
 
 /// No leg, no security.
 pub const NONE: u32 = u32::MAX;
@@ -106,6 +112,8 @@ pub struct Security {
     pub last_leg: u32,
     last_recv_ns: i64,
     last_now_ns: i64,
+    /// Event time of the last trade by our clock, as it was known when the trade was taken.
+    last_at_ns: i64,
     /// [`field`] bits changed and not yet told.
     pub changed: u32,
 }
@@ -182,9 +190,13 @@ impl Security {
 
     /// Takes a trade that is its leg's last as the security's, unless the order of time is against it.
     pub fn offer(&mut self, offer: &Offer, legs: &[Leg], late_ns: i64) -> bool {
-        if !self.is_trusted(legs[offer.leg as usize].effective) || !self.is_newer(offer, late_ns) {
+        let at_ns = our_time(offer.trade, offer.leg, legs);
+        if !self.is_trusted(legs[offer.leg as usize].effective)
+            || !self.is_newer(offer, at_ns, late_ns)
+        {
             return false;
         }
+        self.last_at_ns = at_ns;
         self.set_last(Some(offer.trade), offer.leg, legs);
         self.last_recv_ns = offer.recv_ns;
         self.last_now_ns = offer.now_ns;
@@ -196,11 +208,8 @@ impl Security {
         self.live == 0 || !matches!(leg_state, state::STALE | state::DELAYED | state::UNVERIFIED)
     }
 
-    fn is_newer(&self, offer: &Offer, late_ns: i64) -> bool {
-        let Some(current) = self.last else {
-            return true;
-        };
-        if offer.leg == self.last_leg || offer.trade.ts >= current.ts {
+    fn is_newer(&self, offer: &Offer, at_ns: i64, late_ns: i64) -> bool {
+        if self.last.is_none() || offer.leg == self.last_leg || at_ns >= self.last_at_ns {
             return true;
         }
         // Two clocks, so that neither can freeze the price: the sockets' of the trades, and our own.
@@ -223,9 +232,12 @@ impl Security {
             .iter()
             .filter(|leg| self.is_trusted(legs[**leg as usize].effective))
             .filter_map(|leg| legs[*leg as usize].last.map(|last| (last, *leg)))
-            .max_by_key(|(last, _)| last.ts);
+            .max_by_key(|(last, leg)| our_time(*last, *leg, legs));
         match newest {
-            Some((last, leg)) => self.set_last(Some(last), leg, legs),
+            Some((last, leg)) => {
+                self.last_at_ns = our_time(last, leg, legs);
+                self.set_last(Some(last), leg, legs);
+            }
             None => self.set_last(None, NONE, legs),
         }
     }

@@ -102,6 +102,7 @@ impl Latest {
         let calendar = self.calendar(&definition.calendar);
         let entry = &mut self.legs[leg as usize];
         entry.feed = index(feed);
+        entry.ahead_ns = self.feeds[feed].ahead_ns;
         entry.precision = definition.time_precision;
         if entry.calendar != index(calendar) || !entry.session.is_assigned() {
             entry.calendar = index(calendar);
@@ -195,6 +196,7 @@ impl Latest {
                     reason: String::new(),
                     legs: Vec::new(),
                     lead_ns: super::bars::NO_LEAD,
+                    ahead_ns: 0,
                 };
                 self.feeds.push(feed);
                 self.feeds.len() - 1
@@ -222,6 +224,17 @@ impl Latest {
             }
         }
         self.next_roll_ns = i64::MIN;
+    }
+
+    /// The clock of the feed's venue is certainly so far ahead of ours (negative: behind): what is told from now on is
+    /// compared with other venues' trades as of so much earlier.
+    pub fn set_feed_clock(&mut self, feed: &str, ahead_ns: i64) {
+        let place = self.feed(feed);
+        let entry = &mut self.feeds[place];
+        entry.ahead_ns = ahead_ns;
+        for leg in &entry.legs {
+            self.legs[*leg as usize].ahead_ns = ahead_ns;
+        }
     }
 
     /// Every instrument of the feed is at best this; `LIVE` lifts it. Returns how many topics changed.

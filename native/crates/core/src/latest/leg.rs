@@ -190,6 +190,8 @@ pub struct Leg {
     pub bars: Option<Box<LegBars>>,
     /// A bust or a correction changed the bars of this time, which was not told yet.
     pub amended_ts: Option<i64>,
+    /// How far its venue's clock is certainly ahead of ours, ns.
+    pub ahead_ns: i64,
 }
 
 impl Leg {

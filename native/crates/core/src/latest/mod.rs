@@ -92,6 +92,8 @@ struct Feed {
     legs: Vec<u32>,
     /// The most that a trade's event time was ahead of our clock when it came, ns; never above 0.
     lead_ns: i64,
+    /// How far the venue's clock is certainly ahead of ours, ns.
+    ahead_ns: i64,
 }
 
 /// Newest state of every topic.
