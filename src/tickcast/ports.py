@@ -83,6 +83,12 @@ class Normaliser(Protocol):
     def refresh(self) -> TickBatch | None:
         """Definitions, newest state, flagged SNAPSHOT, and the ledger; None before there is any."""
 
+    def take_lead(self) -> int | None:
+        """The most that an event time was ahead of its receipt since the last call, ns (negative: the least delay).
+
+        None: nothing came whose event time is the venue's word of now.
+        """
+
     @property
     def gaps(self) -> int:
         """Losses that records told, so far."""

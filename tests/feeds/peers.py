@@ -130,6 +130,9 @@ class Through:
         assert now_ns
         self.told.append(f"+{link}")
 
+    def take_lead(self) -> int | None:
+        return None
+
     def settle(self, now_ns: int) -> list[TickBatch]:
         assert now_ns
         return []

@@ -248,14 +248,18 @@ def test_throttling_lasts_as_long_as_the_venue_says_and_more_of_it_is_the_same()
     assert (again.id, again.ended_ns) == (entry.id, START + 9 * S)
 
 
-def test_the_same_drift_is_entered_once_an_hour_and_not_too_many() -> None:
+def test_the_same_drift_is_entered_once_a_day_and_not_too_many() -> None:
     world = World(drift_max=3)
     for number in (1, 1, 2, 3, 4):
         world.enter(incidents=[world.incident("drift", reason=f"key {number}")])
     assert (world.ledger.counts["drift"], world.ledger.suppressed) == (3, 2)
     world.now += 3_600 * S
+    for number in (1, 4):
+        world.enter(incidents=[world.incident("drift", reason=f"key {number}")])
+    assert world.ledger.counts["drift"] == 4, "another hour, the same day"
+    world.now += 82_800 * S
     world.enter(incidents=[world.incident("drift", reason="key 1")])
-    assert world.ledger.counts["drift"] == 4
+    assert world.ledger.counts["drift"] == 5
 
 
 # ------------------------------------------------------------------ links and states

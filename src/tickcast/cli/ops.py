@@ -228,6 +228,10 @@ def latency(*, watch: bool, data: DataDir, as_json: bool) -> None:
     console = Console()
     if not watch:
         console.print(latency_table(fetch(gateway, "/latency")))
+        clocks = clock_table(fetch(gateway, "/feeds")["feeds"])
+        if clocks is not None:
+            console.print()
+            console.print(clocks)
         return
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while True:
@@ -238,7 +242,7 @@ def latency(*, watch: bool, data: DataDir, as_json: bool) -> None:
 def latency_table(found: dict[str, Any]) -> Table:
     """One row a hop; a value over its budget is red and carries a ``!``."""
     table = Table(box=None, pad_edge=False, caption=f"ms, last {found['window_s']:g} s; ! = over budget")
-    for heading in ("HOP", "COUNT", "P50", "P95", "P99", "BUDGET", ""):
+    for heading in ("HOP", "COUNT", "P50", "P95", "P99", "BUDGET", "", ""):
         table.add_column(heading, justify="left" if heading in {"HOP", ""} else "right", no_wrap=True)
     for hop in found["hops"]:
         values = []
@@ -252,5 +256,29 @@ def latency_table(found: dict[str, Any]) -> Table:
         verdict = (
             Text("-", "dim") if not hop["count"] else Text("ok", "green") if hop["ok"] else Text("over", "bold red")
         )
-        table.add_row(hop["hop"], f"{hop['count']:,}", *values, budget, verdict)
+        known = hop.get("uncertainty_ms")
+        clocks = "" if known is None else f"± {known:.3g} (clocks)"
+        table.add_row(hop["hop"], f"{hop['count']:,}", *values, budget, verdict, clocks)
+    return table
+
+
+def clock_table(feeds: Sequence[Mapping[str, Any]]) -> Table | None:
+    """One row a feed: how far its venue's clock is ahead of ours, and how well that is known; None: no feed knows."""
+    known = [(feed, feed["clock"]) for feed in feeds if feed.get("clock")]
+    if not known:
+        return None
+    table = Table(box=None, pad_edge=False, caption="ms; the venue's clock ahead of ours")
+    for heading in ("FEED", "VENUE", "OFFSET", "UNCERTAINTY", "CORRECTED BY", "ROUND TRIPS", "SET"):
+        table.add_column(heading, justify="left" if heading in {"FEED", "VENUE"} else "right", no_wrap=True)
+    for feed, clock in known:
+        bound = clock["uncertainty_ms"]
+        table.add_row(
+            feed["name"],
+            feed["venue"],
+            f"{clock['offset_ms']:+.3f}" if bound is not None else f"≥ {clock['offset_ms']:+.3f}",
+            "?" if bound is None else f"± {bound:.3f}",
+            f"{clock['certain_ms']:+.3f}",
+            f"{clock['round_trips']}",
+            f"{clock['steps']}",
+        )
     return table

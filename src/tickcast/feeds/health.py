@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tickcast.model.health import FeedCondition, FeedHealth, Findings
+from tickcast.model.health import ClockHealth, FeedCondition, FeedHealth, Findings
 from tickcast.model.queues import QueueLevel
 
 RATE_WINDOW_NS: Final = 5_000_000_000
@@ -126,6 +126,7 @@ class HealthTracker:
         dropped: int = 0,
         queues: Mapping[str, QueueLevel] = MappingProxyType({}),
         findings: Findings | None = None,
+        clock: ClockHealth | None = None,
     ) -> FeedHealth:
         """Return what the world is told."""
         (first_ns, first), (last_ns, last) = self._marks[0], self._marks[-1]
@@ -146,6 +147,7 @@ class HealthTracker:
             rate=round((last - first) / span_s, 1) if span_s > 0 else 0.0,
             last_message_ns=self._message_ns,
             last_error=self.last_error,
+            clock=clock,
             queues=dict(queues),
             unknown=list(findings.unknown) if findings else [],
             checksums=dict(findings.checksums) if findings else {},

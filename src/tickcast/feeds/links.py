@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, assert_never
 
 from tickcast.feeds.backoff import Backoff
 from tickcast.feeds.budget import Budgets
+from tickcast.feeds.canaries import Sign
 from tickcast.feeds.capture import Capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.health import HealthTracker
@@ -23,6 +24,10 @@ from tickcast.venues.base import Link
 REFUSED: Final = frozenset({401, 403, 407, 451})
 """Answers to a handshake after which trying again soon does not help: a login, a blocked address or region."""
 THROTTLED: Final = frozenset({418, 429})
+CLOSED: Final = frozenset({404, 410})
+"""Answers to a handshake that say that the address is not there any more."""
+BRIEF_NS: Final = 5_000_000_000
+BRIEF_MAX: Final = 3
 SECOND_NS: Final = 1_000_000_000
 CONNECTS: Final = "connects"
 """The quota of new connections."""
@@ -61,14 +66,19 @@ class Links:
         log: Any,
         budgets: Budgets | None = None,
         on_incident: Callable[[Incident], None] = lambda _: None,
+        on_sign: Callable[[Sign, str, str, bytes], None] = lambda *_: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Keep no link yet.
 
         ``wake`` is called when something was put into the inbox; ``budgets`` say how often links may be opened;
-        ``on_incident`` is told of refused handshakes; ``tls`` verifies certificates (None: by the system).
+        ``on_incident`` is told of refused handshakes, ``on_sign`` of addresses that move or close (sign, address,
+        reason, sample); ``tls`` verifies certificates (None: by the system).
         """
         self._on_incident = on_incident
+        self._on_sign = on_sign
+        self._brief: dict[str, int] = {}
+        """How often in a row each link closed at once and brought nothing."""
         self._tls = tls
         self._told: dict[str, int] = {}
         """Links whose handshake was refused, and with which status: told once until they are open."""
@@ -112,7 +122,9 @@ class Links:
                     asked_s = self._turned_away(link, wrong)
             else:
                 self._told.pop(link.name, None)
+                opened_ns = self._clock()
                 reason = await self._serve(link.name, connection)
+                self._look_for_signs(link, reason, brought, opened_ns)
                 if self._brought.get(link.name, 0) > brought:
                     backoff.reset()
             self._health.closed(link.name, reason)
@@ -123,6 +135,15 @@ class Links:
             self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
             await asyncio.sleep(delay_s)
 
+    def _look_for_signs(self, link: Link, reason: str, brought: int, opened_ns: int) -> None:
+        """Tell of an address that takes connections only to close them."""
+        is_brief = self._brought.get(link.name, 0) == brought and self._clock() - opened_ns < BRIEF_NS
+        self._brief[link.name] = self._brief.get(link.name, 0) + 1 if is_brief and link.transport == "websocket" else 0
+        if self._brief[link.name] >= BRIEF_MAX:
+            address = link.target.partition("?")[0]
+            text = f"{address} closed {BRIEF_MAX} connections in a row as soon as they were open: {reason}"
+            self._on_sign("address", address, text, reason.encode())
+
     def _turned_away(self, link: Link, wrong: HandshakeError) -> float:
         """Take note of a refused handshake; returns how long the venue wants us to wait (s)."""
         now_ns = self._clock()
@@ -130,6 +151,9 @@ class Links:
         until_ns = now_ns + round(wait_s * SECOND_NS)
         if wait_s and self._budgets is not None:
             self._budgets.of(link.target).hold(CONNECTS, until_ns)
+        if 300 <= wrong.status < 400 or wrong.status in CLOSED:
+            address = link.target.partition("?")[0]
+            self._on_sign("address", address, str(wrong).replace(link.target, address), b"")
         is_refused = wrong.status in REFUSED
         if is_refused:
             self._refused.add(link.name)

@@ -16,6 +16,7 @@ import aiohttp
 
 from tickcast.feeds.backoff import Backoff, retry_after_s
 from tickcast.feeds.budget import Budgets
+from tickcast.feeds.canaries import Sign
 from tickcast.feeds.tls import trouble_of
 from tickcast.ports import Clock
 from tickcast.runtime.tasks import TaskGroupOwner
@@ -23,6 +24,9 @@ from tickcast.venues.base import Answer, Request
 
 REFUSED_FOR_NOW: Final = frozenset({408, 418, 425, 429})
 THROTTLED: Final = frozenset({418, 429})
+MOVED: Final = frozenset({301, 302, 303, 307, 308})
+GONE: Final = 410
+SHOWN_MAX: Final = 120
 CONCURRENT_MAX: Final = 8
 WEIGHT: Final = "weight"
 
@@ -43,17 +47,20 @@ class RestClient:
         weight_header: str = "",
         priority: Callable[[Request], float] = lambda request: request.priority,
         on_throttled: Callable[[str, float], None] | None = None,
+        on_sign: Callable[[Sign, str, str, bytes], None] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Ask nothing yet.
 
-        ``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait (seconds); ``tls``
-        verifies certificates (None: by the system's authorities).
+        ``on_trouble`` is told of every failed try, ``on_throttled`` of the venue's order to wait (seconds), ``on_sign``
+        of addresses that move or close (sign, address, reason, sample); ``tls`` verifies certificates (None: by the
+        system's authorities).
         """
         self._tls = tls
         self._on_answer = on_answer
         self._on_trouble = on_trouble
         self._on_throttled = on_throttled
+        self._on_sign = on_sign
         self._new_backoff = new_backoff
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -161,6 +168,7 @@ class RestClient:
             connector = aiohttp.TCPConnector(ssl=self._tls or True)
             self._http = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
         shown = request.url.partition("?")[0]
+        sent_ns = self._clock()
         try:
             async with self._http.get(request.url, headers=dict(request.headers), allow_redirects=False) as response:
                 own_word = response.status == request.throttled_status
@@ -178,11 +186,14 @@ class RestClient:
                     body += await response.content.read(self._answer_max + 1 - len(body))
                 if len(body) > self._answer_max:
                     return f"{request.purpose}: the answer of {shown} is larger than {self._answer_max} bytes", 0.0
+                self._look_for_signs(shown, response, body)
                 answer = Answer(
                     status=response.status,
                     body=body,
                     received_ns=self._clock(),
                     etag=response.headers.get("ETag"),
+                    sent_ns=sent_ns,
+                    date=response.headers.get("Date", "")[:64],
                 )
         except TimeoutError:
             return f"{request.purpose}: no answer from {shown} within {self._timeout.total:g} s", 0.0
@@ -190,6 +201,21 @@ class RestClient:
             return f"{request.purpose}: {shown}: {_trouble(wrong)}", 0.0
         self._on_answer(request, answer)
         return None, 0.0
+
+    def _look_for_signs(self, address: str, response: aiohttp.ClientResponse, body: bytes) -> None:
+        """Tell of an address that redirects, is gone, or is announced to go (RFC 8594, RFC 9745)."""
+        if self._on_sign is None:
+            return
+        headers, found = response.headers, ""
+        if response.status in MOVED:
+            found = f"redirects ({response.status}) to {headers.get('Location', 'nowhere')[:SHOWN_MAX]}"
+        elif response.status == GONE:
+            found = f"is gone ({GONE})"
+        else:
+            told = [f"{name}: {headers[name][:SHOWN_MAX]}" for name in ("Deprecation", "Sunset") if name in headers]
+            found = f"is announced to close ({', '.join(told)})" if told else ""
+        if found:
+            self._on_sign("address", address, f"{address} {found}", body)
 
     def _told_to_wait(self, reason: str, wait_s: float) -> float:
         """Say that the venue throttles us; for how long nothing is to be asked."""

@@ -21,8 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 
+import msgspec
+
 from tickcast.feeds.backoff import Backoff
 from tickcast.feeds.budget import Budgets, shared_folder, sweep
+from tickcast.feeds.canaries import Canaries, Sign
 from tickcast.feeds.capture import Capture, open_capture
 from tickcast.feeds.config import FeedConfig, read_previous_close
 from tickcast.feeds.health import HealthTracker
@@ -32,14 +35,26 @@ from tickcast.feeds.links import CONNECTS, Links
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
 from tickcast.feeds.secrets import Hider
 from tickcast.feeds.tls import open_tls
+from tickcast.feeds.venue_clock import VenueClock, date_ns
 from tickcast.model.errors import UsageError
-from tickcast.model.health import Findings
+from tickcast.model.health import ClockHealth, Findings
 from tickcast.model.ledger import Incident
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
-from tickcast.venues.base import Answer, Attentive, Bookish, Limited, Persistent, Request, Session, Step, Telling
+from tickcast.venues.base import (
+    Answer,
+    Attentive,
+    Bookish,
+    Limited,
+    Persistent,
+    Request,
+    Session,
+    Step,
+    Telling,
+    Timely,
+)
 from tickcast.venues.registry import open_session
 from tickcast.venues.selection import Changed, ConfigTaken, Demanded, Selective, SymbolList
 
@@ -92,6 +107,8 @@ class Feed:
         self._reported_ns = 0
         self._ledger_due = False
         self._logged = 0
+        self._venue_clock = VenueClock()
+        self._canaries = Canaries()
         self._failure: Exception | None = None
         """What a timer's call raised: outside of every task, so it is kept for the round to raise."""
         self._inbox = Inbox(bound=config.inbox_max, pause=self._pause, resume=self._resume)
@@ -114,6 +131,7 @@ class Feed:
             log=self._log,
             budgets=budgets,
             on_incident=self._on_incident,
+            on_sign=self._on_sign,
             tls=tls,
         )
         self._rest = self._open_rest(budgets, tls)
@@ -124,6 +142,7 @@ class Feed:
             on_answer=self._on_answer,
             on_trouble=self._on_trouble,
             on_throttled=self._on_throttled,
+            on_sign=self._on_sign,
             new_backoff=self._new_backoff,
             clock=self._clock,
             timeout_s=self._config.connect_timeout_s,
@@ -331,6 +350,10 @@ class Feed:
             self._bury(step)
         if step.keep is not None and self._kept is not None:
             self._kept.write(step.keep)  # before anything is sent: a number is never used twice
+        for one in step.sightings:
+            self._venue_clock.round_trip(
+                one.told_ns, sent_ns=one.sent_ns, received_ns=one.received_ns, unit_ns=one.unit_ns
+            )
         self._links.send(step.send, now_ns)
         for new_link in step.links:
             self._keeping[new_link.name] = self._tasks.spawn(self._links.keep(new_link), new_link.name)
@@ -356,6 +379,8 @@ class Feed:
 
     def _bury(self, step: Step) -> None:
         self.health.dead_letters += step.dead_count
+        reason, raw = step.dead[0] if step.dead else ("", b"")
+        self._canaries.buried(step.dead_count, reason, raw)
         if step.repeat and step.dead:
             self.health.last_error = step.dead[0][0]
         for reason, raw in step.dead:
@@ -390,10 +415,21 @@ class Feed:
 
     def _on_answer(self, request: Request, answer: Answer) -> None:
         self.health.alive(answer.received_ns)
+        self._read_date(answer)
         self._inbox.put(Answered(request, answer))
         if self._capture is not None:
             self._capture.answered(request, answer)
         self._wakeup.set()
+
+    def _read_date(self, answer: Answer) -> None:
+        """Take the time of an answer's header, where nothing better is to be had from the venue."""
+        if not answer.sent_ns or (isinstance(self._session, Timely) and self._session.tells_time):
+            return
+        told_ns = date_ns(answer.date)
+        if told_ns:
+            self._venue_clock.round_trip(
+                told_ns, sent_ns=answer.sent_ns, received_ns=answer.received_ns, unit_ns=SECOND_NS
+            )
 
     def _on_trouble(self, reason: str) -> None:
         self.health.last_error = reason
@@ -416,6 +452,12 @@ class Feed:
         self._pending.append(Step(incidents=[incident]))
         self._wakeup.set()
 
+    def _on_sign(self, sign: Sign, name: str, reason: str, sample: bytes) -> None:
+        """The venue changes in how it is reached."""
+        incident = self._canaries.saw(sign, name, reason, sample, self._clock())
+        if incident is not None:
+            self._on_incident(incident)
+
     def _pause(self) -> None:
         self._links.pause()
 
@@ -433,6 +475,12 @@ class Feed:
         while True:
             await asyncio.sleep(HEALTH_INTERVAL_S)
             now_ns = self._clock()
+            incident = self._canaries.look(self.health.messages, now_ns)
+            if incident is not None:
+                self._on_incident(incident)
+            lead_ns = self._normaliser.take_lead()
+            if lead_ns is not None:
+                self._venue_clock.one_way(now_ns + lead_ns, now_ns)
             self._links.watch(now_ns)
             self.health.is_idle = isinstance(self._session, Selective) and self._session.is_idle
             self._ledger_due = True
@@ -452,14 +500,33 @@ class Feed:
                 dropped=self._publisher.conflated,
                 queues=metrics.queue_levels(),
                 findings=self._findings(),
+                clock=self._clock_health(),
             )
         )
 
-    def _findings(self) -> Findings | None:
-        """What the session found out, without what must not be told."""
-        if not isinstance(self._session, Telling):
+    def _clock_health(self) -> ClockHealth | None:
+        """What is known of the venue's clock."""
+        found = self._venue_clock.estimate(self._clock())
+        if found is None:
             return None
-        return Hider((self._config.password,)).findings(self._session.findings(self._clock()))
+        return ClockHealth(
+            offset_ms=_ms(found.offset_ns),
+            uncertainty_ms=None if found.uncertainty_ns is None else _ms(found.uncertainty_ns),
+            certain_ms=_ms(found.certain_ns),
+            error_ms=None if found.error_ns is None else _ms(found.error_ns),
+            round_trips=found.round_trips,
+            steps=found.steps,
+        )
+
+    def _findings(self) -> Findings:
+        """What the session and this shell found out, without what must not be told."""
+        found = self._session.findings(self._clock()) if isinstance(self._session, Telling) else Findings()
+        found = msgspec.structs.replace(found, unknown=[*found.unknown, *self._canaries.told()])
+        return Hider((self._config.password,)).findings(found)
+
+
+def _ms(ns: int) -> float:
+    return round(ns / 1e6, 3)
 
 
 def _own_priority(request: Request) -> float:

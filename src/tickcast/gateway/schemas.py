@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tickcast.model.health import FeedCondition, Unknown
+from tickcast.model.health import ClockHealth, FeedCondition, Unknown
 from tickcast.model.ledger import IncidentKind, Scope
 from tickcast.ports import Listing, Verdict
 from tickcast.venues.selection import Changed, SymbolList
@@ -52,6 +52,7 @@ class FeedRow(msgspec.Struct, kw_only=True):
     last_error: str | None
     unknown: list[Unknown]
     checksums: dict[str, int]
+    clock: ClockHealth | None
 
 
 class SymbolsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +79,7 @@ class HopTimes(msgspec.Struct, kw_only=True):
     p99_ms: float | None
     budget_ms: tuple[float, float, float]
     ok: bool
+    uncertainty_ms: float | None
 
 
 class Latency(msgspec.Struct, kw_only=True):

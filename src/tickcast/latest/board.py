@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tickcast.model.health import FeedCondition, FeedHealth
+from tickcast.model.health import ClockHealth, FeedCondition, FeedHealth
 from tickcast.model.queues import QueueLevel
 from tickcast.model.record import State
 
@@ -128,7 +128,13 @@ class FeedBoard:
             "last_error": error,
             "unknown": [msgspec.structs.asdict(one) for one in health.unknown] if health else [],
             "checksums": health.checksums if health else {},
+            "clock": msgspec.structs.asdict(health.clock) if health and health.clock else None,
         }
+
+    def clock(self, name: str) -> ClockHealth | None:
+        """What a feed knows of its venue's clock."""
+        feed = self._feeds.get(name)
+        return feed.health.clock if feed is not None and feed.health is not None else None
 
     def is_gone(self, name: str) -> bool:
         """Whether a feed has no process that we know of."""

@@ -13,15 +13,17 @@ UNKNOWN_MAX: Final = 20
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
-    """Something in the venue's messages that nobody knew: a kind of message, or a key in a kind that is known."""
+    """A sign that a venue changes: something in its messages that nobody knew, or in how it is reached."""
 
-    what: Literal["message", "key"]
+    what: Literal["message", "key", "value", "checksum", "address", "dead letters"]
+    """A kind of message, a key in a kind that is known, a word where others are known, checksums that prove nothing, an
+    address that moves or closes, messages that are not understood at a rate that is no accident."""
     name: str
-    """The kind of message, or ``KIND.KEY``."""
+    """The kind of message, ``KIND.KEY``, ``KIND.KEY=WORD``, the address."""
     count: int
     """How often it was seen; keys are looked at in samples of the messages."""
     sample: str
-    """Beginning of the first such message."""
+    """Beginning of the first such message, without secrets."""
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,23 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     unknown: list[Unknown] = []
     checksums: dict[str, int] = {}
     """``verified``, ``failed``, and ``zero``: the venue sent a checksum that proves nothing. Empty: it has none."""
+
+
+class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What a feed knows of its venue's clock; see ``docs/concepts/clocks.md``."""
+
+    offset_ms: float
+    """Venue's clock minus ours."""
+    uncertainty_ms: float | None
+    """The offset is at most so far from ``offset_ms``; null: nothing bounds it from above."""
+    certain_ms: float
+    """What times are corrected by: 0 where the clocks may agree."""
+    error_ms: float | None
+    """How far the truth may be from ``certain_ms``."""
+    round_trips: int
+    """Answers with the venue's time in the last ten minutes."""
+    steps: int
+    """How often one of the two clocks was set."""
 
 
 FeedCondition = Literal["starting", "connected", "quiet", "stale", "failed", "stopped"]
@@ -62,5 +81,7 @@ class FeedHealth(msgspec.Struct, frozen=True, kw_only=True):
     """What nobody knew of the venue's messages: the newest kinds and keys."""
     checksums: dict[str, int] = {}
     """Books' checksums: see :class:`Findings`."""
+    clock: ClockHealth | None = None
+    """Its venue's clock; None: nothing is known of it."""
     queues: dict[str, QueueLevel] = {}
     """Levels of the queues in the feed's process, by name: the core shows them, since only it answers ``/metrics``."""

@@ -52,6 +52,14 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     to_seq: int = 0
     repair: str = ""
     """How it will be repaired: ``snapshot``, ``resubscribe``, ``retransmission``, ``reconnect``; empty = not."""
+    key: str = ""
+    """Names an entry that instruments' states say nothing of (trades that are fetched): each incident of the same
+    key tells it anew, with the ``instruments`` that are still open, until one has ``until_ns``; its ``repair`` then
+    says how it was made good, empty = it was not."""
+    missing: int = 0
+    """With ``key``: messages missing by now."""
+    recovered: int = 0
+    """With ``key``: of these, came after all."""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,8 +89,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     recovered: int = 0
     """Of these, came after all."""
     repaired_by: str = ""
-    """``snapshot``, ``resubscribe``, ``retransmission``, ``reconnect``, ``restart`` (of the feed), ``venue``; empty
-    while open, or where it was not."""
+    """``snapshot``, ``resubscribe``, ``retransmission``, ``backfill``, ``reconnect``, ``restart`` (of the feed),
+    ``venue``; empty while open, or where it was not."""
 
     @property
     def lost(self) -> int:

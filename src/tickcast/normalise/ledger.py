@@ -13,6 +13,8 @@ which scope, how it will be repaired), *gap rows* (how many messages are missing
 - An instrument that is whole again closes its part, and the last one ends the entry. A gap row of an instrument that
   stays live (a lost trade) ends as it begins: nothing will repair it.
 - A gap row flagged BACKFILLED says that messages came after all, also behind the end of the entry.
+- An entry with a key is told by its incidents alone, from beginning to end: what is missing there shows in no state.
+  Gap rows of its instruments say nothing more.
 
 What counts as whole: every state that the venue gives to a right book (``live``, ``auction``, ``halted``, ``closed``,
 ``delayed``), and ``unverified`` where an instrument was never better. Of a halt only ``halted`` itself is open.
@@ -38,8 +40,9 @@ TOLD_AGAIN_NS: Final = SECOND_NS // 4
 """An entry that only shrinks is told again at most this often; its beginning and its end at once."""
 ALONE_NS: Final = 60 * SECOND_NS
 """A loss that no instrument shows is over after so long: whatever could be brought has come."""
-DRIFT_AGAIN_NS: Final = 3_600 * SECOND_NS
+DRIFT_AGAIN_NS: Final = 86_400 * SECOND_NS
 """The same drift is entered at most this often."""
+DRIFT_HOUR_NS: Final = 3_600 * SECOND_NS
 THROTTLE_JOINED_NS: Final = 10 * SECOND_NS
 """A throttling so soon after another one belongs to it."""
 RECENT_MAX: Final = 256
@@ -86,6 +89,8 @@ class _Entry:
     is_incident: bool = False
     is_down: bool = False
     """Its link is not open again."""
+    key: str = ""
+    """Of an entry that is told by its incidents alone, see :class:`tickcast.model.ledger.Incident`."""
     is_market: bool = False
     """A gap row of the market began it."""
     was_broken: bool = False
@@ -264,6 +269,9 @@ class Ledger:
             return
         if incident.kind == "throttled" and self._extend_throttle(incident):
             return
+        if incident.key:
+            self._keyed(incident)
+            return
         entry = self._down.get(incident.link) if incident.kind == "reconnect" else None
         entry = entry or self._same(incident)
         if entry is None:
@@ -284,15 +292,43 @@ class Ledger:
             entry.missing = max(entry.missing, incident.to_seq - incident.from_seq + 1)
         self._concern(entry, incident, turn)
 
+    def _keyed(self, incident: Incident) -> None:
+        """Tell an entry anew that is told by its incidents alone."""
+        entry = next((one for one in self._open.values() if one.key == incident.key), None)
+        if entry is None:
+            number = self._number
+            entry = self._begin(
+                incident.kind,
+                incident.scope,
+                incident.reason,
+                incident.ts_ns,
+                link=incident.link,
+                channel=incident.channel,
+                is_over=bool(incident.until_ns),
+            )
+            if self._number == number:
+                return  # too many are open: it is part of another one, which says what is lost
+            entry.key, entry.is_incident = incident.key, True
+        entry.reason = incident.reason[:TEXT_MAX]
+        entry.from_seq, entry.to_seq = incident.from_seq, incident.to_seq
+        entry.missing, entry.recovered = incident.missing, incident.recovered
+        for instrument in incident.instruments:
+            self._join(entry, instrument)
+        for instrument in entry.open.difference(incident.instruments) if not incident.until_ns else list(entry.open):
+            self._leave(entry, instrument)
+        self._touch(entry)
+        if incident.until_ns:
+            entry.repaired_by = incident.repair
+            self._end(entry, incident.until_ns)
+
     def _same(self, incident: Incident) -> _Entry | None:
         """The open entry that this repeats: of the same kind, and open for all of its instruments."""
         if not incident.instruments:
             return None
         place = (incident.kind, incident.scope, incident.link, incident.channel)
         for entry in self._of.get(incident.instruments[0], ()):
-            if (entry.kind, entry.scope, entry.link, entry.channel) == place and entry.open.issuperset(
-                incident.instruments
-            ):
+            is_there = (entry.kind, entry.scope, entry.link, entry.channel) == place and not entry.key
+            if is_there and entry.open.issuperset(incident.instruments):
                 return entry
         return None
 
@@ -322,7 +358,8 @@ class Ledger:
     def _may_drift(self, incident: Incident) -> bool:
         while self._drifts and incident.ts_ns - self._drifts[0][0] >= DRIFT_AGAIN_NS:
             self._drifts.popleft()
-        if len(self._drifts) >= self._drift_max or any(reason == incident.reason for _, reason in self._drifts):
+        of_hour = sum(incident.ts_ns - at_ns < DRIFT_HOUR_NS for at_ns, _ in self._drifts)
+        if of_hour >= self._drift_max or any(reason == incident.reason for _, reason in self._drifts):
             return False
         self._drifts.append((incident.ts_ns, incident.reason))
         return True
@@ -357,7 +394,7 @@ class Ledger:
             self._break(instrument, state, ts_ns, turn)
 
     def _is_open(self, instrument: int) -> bool:
-        return any(entry.kind != "halt" for entry in self._of.get(instrument, ()))
+        return any(entry.kind != "halt" and not entry.key for entry in self._of.get(instrument, ()))
 
     def _break(self, instrument: int, state: int, ts_ns: int, turn: _Round) -> None:
         """An instrument is not whole any more, and no entry says why."""
@@ -392,6 +429,8 @@ class Ledger:
         if instrument == MARKET:
             turn.market = self._lose("unit", missing, seq, ts_ns)
             turn.market.is_market = True
+            return
+        if any(entry.key for entry in self._of.get(instrument, ())):
             return
         for entry in self._of.get(instrument, ()):
             if entry.kind != "halt":
@@ -428,6 +467,8 @@ class Ledger:
         return next((one for one in self._open.values() if one.is_market and not one.concerned), None)
 
     def _recovered(self, instrument: int, count: int, seq: int, ts_ns: int) -> None:
+        if any(one.key and instrument in one.concerned for one in (*self._open.values(), *self._recent.values())):
+            return
         entry = self._missed_in(instrument, count)
         if entry is None:
             reason = f"{count} messages before {seq} came late" if seq else f"{count} messages came late"
@@ -505,7 +546,8 @@ class Ledger:
         A halt ends with its state, all else when books are whole: one in the other would end too early. Where only the
         others are open there is none, so at most one entry more than the bound is open.
         """
-        alike = [one for one in reversed(self._open.values()) if (one.kind == "halt") == (kind == "halt")]
+        open_ones = [one for one in reversed(self._open.values()) if not one.key]
+        alike = [one for one in open_ones if (one.kind == "halt") == (kind == "halt")]
         same = next((one for one in alike if one.kind == kind and not one.is_down), None)
         return same or next(iter(alike), None)
 
@@ -552,6 +594,8 @@ class Ledger:
 
         So it is of a loss also where the venue tells no states: nothing will say that it is whole again.
         """
+        if entry.key:
+            return False
         state = self._states.get(instrument)
         if state is None:
             return not entry.is_incident
@@ -579,7 +623,7 @@ class Ledger:
         self._changed.pop(fresh.id, None)
 
     def _end_if_whole(self, entry: _Entry, now_ns: int) -> None:
-        if entry.ended_ns or entry.open or entry.is_down:
+        if entry.ended_ns or entry.open or entry.is_down or entry.key:
             return
         if entry.is_market and not entry.concerned and entry.lost:
             return  # nothing shows it: until what is missing comes, or nobody waits any more
@@ -591,7 +635,7 @@ class Ledger:
         if entry.ended_ns:
             return
         entry.ended_ns = max(now_ns, entry.began_ns)
-        if not entry.repaired_by and entry.kind not in _MOMENTARY:
+        if not entry.repaired_by and entry.kind not in _MOMENTARY and not entry.key:
             by_books = "snapshot" if entry.was_broken else ""
             entry.repaired_by = entry.repair or _REPAIRS.get(entry.kind, by_books)
         self._open.pop(entry.id, None)

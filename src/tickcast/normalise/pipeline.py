@@ -133,6 +133,10 @@ class Pipeline:
         batches[-1].ledger = self.ledger.news(received_ns)
         return batches
 
+    def take_lead(self) -> int | None:
+        """How far the venue's clock was seen ahead of ours since the last call, ns; see :class:`tickcast.ports`."""
+        return self._intake.take_lead()
+
     def unlinked(self, link: str, reason: str, now_ns: int) -> None:
         """A link was lost: an entry of the ledger, told with the next batch."""
         self.ledger.unlinked(self._session or now_ns // MILLISECOND_NS, link, reason, now_ns)
@@ -176,7 +180,7 @@ class Pipeline:
     def _begin_session(self, received_ns: int) -> None:
         """Sessions are numbered by the time they began, so that a restarted process never repeats one."""
         self._session = max(self._session + 1, received_ns // MILLISECOND_NS)
-        self._intake.begin_session()
+        self._intake.begin_session(self._session * MILLISECOND_NS)
 
     def _learn(self, definitions: Sequence[Definition]) -> tuple[Definition, ...]:
         news = tuple(one for one in definitions if self._definitions.get(one.instrument) != one)

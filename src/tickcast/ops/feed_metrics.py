@@ -15,6 +15,11 @@ GAUGES: Final = {
     "lag_ms": "How long the newest batch was on the bus.",
     "connections": "Connections to the venue, open now.",
 }
+CLOCKS: Final = {
+    "offset_ms": "How far the venue's clock is ahead of ours.",
+    "uncertainty_ms": "How far the offset may be from the truth; absent where nothing bounds it.",
+    "steps": "How often one of the two clocks was set.",
+}
 COUNTERS: Final = {
     "messages": "Messages of the venue since the feed's process started.",
     "records": "Records published since the feed's process started.",
@@ -42,6 +47,12 @@ class FeedExporter(Collector):
         yield state
         for key, text in GAUGES.items():
             yield _filled(GaugeMetricFamily(f"tickcast_feed_{key}", text, labels=LABELS), key, rows)
+        for key, text in CLOCKS.items():
+            clocks = GaugeMetricFamily(f"tickcast_feed_clock_{key}", text, labels=LABELS)
+            for row in rows:
+                if row.get("clock") and row["clock"][key] is not None:
+                    clocks.add_metric((row["name"], row["venue"]), row["clock"][key])
+            yield clocks
         for key, text in COUNTERS.items():
             yield _filled(CounterMetricFamily(f"tickcast_feed_{key}", text, labels=LABELS), key, rows)
 

@@ -44,6 +44,9 @@ class HopTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What p50, p95 and p99 may be."""
     ok: bool
     """Whether all three are within the budget; true where nothing was measured."""
+    uncertainty_ms: float | None = None
+    """Of a hop that begins at the exchange: how far its times may be from the truth, because clocks are known no
+    better; the most of the feeds measured. Null: one clock, or nobody knows."""
 
 
 class LatencyReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +92,17 @@ class LatencyBook:
         self._clock = clock
         self._counts = {hop: np.zeros((ROWS, BUCKETS), np.int64) for hop in budgets}
         self._turn = clock() // self._row_ns
+        self._errors: dict[str, dict[str, float | None]] = {}
+        """By hop and feed, how far clocks may disagree (ms)."""
+
+    def between_clocks(self, hop: str, feed: str, error_ms: float | None) -> None:
+        """Say how far the clocks between which a feed's times of a hop lie may disagree; None: nobody knows."""
+        self._errors.setdefault(hop, {})[feed] = error_ms
+
+    def _uncertainty_ms(self, hop: str) -> float | None:
+        errors = self._errors.get(hop, {}).values()
+        known = [error for error in errors if error is not None]
+        return max(known) if known and len(known) == len(errors) else None
 
     def record(self, hop: str, ns: "int | npt.NDArray[np.int64]") -> None:
         """Note that the hop took ``ns`` (one time, or an array of them)."""
@@ -144,6 +158,7 @@ class LatencyBook:
             p95_ms=p95,
             p99_ms=p99,
             budget_ms=budget,
+            uncertainty_ms=self._uncertainty_ms(hop) if found else None,
             ok=found is None or all(value <= limit for value, limit in zip(found, budget, strict=True)),
         )
 

@@ -78,6 +78,21 @@ class Answer:
     body: bytes
     received_ns: int
     etag: str | None = None
+    sent_ns: int = 0
+    """When it was asked for; 0 = unknown."""
+    date: str = ""
+    """Header ``Date``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """The venue's clock, read by the venue between our two times."""
+
+    told_ns: int
+    unit_ns: int
+    """What it is told in whole numbers of, cut off."""
+    sent_ns: int
+    received_ns: int
 
 
 @dataclass(slots=True)
@@ -112,6 +127,8 @@ class Step:
     unpriced: int = 0
     incidents: list[Incident] = field(default_factory=list)
     """What belongs into the ledger."""
+    sightings: list[Sighting] = field(default_factory=list)
+    """Of the venue's clock."""
     keep: bytes | None = None
     """State that must survive this process (see :class:`Persistent`); the newest replaces what was kept before."""
 
@@ -162,6 +179,15 @@ class Telling(Protocol):
 
     def findings(self, now_ns: int) -> Findings:
         """Say what was found so far; samples are longer than :data:`tickcast.model.health.SAMPLE_MAX` by as much."""
+
+
+@runtime_checkable
+class Timely(Protocol):
+    """A session that asks its venue's clock."""
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether it does: otherwise the dates of answers over REST are what there is."""
 
 
 @runtime_checkable
@@ -290,6 +316,11 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stream subscribed anew."""
     quiet_factor: float = 1.0
     """So much longer a silence is normal than by what a stream's own past says; at least 3 s times this."""
+    backfill: bool = True
+    """Trades that the stream missed (a lost connection, a jump of their numbers) are fetched over REST, where the venue
+    tells them, and told flagged ``backfilled``."""
+    clock_interval_s: float = 20.0
+    """The venue is asked for its time so often, where it tells it; 0 = never."""
     poll_interval_s: float = 60.0
     """What a venue tells over REST only (open interest) is asked for so often; 0 = never."""
     channels_max: int = 0

@@ -300,4 +300,4 @@ def test_unknown_keys_are_told_once() -> None:
         if one.kind == "drift"
     ]
     assert len(drift) == 1
-    assert "'surprise'" in drift[0].reason
+    assert "trade.surprise" in drift[0].reason

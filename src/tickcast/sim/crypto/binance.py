@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from tickcast.sim.crypto.listing import Product, Spot, price_tick, size_lot
 from tickcast.sim.crypto.state import BookNews, Instrument, Stream, Texts, Topic, Trade
-from tickcast.sim.crypto.stream_names import RestError, StreamNames
+from tickcast.sim.crypto.stream_names import StreamNames
 from tickcast.sim.crypto.voice import Books, House, RestRequest, ladder
 from tickcast.sim.universe import UNIT
 
@@ -102,6 +102,7 @@ class BinanceVoice(StreamNames):
         "exchangeInfo": "answer_instruments",
         "depth": "answer_depth",
         "aggTrades": "answer_aggregates",
+        "historicalTrades": "answer_older",
     }
 
     def entry(self, instrument: Instrument) -> dict[str, object]:
@@ -131,16 +132,14 @@ class BinanceVoice(StreamNames):
     def answer_aggregates(self, request: RestRequest, books: Books) -> bytes:
         """Answer ``aggTrades``: the newest, or those from an id on."""
         del books
-        instrument, most = self.named(request), self.limit(request, default=500, most=1000)
-        start = request.query.get("fromId")
-        kept = list(instrument.trades)
-        if start is None:
-            chosen = kept[-most:]
-        elif start.isascii() and start.isdigit():
-            chosen = [one for one in kept if one.id >= int(start)][:most]
-        else:
-            raise RestError(-1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.")
+        instrument, chosen = self.trades_from(request)
         return f"[{','.join(f'{{{_aggregate(instrument, one)}}}' for one in chosen)}]".encode()
+
+    def answer_older(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``historicalTrades``, likewise."""
+        del books
+        instrument, chosen = self.trades_from(request)
+        return f"[{','.join(_older(instrument, one) for one in chosen)}]".encode()
 
 
 def _product(spot: Spot) -> Product:
@@ -164,6 +163,14 @@ def _aggregate(instrument: Instrument, trade: Trade) -> str:
     return (
         f'"a":{trade.id},"p":"{instrument.price(trade.price)}","q":"{instrument.size(trade.size)}","f":{trade.id},'
         f'"l":{trade.id},"T":{trade.ts_ns // 1_000_000},"m":{"false" if trade.buy else "true"},"M":true'
+    )
+
+
+def _older(instrument: Instrument, trade: Trade) -> str:
+    price, size = instrument.price(trade.price), instrument.size(trade.size)
+    return (
+        f'{{"id":{trade.id},"price":"{price}","qty":"{size}","quoteQty":"0.00000000",'
+        f'"time":{trade.ts_ns // 1_000_000},"isBuyerMaker":{"false" if trade.buy else "true"},"isBestMatch":true}}'
     )
 
 

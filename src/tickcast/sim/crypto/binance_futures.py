@@ -141,7 +141,9 @@ class BinanceFuturesVoice(StreamNames):
         "exchangeInfo": "answer_instruments",
         "depth": "answer_depth",
         "openInterest": "answer_open_interest",
+        "aggTrades": "answer_aggregates",
     }
+    weights: ClassVar[Mapping[str, int]] = {"exchangeInfo": 1, "aggTrades": 20}
 
     def entry(self, instrument: Instrument) -> dict[str, object]:
         """Write an entry of ``exchangeInfo``."""
@@ -170,6 +172,12 @@ class BinanceFuturesVoice(StreamNames):
             f'{{"lastUpdateId":{book.last},"E":{request.now_ns // 1_000_000},"T":{instrument.update_ns // 1_000_000},'
             f'"bids":[{ladder(instrument, book.bids)}],"asks":[{ladder(instrument, book.asks)}]}}'
         ).encode()
+
+    def answer_aggregates(self, request: RestRequest, books: Books) -> bytes:
+        """Answer ``aggTrades``: the newest, or those from an id on."""
+        del books
+        instrument, chosen = self.trades_from(request)
+        return f"[{','.join(_aggregate(instrument, one) for one in chosen)}]".encode()
 
     def answer_open_interest(self, request: RestRequest, books: Books) -> bytes:
         """Answer ``openInterest``."""
@@ -213,6 +221,14 @@ def _trade(channel: str, instrument: Instrument, trade: Trade, now_ms: int) -> s
     return (
         f'{{"e":"aggTrade","E":{now_ms},"a":{trade.id},"s":"{instrument.native}","p":"{price}","q":"{size}",'
         f'"nq":"{size}","f":{trade.id},"l":{trade.id},"T":{trade_ms},"m":{maker}}}'
+    )
+
+
+def _aggregate(instrument: Instrument, trade: Trade) -> str:
+    price, size = instrument.price(trade.price), instrument.size(trade.size)
+    return (
+        f'{{"a":{trade.id},"p":"{price}","q":"{size}","nq":"{size}","f":{trade.id},"l":{trade.id},'
+        f'"T":{trade.ts_ns // 1_000_000},"m":{"false" if trade.buy else "true"}}}'
     )
 
 

@@ -159,7 +159,7 @@ class BybitVoice(Voice):
                 request, {"timeSecond": str(request.now_ns // 1_000_000_000), "timeNano": str(request.now_ns)}
             )
         category = request.query.get("category", "")
-        if word not in {"instruments-info", "orderbook"}:
+        if word not in {"instruments-info", "orderbook", "recent-trade"}:
             return RestAnswer(json({"retCode": 404, "retMsg": "Not Found"}), status=404)
         if category not in _MARKETS:
             return _error(request, 10001, "params error: Category is invalid")
@@ -168,9 +168,24 @@ class BybitVoice(Voice):
         instrument = self.by_native.get((category, request.query.get("symbol", "")))
         if instrument is None:
             return _error(request, 10001, "params error: symbol invalid")
+        if word == "recent-trade":
+            result: dict[str, object] = {"category": category, "list": self._newest(request, instrument)}
+        else:
+            result = self._book(request, instrument, books)
+        return _result(request, result)
+
+    @staticmethod
+    def _newest(request: RestRequest, instrument: Instrument) -> list[dict[str, object]]:
+        """Write the newest trades, newest first."""
+        most = 60 if instrument.product.market == "spot" else 1000
+        newest = list(instrument.trades)[: -_number(request, "limit", min(most, 500), most) - 1 : -1]
+        return [bybit_rows.executed(instrument, one) for one in newest]
+
+    @staticmethod
+    def _book(request: RestRequest, instrument: Instrument, books: Books) -> dict[str, object]:
         book = books.snapshot(instrument, _number(request, "limit", 25, 1000))
         now_ms = request.now_ns // 1_000_000
-        result = {
+        return {
             "s": instrument.native,
             "b": _pairs(instrument, book.bids),
             "a": _pairs(instrument, book.asks),
@@ -179,7 +194,6 @@ class BybitVoice(Voice):
             "seq": book.last,
             "cts": instrument.update_ns // 1_000_000,
         }
-        return _result(request, result)
 
     def too_many(self) -> RestAnswer:
         """Write what an address gets that asks too often."""

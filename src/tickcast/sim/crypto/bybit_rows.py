@@ -47,6 +47,22 @@ def trades(topic: Topic, instrument: Instrument, chosen: Sequence[Trade], now_ns
     return _message(topic, now_ns, f"[{','.join(rows)}]")
 
 
+def executed(instrument: Instrument, trade: Trade) -> dict[str, object]:
+    """Write a trade as the list of the newest over REST does."""
+    ident = trade.id if instrument.product.market == "spot" else UUID(int=trade.id)
+    return {
+        "execId": str(ident),
+        "symbol": instrument.native,
+        "price": instrument.price(trade.price),
+        "size": instrument.size(trade.size),
+        "side": "Buy" if trade.buy else "Sell",
+        "time": str(trade.ts_ns // 1_000_000),
+        "isBlockTrade": False,
+        "isRPITrade": False,
+        "seq": str(trade.id),
+    }
+
+
 def liquidations(topic: Topic, instrument: Instrument, chosen: Sequence[Trade], now_ns: int) -> bytes:
     """Write liquidations: the side is that of the position."""
     rows = [

@@ -28,6 +28,7 @@ KINDS: Final[Mapping[str, Topic]] = {
 }
 ALIASES: Final = 2
 """So many products are listed under a second name too, as the venue does with its USDC pairs."""
+SECOND_NS: Final = 1_000_000_000
 BOOK_MAX: Final = 1000
 """Levels a side over REST."""
 
@@ -176,12 +177,21 @@ class CoinbaseVoice(Voice):
         """Answer the public part."""
         answers: dict[str, Callable[[RestRequest, Books], RestAnswer]] = {
             "time": lambda asked, _: RestAnswer(
-                json({"iso": iso(asked.now_ns, digits=0), "epochSeconds": str(asked.now_ns // 1_000_000_000)})
+                json(
+                    {
+                        "iso": iso(asked.now_ns, digits=0),
+                        "epochSeconds": str(asked.now_ns // SECOND_NS),
+                        "epochMillis": str(asked.now_ns // 1_000_000),
+                    }
+                )
             ),
             "market/products": self._products,
             "market/product_book": self._product_book,
         }
-        answer = answers.get(request.path.removeprefix(self.rest_prefix))
+        word = request.path.removeprefix(self.rest_prefix)
+        if word.startswith("market/products/") and word.endswith("/ticker"):
+            return self._market_trades(request, word.split("/")[2])
+        answer = answers.get(word)
         return answer(request, books) if answer is not None else _not_found("the path")
 
     def too_many(self) -> RestAnswer:
@@ -197,6 +207,25 @@ class CoinbaseVoice(Voice):
             entries.append({**_product(one), "product_id": name, "quote_currency_id": "USDC", "alias": one.native})
         pages = {"prev_cursor": "", "next_cursor": "", "has_next": False, "has_prev": False}
         return RestAnswer(json({"products": entries, "num_products": len(entries), "pagination": pages}))
+
+    def _market_trades(self, request: RestRequest, native: str) -> RestAnswer:
+        """Answer with the newest trades of a time, newest first."""
+        instrument = self.by_native.get(("", native))
+        if instrument is None:
+            return _not_found("the product")
+        limit, start, end = (request.query.get(name, "") for name in ("limit", "start", "end"))
+        if not limit.isdecimal():
+            return RestAnswer(json({"error": "INVALID_ARGUMENT", "message": "limit is required"}), status=400)
+        chosen = [
+            one
+            for one in instrument.trades
+            if (not start.isdecimal() or one.ts_ns >= int(start) * SECOND_NS)
+            and (not end.isdecimal() or one.ts_ns <= int(end) * SECOND_NS)
+        ]
+        rows = _rows(instrument, chosen[-int(limit) :] if int(limit) else [])
+        price, (bid, _, ask, _) = instrument.price, instrument.best
+        best = f'"best_bid":"{price(bid)}","best_ask":"{price(ask)}"'
+        return RestAnswer(f'{{"trades":[{rows}],{best}}}'.encode())
 
     def _product_book(self, request: RestRequest, books: Books) -> RestAnswer:
         instrument = self.by_native.get(("", request.query.get("product_id", "")))
@@ -257,15 +286,19 @@ def _levels(word: str, instrument: Instrument, news: BookNews) -> str:
 
 
 def _prints(word: str, instrument: Instrument, trades: Sequence[Trade]) -> str:
+    return f'{{"type":"{word}","trades":[{_rows(instrument, trades)}]}}'
+
+
+def _rows(instrument: Instrument, trades: Sequence[Trade]) -> str:
+    """Write trades, newest first."""
     price, size, native = instrument.price, instrument.size, instrument.native
-    rows = ",".join(
+    return ",".join(
         [
             f'{{"product_id":"{native}","trade_id":"{one.id}","price":"{price(one.price)}","size":"{size(one.size)}",'
             f'"time":"{iso(one.ts_ns)}","side":"{"SELL" if one.buy else "BUY"}"}}'
             for one in reversed(trades)
         ]
     )
-    return f'{{"type":"{word}","trades":[{rows}]}}'
 
 
 def _ticker(instrument: Instrument, *, quoted: bool) -> str:

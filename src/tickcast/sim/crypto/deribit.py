@@ -199,6 +199,8 @@ class DeribitVoice(Voice):
                     result = self._instruments(request)
                 case "get_order_book":
                     result = self._order_book(request, books)
+                case "get_last_trades_by_instrument":
+                    result = self._trades(request)
                 case "get_time":
                     result = json(request.now_ns // 1_000_000)
                 case "test":
@@ -239,6 +241,24 @@ class DeribitVoice(Voice):
             f'{{"timestamp":{instrument.update_ns // 1_000_000},"state":"open","instrument_name":"{instrument.native}",'
             f'"change_id":{book.last},{_best(instrument)},"bids":[{bids}],"asks":[{asks}]}}'
         ).encode()
+
+    def _trades(self, request: RestRequest) -> bytes:
+        """List the trades between two numbers, or the newest."""
+        instrument = self.by_native.get(("", request.query.get("instrument_name", "")))
+        if instrument is None:
+            raise RpcError(13020, "instrument_not_found")
+        start, end, count = (request.query.get(name, "") for name in ("start_seq", "end_seq", "count"))
+        most = min(int(count), 1000) if count.isdecimal() else 10
+        found = [
+            one
+            for one in instrument.trades
+            if (not start.isdecimal() or one.id >= int(start)) and (not end.isdecimal() or one.id <= int(end))
+        ]
+        chosen = found[:most] if start else found[-most:]
+        if request.query.get("sorting") != "asc":
+            chosen.reverse()
+        rows, more = ",".join([_trade(instrument, one) for one in chosen]), len(chosen) < len(found)
+        return f'{{"trades":[{rows}],"has_more":{"true" if more else "false"}}}'.encode()
 
 
 def _instrument_topic(name: str, word: str, rest: list[str]) -> Topic | None:

@@ -191,6 +191,7 @@ class KrakenVoice(Voice):
             "SystemStatus": lambda asked, _: {"status": "online", "timestamp": iso(asked.now_ns, digits=0)},
             "AssetPairs": lambda _, __: {_older(one): _asset_pair(one) for one in self.instruments},
             "Depth": self._depth,
+            "Trades": self._trades,
         }
         answer = answers.get(request.path.removeprefix(self.rest_prefix))
         if answer is None:
@@ -204,9 +205,36 @@ class KrakenVoice(Voice):
         """Write the answer to too many requests."""
         return RestAnswer(json({"error": ["EAPI:Rate limit exceeded"]}), status=429)
 
-    def _depth(self, request: RestRequest, books: Books) -> object:
+    def _named(self, request: RestRequest) -> Instrument | None:
         wanted = request.query.get("pair", "")
-        instrument = next((one for one in self.instruments if wanted in {_older(one), one.native}), None)
+        return next((one for one in self.instruments if wanted in {_older(one), one.native}), None)
+
+    def _trades(self, request: RestRequest, books: Books) -> object:
+        """List trades since a time in ns, oldest first, and where to go on."""
+        del books
+        instrument = self._named(request)
+        if instrument is None:
+            return None
+        since, count = request.query.get("since", ""), request.query.get("count", "")
+        most = min(int(count) if count.isdecimal() else 1000, 1000)
+        behind = [one for one in instrument.trades if not since.isdecimal() or one.ts_ns > int(since)]
+        chosen = behind[:most] if since.isdecimal() else behind[-most:]
+        rows = [
+            [
+                instrument.price(one.price),
+                instrument.size(one.size),
+                msgspec.Raw(f"{one.ts_ns // 1_000_000_000}.{one.ts_ns % 1_000_000_000 // 100:07}".encode()),
+                "b" if one.buy else "s",
+                "l",
+                "",
+                one.id,
+            ]
+            for one in chosen
+        ]
+        return {_older(instrument): rows, "last": str(chosen[-1].ts_ns if chosen else since or request.now_ns)}
+
+    def _depth(self, request: RestRequest, books: Books) -> object:
+        instrument = self._named(request)
         if instrument is None:
             return None
         count = request.query.get("count", "")

@@ -190,6 +190,8 @@ class OkxVoice(Voice):
             return _answer([list(dict.fromkeys(okx_rows.family(one.product) for one in self._of("OPTION")))])
         if word == "market/books":
             return self._book(request, books)
+        if word == "market/history-trades":
+            return self._trades(request)
         return RestAnswer(json({"code": "404", "msg": "Not Found", "data": []}), status=404)
 
     def too_many(self) -> RestAnswer:
@@ -208,6 +210,17 @@ class OkxVoice(Voice):
         return _answer(
             [okx_rows.entry(one) for one in self._of(kind) if not family or okx_rows.family(one.product) == family]
         )
+
+    def _trades(self, request: RestRequest) -> RestAnswer:
+        """Answer ``history-trades``: newest first, those before an id with ``after``."""
+        instrument = self._named.get(request.query.get("instId", ""))
+        if instrument is None:
+            return _error("51001", "Instrument ID does not exist")
+        given, after = request.query.get("limit", "100"), request.query.get("after", "")
+        if not given.isdigit() or (after and not after.isdigit()) or request.query.get("type", "1") != "1":
+            return _error("51000", "Parameter error")
+        chosen = [one for one in instrument.trades if not after or one.id < int(after)]
+        return _answer([okx_rows.match(instrument, one) for one in chosen[: -min(int(given), 100) - 1 : -1]])
 
     def _book(self, request: RestRequest, books: Books) -> RestAnswer:
         instrument = self._named.get(request.query.get("instId", ""))

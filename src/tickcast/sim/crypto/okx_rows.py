@@ -67,6 +67,19 @@ def trades(topic: Topic, instrument: Instrument, chosen: Sequence[Trade]) -> byt
     return push(topic, ",".join(rows))
 
 
+def match(instrument: Instrument, trade: Trade) -> dict[str, str]:
+    """Write a trade as the history over REST does."""
+    return {
+        "instId": instrument.native,
+        "side": "buy" if trade.buy else "sell",
+        "sz": instrument.size(trade.size),
+        "source": "0",
+        "px": instrument.price(trade.price),
+        "tradeId": str(trade.id),
+        "ts": str(trade.ts_ns // 1_000_000),
+    }
+
+
 def liquidations(topic: Topic, instrument: Instrument, chosen: Sequence[Trade]) -> bytes:
     """Write a push of an instrument's liquidations."""
     details = [

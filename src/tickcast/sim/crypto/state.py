@@ -7,7 +7,7 @@ from typing import Final, Literal
 from tickcast.sim.crypto.listing import Product
 from tickcast.sim.universe import UNIT, decimal_text, tick_digits
 
-TRADES_KEPT: Final = 200
+TRADES_KEPT: Final = 1000
 _TEXTS_MAX: Final = 20_000
 
 Levels = dict[int, int]

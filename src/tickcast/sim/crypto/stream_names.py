@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 from tickcast.sim.crypto.listing import Product
-from tickcast.sim.crypto.state import Client, Instrument, Topic
+from tickcast.sim.crypto.state import Client, Instrument, Topic, Trade
 from tickcast.sim.crypto.voice import Books, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
 
@@ -143,6 +143,7 @@ class StreamNames(Voice):
 
     # ------------------------------------------------------------------ REST
 
+    weights: ClassVar[Mapping[str, int]] = {"exchangeInfo": 20, "aggTrades": 4, "historicalTrades": 25}
     answers: ClassVar[Mapping[str, str]]
     """Last word of a path to the method that answers."""
 
@@ -200,7 +201,7 @@ class StreamNames(Voice):
             given = request.query.get("limit", "")
             limit = int(given) if given.isascii() and given.isdigit() else 500
             return next((weight for most, weight in self.depth_weights if limit <= most), self.depth_weights[-1][1])
-        return {"exchangeInfo": 20, "aggTrades": 4}.get(word, 1)
+        return self.weights.get(word, 1)
 
     def too_many(self) -> RestAnswer:
         """Write the venue's 429."""
@@ -231,6 +232,20 @@ class StreamNames(Voice):
         if not (given.isascii() and given.isdigit()) or not int(given):
             raise RestError(-1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
         return min(int(given), most)
+
+    def trades_from(self, request: RestRequest) -> tuple[Instrument, list[Trade]]:
+        """Return the instrument that a request names, and the trades from ``fromId`` on, or the newest.
+
+        Raises:
+            RestError: no instrument, no number.
+        """
+        instrument, most = self.named(request), self.limit(request, default=500, most=1000)
+        start, kept = request.query.get("fromId"), list(instrument.trades)
+        if start is None:
+            return instrument, kept[-most:]
+        if not (start.isascii() and start.isdigit()):
+            raise RestError(-1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.")
+        return instrument, [one for one in kept if one.id >= int(start)][:most]
 
     @staticmethod
     def filters(product: Product) -> list[dict[str, str]]:

@@ -9,11 +9,12 @@ from tickcast.sim.crypto.voice import Voice
 from tickcast.sim.crypto.voices import VOICES, voice
 from tickcast.sim.faults import Fault
 from tickcast.testing.conformance.bench import Bench
+from tickcast.testing.conformance.missed import MISSED_RULES
 from tickcast.testing.conformance.quiet import QUIET_RULES
 from tickcast.testing.conformance.rules import GARBAGE, RULES, Rule
 from tickcast.venues.registry import VENUES, find_declared
 
-BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*RULES, *QUIET_RULES)}
+BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*RULES, *MISSED_RULES, *QUIET_RULES)}
 MIX_TURNS: Final = 8
 DEPTHS: Final = (0, 5)
 """Levels that are told of books that nobody watches, by seeds."""

@@ -52,6 +52,9 @@ class Seen:
     trades: dict[tuple[int, int, int, int], int] = field(default_factory=dict)
     """Session, id, price and size of each trade to how often it was told."""
     last_trade: tuple[Decimal, Decimal] | None = None
+    last_trade_ns: int = 0
+    backfilled: int = 0
+    """Trades that were fetched after a break."""
     best: dict[Kind, tuple[Decimal, Decimal] | None] = field(default_factory=dict)
     gaps: int = 0
     measures: dict[Kind, Decimal] = field(default_factory=dict)
@@ -134,10 +137,13 @@ class Witness:
         seen.trades[key] = seen.trades.get(key, 0) + 1
         if seen.trades[key] > 1 and row["id"] and not row["flags"] & Flag.HISTORY:
             self.wrong.append(f"{seen.definition.symbol}: trade {row['id']} was told {seen.trades[key]} times")
-        if not row["flags"] & Flag.HISTORY or seen.last_trade is None:
+        is_fetched = bool(row["flags"] & Flag.BACKFILLED)
+        seen.backfilled += is_fetched
+        is_old = row["flags"] & Flag.HISTORY or (is_fetched and row["ts_event"] < seen.last_trade_ns)
+        if not is_old or seen.last_trade is None:
             pair = _pair(row)
             if pair is not None:
-                seen.last_trade = pair
+                seen.last_trade, seen.last_trade_ns = pair, row["ts_event"]
 
     def _shown(self, seen: Seen, kind: Kind, row: dict[str, Any]) -> None:
         if kind in QUOTES:

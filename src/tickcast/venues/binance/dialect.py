@@ -5,6 +5,7 @@ from typing import Final
 from tickcast.model.record import Kind
 from tickcast.venues.binance.frames import AGGRESSOR, combined_and_raw
 from tickcast.venues.declared.dialect import (
+    Aggressor,
     Book,
     BookRule,
     Dialect,
@@ -14,6 +15,7 @@ from tickcast.venues.declared.dialect import (
     Measure,
     Measures,
     Quotes,
+    RestTrades,
     Time,
     TimeUnit,
     Trades,
@@ -25,8 +27,8 @@ NOT_READ: Final = ("kline", "24hrMiniTicker", "avgPrice", "1hTicker", "4hTicker"
 """Events that exist and are not asked for; a recording may hold them."""
 
 
-def dialect(unit: TimeUnit = "ms") -> Dialect:
-    """Declare spot; ``unit`` is that of times, which the link's address chooses."""
+def dialect(unit: TimeUnit = "ms", *, aggregate: bool = False) -> Dialect:
+    """Declare spot; ``unit`` is that of times, which the link's address chooses; ``aggregate``: missed trades are."""
     return Dialect(
         messages=(
             *combined_and_raw(
@@ -83,6 +85,7 @@ def dialect(unit: TimeUnit = "ms") -> Dialect:
             ),
         ),
         rest_book=Book(key=KEY, levels=Levels(bids="bids", asks="asks"), rule=RULE, last="lastUpdateId"),
+        rest_trades=RestTrades(trades=_trades("a", "ms") if aggregate else OLDER_TRADES),
     )
 
 
@@ -90,6 +93,17 @@ def _trades(ident: str, unit: TimeUnit) -> Trades:
     return Trades(
         key=KEY, id=ident, price="p", size="q", aggressor=AGGRESSOR, time=Time(path="T", unit=unit), chained=True
     )
+
+
+OLDER_TRADES: Final = Trades(
+    key=Key(path="symbol"),
+    id="id",
+    price="price",
+    size="qty",
+    aggressor=Aggressor(path="isBuyerMaker", buyer=("false",), seller=("true",)),
+    time=Time(path="time", unit="ms"),
+)
+"""``historicalTrades``: an answer names no symbol."""
 
 
 def day_figures(time: Time, *, turnover: bool = True) -> Measures:

@@ -9,7 +9,7 @@ from tickcast.venues.base import Quota, Request, VenueConfig
 from tickcast.venues.binance import frames, wire
 from tickcast.venues.binance.dialect import DIALECT, dialect
 from tickcast.venues.declared.dialect import Dialect
-from tickcast.venues.declared.venue import Channel, Happening, Limits, Listed, Venue
+from tickcast.venues.declared.venue import Channel, ClockReading, Happening, Limits, Listed, Print, TradeHistory, Venue
 
 STATES: Final[Mapping[str, State]] = {
     "TRADING": State.LIVE,
@@ -20,6 +20,8 @@ STATES: Final[Mapping[str, State]] = {
     "PRE_TRADING": State.CLOSED,
     "POST_TRADING": State.CLOSED,
 }
+TRADES_WEIGHT: Final = 25
+AGGREGATES_WEIGHT: Final = 4
 DEPTH_WEIGHTS: Final = ((100, 5), (500, 25), (1000, 50), (5000, 250))
 
 
@@ -41,12 +43,14 @@ class BinanceVenue(Venue):
     rest_url: ClassVar[str] = "https://api.binance.com"
     endpoints: ClassVar[Mapping[str, str]] = {"": "/stream"}
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker")
+    clock: ClassVar[ClockReading | None] = ClockReading(path="serverTime", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(reach="all trades, by id")
     proof: ClassVar[str] = "each difference of a book begins at the id after its predecessor's last (U, u)"
 
     def __init__(self, config: VenueConfig) -> None:
         super().__init__(config)
-        if config.microseconds:
-            self.dialect = dialect("us")
+        if config.microseconds or config.aggregate_trades:
+            self.dialect = dialect("us" if config.microseconds else "ms", aggregate=config.aggregate_trades)
 
     def listing(self) -> Sequence[Request]:
         """Ask for the list of all symbols."""
@@ -96,6 +100,14 @@ class BinanceVenue(Venue):
             url=self._rest(f"/api/v3/depth?{query}"),
             weight=frames.weight_of(limit, DEPTH_WEIGHTS),
         )
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for trades from an id on; REST says its times in milliseconds, whatever the stream says."""
+        del before
+        query = urlencode({"symbol": listed.native, "limit": 1000, "fromId": after.ident + 1})
+        if self.config.aggregate_trades:
+            return Request(purpose="trades", url=self._rest(f"/api/v3/aggTrades?{query}"), weight=AGGREGATES_WEIGHT)
+        return Request(purpose="trades", url=self._rest(f"/api/v3/historicalTrades?{query}"), weight=TRADES_WEIGHT)
 
     def probe_request(self) -> Request | None:
         """Ask for the venue's time."""

@@ -17,6 +17,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -43,6 +44,8 @@ NOT_READ: Final = (
     "markPrice_kline",
 )
 """Events that exist and are not asked for; a recording may hold them."""
+
+AGGREGATES: Final = Trades(key=KEY, id="a", price="p", size="q", aggressor=AGGRESSOR, time=MATCHED, chained=True)
 
 DIALECT: Final = Dialect(
     messages=(
@@ -89,7 +92,7 @@ DIALECT: Final = Dialect(
         *combined_and_raw(
             "aggTrade",
             event="aggTrade",
-            emits=(Trades(key=KEY, id="a", price="p", size="q", aggressor=AGGRESSOR, time=MATCHED, chained=True),),
+            emits=(AGGREGATES,),
             fields=("e", "E", "f", "l", "nq"),
         ),
         *combined_and_raw(
@@ -157,4 +160,5 @@ DIALECT: Final = Dialect(
         *(message for event in NOT_READ for message in combined_and_raw(event, event=event)),
     ),
     rest_book=Book(key=KEY, levels=Levels(bids="bids", asks="asks"), rule=RULE, last="lastUpdateId", time=MATCHED),
+    rest_trades=RestTrades(trades=AGGREGATES),
 )

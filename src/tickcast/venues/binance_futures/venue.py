@@ -11,9 +11,21 @@ from tickcast.venues.binance import frames
 from tickcast.venues.binance_futures import wire
 from tickcast.venues.binance_futures.dialect import DIALECT
 from tickcast.venues.declared.dialect import Dialect
-from tickcast.venues.declared.venue import Alive, Channel, Happening, Limits, Listed, Relist, Venue
+from tickcast.venues.declared.venue import (
+    Alive,
+    Channel,
+    ClockReading,
+    Happening,
+    Limits,
+    Listed,
+    Print,
+    Relist,
+    TradeHistory,
+    Venue,
+)
 
 STATES: Final[Mapping[str, State]] = {"TRADING": State.LIVE, "HALT": State.HALTED}
+TRADES_WEIGHT: Final = 20
 DEPTH_WEIGHTS: Final = ((50, 2), (100, 5), (500, 10), (1000, 20))
 DEPTH_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
 SPEEDS: Final = {"100ms": "@100ms", "250ms": "", "500ms": "@500ms", "1000ms": "@500ms"}
@@ -52,6 +64,8 @@ class BinanceFuturesVenue(Venue):
         "liquidation",
         "status",
     )
+    clock: ClassVar[ClockReading | None] = ClockReading(path="serverTime", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(reach="aggregates of the last year, by id")
     proof: ClassVar[str] = "pu of each difference of a book is its predecessor's u"
 
     def listing(self) -> Sequence[Request]:
@@ -114,6 +128,12 @@ class BinanceFuturesVenue(Venue):
             url=self._rest(f"/fapi/v1/depth?{query}"),
             weight=frames.weight_of(limit, DEPTH_WEIGHTS),
         )
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for aggregates from an id on."""
+        del before
+        query = urlencode({"symbol": listed.native, "limit": 1000, "fromId": after.ident + 1})
+        return Request(purpose="trades", url=self._rest(f"/fapi/v1/aggTrades?{query}"), weight=TRADES_WEIGHT)
 
     def polls(self, listed: Listed) -> Sequence[Request]:
         """Ask for the open interest, which no stream tells."""

@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -177,5 +178,19 @@ SILENT: Final = tuple(
 """What a recorder may have asked for, and nothing is told of: candles are made of trades by whoever wants them."""
 
 DIALECT: Final = Dialect(
-    messages=(QUOTES, RPI, BOOK, TRADES, TICKERS, UNTIMED_BOOK, LIQUIDATIONS, OLDER_LIQUIDATION, *SILENT)
+    messages=(QUOTES, RPI, BOOK, TRADES, TICKERS, UNTIMED_BOOK, LIQUIDATIONS, OLDER_LIQUIDATION, *SILENT),
+    rest_trades=RestTrades(
+        when=(Match(path="retCode", equals=("0",)),),
+        rows="result.list",
+        newest_first=True,
+        trades=Trades(
+            key=Key(path="symbol"),
+            price="price",
+            size="size",
+            id="execId",
+            aggressor=Aggressor(path="side", buyer=("Buy",), seller=("Sell",)),
+            time=Time(path="time", unit="ms"),
+            seq="seq",
+        ),
+    ),
 )

@@ -16,11 +16,14 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -66,7 +69,18 @@ class BybitVenue(Venue):
         "greeks",
     )
     ping_interval_s: ClassVar[float] = 20.0
+    clock: ClassVar[ClockReading | None] = ClockReading(path="result.timeNano", unit="ns")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        order="place", backwards=True, pages_max=1, reach="the newest 1,000, of spot the newest 60"
+    )
     proof: ClassVar[str] = "u of each book message is the one before + 1, for each instrument; u = 1 begins a new book"
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the newest trades: the venue tells no others."""
+        del after, before
+        most = 60 if listed.market == "spot" else 1000
+        path = f"/v5/market/recent-trade?category={listed.market}&symbol={listed.native}&limit={most}"
+        return self._request(path, purpose="trades")
 
     def listing(self) -> Sequence[Request]:
         """Ask for each market's list; options by coin."""

@@ -16,6 +16,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -90,6 +91,13 @@ CONTROL: Final = tuple(
 )
 
 DIALECT: Final = Dialect(
-    messages=(LEVEL2, MARKET_TRADES, TICKER, *CONTROL), counter=Counter(path="sequence_num", first=0)
+    messages=(LEVEL2, MARKET_TRADES, TICKER, *CONTROL),
+    counter=Counter(path="sequence_num", first=0),
+    rest_trades=RestTrades(
+        rows="trades",
+        newest_first=True,
+        # whose side it says over REST no page tells
+        trades=Trades(key=PRODUCT, price="price", size="size", id="trade_id", time=Time(path="time", unit="iso")),
+    ),
 )
 """``subscriptions``, ``status`` and errors are cold; they count in ``sequence_num`` like all others."""

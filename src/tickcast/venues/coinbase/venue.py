@@ -14,13 +14,17 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Limits,
     Listed,
+    Print,
     Refused,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
+    strange,
 )
 
 LEVEL2: Final = "level2"
@@ -28,6 +32,7 @@ TRADES: Final = "market_trades"
 TICKER: Final = "ticker"
 STATUS: Final = "status"
 HEARTBEATS: Final = "heartbeats"
+SECOND_NS: Final = 1_000_000_000
 NO_CHANNEL: Final = Channel("")
 """Errors name no channel."""
 FATAL: Final = ("authentication", "jwt", "unauthorized")
@@ -51,6 +56,8 @@ class CoinbaseVenue(Venue):
     url: ClassVar[str] = "wss://advanced-trade-ws.coinbase.com"
     rest_url: ClassVar[str] = "https://api.coinbase.com"
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "status")
+    clock: ClassVar[ClockReading | None] = ClockReading(path="epochMillis", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(backwards=True, reach="by time, 1,000 at once")
     proof: ClassVar[str] = (
         "sequence_num counts all messages of a connection: a jump breaks every book of it; nothing checks the content"
     )
@@ -111,11 +118,13 @@ class CoinbaseVenue(Venue):
             ]
             return [Acknowledged(confirmed) if confirmed else Alive()]
         if envelope.channel == "status":
-            return [
+            events = msgspec.json.decode(frame, type=StatusMessage).events
+            products = [one for event in events for one in event.products]
+            told: list[Happening] = [
                 Status(one.id, STATES.get(one.status, State.CLOSED), reason=one.status_message or one.status)
-                for event in msgspec.json.decode(frame, type=StatusMessage).events
-                for one in event.products
+                for one in products
             ]
+            return told + strange("status", (one.status for one in products), STATES)
         if envelope.channel == HEARTBEATS:
             return [Alive()]
         if envelope.type == "error":
@@ -138,6 +147,15 @@ class CoinbaseVenue(Venue):
             for name in names
             if "-" in name
         ]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades of a time, in whole seconds, that holds both ends."""
+        query = f"limit=1000&start={after.ts_ns // SECOND_NS - 1}"
+        if before is not None:
+            query += f"&end={before.ts_ns // SECOND_NS + 2}"
+        return Request(
+            purpose="trades", url=f"{self._rest}/api/v3/brokerage/market/products/{listed.native}/ticker?{query}"
+        )
 
     def probe_request(self) -> Request | None:
         """Its clock."""

@@ -155,7 +155,12 @@ class Trades(Declared, frozen=True, tag="trades"):
     history: tuple[Match, ...] = ()
     """All hold: the trade is history told at subscription, flagged so. Empty = never."""
     chained: bool = False
-    """Ids of an instrument count up by one: a jump is a gap, and history that was told before is not told again."""
+    """Ids of an instrument count up by one: a jump is a gap, and history that was told before is not told again. What
+    a later subscription tells as history and was not told yet was missed: it comes flagged BACKFILLED."""
+    chained_by: Literal["id", "seq"] = "id"
+    """What counts up by one: ``seq`` where ids are no such numbers (Deribit's ``trade_seq``)."""
+    covers: str = ""
+    """How many ids a row stands for, the last of them its own, where several trades are told as one (OKX)."""
     liquidation: bool = False
     """Rows are liquidations (kind LIQUIDATION), no trades."""
 
@@ -280,6 +285,18 @@ class Binding(Declared, frozen=True):
     """All hold: the frame ends the binding of its ``number``. It is cold too."""
 
 
+class RestTrades(Declared, frozen=True):
+    """How an answer over REST is read that holds trades of one instrument, to make good what the stream missed."""
+
+    trades: Trades
+    """Of a row; ``key`` is not used. Ids are those of the stream."""
+    rows: str = ""
+    """Path of the rows; ``*`` stands for every list or object of an object. Empty = the answer is the list."""
+    newest_first: bool = False
+    when: tuple[Match, ...] = ()
+    """All hold, or the answer is an error."""
+
+
 class Dialect(Declared, frozen=True):
     """What the core is told of a venue."""
 
@@ -292,6 +309,8 @@ class Dialect(Declared, frozen=True):
     """How the answer to a request for a book is read (paths from the answer; ``key`` is not used)."""
     rest_rows: str = ""
     """Path of the book in that answer; empty = the answer itself."""
+    rest_trades: RestTrades | None = None
+    """How the answer to a request for missed trades is read."""
     buffer_max: int = 4096
     """Differences of one book that wait for its snapshot; the oldest beyond it are dropped, which a newer one makes
     good."""

@@ -79,6 +79,8 @@ class Wire:
         self.heard_ns = 0
         self.pinged_ns = 0
         """When a ping was sent that nothing has followed yet; 0 = none."""
+        self.ping_sent_ns = 0
+        """When the newest ping of the venue's own kind was sent; 0 = none was."""
         self.ping_due_ns = 0
         self.has_spoken = False
         """Something came since it was opened."""

@@ -23,14 +23,16 @@ from tickcast.venues import rows
 from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
 from tickcast.venues.declared import venue as said
 from tickcast.venues.declared.alarm import Alarm
+from tickcast.venues.declared.backfill import Backfill
 from tickcast.venues.declared.books import IDLE, BookKeeping
 from tickcast.venues.declared.choosing import ON_DEMAND, Choosing, of_choice, say
+from tickcast.venues.declared.clock import ClockWatch, sight
+from tickcast.venues.declared.drift import DriftWatch
 from tickcast.venues.declared.incidents import of_damage
 from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
 from tickcast.venues.declared.placing import Inserted, place_rows
-from tickcast.venues.declared.unfamiliar import NAME_MAX, Unfamiliar
 from tickcast.venues.declared.venue import UNREADABLE, Channel, Venue
 from tickcast.venues.naming import Naming
 from tickcast.venues.selection import Changed, SymbolList
@@ -42,8 +44,6 @@ SILENT: Final = frozenset({State.EMPTY, State.STALE})
 """States of an instrument without a book that nothing was heard of, since its link was opened."""
 PROBE_URGENT: Final = 1e17
 """Priority of what is asked to tell quiet from dead: it is cheap and rare."""
-DRIFT_NS: Final = 60 * SECOND_NS
-"""What is new in the venue's messages is looked at so often."""
 DAMAGE_NS: Final = SECOND_NS
 POLLS_LINK: Final = 1 << 16
 """Numbers of links from here on are those of answers that are read as frames."""
@@ -85,6 +85,16 @@ class DeclaredSession:
             errands=self._errands,
         )
         self._choosing = Choosing(venue.code, feed, config, catalogue=self._catalogue, state=self._feed.state)
+        self._backfill = Backfill(
+            venue,
+            feed=self._feed,
+            catalogue=self._catalogue,
+            wires=self._wires,
+            books=self._books,
+            errands=self._errands,
+            is_on=config.backfill,
+        )
+        self._clock = ClockWatch(venue, config, errands=self._errands)
         self._owner: dict[Channel, Instrument] = {}
         self._common: set[Channel] = set()
         """Channels of no one instrument."""
@@ -92,19 +102,14 @@ class DeclaredSession:
         """Links that carry part of an instrument and are closed, where its book is on another."""
         self._leaving: dict[str, str] = {}
         """Links that are dropped by us, and why."""
-        self._drift: set[tuple[str, str]] = set()
         self._damaged_ns: dict[str, int] = {}
-        """Keys that the ledger was told of."""
-        self._seen_keys: dict[tuple[str, str], int] = {}
-        """The same keys in the order in which they were seen; the core bounds them."""
-        self._unknown = Unfamiliar()
-        self._findings = Findings()
-        self._findings_ns = 0
+        """When the ledger was told last of damage on each link."""
+        self._drift = DriftWatch(self._feed)
         self._poll_links: dict[str, int] = {}
         self._polled: dict[str, str] = {}
         """Market of each poll, by its purpose."""
         self._ping_ns = int(venue.ping_interval_s * SECOND_NS)
-        self._refresh_ns = self._poll_ns = self._drift_ns = 0
+        self._refresh_ns = self._poll_ns = 0
         self._wake_ns = 0
         self._is_settled = True
 
@@ -139,6 +144,11 @@ class DeclaredSession:
     def weight_header(self) -> str:
         """Header of an answer that tells how much of the weight is used."""
         return self._venue.limits.weight_header
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether the venue is asked for its time."""
+        return self._clock.is_on
 
     def priority(self, request: Request) -> float:
         """Say how urgent a request is now."""
@@ -246,6 +256,7 @@ class DeclaredSession:
             return step
         reason = self._leaving.pop(link, "the link was lost")
         wire.closed()
+        self._backfill.lost(wire, now_ns)
         concerned = list(dict.fromkeys(self._owner[one] for one in wire.subscriptions if one in self._owner))
         first = [one.id for one in concerned if self._main_wire(one) is wire]
         self._books.dismiss(first)
@@ -285,6 +296,7 @@ class DeclaredSession:
         wire.pinged_ns = 0
         wire.has_spoken = True
         decoded = self._feed.decode(wire.number, chunks, times)
+        self._drift.sample(chunks)
         if not decoded.is_plain:
             self._take(decoded, step, chunks, times, wire)
         elif decoded.records:
@@ -313,6 +325,9 @@ class DeclaredSession:
         step.dead_count += decoded.dead_count - len(decoded.dead)
         if decoded.dead and wire is not None:
             self._tell_damage(decoded.dead, step, times, wire.name)
+        if decoded.holes:
+            self._backfill.jumped(decoded, step, times, wire.name if wire is not None else "")
+            self._is_settled = False
         if decoded.breaks or decoded.whole or decoded.short:
             self._is_settled = False
             link = wire.name if wire is not None else ""
@@ -357,14 +372,21 @@ class DeclaredSession:
                     cold.add(records, texts)
                 case said.Relist():
                     self._list(ts_recv)
-                case said.Unknown(reason, kind):
-                    step.bury(reason, frame)
-                    self._unfamiliar(kind or reason, frame, ts_recv, step)
+                case said.Unknown() | said.Strange():
+                    self._unfamiliar(one, cold)
                 case said.Alive():
-                    pass
+                    sight(one, wire, ts_recv, step)
                 case _:
                     assert_never(one)
         return cold.records, cold.texts
+
+    def _unfamiliar(self, one: said.Unknown | said.Strange, cold: "Cold") -> None:
+        """Count what the venue class does not know."""
+        if isinstance(one, said.Strange):
+            self._drift.met("value", one.word, cold.frame, now_ns=cold.now_ns, step=cold.step)
+            return
+        cold.step.bury(one.reason, cold.frame)
+        self._drift.met("message", one.kind or one.reason, cold.frame, now_ns=cold.now_ns, step=cold.step)
 
     def _happen(
         self,
@@ -453,6 +475,10 @@ class DeclaredSession:
                 self._became_whole(self._books.answered(request, answer, step), now_ns, step)
             elif self._alarm.owns(request.purpose):
                 self._alarm.answered(request, answer, step)
+            elif self._backfill.owns(request.purpose):
+                self._backfill.answered(request, answer, step)
+            elif self._clock.owns(request.purpose):
+                self._clock.answered(answer, step)
             elif request.purpose in self._polled:
                 self._take_poll(request, answer, step)
         except UNREADABLE as wrong:
@@ -565,6 +591,7 @@ class DeclaredSession:
         self._wires.remove(one.channels)
         self._books.forget(one.id)
         self._alarm.forget(one.id)
+        self._backfill.forget(one.id, step, now_ns)
         for channel in one.channels:
             self._owner.pop(channel, None)
         self._lost.pop(one.id, None)
@@ -610,9 +637,10 @@ class DeclaredSession:
             self._list(now_ns)
         if self._poll_ns and self._poll_ns <= now_ns:
             self._poll(now_ns)
-        if self._drift_ns and self._drift_ns <= now_ns:
-            self._look_for_drift(step, now_ns)
+        self._drift.look(step, now_ns)
         self._alarm.look(step, now_ns)
+        self._backfill.look(step, now_ns)
+        self._clock.look(now_ns)
         self._leaving.update(step.drop)
         due_ns = self._choosing.demand.next_ns()
         if due_ns and due_ns <= now_ns:
@@ -631,11 +659,12 @@ class DeclaredSession:
         step.requests.extend(self._errands.release())
         if not self._poll_ns and self._config.poll_interval_s and self._catalogue.all:
             self._poll_ns = now_ns + SECOND_NS
-        if not self._drift_ns and self._catalogue.all:
-            self._drift_ns = now_ns + DRIFT_NS
+        if self._catalogue.all and self._drift.begin(now_ns):
             self._alarm.begin(now_ns)
+            self._clock.begin(now_ns)
         due = [self._wires.next_ns(now_ns), self._books.next_ns(), self._alarm.next_ns()]
-        due += [self._refresh_ns, self._poll_ns, self._drift_ns, self._choosing.demand.next_ns()]
+        due += [self._refresh_ns, self._poll_ns, self._choosing.demand.next_ns()]
+        due += [self._drift.next_ns(), self._backfill.next_ns(), self._clock.next_ns()]
         self._wake_ns = soonest(due)
         return step
 
@@ -651,6 +680,7 @@ class DeclaredSession:
             if ping is not None:
                 step.send.extend(wire.first([ping], now_ns))
                 wire.pinged_ns = wire.pinged_ns or now_ns
+                wire.ping_sent_ns = now_ns
             wire.ping_due_ns = now_ns + self._ping_ns
         for channel in wire.overdue(now_ns):
             if wire.confirms or not wire.has_spoken:
@@ -683,40 +713,9 @@ class DeclaredSession:
                 self._polled[purpose] = one.listed.market
                 self._errands.add(replace(request, purpose=purpose, priority=IDLE))
 
-    def _unfamiliar(self, kind: str, frame: bytes, now_ns: int, step: Step) -> None:
-        """Count a kind of message that the venue class does not know; a new one is told to the ledger."""
-        if self._unknown.met(kind, frame):
-            reason = f"messages of a kind that is not known: {kind[:NAME_MAX]}"
-            step.incidents.append(Incident(kind="drift", scope="venue", reason=reason, ts_ns=now_ns))
-
     def findings(self, now_ns: int) -> Findings:
-        """Say what the venue's messages have that nobody knew, and what became of checksums (counted every second)."""
-        if now_ns - self._findings_ns < SECOND_NS:
-            return self._findings
-        self._findings_ns = now_ns
-        keys = self._feed.drift()
-        for message, key, _, _ in keys:
-            self._seen_keys.setdefault((message, key), len(self._seen_keys))
-        keys.sort(key=lambda found: self._seen_keys[found[0], found[1]])
-        sums = self._feed.statistics()["checksums"]
-        self._findings = Findings(unknown=self._unknown.told(keys), checksums=sums if any(sums.values()) else {})
-        return self._findings
-
-    def _look_for_drift(self, step: Step, now_ns: int) -> None:
-        """Tell, once each, of keys in the venue's messages that nobody knew."""
-        self._drift_ns = now_ns + DRIFT_NS
-        for message, key, count, _ in self._feed.drift():
-            if (message, key) not in self._drift:
-                self._drift.add((message, key))
-                step.incidents.append(
-                    Incident(
-                        kind="drift",
-                        scope="venue",
-                        reason=f"messages {message} have a key {key!r} that is not declared, seen {count} times",
-                        ts_ns=now_ns,
-                        channel=message,
-                    )
-                )
+        """Say what the venue's messages have that nobody knew, and what became of checksums."""
+        return self._drift.findings(now_ns)
 
 
 @dataclass(slots=True, kw_only=True)

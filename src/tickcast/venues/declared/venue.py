@@ -6,7 +6,7 @@ The venue only says how its messages are written.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
@@ -91,6 +91,45 @@ class Channel:
     when :meth:`Venue.unsubscribe` is asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Print:
+    """What tells a trade from the others of its instrument."""
+
+    ident: int
+    """As in the record: the venue's number, or the hash of its text."""
+    seq: int
+    ts_ns: int
+    """Of the event."""
+    covers: int = 1
+    """Ids that it stands for, the last of them its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeHistory:
+    """What the venue tells over REST of trades that the stream missed; how it is read says ``Dialect.rest_trades``."""
+
+    order: Literal["id", "seq", "place"] = "id"
+    """What says which of two trades came first: their ids, their sequence, or only their place in the answer."""
+    backwards: bool = False
+    """Answers hold the newest trades that fit the request: the next page is an older one."""
+    page: int = 1000
+    """Trades of a full answer: fewer say that there are no more."""
+    pages_max: int = 20
+    """More are not asked for: the rest is given up."""
+    reach: str
+    """For people: how far back the venue tells trades."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReading:
+    """Where the venue's time stands in the answer to :meth:`Venue.clock_request`."""
+
+    path: str
+    """Keys and places of lists, joined by dots."""
+    unit: Literal["s", "ms", "us", "ns"]
+    """What it is told in whole numbers of."""
+
+
 # ------------------------------------------------------------------ what a cold frame says
 
 
@@ -136,6 +175,10 @@ class Reply:
 class Alive:
     """A heartbeat, a pong: nothing to tell."""
 
+    told_ns: int = 0
+    """Of the answer to :meth:`Venue.ping`: the venue's time, where it says it; 0 = it does not."""
+    unit_ns: int = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -179,7 +222,20 @@ class Unknown:
     """Kind of message as which it is counted; empty = the reason says it."""
 
 
-Happening = Acknowledged | Refused | Repeated | Reply | Alive | Status | Rows | Relist | Leaving | Unknown
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """A word in a message that is understood otherwise: a state that nobody knows. Counted, and told once a day."""
+
+    word: str
+    """Where it stands, and what: ``status=paused``."""
+
+
+Happening = Acknowledged | Refused | Repeated | Reply | Alive | Status | Rows | Relist | Leaving | Unknown | Strange
+
+
+def strange(place: str, words: Iterable[str], known: Container[str]) -> list[Happening]:
+    """Tell of the words at a place that nobody knows, each once."""
+    return [Strange(f"{place}={word}") for word in dict.fromkeys(words) if word not in known]
 
 
 class Venue(ABC):
@@ -207,6 +263,10 @@ class Venue(ABC):
     """Ends of the addresses of former lists of instruments, which :meth:`listed` reads too, for recordings."""
     ping_interval_s: ClassVar[float] = 0.0
     """Above 0: :meth:`ping` is sent so often."""
+    clock: ClassVar[ClockReading | None] = None
+    """None: the venue does not tell its time over REST."""
+    trade_history: ClassVar[TradeHistory | None] = None
+    """How missed trades are asked for (:meth:`trades_request`); None: the venue tells none."""
     proof: ClassVar[str]
     """For people: what proves the continuity of its books, in one sentence (``tickcast venues``)."""
 
@@ -278,6 +338,16 @@ class Venue(ABC):
         del native, market
         return None
 
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades behind ``after``, and where ``before`` is known, not from it on; None: it cannot be asked.
+
+        Forwards (``trade_history.backwards`` is false) the answer begins behind ``after``; the next page is asked for
+        with its last trade as ``after``. Backwards it ends before ``before`` (None: with the newest); the next page is
+        asked for with its first trade as ``before``. What lies outside does no harm.
+        """
+        del listed, after, before
+        return None
+
     def polls(self, listed: Listed) -> Sequence[Request]:
         """Ask for what the venue tells of an instrument over REST only, every ``poll_interval_s`` of the config.
 
@@ -289,6 +359,10 @@ class Venue(ABC):
     def probe_request(self) -> Request | None:
         """Ask the venue something cheap over REST: whether it lives (its time, its status)."""
         return None
+
+    def clock_request(self) -> Request | None:
+        """Ask for the venue's time, which :attr:`clock` finds in the answer."""
+        return self.probe_request()
 
     def learn(self, frame: bytes) -> None:
         """Learn from what a recorder was answered, before its session is decoded: how deep its books are."""

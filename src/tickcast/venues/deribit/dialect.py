@@ -15,6 +15,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -66,6 +67,8 @@ TRADES: Final = Trades(
     aggressor=Aggressor(path="direction", buyer=("buy",), seller=("sell",)),
     time=TIME,
     seq="trade_seq",
+    chained=True,
+    chained_by="seq",
 )
 
 QUOTES: Final = Quotes(
@@ -218,4 +221,5 @@ DERIBIT: Final = Dialect(
         ),
         *(Message(name=prefix.rstrip("."), when=channel(prefix)) for prefix in SILENT),
     ),
+    rest_trades=RestTrades(rows="result.trades", trades=TRADES),
 )

@@ -14,15 +14,18 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Leaving,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
     Relist,
     Reply,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -88,6 +91,10 @@ class DeribitVenue(Venue):
         "open_interest",
         "greeks",
         "status",
+    )
+    clock: ClassVar[ClockReading | None] = ClockReading(path="result", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        order="seq", reach="all trades of an instrument, by number"
     )
     proof: ClassVar[str] = "each message of a book names its predecessor (prev_change_id)"
 
@@ -170,6 +177,14 @@ class DeribitVenue(Venue):
         if found.method == "subscription":
             return self._notified(found.params)
         return [Unknown(f"expected an answer or a notification, found method {found.method!r}")]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades from a number on."""
+        del before
+        return self._get(
+            "get_last_trades_by_instrument",
+            f"instrument_name={listed.native}&start_seq={after.seq + 1}&count=1000&sorting=asc",
+        )
 
     def probe_request(self) -> Request | None:
         """Ask for the venue's time."""

@@ -15,6 +15,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -69,6 +70,21 @@ CONTROL: Final = tuple(
 )
 
 
+OLDER_TRADES: Final = RestTrades(
+    when=(Match(path="error.0", present=False),),
+    rows="result.*",
+    trades=Trades(
+        key=PAIR,
+        price="0",
+        size="1",
+        time=Time(path="2", unit="s"),
+        aggressor=Aggressor(path="3", buyer=("b",), seller=("s",)),
+        id="6",
+    ),
+)
+"""``Trades``: lists, in one of the pair's names; beside it stands where to go on."""
+
+
 def book(depth: int) -> Message:
     """Declare books that were subscribed to with ``depth`` levels a side."""
     return Message(
@@ -93,7 +109,7 @@ def dialect(depth: int) -> Dialect:
 
     No message but the acknowledgement names the depth, and a book that is not cut to it fails its checksums.
     """
-    return Dialect(messages=(book(depth), TRADE, TICKER, *CONTROL))
+    return Dialect(messages=(book(depth), TRADE, TICKER, *CONTROL), rest_trades=OLDER_TRADES)
 
 
 def served(depth: int) -> int:

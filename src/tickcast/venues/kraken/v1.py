@@ -35,6 +35,7 @@ from tickcast.venues.declared.venue import (
     Listed,
     Refused,
     Status,
+    TradeHistory,
     Unknown,
 )
 from tickcast.venues.kraken.venue import NO_CHANNEL, STATES, KrakenVenue
@@ -148,6 +149,7 @@ class KrakenV1Venue(KrakenVenue):
     title: ClassVar[str] = "Kraken v1 (recordings)"
     dialect: Dialect = DIALECT
     endpoints: ClassVar[dict[str, str]] = {"": ""}
+    trade_history: ClassVar[TradeHistory | None] = None
     proof: ClassVar[str] = "a CRC32 of the ten best levels a side with every update, none with snapshots"
 
     def __init__(self, config: VenueConfig) -> None:

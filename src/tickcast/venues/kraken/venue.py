@@ -12,13 +12,17 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Limits,
     Listed,
+    Print,
     Refused,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
+    strange,
 )
 from tickcast.venues.kraken.dialect import dialect, served
 from tickcast.venues.kraken.wire import (
@@ -30,6 +34,7 @@ from tickcast.venues.kraken.wire import (
     Subscribe,
     SystemMessage,
 )
+from tickcast.venues.times import rfc3339_ns
 
 BOOK: Final = "book"
 TRADE: Final = "trade"
@@ -37,6 +42,7 @@ TICKER: Final = "ticker"
 INSTRUMENT: Final = "instrument"
 CHANNELS: Final = ("", BOOK, TRADE, TICKER, INSTRUMENT)
 """By the ``req_id`` of our subscriptions: a refusal names the pair, not the channel."""
+MICROSECOND_NS: Final = 1_000
 NO_CHANNEL: Final = Channel("")
 """A refusal of nothing that was subscribed to."""
 REPEATED: Final = "Already subscribed"
@@ -73,6 +79,8 @@ class KrakenVenue(Venue):
     endpoints: ClassVar[dict[str, str]] = {"": "/v2"}
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "status")
     ping_interval_s: ClassVar[float] = 30.0
+    clock: ClassVar[ClockReading | None] = ClockReading(path="result.unixtime", unit="s")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(reach="all trades, by time, 1,000 at once")
     proof: ClassVar[str] = (
         "a CRC32 of the ten best levels a side with every snapshot and update; deeper levels unproved"
     )
@@ -81,6 +89,8 @@ class KrakenVenue(Venue):
         super().__init__(config)
         self._depth = served(config.depth)
         self.dialect = dialect(self._depth)
+        self._older_names: dict[str, str] = {}
+        """REST's names of pairs, as its list has them, by the WebSocket's."""
 
     def listing(self) -> Sequence[Request]:
         """Ask for the pairs; the list is one answer."""
@@ -96,7 +106,9 @@ class KrakenVenue(Venue):
         pairs = msgspec.json.decode(body, type=AssetPairs)
         if pairs.error:
             raise ValueError(f"expected a list of pairs, found {', '.join(pairs.error)}")
-        return [self._listed(pair) for pair in pairs.result.values() if "/" in pair.wsname]
+        streamed = {name: pair for name, pair in pairs.result.items() if "/" in pair.wsname}
+        self._older_names.update((self._native(pair.wsname), name) for name, pair in streamed.items())
+        return [self._listed(pair) for pair in streamed.values()]
 
     def channels(self, listed: Listed) -> Sequence[Channel]:
         """Trades and the book; the ticker for the figures of the day, and for quotes where there is no book."""
@@ -136,27 +148,39 @@ class KrakenVenue(Venue):
         del market
         envelope = msgspec.json.decode(frame, type=Envelope)
         if envelope.method == "pong" or envelope.channel == "heartbeat":
-            return [Alive()]
+            return [Alive(_time_of(envelope.time_in), MICROSECOND_NS)]
         if envelope.method in {"subscribe", "unsubscribe"}:
             return [_answer(msgspec.json.decode(frame, type=Answer))]
         if envelope.channel == "status":
-            return [
-                Status("", STATES.get(one.system, State.CLOSED), reason=f"exchange {one.system}")
-                for one in msgspec.json.decode(frame, type=SystemMessage).data
+            systems = msgspec.json.decode(frame, type=SystemMessage).data
+            told: list[Happening] = [
+                Status("", STATES.get(one.system, State.CLOSED), reason=f"exchange {one.system}") for one in systems
             ]
+            return told + strange("system", (one.system for one in systems), STATES)
         if envelope.channel == INSTRUMENT:
-            message = msgspec.json.decode(frame, type=InstrumentMessage)
-            return [
-                Status(one.symbol, STATES.get(one.status, State.CLOSED), reason=one.status)
-                for one in message.data.pairs
-            ]
+            pairs = msgspec.json.decode(frame, type=InstrumentMessage).data.pairs
+            told = [Status(one.symbol, STATES.get(one.status, State.CLOSED), reason=one.status) for one in pairs]
+            return told + strange("status", (one.status for one in pairs), STATES)
         if envelope.error:
             return [Refused(envelope.error, NO_CHANNEL)]
         return [Unknown(f"channel {envelope.channel!r}, method {envelope.method!r}")]
 
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades from a time on, a microsecond before that of the last one known."""
+        del before
+        name = self._older_names.get(listed.native)
+        if name is None:
+            return None
+        url = f"{self._rest}/0/public/Trades?pair={name}&count=1000&since={after.ts_ns - MICROSECOND_NS}"
+        return Request(purpose="trades", url=url)
+
     def probe_request(self) -> Request | None:
         """Its status."""
         return Request(purpose="probe", url=f"{self._rest}/0/public/SystemStatus")
+
+    def clock_request(self) -> Request | None:
+        """Its clock; pongs tell it finer."""
+        return Request(purpose="clock", url=f"{self._rest}/0/public/Time")
 
     def learn(self, frame: bytes) -> None:
         """Take the depth of books from the answer to a subscription: no other message of the venue names it."""
@@ -234,6 +258,14 @@ def _answer(answer: Answer) -> Happening:
     if answer.success or answer.error == REPEATED:  # the answer to the first time was lost
         return Acknowledged([channel])
     return Refused(answer.error or "an error without a text", channel)
+
+
+def _time_of(text: str) -> int:
+    """Read when a ping reached the venue; 0: it does not say."""
+    try:
+        return rfc3339_ns(text)
+    except ValueError:
+        return 0
 
 
 def _step(decimals: int) -> str:

@@ -32,6 +32,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     method: str = ""
     type: str = ""
     error: str = ""
+    time_in: str = ""
+    """Of an answer: when what it answers came."""
 
 
 class AnswerResult(msgspec.Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -45,8 +46,10 @@ TRADES: Final = Message(
     name="trades",
     when=pushed("trades", "trades-all"),
     rows="data",
-    emits=(Trades(key=ROW, price="px", size="sz", id="tradeId", aggressor=SIDE, time=TIME, seq="seqId"),),
-    fields=("count", "source"),
+    emits=(
+        Trades(key=ROW, price="px", size="sz", id="tradeId", aggressor=SIDE, time=TIME, seq="seqId", covers="count"),
+    ),
+    fields=("source",),
 )
 QUOTES: Final = Message(
     name="bbo-tbt",
@@ -212,4 +215,10 @@ DIALECT: Final = Dialect(
         *SILENT,
     ),
     plain=("pong",),
+    rest_trades=RestTrades(
+        when=(Match(path="code", equals=("0",)),),
+        rows="data",
+        newest_first=True,
+        trades=Trades(key=ROW, price="px", size="sz", id="tradeId", aggressor=SIDE, time=TIME),
+    ),
 )

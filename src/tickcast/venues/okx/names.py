@@ -18,6 +18,7 @@ STATES: Final = {
     "post_only": State.HALTED,
     "preopen": State.CLOSED,
     "expired": State.CLOSED,
+    "test": State.CLOSED,
     "settling": State.CLOSED,
 }
 ASSETS: Final[dict[str, AssetClass]] = {

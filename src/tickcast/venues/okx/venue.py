@@ -13,20 +13,24 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Leaving,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
     Relist,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
+    strange,
 )
 from tickcast.venues.okx import wire
 from tickcast.venues.okx.dialect import BOOKS, DIALECT, INDEX
-from tickcast.venues.okx.names import family_of, from_symbol, index_from, kind_of, listed_from, named, state_of
+from tickcast.venues.okx.names import STATES, family_of, from_symbol, index_from, kind_of, listed_from, named, state_of
 
 TYPES: Final = {"spot": "SPOT", "swap": "SWAP", "futures": "FUTURES", "option": "OPTION"}
 """Words of the config's ``markets`` to the venue's instrument types."""
@@ -67,6 +71,10 @@ class OkxVenue(Venue):
     endpoints: ClassVar[dict[str, str]] = {"": "/ws/v5/public"}
     streams: ClassVar[tuple[str, ...]] = (*CHANNELS, "liquidation", "greeks", "status")
     ping_interval_s: ClassVar[float] = 25.0
+    clock: ClassVar[ClockReading | None] = ClockReading(path="data.0.ts", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, page=100, pages_max=50, reach="each match of the last three months"
+    )
     proof: ClassVar[str] = (
         "prevSeqId of each book message is the seqId of the one before, for each instrument; a checksum of 25 levels "
         "where it is not 0"
@@ -164,6 +172,12 @@ class OkxVenue(Venue):
             return [_maintenance(each) for each in wire.maintenance.decode(found.data)]
         return [Unknown(f"channel {found.arg.channel} which was not asked for")]
 
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the matches before an id (``after`` in the venue's words), or the newest."""
+        del after
+        older = "" if before is None else f"&after={before.ident - before.covers + 1}"
+        return self._request("trades", f"/api/v5/market/history-trades?instId={listed.native}&type=1&limit=100{older}")
+
     def probe_request(self) -> Request | None:
         """Ask for the venue's time."""
         return self._request("probe", "/api/v5/public/time")
@@ -228,6 +242,7 @@ def _changes(entries: Sequence[wire.Instrument]) -> Iterable[Happening]:
     """Say what a push of the instruments' channel says; a few entries may be new listings."""
     for entry in entries:
         yield Status(entry.inst_id, state_of(entry), reason=f"OKX: {entry.state}")
+    yield from strange("state", (entry.state for entry in entries), STATES)
     if len(entries) <= CHANGES_MAX:
         yield Relist(f"{len(entries)} instruments changed")
 
