@@ -76,7 +76,7 @@ def test_the_snapshot_compares_with_the_budget() -> None:
     assert empty["window_s"] == 60.0
     assert empty["hops"][0] == {
         "hop": "bus_read", "count": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None,
-        "budget_ms": (0.8, 2.0, 5.0), "ok": True,
+        "budget_ms": (0.8, 2.0, 5.0), "ok": True, "uncertainty_ms": None,
     }  # fmt: skip
     book.record("bus_read", np.full(100, 700_000))
     book.record("end_to_end", 71_500_000)

@@ -21,7 +21,9 @@ BTC = _native.instrument_id("BINANCE:BTC-USDT")
 
 
 def make(**settings: Any) -> DeclaredSession:
-    config = VenueConfig(venue="BINANCE", url="ws://host", rest_url="http://host", **settings)
+    config = VenueConfig(
+        venue="BINANCE", url="ws://host", rest_url="http://host", **{"clock_interval_s": 0.0, **settings}
+    )
     return DeclaredSession(
         BinanceVenue(config), feed="b", config=config, securities={}, previous_close={"BTC-USDT": "63000.5"}
     )

@@ -15,12 +15,13 @@ from tickcast.venues.declared.venue import (
     Listed,
     Refused,
     Status,
+    Strange,
     Unknown,
 )
 from tickcast.venues.kraken.dialect import served
 from tickcast.venues.kraken.v1 import DIALECT as V1_DIALECT
 from tickcast.venues.kraken.v1 import KrakenV1Venue
-from tickcast.venues.kraken.venue import NO_CHANNEL, KrakenVenue
+from tickcast.venues.kraken.venue import NO_CHANNEL, STATES, KrakenVenue
 
 BTC = Listed(native="BTC/USD", symbol="BTC-USD", asset_class="crypto", currency="USD")
 
@@ -98,7 +99,8 @@ def test_states(word: str, state: State) -> None:
             "data": {"assets": [], "pairs": [{"symbol": "BTC/USD", "status": word}]},
         }
     )
-    assert make().cold(frame, "") == [Status("BTC/USD", state, reason=word)]
+    unknown = [Strange(f"status={word}")] if word not in STATES else []
+    assert make().cold(frame, "") == [Status("BTC/USD", state, reason=word), *unknown]
 
 
 def test_the_venues_error_is_no_list() -> None:
@@ -179,6 +181,8 @@ def test_answers() -> None:
         Refused("Exceeded msg rate", NO_CHANNEL)
     ]
     assert make().cold(b'{"method":"pong","time_in":"x","time_out":"y"}', "") == [Alive()]
+    pong = b'{"method":"pong","time_in":"2026-03-29T14:30:01.234567Z"}'
+    assert make().cold(pong, "") == [Alive(1_774_794_601_234_567_000, 1_000)], "its clock"
     assert make().cold(b'{"error":"Malformed request","success":false}', "") == [
         Refused("Malformed request", NO_CHANNEL)
     ]

@@ -148,7 +148,8 @@ class KrakenVenue(Venue):
         del market
         envelope = msgspec.json.decode(frame, type=Envelope)
         if envelope.method == "pong" or envelope.channel == "heartbeat":
-            return [Alive(_time_of(envelope.time_in), MICROSECOND_NS)]
+            told_ns = _time_of(envelope.time_in)
+            return [Alive(told_ns, MICROSECOND_NS) if told_ns else Alive()]
         if envelope.method in {"subscribe", "unsubscribe"}:
             return [_answer(msgspec.json.decode(frame, type=Answer))]
         if envelope.channel == "status":
