@@ -21,6 +21,35 @@ from tickcast.cli.ops import age, follow_file, last_lines, process_table
 from tickcast.model.errors import StateError, UsageError
 from tickcast.ops.datadir import DataDir
 
+FEEDS: list[dict[str, Any]] = [
+    {"name": "bats", "venue": "BATS", "rate": 1.0, "clock": None},
+    {
+        "name": "okx",
+        "venue": "OKX",
+        "rate": 5.0,
+        "clock": {
+            "offset_ms": 31.5,
+            "uncertainty_ms": 1.25,
+            "certain_ms": 30.25,
+            "error_ms": 2.5,
+            "round_trips": 7,
+            "steps": 1,
+        },
+    },
+    {
+        "name": "xnas",
+        "venue": "XNAS",
+        "rate": 1234.5,
+        "clock": {
+            "offset_ms": -0.2,
+            "uncertainty_ms": None,
+            "certain_ms": 0.0,
+            "error_ms": None,
+            "round_trips": 0,
+            "steps": 0,
+        },
+    },
+]
 SNAPSHOT = {
     "hops": [
         {
@@ -73,7 +102,7 @@ sys.exit(asyncio.run(main()))
 
 class Gateway(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body: Any = {"/latency": SNAPSHOT, "/feeds": {"feeds": [{"name": "xnas", "rate": 1234.5}]}}.get(self.path)
+        body: Any = {"/latency": SNAPSHOT, "/feeds": {"feeds": FEEDS}}.get(self.path)
         self.send_response(200 if body else 404)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
@@ -177,6 +206,14 @@ def test_logs_of_a_process_that_has_said_nothing(data: DataDir) -> None:
     finally:
         aside.rename(path)
     assert (found.exit_code, found.stdout, found.stderr) == (0, "", "nothing logged yet\n")
+
+
+def test_clocks(data: DataDir) -> None:
+    lines = [line.split() for line in run(data, "latency").output.splitlines() if line.startswith(("okx", "xnas"))]
+    assert lines == [
+        ["okx", "OKX", "+31.500", "±", "1.250", "+30.250", "7", "1"],
+        ["xnas", "XNAS", "≥", "-0.200", "?", "+0.000", "0", "0"],
+    ]
 
 
 def test_latency(data: DataDir) -> None:

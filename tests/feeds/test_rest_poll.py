@@ -41,7 +41,9 @@ class Client:
     def __init__(self, *, timeout_s: float = 5.0, answer_max: int = 1000) -> None:
         self.answers: list[tuple[str, Answer]] = []
         self.troubles: list[str] = []
+        self.signs: list[tuple[str, str, str, bytes]] = []
         self.rest = RestClient(
+            on_sign=lambda *sign: self.signs.append(sign),
             on_answer=lambda request, answer: self.answers.append((request.purpose, answer)),
             on_trouble=self.troubles.append,
             new_backoff=lambda: Backoff(min_s=0.01, max_s=0.05, random=lambda: 0.5),
@@ -73,6 +75,7 @@ async def test_an_answer_comes_with_its_tag_and_time() -> None:
         ((purpose, answer),) = client.answers
         assert (purpose, answer.status, answer.body, answer.etag) == ("p", 200, b"body", '"t"')
         assert script.times[0] <= answer.received_ns <= now_ns()
+        assert 0 < answer.sent_ns <= script.times[0]
         assert 'If-None-Match: "old"' in script.heads[0]
         assert script.heads[0].startswith("GET /x?y=1 HTTP/1.1")
 
@@ -166,3 +169,28 @@ async def test_a_venue_that_does_not_say_how_long_to_wait_is_left_alone_longer_e
     assert len(script.times) == 6
     assert script.times[1] - script.times[0] >= 7_000_000, "10 ms, of which the dice leave three quarters"
     assert script.times[3] - script.times[2] >= 14_000_000, "20 ms, for both"
+
+
+async def test_an_address_that_moves_or_closes_is_a_sign() -> None:
+    client = Client()
+    script = Scripted(
+        http("301 Moved", b"<html>moved</html>", Location="https://elsewhere/x"),
+        http("410 Gone"),
+        http("200 OK", b"{}", Sunset="Wed, 11 Nov 2026 11:11:11 GMT", Deprecation="@1688169599"),
+        http("200 OK", b"{}", Date="Sun, 29 Mar 2026 14:30:01 GMT"),
+    )
+    async with asking(script, client) as ask:
+        for count in range(1, 5):
+            ask(f"p{count}")
+            await until(lambda: len(client.answers) == count)  # noqa: B023  awaited in the same turn
+    assert [answer.status for _, answer in client.answers] == [301, 410, 200, 200]
+    assert client.answers[3][1].date == "Sun, 29 Mar 2026 14:30:01 GMT"
+    texts = [reason.partition(" ")[2] for _, _, reason, _ in client.signs]
+    assert texts == [
+        "redirects (301) to https://elsewhere/x",
+        "is gone (410)",
+        "is announced to close (Deprecation: @1688169599, Sunset: Wed, 11 Nov 2026 11:11:11 GMT)",
+    ]
+    sign, address, _, sample = client.signs[0]
+    assert (sign, sample) == ("address", b"<html>moved</html>")
+    assert "?" not in address, "a query may hold a key"

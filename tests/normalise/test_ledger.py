@@ -515,3 +515,63 @@ def test_rows_without_news_cost_nothing() -> None:
     trades["kind"] = Kind.TRADE
     world.ledger.enter(7, trades)
     assert not world.ledger.is_due
+
+
+# ------------------------------------------------------------------ entries that are told by their incidents alone
+
+
+def keyed(world: World, *instruments: int, **changes: Any) -> Incident:
+    return world.incident("gap", *instruments, key="k", channel="trades", **changes)
+
+
+def test_an_entry_with_a_key_ends_when_it_is_said_and_not_by_states() -> None:
+    world = World()
+    world.live(1, 2)
+    (entry,) = world.enter(gap(1, 3, 100), world.status(State.LIVE, 1), incidents=[keyed(world, 1, missing=3)])
+    assert (entry.kind, entry.missing, entry.recovered, entry.open_count, entry.ended_ns) == ("gap", 3, 0, 1, 0)
+    assert world.enter(world.status(State.LIVE, 1), gap(1, 3, 100)) == [], "its rows say nothing more"
+    (entry,) = world.enter(
+        gap(1, 3, 100, repaired=True),
+        incidents=[keyed(world, 1, missing=3, recovered=3, repair="backfill", until_ns=world.now, reason="all came")],
+    )
+    assert (entry.recovered, entry.lost, entry.repaired_by, entry.open_count) == (3, 0, "backfill", 0)
+    assert (entry.reason, bool(entry.ended_ns)) == ("all came", True)
+    assert len(world.told) == 1
+
+
+def test_what_a_key_cannot_repair_is_lost() -> None:
+    world = World()
+    world.live(1)
+    (entry,) = world.enter(incidents=[keyed(world, 1, missing=5, recovered=2, until_ns=world.now + MS)])
+    assert (entry.lost, entry.repaired_by, entry.instruments) == (3, "", ("T:S1",))
+
+
+def test_instruments_leave_an_entry_with_a_key_as_it_is_told() -> None:
+    world = World()
+    world.live(1, 2)
+    world.enter(incidents=[keyed(world, 1, 2, missing=2)])
+    world.now += S
+    (entry,) = world.enter(incidents=[keyed(world, 2, missing=2, recovered=1)])
+    assert (entry.open_count, entry.instruments_count) == (1, 2)
+    assert entry.ended_ns == 0
+
+
+def test_a_book_that_breaks_meanwhile_is_an_entry_of_its_own() -> None:
+    world = World()
+    world.live(1)
+    world.enter(incidents=[keyed(world, 1, missing=2)])
+    world.enter(world.status(State.GAP, 1))
+    assert {one.repaired_by for one in world.told.values()} == {""}
+    assert len(world.told) == 2
+    world.enter(world.status(State.LIVE, 1))
+    ended = [one for one in world.told.values() if one.ended_ns]
+    assert [one.channel for one in ended] == [""]
+
+
+def test_too_many_open_entries_take_one_with_a_key_in() -> None:
+    world = World(open_max=1)
+    world.live(1, 2)
+    world.enter(world.status(State.GAP, 2))
+    world.enter(incidents=[keyed(world, 1, missing=2)])
+    assert world.ledger.merged == 1
+    assert len(world.told) == 1
