@@ -43,8 +43,15 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "DERIBIT": ("DERIBIT_20210722T224203Z",),
     "BITFINEX": ("BITFINEX_20210405T172647Z_part1",),
     "GEMINI": ("GEMINI_20210405T175407Z", "GEMINI_20210624T001426Z"),
+    "BITGET": ("BITGET_20220407T000757Z_spot", "BITGET_20220407T000757Z_mix"),
+    "HTX": (
+        "HUOBI/HUOBI_20210417T164750Z",
+        "HUOBI_SWAP/HUOBI_SWAP_20220219T164944Z_inverse",
+        "HUOBI_SWAP/HUOBI_SWAP_20220219T164944Z_linear",
+    ),
 }
-CHECKSUMS = frozenset({"OKX", "KRAKEN"})
+"""By venue; another folder of the recordings, and name in cryptofeed, before a slash."""
+CHECKSUMS = frozenset({"OKX", "KRAKEN", "BITGET"})
 """Venues whose books carry checksums. We verify each; cryptofeed only if it is told to, so it is measured both ways."""
 WINDOW = 1 << 18
 """Of dedup: the default of the config."""
@@ -160,10 +167,13 @@ def measure(venue: str, path: Path, python: str, seconds: float, rounds: int) ->
             frames, records, used_s = once(heard)
             best = max(best, frames / used_s)
         ours.append(best)
-        rate = peer(python, venue, path, seconds / rounds) if python else None
+        theirs_name = path.parent.name
+        rate = peer(python, theirs_name, path, seconds / rounds) if python else None
         if rate is not None:
             theirs.append(rate)
-        rate = peer(python, venue, path, seconds / rounds, checksums=True) if python and venue in CHECKSUMS else None
+        rate = (
+            peer(python, theirs_name, path, seconds / rounds, checksums=True) if python and venue in CHECKSUMS else None
+        )
         if rate is not None:
             checked.append(rate)
     row: dict[str, Any] = {"venue": venue, "file": path.name, "frames": frames, "records": records}
@@ -251,7 +261,8 @@ def main() -> None:
     )
     for venue, names in FILES.items():
         for name in names:
-            path = Path(asked.captures) / "cryptofeed" / venue / f"{name}.jsonl.xz"
+            folder, _, file = name.rpartition("/")
+            path = Path(asked.captures) / "cryptofeed" / (folder or venue) / f"{file}.jsonl.xz"
             if venue not in wanted or not asked.captures or not path.is_file():
                 continue
             row = measure(venue, path, python, asked.seconds, asked.rounds)

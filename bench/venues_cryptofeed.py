@@ -9,6 +9,7 @@ nothing. Only the time in the handlers counts. Prints one JSON object.
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -31,7 +32,7 @@ NAMES = {"OKX": "OKX", "CRYPTO_COM": "CRYPTO.COM"}
 FIELDS = re.compile(r'"(?:s|instId|product_id|symbol|instrument_name)"\s*:\s*"([^"]+)"')
 """Where the venues' frames name their instruments."""
 TYPES = {"BINANCE_FUTURES": "perpetual"}
-LISTED = frozenset({"KRAKEN", "KRAKEN_FUTURES", "BITSTAMP"})
+LISTED = frozenset({"KRAKEN", "KRAKEN_FUTURES", "BITSTAMP", "HUOBI", "HUOBI_SWAP"})
 """Venues whose list of instruments was recorded as cryptofeed reads it."""
 
 
@@ -43,7 +44,9 @@ class Recording:
             lines = [json.loads(line) for line in file]
         self.header = lines[0]
         self.frames = [
-            (line["conn"], line["data"], line["ts"]) for line in lines if line["t"] == "recv" and "data" in line
+            (line["conn"], line["data"] if "data" in line else base64.b64decode(line["b64"]), line["ts"])
+            for line in lines
+            if line["t"] == "recv" and ("data" in line or "b64" in line)
         ]
         self.answers: dict[str, list[str]] = defaultdict(list)
         for line in lines:

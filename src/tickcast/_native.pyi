@@ -211,11 +211,13 @@ class JsonDecoded:
     """Texts of ids that are no numbers, by index of the record."""
     cold: list[tuple[int, int]]
     """Frames that no declared message matches: index of the frame, and how many records go before what it will give."""
+    unpacked: dict[int, bytes]
+    """Of the cold frames that came packed (see the dialect's ``packing``), what they are, by index of the frame."""
     control: int
     """Frames understood that tell nothing."""
     dead: list[tuple[int, str]]
     """Frames (or rows of them) not understood: index of the frame, reason; at most 100 a call, ``dead_count`` counts all.
-    No JSON, wrong types, no decimal, an unknown name of an instrument."""
+    Damaged, no JSON, wrong types, no decimal, an unknown name of an instrument."""
     dead_count: int
     breaks: list[JsonBreak]
     whole: list[int]
@@ -225,6 +227,13 @@ class JsonDecoded:
     holes: list[tuple[int, int, JsonPrint, JsonPrint, int]]
     """Trades that are missing by their numbers: instrument, index of the frame, the trade before, the trade behind, and how
     many."""
+
+def unpack_frame(frame: bytes, max: int) -> bytes:  # noqa: A002
+    """Return a frame that may be packed (gzip), unpacked: what the core does by itself where a dialect says ``packing``.
+
+    Raises:
+        ValueError: it is damaged, or would become larger than ``max`` bytes.
+    """
 
 @final
 class JsonFeed:

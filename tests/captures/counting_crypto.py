@@ -5,6 +5,8 @@ A venue is a function that yields the trades of a frame as (market, name, id, pr
 of its books as (market, name, is_snapshot, {"bid": [(price, size)], "ask": ...}).
 """
 
+import base64
+import gzip
 import json
 import lzma
 import zlib
@@ -65,7 +67,7 @@ def count(path: Path, venue: Callable[["Count", str, Any], Iterator[Trade | Chan
             continue
         found.frames += 1
         market = markets[record["conn"]]
-        for told in venue(found, record["conn"], json.loads(record["data"], parse_float=str, parse_int=str)):
+        for told in venue(found, record["conn"], json.loads(text_of(record), parse_float=str, parse_int=str)):
             name = market, told[0]
             if len(told) == 5:
                 _, ident, price, size, is_history = told
@@ -78,6 +80,12 @@ def count(path: Path, venue: Callable[["Count", str, Any], Iterator[Trade | Chan
             elif owner.setdefault(name, record["conn"]) == record["conn"]:
                 apply(found, name, told)
     return found
+
+
+def text_of(record: dict[str, Any]) -> str:
+    if "b64" not in record:
+        return str(record["data"])
+    return gzip.decompress(base64.b64decode(record["b64"])).decode()
 
 
 def apply(found: Count, name: Name, change: Change) -> None:
@@ -251,6 +259,30 @@ def gemini(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
         for word, price, size in frame["changes"]:
             sides["bid" if word == "buy" else "ask"].append((price, size))
         yield frame["symbol"], is_whole, sides, None
+
+
+def bitget_v1(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del conn
+    argument = frame.get("arg", {})
+    name, is_whole = f"{argument.get('instType')}:{argument.get('instId')}", frame.get("action") == "snapshot"
+    for row in frame.get("data", []):
+        if argument["channel"] == "trade":
+            yield name, "", Decimal(row[1]), Decimal(row[2]), is_whole
+        elif argument["channel"] == "books":
+            found.checksums += int(row["checksum"]) != 0
+            yield name, is_whole, {"bid": pairs(row["bids"]), "ask": pairs(row["asks"])}, int(row["checksum"])
+
+
+def htx(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    _, _, rest = frame.get("ch", "").partition(".")
+    name, _, channel = rest.partition(".")
+    if channel == "trade.detail":
+        for row in frame["tick"]["data"]:
+            yield name, row.get("tradeId", row["id"]), Decimal(row["price"]), Decimal(row["amount"]), False
+    elif channel == "depth.step0":
+        tick = frame["tick"]
+        yield name, True, {"bid": pairs(tick.get("bids", [])), "ask": pairs(tick.get("asks", []))}, None
 
 
 def quotes_of_binance(path: Path) -> dict[str, tuple[Decimal, Decimal]]:

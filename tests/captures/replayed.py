@@ -1,5 +1,6 @@
 """Recorded sessions of declared venues, given to the core connection by connection; and what a test asks of them."""
 
+import base64
 import gzip
 import json
 import lzma
@@ -84,7 +85,7 @@ class Replayed:
         found = self.feed.decode(self.link, [raw], [ts_ns])
         self.frames += 1
         self.control += found.control
-        self.cold += [raw for _ in found.cold]
+        self.cold += [found.unpacked.get(0, raw) for _ in found.cold]
         self.dead += [(reason, str(frame)[:200]) for _, reason in found.dead]
         self.breaks += found.breaks
         told = sum(map(len, self.records))
@@ -156,10 +157,21 @@ def replay(venue: type[Venue], name: str, *, depth: int = 0, skip: frozenset[int
             if one.frames in skip:
                 one.frames += 1
             else:
-                one.take(record["data"], round(record["ts"] * 1e9))
+                one.take(payload_of(record), round(record["ts"] * 1e9))
     return found
+
+
+def payload_of(record: dict[str, Any]) -> bytes:
+    """What came, verbatim."""
+    return base64.b64decode(record["b64"]) if "b64" in record else record["data"].encode()
+
+
+def text_of(record: dict[str, Any]) -> str:
+    """What came, unpacked by Python's own gzip."""
+    payload = payload_of(record)
+    return (gzip.decompress(payload) if payload[:2] == b"\x1f\x8b" else payload).decode()
 
 
 def received(name: str, conn: str) -> list[dict[str, Any]]:
     """Frames of a connection, by plain JSON."""
-    return [json.loads(one["data"]) for one in lines(name) if one["t"] == "recv" and one["conn"] == conn]
+    return [json.loads(text_of(one)) for one in lines(name) if one["t"] == "recv" and one["conn"] == conn]

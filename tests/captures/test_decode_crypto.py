@@ -3,6 +3,7 @@
 import json
 import lzma
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +34,9 @@ VENUES: dict[str, Any] = {
     "BINANCE_DELIVERY": counting.binance,
     "BITFINEX": counting.bitfinex,
     "GEMINI": counting.gemini,
+    "BITGET": counting.bitget_v1,
+    "HUOBI": counting.htx,
+    "HUOBI_SWAP": counting.htx,
 }
 NOT_READ = ("legacy",)
 """Words in the names of files of former dialects."""
@@ -111,12 +115,20 @@ def deribit_symbol(native: str) -> str:
     return f"{base}-USD-{date:%Y%m%d}-{strike}-{right}"
 
 
-SYMBOLS = {
+def bitget_symbol(native: str) -> str:
+    word, _, name = native.partition(":")
+    return binance_symbol(name) + ("-PERP" if word == "mc" else "")
+
+
+SYMBOLS: dict[str, Callable[[str], str]] = {
     "OKX": okx_symbol,
     "DERIBIT": deribit_symbol,
     "KRAKEN_FUTURES": kraken_futures_symbol,
     "BITFINEX": plain_symbol,
     "GEMINI": plain_symbol,
+    "BITGET": bitget_symbol,
+    "HUOBI": lambda native: binance_symbol(native.upper()),
+    "HUOBI_SWAP": "{}-PERP".format,
 }
 QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "GBP", "USD")
 
@@ -265,6 +277,8 @@ def difference_of(code: str, line: bytes) -> str | None:
 @pytest.mark.parametrize("path", files(read=True))
 def test_a_missing_frame_of_a_book_is_a_gap(path: Path, tmp_path: Path) -> None:
     """Leave out a difference of a book whose next one follows: its chain, checksum or counter shows it."""
+    if path.parent.name.startswith("HUOBI"):
+        pytest.skip("every message is a whole book: none is missed")
     if is_unproved(path):
         pytest.skip("nothing proves the books of this dialect: a missing difference cannot be seen")
     lines = lines_of(path)

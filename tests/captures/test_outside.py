@@ -31,7 +31,17 @@ OPTION = ("BYBIT", "wss://stream.bybit.com/v5/public/option")
 DERIBIT = ("DERIBIT", "wss://www.deribit.com/ws/api/v2")
 BITFINEX = ("BITFINEX", "wss://api-pub.bitfinex.com/ws/2")
 GEMINI = ("GEMINI", "wss://api.gemini.com/v2/marketdata")
+BITGET = ("BITGET", "wss://ws.bitget.com/v2/ws/public")
+BITGET_V1 = ("BITGET", "wss://ws.bitget.com/mix/v1/stream")
+HTX = ("HTX", "wss://api.huobi.pro/ws")
 TARDIS = {
+    "bitget": BITGET,
+    "bitget-futures": BITGET,
+    "huobi": HTX,
+    "huobi-dm": HTX,
+    "huobi-dm-swap": HTX,
+    "huobi-dm-linear-swap": HTX,
+    "huobi-dm-options": HTX,
     "binance": BINANCE,
     "binance-futures": FUTURES,
     "binance-delivery": DELIVERY,
@@ -53,6 +63,8 @@ TARDIS = {
     "gemini": GEMINI,
 }
 PARSER = {
+    "bitget": BITGET_V1,
+    "huobi": HTX,
     "binance": BINANCE,
     "okx": OKX,
     "coinbase_pro": EXCHANGE,

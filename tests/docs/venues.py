@@ -44,6 +44,11 @@ RECORDED: Final = (
     ("GEMINI", "GEMINI_20210405T175407Z.jsonl.xz", "wss://api.gemini.com/v2/marketdata/"),
     ("GEMINI", "GEMINI_20210624T001426Z.jsonl.xz", "wss://api.gemini.com/v2/marketdata/"),
     ("GEMINI", "GEMINI_20260809T220633Z_v2.jsonl.xz", "wss://api.gemini.com/v2/marketdata/"),
+    ("BITGET", "BITGET_20220407T000757Z_mix.jsonl.xz", "wss://ws.bitget.com/mix/v1/stream"),
+    ("BITGET", "BITGET_20220407T000757Z_spot.jsonl.xz", "wss://ws.bitget.com/spot/v1/stream"),
+    ("HTX", "HUOBI_20210417T164750Z.jsonl.xz", "wss://api.huobi.pro/ws"),
+    ("HTX", "HUOBI_SWAP_20220219T164944Z_inverse.jsonl.xz", "wss://api.hbdm.com/swap-ws"),
+    ("HTX", "HUOBI_SWAP_20220219T164944Z_linear.jsonl.xz", "wss://api.hbdm.com/linear-swap-ws"),
 )
 """Sessions of the collection that the tests decode, with an address of each."""
 

@@ -41,6 +41,8 @@ VENUES = (
     "deribit",
     "bitfinex",
     "gemini",
+    "htx",
+    "bitget",
 )
 WAIT_S = 20.0
 STILL_S = 4.0

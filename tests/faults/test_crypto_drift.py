@@ -19,6 +19,8 @@ CHANNELS = {
     "kraken": '{"channel":"zzz","type":"update","data":[{"p":1.5}]}',
     "kraken_futures": '{"feed":"zzz","product_id":"PF_XBTUSD","price":1.5}',
     "bitstamp": '{"data":{"p":"1"},"channel":"zzz_btcusd","event":"zzz"}',
+    "bitget": '{"action":"update","arg":{"instType":"SPOT","channel":"zzz","instId":"BTCUSDT"},"data":[{"p":"1"}]}',
+    "htx": '{"ch":"market.btcusdt.zzz","ts":1,"tick":{"p":1}}',
     "deribit": '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"zzz.BTC-PERPETUAL","data":{"p":1}}}',
     "bitfinex": '{"event":"zzz","chanId":5}',
     "gemini": '{"type":"zzz","symbol":"BTCUSD"}',

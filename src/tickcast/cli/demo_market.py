@@ -66,6 +66,8 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "DERIBIT": _crypto("deribit"),
     "BITFINEX": _crypto("bitfinex"),
     "GEMINI": _crypto("gemini"),
+    "BITGET": _crypto("bitget"),
+    "HTX": _crypto("htx"),
     "XSIM": _xsim,
 }
 """All that can be simulated, in the order in which they stand in the files."""

@@ -28,7 +28,12 @@ OTHERS: Final[Mapping[str, tuple[str, str, str]]] = {
 """Venues with a session of their own: protocol, proof, scope of a break."""
 RAW: Final = " (raw)"
 """Ends the names of messages that come in an envelope or without, and are declared twice."""
-SNAPSHOTS: Final = {"stream": "in the stream", "rest": "over REST", "every": "every message is a whole book"}
+SNAPSHOTS: Final = {
+    "stream": "in the stream",
+    "rest": "over REST",
+    "asked": "asked for on its connection",
+    "every": "every message is a whole book",
+}
 
 
 CHECKSUMS: Final = {

@@ -16,6 +16,7 @@ from tickcast.decode.shapes import Name
 from tickcast.model.capture import Line
 from tickcast.model.errors import UsageError
 from tickcast.venues.base import Request, VenueConfig
+from tickcast.venues.bitget.v1 import BitgetV1Venue, is_v1
 from tickcast.venues.coinbase.exchange import CoinbaseExchangeVenue
 from tickcast.venues.declared.venue import Channel, Listed, Venue
 from tickcast.venues.kraken.v1 import KrakenV1Venue
@@ -50,6 +51,7 @@ OLDER: Final[Mapping[str, tuple[Older, ...]]] = {
     "BYBIT": (Older(r"/realtime|/quote/ws|/spot/|/contract/|/v3/", "Bybit v2 or v3"),),
     "OKX": (Older(r"/ws/v3", "OKX v3"),),
     "COINBASE": (Older(r"ws-feed|ws-direct", "Coinbase Exchange (Pro)", CoinbaseExchangeVenue),),
+    "BITGET": (Older(r"/(?:spot|mix)/v1/", "Bitget v1", BitgetV1Venue),),
     "DERIBIT": (Older(r"/ws/api/v1", "Deribit v1"),),
 }
 
@@ -61,10 +63,14 @@ SIBLINGS: Final[Mapping[str, str]] = {
     "BINANCE_TR": "BINANCE",
     "BINANCE_DELIVERY": "BINANCE_FUTURES",
     "OKEX": "OKX",
+    "HUOBI": "HTX",
+    "HUOBI_SWAP": "HTX",
+    "HUOBI_DM": "HTX",
 }
 """Venues, or former names of one, that speak another's dialect in recordings."""
 
 TOLD_BY_FRAMES: Final[Mapping[str, Sequence[tuple[type[Venue], Callable[[bytes], bool]]]]] = {
+    "BITGET": ((BitgetV1Venue, is_v1),),
     "KRAKEN": ((KrakenV1Venue, lambda frame: frame[:1] == b"[" or b'"event"' in frame[:200]),),
     "COINBASE": ((CoinbaseExchangeVenue, lambda frame: b'"channel"' not in frame and b'"type"' in frame),),
 }

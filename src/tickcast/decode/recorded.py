@@ -303,7 +303,8 @@ class Recording:
             end = count * 64
             self._accept(wire, decoded.records[start:end], decoded.texts, start // 64)
             start = end
-            self._cold(wire, batch.frames[frame], batch.times[frame], batch.place)
+            cold = decoded.unpacked.get(frame, batch.frames[frame])
+            self._cold(wire, cold, batch.times[frame], batch.place)
         self._accept(wire, decoded.records[start:], decoded.texts, start // 64)
         self._verified()
 

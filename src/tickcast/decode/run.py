@@ -23,10 +23,8 @@ VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
 LATER: Final = (
     "KUCOIN",
     "GATEIO",
-    "HTX",
     "BITMEX",
     "CRYPTO_COM",
-    "BITGET",
 )
 """Codes of venues that have no decoder yet."""
 ALL_LEVELS: Final = 1 << 30

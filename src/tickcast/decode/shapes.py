@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tickcast import _native
 from tickcast.venues.declared.dialect import Binding, Book, Dialect, Key, Match, Measures, Message, Quotes
 
 Name = tuple[str, str]
@@ -45,6 +46,7 @@ class Shapes:
         self._binding = dialect.binding
         self._bound: dict[tuple[str, str], Any] = {}
         """Events by connection and the number that they bound."""
+        self._unpacked_max = dialect.unpacked_max if dialect.packing else 0
         self._learn = learn
         self._channels: dict[Name, dict[str, bool]] = {}
         """Of each book, the channels that begin it, and whether they tell differences."""
@@ -56,9 +58,8 @@ class Shapes:
         """Look at a frame; what is no JSON says nothing."""
         held = self.held.setdefault(conn, Held(first_ns=ts_ns))
         held.last_ns = max(held.last_ns, ts_ns)
-        try:
-            found = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        frame, found = self._read(frame)
+        if found is None:
             return
         event = self._event_of(conn, found)
         message = self._message_of(found, event)
@@ -78,9 +79,8 @@ class Shapes:
 
     def is_repeat(self, conn: str, market: str, frame: bytes) -> bool:
         """Say whether a frame tells a book that another channel tells already."""
-        try:
-            found = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        _, found = self._read(frame)
+        if found is None:
             return False
         event = self._event_of(conn, found)
         message = self._message_of(found, event)
@@ -92,6 +92,15 @@ class Shapes:
             for row in rows_of(found, message.rows)
             for emit in message.emits
         )
+
+    def _read(self, frame: bytes) -> tuple[bytes, Any]:
+        """Return a frame, unpacked, and what it says; None: it is no JSON, or damaged."""
+        try:
+            if self._unpacked_max:
+                frame = _native.unpack_frame(frame, self._unpacked_max)
+            return frame, msgspec.json.decode(frame)
+        except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
+            return frame, None
 
     def _message_of(self, frame: Any, event: Any) -> Message | None:
         return next((each for each in self._messages if all(fits(frame, match, event) for match in each.when)), None)
@@ -119,7 +128,7 @@ class Shapes:
                 held.seen.add((market, native))
                 if isinstance(emit, Book):
                     held.books.add((market, native))
-                    if emit.rule.snapshot != "stream" or is_whole(frame, row, emit):
+                    if emit.rule.snapshot in {"rest", "every"} or is_whole(frame, row, emit):
                         held.begun.add((market, native))
                         channels = self._channels.setdefault((market, native), {})
                         channels.setdefault(

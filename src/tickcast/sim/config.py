@@ -282,6 +282,14 @@ class GeminiConfig(CryptoConfig, frozen=True, kw_only=True, tag="gemini"):
     """GEMINI: spot and perpetuals, without any number."""
 
 
+class BitgetConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitget"):
+    """BITGET: spot and perpetuals, with checksums."""
+
+
+class HtxConfig(CryptoConfig, frozen=True, kw_only=True, tag="htx"):
+    """HTX: spot, linear and inverse swaps; every frame gzip."""
+
+
 VenueConfig = (
     SoupItchConfig
     | FixConfig
@@ -299,6 +307,8 @@ VenueConfig = (
     | DeribitConfig
     | BitfinexConfig
     | GeminiConfig
+    | HtxConfig
+    | BitgetConfig
 )
 
 
@@ -366,7 +376,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
     ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp``, ``bitfinex``,
-    ``gemini`` or ``deribit``."""
+    ``gemini``, ``deribit``, ``htx`` or ``bitget``."""
 
 
 SYMBOLS_MAX = 50_000

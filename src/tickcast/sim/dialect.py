@@ -68,6 +68,8 @@ FACTORIES: Final = {
     "deribit": "tickcast.sim.crypto.dialect:create",
     "bitfinex": "tickcast.sim.crypto.dialect:create",
     "gemini": "tickcast.sim.crypto.dialect:create",
+    "bitget": "tickcast.sim.crypto.dialect:create",
+    "htx": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""
 

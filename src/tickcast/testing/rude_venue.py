@@ -142,7 +142,8 @@ class RudeVenue:
             writer = self._writers.get(client)
             if writer is None:
                 continue
-            writer.write(b"".join(text_frame(frame) for frame in self.venue.take(client)))
+            is_binary = bool(self.venue.voice.packing)
+            writer.write(b"".join(text_frame(frame, binary=is_binary) for frame in self.venue.take(client)))
             if client.close is not None:
                 writer.write(bytes((0x88, 2)) + client.close[0].to_bytes(2, "big"))
                 writer.close()

@@ -15,6 +15,7 @@ from tickcast.venues.bats.session import BatsSession
 from tickcast.venues.binance.venue import BinanceVenue
 from tickcast.venues.binance_futures.venue import BinanceFuturesVenue
 from tickcast.venues.bitfinex.venue import BitfinexVenue
+from tickcast.venues.bitget.venue import BitgetVenue
 from tickcast.venues.bitstamp.venue import BitstampVenue
 from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
@@ -22,6 +23,7 @@ from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
 from tickcast.venues.gemini.venue import GeminiVenue
+from tickcast.venues.htx.venue import HtxVenue
 from tickcast.venues.kraken.venue import KrakenVenue
 from tickcast.venues.kraken_futures.venue import KrakenFuturesVenue
 from tickcast.venues.okx.venue import OkxVenue
@@ -77,6 +79,8 @@ VENUES: Final[Mapping[str, Factory]] = {
     "DERIBIT": declared(DeribitVenue),
     "BITFINEX": declared(BitfinexVenue),
     "GEMINI": declared(GeminiVenue),
+    "HTX": declared(HtxVenue),
+    "BITGET": declared(BitgetVenue),
 }
 """Ours, by code."""
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tickcast import _native
 from tickcast.sim import universe as listing
 from tickcast.sim.config import Config, MarketConfig
 from tickcast.sim.crypto.state import Client, Instrument
@@ -64,7 +65,7 @@ class Rig:
     def frames(self, client: Client) -> list[Any]:
         """Take what a client got, as JSON."""
         raw, self.got[client] = self.got[client], []
-        return [json.loads(frame) for frame in raw]
+        return [json.loads(_native.unpack_frame(frame, 1 << 24)) for frame in raw]
 
     def instrument(self, native: str, market: str = "") -> Instrument:
         """Return an instrument."""

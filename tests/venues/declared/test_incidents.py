@@ -15,14 +15,14 @@ def test_frames_that_are_no_json_are_one_incident_of_the_connection() -> None:
     assert damage is not None
     assert (damage.kind, damage.scope, damage.link, damage.ts_ns) == ("damaged", "connection", "streams-1", 20)
     assert damage.instruments == ()
-    assert damage.reason.startswith("2 frames that were not JSON")
+    assert damage.reason.startswith("2 frames that could not be read")
     assert "at byte 3" in damage.reason
 
 
 def test_one_frame_is_told_as_one() -> None:
     damage = of_damage([(2, "expected JSON, found at byte 0: nothing")], link="a", times=TIMES)
     assert damage is not None
-    assert damage.reason.startswith("a frame that was not JSON")
+    assert damage.reason.startswith("a frame that could not be read")
     assert damage.ts_ns == 30
 
 

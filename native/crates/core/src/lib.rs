@@ -9,6 +9,7 @@ pub mod encode;
 pub mod export;
 pub mod fix;
 pub mod hub;
+pub mod inflate;
 pub mod intake;
 pub mod itch;
 pub mod json;

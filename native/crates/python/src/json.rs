@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tickcast_core::books::Level;
 use tickcast_core::decimal::format_decimal;
+use tickcast_core::inflate::Inflater;
 use tickcast_core::json::{self, Decoded, Foreign, NamedBreak, Print, Wanted};
 use tickcast_core::record::as_bytes;
 
@@ -54,6 +55,7 @@ struct JsonDecoded {
     records: Py<PyBytes>,
     texts: Py<PyDict>,
     cold: Vec<(usize, usize)>,
+    unpacked: Py<PyDict>,
     control: u64,
     dead: Vec<(usize, String)>,
     dead_count: u64,
@@ -69,12 +71,17 @@ fn handed_over(py: Python<'_>, decoded: Decoded) -> PyResult<JsonDecoded> {
     for (index, text) in decoded.texts {
         texts.set_item(index, text)?;
     }
+    let unpacked = PyDict::new(py);
+    for (index, text) in decoded.unpacked {
+        unpacked.set_item(index, PyBytes::new(py, &text))?;
+    }
     let breaks = decoded.breaks.into_iter();
     Ok(JsonDecoded {
         is_plain,
         records: PyBytes::new(py, as_bytes(&decoded.records)).unbind(),
         texts: texts.unbind(),
         cold: decoded.cold,
+        unpacked: unpacked.unbind(),
         control: decoded.control,
         dead: decoded.dead,
         dead_count: decoded.dead_count,
@@ -369,8 +376,22 @@ fn foreign(py: Python<'_>, found: Vec<Foreign>) -> Vec<ForeignTuple> {
         .collect()
 }
 
+/// One packed frame, unpacked; others as they are.
+#[pyfunction]
+fn unpack_frame<'py>(frame: &Bound<'py, PyBytes>, max: usize) -> PyResult<Bound<'py, PyBytes>> {
+    if !Inflater::is_packed(frame.as_bytes()) {
+        return Ok(frame.clone());
+    }
+    let mut inflater = Inflater::new(max);
+    let text = inflater
+        .inflate(frame.as_bytes())
+        .map_err(PyValueError::new_err)?;
+    Ok(PyBytes::new(frame.py(), text))
+}
+
 /// Adds this file's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(unpack_frame, module)?)?;
     module.add_class::<JsonBreak>()?;
     module.add_class::<JsonDecoded>()?;
     module.add_class::<JsonFeed>()

@@ -5,19 +5,16 @@ channel: ``prevSeqId``, -1 in a snapshot, lower numbers after a maintenance with
 retired, always 0), "Public Data / WebSocket". A subscription to trades begins with the last trade (recorded sessions).
 """
 
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from tickcast.sim.crypto import levels, okx_rows
+from tickcast.sim.crypto import checksums, okx_rows
 from tickcast.sim.crypto.listing import Product, ProductKind, Spot, expiries, price_tick, size_lot, strikes
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
-from tickcast.sim.market import ASK, BID
 from tickcast.sim.universe import UNIT
 
 _TYPES: Final[Mapping[str, ProductKind]] = {
@@ -41,7 +38,6 @@ _OF_INSTRUMENT: Final[Mapping[str, Topic]] = {
 }
 _BUSINESS: Final = ("trades-all",)
 _WRONG: Final = "doesn't exist. Please use the correct URL, channel and parameters referring to API document."
-_SUMMED: Final = 25
 """Levels a side that a checksum covers."""
 _LEVERAGED: Final = 4
 """Pairs with perpetuals; the first of them has futures and options too."""
@@ -244,12 +240,7 @@ class SummedOkxVoice(OkxVoice):
 
     def checksum(self, instrument: Instrument, news: BookNews) -> int:
         """Return the CRC32, signed, of the best 25 levels: bid and ask by turns, ``price:size``, as they are sent."""
-        price, size = instrument.price, instrument.size
-        sides = [levels.in_order(news.levels[side], side, _SUMMED) for side in (BID, ASK)]
-        turns = zip_longest(*sides)
-        texts = [f"{price(level[0])}:{size(level[1])}" for turn in turns for level in turn if level is not None]
-        found = zlib.crc32(":".join(texts).encode())
-        return found - (1 << 32) if found >> 31 else found
+        return checksums.by_turns(instrument, news)
 
 
 def _market_topic(channel: str, argument: Mapping[str, str], key: str) -> Topic | None:

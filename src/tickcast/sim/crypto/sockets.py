@@ -15,14 +15,14 @@ from tickcast.sim.crypto.venue import WEBSOCKET, SimVenue
 log = get_logger("sim")
 
 
-def text_frame(payload: bytes) -> bytes:
-    """Return an unmasked, final WebSocket text frame (RFC 6455 section 5.2)."""
-    length = len(payload)
+def text_frame(payload: bytes, *, binary: bool = False) -> bytes:
+    """Return an unmasked, final WebSocket frame of text, or of binary data (RFC 6455 section 5.2)."""
+    length, first = len(payload), b"\x82" if binary else b"\x81"
     if length < 126:
-        return bytes((0x81, length)) + payload
+        return first + bytes((length,)) + payload
     if length < 65_536:
-        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
+        return first + b"\x7e" + length.to_bytes(2, "big") + payload
+    return first + b"\x7f" + length.to_bytes(8, "big") + payload
 
 
 class _Listener(picows.WSListener):
@@ -102,7 +102,8 @@ class SocketServer:
         if transport is None:
             return
         if frames:
-            transport.underlying_transport.write(b"".join([text_frame(frame) for frame in frames]))
+            is_binary = bool(self._venue.voice.packing)
+            transport.underlying_transport.write(b"".join([text_frame(frame, binary=is_binary) for frame in frames]))
             if transport.underlying_transport.get_write_buffer_size() > self._config.unsent_bytes_max:
                 self.slow += 1
                 log.warning("client too slow; closed", venue=self._venue.name)

@@ -348,7 +348,8 @@ class SimVenue(Books):
 
     def take(self, client: Client) -> Sequence[bytes]:
         """Take what goes to a client now."""
-        frames = self.faults.pass_units(client.out, WEBSOCKET, client)
+        packed = [self.voice.pack(frame) for frame in client.out] if self.voice.packing else client.out
+        frames = self.faults.pass_units(packed, WEBSOCKET, client)
         client.out = []
         return frames
 
@@ -359,8 +360,18 @@ class SimVenue(Books):
             self._streams.leave(client, topic)
         for topic in reaction.subscribe:
             self._join(client, topic)
+        for topic in reaction.asked:
+            self._answer_asked(client, topic)
         if reaction.close is not None:
             self._close(client, *reaction.close)
+
+    def _answer_asked(self, client: Client, topic: Topic) -> None:
+        """Send a whole book: what its stream told so far, or where nobody listens, that of now."""
+        instrument = self.voice.by_native[topic.market, topic.native]
+        stream = self._streams.find(topic)
+        book = levels.as_told(stream) if stream is not None else self.snapshot(instrument, topic.depth)
+        self.on_told(instrument, book.levels)
+        self._send(client, topic, self.voice.asked(client, instrument, topic, book, self.told_ns))
 
     def _join(self, client: Client, topic: Topic) -> None:
         instrument = self.voice.by_native.get((topic.market, topic.native)) if topic.native else None

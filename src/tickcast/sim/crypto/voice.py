@@ -17,6 +17,7 @@ The numbers that a venue's proof of continuity needs are in :class:`~tickcast.si
 ``client.sent`` those of a connection (Coinbase's ``sequence_num``, written in :meth:`Voice.dress`).
 """
 
+import gzip
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,8 @@ class Reaction:
     subscribe: list[Topic] = field(default_factory=list)
     """Topics that it has already begin again: a resubscription brings a new snapshot."""
     unsubscribe: list[Topic] = field(default_factory=list)
+    asked: list[Topic] = field(default_factory=list)
+    """Books that it wants whole, of the numbers that their streams have: written by :meth:`Voice.asked`."""
     close: tuple[int, str] | None = None
     """Close code and reason: after the answers."""
 
@@ -104,6 +107,8 @@ class Voice(ABC):
     """Its books have checksums, where the dialect knows any."""
     asks: ClassVar[bool] = False
     """It asks clients whether they live, in messages of its own, and closes those that do not answer."""
+    packing: ClassVar[Literal["", "gzip"]] = ""
+    """How every frame is packed before it is sent, in a binary message."""
     stocks: ClassVar[bool] = False
     """:meth:`products` is given tokenised stocks too."""
 
@@ -159,6 +164,15 @@ class Voice(ABC):
     @abstractmethod
     def begin(self, stream: Stream, book: BookNews | None, now_ns: int) -> Iterable[bytes]:
         """Say what a topic begins with: a book's snapshot (``book`` has all levels), history, newest values."""
+
+    def asked(self, client: Client, instrument: Instrument, topic: Topic, book: BookNews, now_ns: int) -> bytes:
+        """Write a whole book that a client asked for on its connection; only where :attr:`Reaction.asked` names one."""
+        del client, instrument, topic, book, now_ns
+        return b""
+
+    def pack(self, frame: bytes) -> bytes:
+        """Return a frame as it is sent."""
+        return gzip.compress(frame, compresslevel=1, mtime=0) if self.packing else frame
 
     @abstractmethod
     def book(self, stream: Stream, news: BookNews, now_ns: int) -> Iterable[bytes]:

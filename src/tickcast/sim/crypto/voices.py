@@ -15,6 +15,8 @@ VOICES: Final[dict[str, str]] = {
     "kraken": "tickcast.sim.crypto.kraken:KrakenVoice",
     "bitstamp": "tickcast.sim.crypto.bitstamp:BitstampVoice",
     "kraken_futures": "tickcast.sim.crypto.kraken_futures:KrakenFuturesVoice",
+    "bitget": "tickcast.sim.crypto.bitget:BitgetVoice",
+    "htx": "tickcast.sim.crypto.htx:HtxVoice",
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
     "bitfinex": "tickcast.sim.crypto.bitfinex:BitfinexVoice",
     "gemini": "tickcast.sim.crypto.gemini:GeminiVoice",

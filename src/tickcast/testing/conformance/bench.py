@@ -89,7 +89,7 @@ class Bench:
         """Trades of a venue that does not number them are dropped too: nobody can notice."""
         self.trades_are_fetched = False
         """Every trade is to be told, whatever the ledger says."""
-        self.witness = Witness(quoted=set())
+        self.witness = Witness(quoted=set(), partly_lost=lambda: self.session.partly_lost)
         self.venue.on_told = self.witness.told
         self.shell = Shell(
             session,

@@ -1,6 +1,7 @@
 """Watches what a feed tells, row by row, and the books behind it: nothing wrong may ever be shown as right."""
 
 from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -70,8 +71,13 @@ class Seen:
 class Witness:
     """Of one feed. ``wrong`` has everything that must not be."""
 
-    def __init__(self, *, quoted: set[int]) -> None:
-        """``quoted``: instruments whose best bid and offer come from a stream of their own."""
+    def __init__(self, *, quoted: set[int], partly_lost: Callable[[], Collection[int]] = tuple) -> None:
+        """Say what is normal.
+
+        ``quoted``: instruments whose best bid and offer come from a stream of their own; ``partly_lost``: such whose
+        book goes on, while they are stale since another stream of theirs is lost.
+        """
+        self._partly_lost = partly_lost
         self.seen: dict[int, Seen] = {}
         self.by_symbol: dict[str, Seen] = {}
         self.ledger: dict[str, LedgerEntry] = {}
@@ -152,6 +158,8 @@ class Witness:
             self.reader.apply(row)
         # a book that becomes watched while its stream is lost is told as it is: the state says that it is old
         is_old = kind in LEVELS and row["flags"] & Flag.SNAPSHOT and seen.state == State.STALE
+        # another of its streams is lost: the state says so, and the book is right
+        is_old |= seen.state == State.STALE and row["instrument"] in self._partly_lost()
         if seen.state not in SHOWN | {State.HALTED} and not row["flags"] & Flag.INVALID_BOOK and not is_old:
             self._unannounced = seen, f"{seen.definition.symbol}: {kind.name} was told while {seen.state.name}"
 

@@ -55,7 +55,7 @@ class BookKeeping:
         self._heals_itself = rules <= {"every"}
         self._begins_over_rest = self._from_rest or (self._heals_itself and venue.dialect.rest_book is not None)
         """Where every message is a whole book, the first may be long in coming: a book over REST stands in for it."""
-        self.repair = "" if self._heals_itself else "snapshot" if self._from_rest else "resubscribe"
+        self.repair = "" if self._heals_itself else "snapshot" if rules & {"rest", "asked"} else "resubscribe"
         """How a break is made good, as the ledger says it."""
         self._whole: set[int] = set()
         self._purposes: dict[str, int] = {}
@@ -108,10 +108,14 @@ class BookKeeping:
             step.records.append(self._feed.suspend([instrument], State.SYNCING, now_ns))
         if instrument in self._whole or (self._heals_itself and not self._begins_over_rest):
             return
-        if self._begins_over_rest:
+        is_asked_for = self._is_asked_for(instrument)
+        if self._begins_over_rest or is_asked_for:
             # a book that was kept while its link was gone may prove by its chain that it missed nothing
             is_kept = State(self._feed.state(instrument)) == State.STALE and self._feed.last_id(instrument) > 0
-            self._repairs.broken(instrument, now_ns, after_ns=PROOF_NS if is_kept else 0)
+            if is_asked_for and not is_kept:
+                self._repairs.ready(instrument, now_ns)
+            else:
+                self._repairs.broken(instrument, now_ns, after_ns=PROOF_NS if is_kept else 0)
         else:
             self._repairs.waiting(instrument, now_ns)
 
@@ -132,6 +136,11 @@ class BookKeeping:
         for purpose in [purpose for purpose, one in self._purposes.items() if one == instrument]:
             del self._purposes[purpose]
             self._outdated.discard(purpose)
+
+    def _is_asked_for(self, instrument: int) -> bool:
+        """Whether its book is asked for on its own link."""
+        known = self._catalogue.get(instrument)
+        return known is not None and known.book is not None and self._venue.ask_book(known.book) is not None
 
     def _purpose(self, kind: str, instrument: int) -> str:
         known = self._catalogue.get(instrument)
@@ -191,7 +200,12 @@ class BookKeeping:
             if wire is None or not wire.is_open:
                 self._repairs.dismiss(instrument)
                 continue
-            if self._begins_over_rest:
+            if self._venue.ask_book(known.book) is not None:
+                wire.ask(known.book, self.importance(instrument))
+                self._repairs.asked(instrument, now_ns)
+                if self._feed.state(instrument) == State.GAP:
+                    dropped.append(instrument)
+            elif self._begins_over_rest:
                 self._ask(known)
                 self._repairs.asked(instrument, now_ns, within_ns=REST_NS)
                 if self._feed.state(instrument) == State.GAP:

@@ -114,9 +114,9 @@ class BookRule(Declared, frozen=True):
     """What proves that a book is whole, and what a break of it concerns."""
 
     chain: Chain
-    snapshot: Literal["stream", "rest", "every"]
-    """Where the beginning comes from: in the stream after subscribing, over REST (differences wait for it), or every
-    message is a whole book."""
+    snapshot: Literal["stream", "rest", "asked", "every"]
+    """Where the beginning comes from: in the stream after subscribing; over REST, or ``asked`` for on the connection of
+    the differences (:meth:`.venue.Venue.ask_book`), which wait for it; or every message is a whole book."""
     checksum: ChecksumKind | None = None
     """Verified at every message that has one (beside the chain)."""
     scope: Literal["instrument", "channel", "connection"] = "instrument"
@@ -311,6 +311,10 @@ class Dialect(Declared, frozen=True):
     """Path of the book in that answer; empty = the answer itself."""
     rest_trades: RestTrades | None = None
     """How the answer to a request for missed trades is read."""
+    packing: Literal["", "gzip"] = ""
+    """How frames come compressed, each by itself; one that does not begin as such a frame does is read as it is."""
+    unpacked_max: int = 32 << 20
+    """Bytes that a packed frame may become; one that would become more is a dead letter."""
     buffer_max: int = 4096
     """Differences of one book that wait for its snapshot; the oldest beyond it are dropped, which a newer one makes
     good."""

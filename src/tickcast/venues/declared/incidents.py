@@ -6,8 +6,8 @@ from typing import Final
 from tickcast import _native
 from tickcast.model.ledger import Incident, IncidentKind
 
-NO_JSON: Final = "expected JSON"
-"""Begins the core's reason for a frame that could not be read at all."""
+NO_JSON: Final = ("expected JSON", "expected a gzip frame")
+"""Begin the core's reasons for a frame that could not be read at all."""
 KINDS: Final[Mapping[str, IncidentKind]] = {
     "chain": "gap",
     "counter": "gap",
@@ -50,11 +50,11 @@ def of_damage(dead: Iterable[tuple[int, str]], *, link: str, times: Sequence[int
     if not found:
         return None
     first, reason = found[0]
-    count = "a frame that was" if len(found) == 1 else f"{len(found)} frames that were"
+    count = "a frame" if len(found) == 1 else f"{len(found)} frames"
     return Incident(
         kind="damaged",
         scope="connection",
-        reason=f"{count} not JSON, and nobody knows what it told: {reason}",
+        reason=f"{count} that could not be read, and nobody knows what was told: {reason}",
         ts_ns=times[first],
         link=link,
     )

@@ -88,12 +88,15 @@ class Wire:
         """The venue confirms subscriptions: one that is not confirmed is none."""
         self._limits = limits
         self._bucket = Bucket(limits.messages)
+        self._asks = Bucket(limits.asks)
         self._queue: deque[tuple[bytes, tuple[Channel, ...]]] = deque()
         """Frames to be sent, and the channels of which it is the last word."""
         self._unanswered: deque[tuple[Channel, ...]] = deque()
         self._dropping: list[Channel] = []
         self._renewing: dict[Channel, float] = {}
         """To be subscribed anew, and how urgent it is."""
+        self._asking: dict[Channel, float] = {}
+        """Whose books are to be asked for on this link, and how urgent it is."""
 
     # ------------------------------------------------------------------ what it carries
 
@@ -113,6 +116,7 @@ class Wire:
         for channel in channels:
             subscription = self.subscriptions.pop(channel, None)
             self._renewing.pop(channel, None)
+            self._asking.pop(channel, None)
             self._restless.pop(channel, None)
             if subscription is not None and self.is_open and subscription.phase in {"asked", "active"}:
                 self._dropping.append(subscription.named)
@@ -121,6 +125,11 @@ class Wire:
         """Subscribe a channel anew: unsubscribe, subscribe."""
         if self.is_open and channel in self.subscriptions:
             self._renewing[channel] = urgency
+
+    def ask(self, channel: Channel, urgency: float) -> None:
+        """Ask for a whole book on this link."""
+        if self.is_open and channel in self.subscriptions:
+            self._asking[channel] = urgency
 
     def opened(self, hello: Sequence[bytes], now_ns: int) -> None:
         """It is open: everything is to be asked for."""
@@ -142,7 +151,9 @@ class Wire:
         self._unanswered.clear()
         self._dropping.clear()
         self._renewing.clear()
+        self._asking.clear()
         self._bucket = Bucket(self._limits.messages)
+        self._asks = Bucket(self._limits.asks)
         self._restless = dict(self.subscriptions)
         for subscription in self._restless.values():
             subscription.phase = "wanted"
@@ -189,6 +200,15 @@ class Wire:
             self._queue.extend((frame, ()) for frame in venue.unsubscribe(named))
             self._ask(venue, urgent, now_ns)
             return bool(self._queue)
+        # what waits for the quota of all messages would be sent too soon after what waited before it
+        if self._asking and max(self._asks.ready_ns(1, now_ns), self._bucket.ready_ns(1, now_ns)) <= now_ns:
+            channel = max(self._asking, key=self._asking.__getitem__)
+            del self._asking[channel]
+            self._asks.spend(1, now_ns)
+            frame = venue.ask_book(channel)
+            if frame is not None:
+                self._queue.append((frame, ()))
+                return True
         wanted = [one for one in self._restless.values() if one.phase == "wanted"]
         if wanted:
             wanted.sort(key=lambda one: -one.urgency)
@@ -318,6 +338,8 @@ class Wire:
         due = [self.ping_due_ns, self.pinged_ns + PONG_NS if self.pinged_ns else 0]
         if self.waits:
             due.append(self._bucket.ready_ns(1, now_ns))
+        if self._asking:
+            due.append(max(self._bucket.ready_ns(1, now_ns), self._asks.ready_ns(1, now_ns)))
         for subscription in self._restless.values():
             if subscription.phase == "asked":
                 due.append(subscription.asked_ns + ANSWER_NS)

@@ -62,6 +62,13 @@ class Repairs:
         repair.is_asked = True
         repair.due_ns = now_ns + ASK_NS
 
+    def ready(self, instrument: int, now_ns: int) -> None:
+        """What it waited for has come, its subscription: now it can be asked for."""
+        self.broken(instrument, now_ns)
+        repair = self._open[instrument]
+        repair.is_asked = False
+        repair.due_ns = now_ns
+
     def whole(self, instrument: int, now_ns: int) -> None:
         """It is whole."""
         repair = self._open.pop(instrument, None)

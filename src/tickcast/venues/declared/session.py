@@ -124,6 +124,11 @@ class DeclaredSession:
         return self._catalogue.all
 
     @property
+    def partly_lost(self) -> Collection[int]:
+        """Instruments whose book goes on while the link of another of their streams is lost: for tests and tools."""
+        return self._lost.keys()
+
+    @property
     def core(self) -> "_native.JsonFeed":
         """Books, statistics and drift, for tests and tools."""
         return self._feed
@@ -316,7 +321,7 @@ class DeclaredSession:
         """Take what the core made of frames; ``wire`` None: they were answers to polls."""
         inserted: list[Inserted] = []
         for place, offset in decoded.cold:
-            found, texts = self._cold(chunks[place], times[place], wire, step)
+            found, texts = self._cold(decoded.unpacked.get(place, chunks[place]), times[place], wire, step)
             if found:
                 inserted.append((offset, found, texts))
         place_rows(step, decoded.records, decoded.texts, inserted)

@@ -36,6 +36,8 @@ class Limits:
     """Of one subscribe message."""
     messages: Quota | None = None
     """We send on one link."""
+    asks: Quota | None = None
+    """Of these, requests for books on one link (:meth:`Venue.ask_book`)."""
     connects: Quota | None = None
     """New connections of one address."""
     weight: Quota | None = None
@@ -346,6 +348,14 @@ class Venue(ABC):
         asked for with its first trade as ``before``. What lies outside does no harm.
         """
         del listed, after, before
+        return None
+
+    def ask_book(self, channel: Channel) -> bytes | None:
+        """Write the frame that asks for a whole book on its own link: where the rule's snapshot is ``asked``.
+
+        ``channel`` is that of the book; None = its channel is subscribed anew instead.
+        """
+        del channel
         return None
 
     def polls(self, listed: Listed) -> Sequence[Request]:

@@ -4,7 +4,7 @@
 //! one, or it *straddles* a snapshot from REST, which may lie in the middle of what the difference covers. One that the book
 //! has already says nothing new; many of them say that the venue's numbers began anew.
 
-use super::rule::{Chain, Rule, SnapshotFrom};
+use super::rule::{Chain, Rule};
 use super::{BookMessage, Reason};
 
 /// Differences that the book has already come from before a snapshot and soon cease. If they go on for so long, it was the
@@ -169,7 +169,7 @@ impl Position {
         if resumed {
             return unjoined();
         }
-        if rule.chain != Chain::None && rule.snapshot == SnapshotFrom::Rest {
+        if rule.chain != Chain::None && rule.snapshot.is_waited_for() {
             return Step::Break(Fault {
                 reason: Reason::Malformed,
                 text: "expected the ids of a difference, found none".to_owned(),

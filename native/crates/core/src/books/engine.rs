@@ -171,6 +171,10 @@ impl Books {
         }
         book.kind = Some(message.kind);
         (book.link, book.heard_ns) = (Some(message.link), message.origin.ts_recv);
+        if message.snapshot && rule.snapshot == SnapshotFrom::Asked {
+            self.rest(index, message, output);
+            return None;
+        }
         let ts_recv = message.origin.ts_recv;
         if begins || (rule.first_at.is_some() && rule.first_at == message.last) {
             let every = rule.snapshot == SnapshotFrom::Every && rule.chain == Chain::Ordered;
@@ -180,7 +184,7 @@ impl Books {
             return self.replace(index, &rule, message, output);
         }
         if !book.is_whole() {
-            if rule.snapshot == SnapshotFrom::Rest && book.waiting.push(message, self.buffer_max) {
+            if rule.snapshot.is_waited_for() && book.waiting.push(message, self.buffer_max) {
                 return Some(overflow(self.buffer_max));
             }
             return None;
@@ -264,7 +268,7 @@ impl Books {
         None
     }
 
-    /// Takes a whole book from REST: `last` is its id, `changes` its levels. (`snapshot`, `link` and the like do not matter.)
+    /// Takes a whole book that was asked for, over REST or the connection: `last` is its id, `changes` its levels. (`snapshot`, `link` and the like do not matter.)
     /// The differences that waited are applied on top of it. One older than what a whole book has changes nothing.
     pub fn rest(&mut self, index: u32, message: &BookMessage<'_>, output: &mut Output<'_>) {
         let Some(book) = self
@@ -414,7 +418,7 @@ impl Books {
         };
         self.break_scope(Some(index), scope, Place::of(message), &fault, output);
         let Some(rule) = rule else { return };
-        if rule.snapshot == SnapshotFrom::Rest && fault.reason == Reason::Chain {
+        if rule.snapshot.is_waited_for() && fault.reason == Reason::Chain {
             // the first of what goes on from here
             if let Some(book) = self.books[index as usize].as_deref_mut() {
                 book.waiting.push(message, self.buffer_max);

@@ -28,8 +28,18 @@ impl Chain {
 pub enum SnapshotFrom {
     Stream,
     Rest,
+    /// From an answer on the connection of the differences, which wait for it.
+    Asked,
     /// Every message is a whole book.
     Every,
+}
+
+impl SnapshotFrom {
+    /// Whether differences wait for the beginning, and are applied on top of it.
+    #[must_use]
+    pub const fn is_waited_for(self) -> bool {
+        matches!(self, Self::Rest | Self::Asked)
+    }
 }
 
 /// Which checksum the messages carry.

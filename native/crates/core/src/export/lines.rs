@@ -258,10 +258,10 @@ fn price(record: &Record) -> Option<(i64, u8)> {
     has.then_some((record.price, record.price_scale))
 }
 
-/// Size of a record, likewise: measures have none.
+/// Size of a record, likewise: measures have none, liquidations do.
 fn size(record: &Record) -> Option<(i64, u8)> {
     let has = record.flags & flag::NO_SIZE == 0
-        && record.kind < kind::MARK
+        && (record.kind < kind::MARK || record.kind == kind::LIQUIDATION)
         && !matches!(
             record.kind,
             kind::STATUS | kind::GAP | kind::PREV_CLOSE | kind::READING | kind::BUST

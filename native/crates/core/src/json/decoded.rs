@@ -41,6 +41,8 @@ pub struct Decoded {
     pub texts: Vec<(usize, String)>,
     /// Frames that no declared message matches, and how many records go before what they will give.
     pub cold: Vec<(usize, usize)>,
+    /// Of the cold frames that came packed, what they are, by index of the frame.
+    pub unpacked: Vec<(usize, Vec<u8>)>,
     /// Frames understood that tell nothing.
     pub control: u64,
     /// Index of the frame, and why it or a row of it was not understood: the first [`DEAD_MAX`].

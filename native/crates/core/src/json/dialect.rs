@@ -37,6 +37,7 @@ pub enum Chain {
 pub enum SnapshotFrom {
     Stream,
     Rest,
+    Asked,
     Every,
 }
 
@@ -333,6 +334,20 @@ pub struct Binding {
     pub ends: Vec<Match>,
 }
 
+/// How frames come compressed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    #[default]
+    #[serde(rename = "")]
+    None,
+    Gzip,
+}
+
+const fn unpacked_max() -> usize {
+    32 << 20
+}
+
 const fn buffer_max() -> usize {
     4096
 }
@@ -355,4 +370,8 @@ pub struct Dialect {
     pub rest_trades: Option<RestTrades>,
     #[serde(default = "buffer_max")]
     pub buffer_max: usize,
+    #[serde(default)]
+    pub packing: Packing,
+    #[serde(default = "unpacked_max")]
+    pub unpacked_max: usize,
 }

@@ -2,7 +2,7 @@
 
 use super::binding::{Bindings, candidates};
 use super::decoded::{Decoded, Print};
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Packing};
 use super::drift::{Foreign, is_sampled};
 use super::engine::{Call, Engine, Known, Link, no_rows};
 use super::path::{Frame, NoRows, Row, Rows};
@@ -10,6 +10,7 @@ use super::plan::{CounterPlan, EmitPlan, MessagePlan, Plan};
 use super::read::Condition;
 use super::tape::{Fault, Tape};
 use crate::books::{Books, Jump, Level, Output, Reason, Statistics};
+use crate::inflate::Inflater;
 use crate::record::{Record, flag, state};
 
 /// What one kind of frame brought so far.
@@ -35,6 +36,8 @@ pub struct JsonFeed {
     markets: Vec<Option<usize>>,
     engine: Engine,
     tape: Tape,
+    /// Where frames come packed.
+    inflater: Option<Inflater>,
     probes: Vec<u32>,
     bindings: Bindings,
     /// Messages that a frame can be whose number is bound to nothing.
@@ -73,6 +76,7 @@ impl JsonFeed {
             markets,
             engine,
             tape: Tape::default(),
+            inflater: (plan.packing == Packing::Gzip).then(|| Inflater::new(plan.unpacked_max)),
             probes: vec![UNKNOWN; plan.probes.len()],
             bindings: Bindings::default(),
             unbound: candidates(&plan, &[]),
@@ -143,12 +147,27 @@ impl JsonFeed {
         let (expected, _) = frames.size_hint();
         out.records.reserve(expected);
         let mut opened = self.engine.links.get(&link).copied().unwrap_or_default();
-        for (index, frame) in frames.enumerate() {
+        let mut inflater = self.inflater.take();
+        for (index, (bytes, ts_recv)) in frames.enumerate() {
             if !self.untold.is_empty() {
-                self.tell(frame.1, &mut out.records);
+                self.tell(ts_recv, &mut out.records);
             }
-            self.frame(&mut opened, link, index, frame, &mut out);
+            let Some(inflater) = inflater.as_mut().filter(|_| Inflater::is_packed(bytes)) else {
+                self.frame(&mut opened, link, index, (bytes, ts_recv), &mut out);
+                continue;
+            };
+            match inflater.inflate(bytes) {
+                Ok(text) => {
+                    let cold = out.cold.len();
+                    self.frame(&mut opened, link, index, (text, ts_recv), &mut out);
+                    if out.cold.len() > cold {
+                        out.unpacked.push((index, text.to_vec()));
+                    }
+                }
+                Err(reason) => out.refuse(index, || reason),
+            }
         }
+        self.inflater = inflater;
         self.engine.links.insert(link, opened);
         out
     }

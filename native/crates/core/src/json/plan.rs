@@ -197,6 +197,9 @@ pub struct Plan {
     /// Of the books, by kind.
     pub rules: Vec<Rule>,
     pub buffer_max: usize,
+    pub packing: dialect::Packing,
+    /// Bytes that a packed frame may become.
+    pub unpacked_max: usize,
 }
 
 /// Adds where in the declaration a refusal belongs.
@@ -368,6 +371,7 @@ fn rule(declared: &dialect::BookRule, counted: bool) -> Result<Rule, String> {
         snapshot: match declared.snapshot {
             dialect::SnapshotFrom::Stream => books::SnapshotFrom::Stream,
             dialect::SnapshotFrom::Rest => books::SnapshotFrom::Rest,
+            dialect::SnapshotFrom::Asked => books::SnapshotFrom::Asked,
             dialect::SnapshotFrom::Every => books::SnapshotFrom::Every,
         },
         checksum: declared.checksum.map(|checksum| match checksum {
@@ -693,6 +697,8 @@ impl Plan {
             probes: compiler.probes.into(),
             rules: compiler.rules,
             buffer_max: declared.buffer_max,
+            packing: declared.packing,
+            unpacked_max: declared.unpacked_max,
         })
     }
 }

@@ -193,7 +193,7 @@ impl World {
     }
 
     fn snapshot(&mut self, age: usize) {
-        if self.rule.snapshot != SnapshotFrom::Rest {
+        if !self.rule.snapshot.is_waited_for() {
             let changes = self.whole();
             self.push(true, -1, self.id, changes);
             return;
@@ -214,7 +214,11 @@ impl World {
             records: &mut self.records,
             events: &mut self.events,
         };
-        self.books.rest(0, &message, &mut output);
+        if self.rule.snapshot == SnapshotFrom::Asked {
+            self.books.message(0, &message, &mut output);
+        } else {
+            self.books.rest(0, &message, &mut output);
+        }
     }
 
     fn message<'a>(&self, wire: &'a Wire) -> BookMessage<'a> {
@@ -465,6 +469,7 @@ macro_rules! holds {
 holds! {
     ranges_over_rest: RULE, false;
     ranges_with_previous_over_rest: RULE, true;
+    asked_for_on_the_connection: Rule { chain: Chain::Previous, snapshot: SnapshotFrom::Asked, ..RULE }, true;
     previous_in_the_stream: stream(Chain::Previous), true;
     consecutive_in_the_stream: stream(Chain::Consecutive), false;
     consecutive_that_begins_at_one: Rule { first_at: Some(1), ..stream(Chain::Consecutive) }, false;

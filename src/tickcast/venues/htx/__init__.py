@@ -1,0 +1,1 @@
+"""HTX (formerly Huobi): spot, linear and inverse swaps over gzip-compressed WebSockets."""
