@@ -15,6 +15,7 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Limits,
     Listed,
@@ -51,6 +52,7 @@ class BitgetVenue(Venue):
     endpoints: ClassVar[dict[str, str]] = {"": "/v2/ws/public"}
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "mark", "funding", "open_interest")
     ping_interval_s: ClassVar[float] = 25.0
+    clock: ClassVar[ClockReading | None] = ClockReading(path="data.serverTime", unit="ms")
     proof: ClassVar[str] = (
         "pseq of each book message is the seq of the one before, for each instrument; a checksum of 25 levels where it "
         "is not 0"

@@ -13,6 +13,7 @@ from tickcast.venues.declared.venue import (
     Acknowledged,
     Alive,
     Channel,
+    ClockReading,
     Happening,
     Leaving,
     Limits,
@@ -87,6 +88,7 @@ class HtxVenue(Venue):
         "liquidation",
         "status",
     )
+    clock: ClassVar[ClockReading | None] = ClockReading(path="data", unit="ms")
     proof: ClassVar[str] = (
         "spot: prevSeqNum of each mbp message is the seqNum of the one before, from a book requested on the same "
         "connection; swaps: version of each message is the one before + 1"
@@ -181,6 +183,10 @@ class HtxVenue(Venue):
         if self.config.markets and "spot" not in self.config.markets:
             return self._request("linear", "probe", "/api/v1/timestamp")
         return self._request("spot", "probe", "/v1/common/timestamp")
+
+    def clock_request(self) -> Request | None:
+        """Ask the host of spot, whichever markets are streamed: both answer in milliseconds, each in its own way."""
+        return self._request("spot", "clock", "/v1/common/timestamp")
 
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Read the instruments from what a recorder subscribed to: HTX's names say what they are."""
