@@ -22,6 +22,7 @@ START_S: Final = 180.0
 STRIKE_S: Final = 15.0
 """Mean time between two faults of one venue."""
 BURST_S: Final = 40.0
+STILL_S: Final = 2.0
 CALM_PART: Final = 0.1
 """Of the day: at its end no more faults begin."""
 QUICK_MINUTES: Final = 0.4
@@ -104,11 +105,12 @@ def _run(subject: DaySubject, stack: ExitStack, outcome: Outcome, *, clients: in
     listed = _whole(subject)
     _say(f"{len(listed)} instruments of {len(subject.exchanges)} venues are live")
     subject.admin("POST", "/pause")
-    pause(1.0)
-    before = subject.truths(set(listed))
-    listed = [symbol for symbol in listed if symbol in before]
     crowd = stack.enter_context(Crowd(subject.stream_url, plan.crowd(listed, clients, seed=seed, each=EACH)))
+    pause(STILL_S)  # what was on its way has come: what is counted from here on is of the day
+    crowd.begin()
+    before = subject.truths(set(listed))
     subject.admin("POST", "/resume")
+    _await_quiet_over(subject, listed)
     _say(f"{len(crowd.clients)} clients have subscribed; the day begins")
     gates = subject.faults()
     spared = plan.witnesses(list(gates), seed=seed)
@@ -139,6 +141,18 @@ def _whole(subject: DaySubject) -> list[str]:
 
     eventually(whole, deadline_s=START_S, what="every instrument live before the first fault")
     return listed
+
+
+def _await_quiet_over(subject: DaySubject, listed: list[str]) -> None:
+    """A market that stood still may have been taken for a dead one: wait until nobody thinks so any more."""
+
+    def over() -> bool:
+        doubtful = [one for one, row in subject.prices(listed).items() if row["state"] not in FINE]
+        if doubtful or subject.get("/gaps?open=true&limit=1")["gaps"]:
+            raise AssertionError(f"not live yet: {doubtful[:3]}, or open in the ledger")
+        return True
+
+    eventually(over, deadline_s=START_S, what="every instrument live after the clients have come")
 
 
 def _say(text: str) -> None:

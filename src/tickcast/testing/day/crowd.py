@@ -186,6 +186,11 @@ class Crowd:
         self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join(30)
 
+    def begin(self) -> None:
+        """Forget the trades that came so far: the day begins here."""
+        for client in self.clients:
+            client.trades.clear()
+
     def sync(self) -> None:
         """Have every client compare its counters with the gateway's at a barrier; what differs is its fault."""
         before = {one: one.frames["synced"] for one in self.clients}

@@ -4,7 +4,7 @@ from typing import Final
 
 from tickcast.testing.day.run import Outcome
 
-VENUES: Final = "{:<16} {:>6} {:>9} {:>7} {:>15} {:>7} {:<8} {}"
+VENUES: Final = "{:<16} {:>6} {:>9} {:>8} {:>15} {:>7} {:<5} {}"
 CROWD: Final = "{:<8} {:<8} {:>7} {:>9} {:>8} {:>8} {:>7} {}"
 WRONG_MAX: Final = 5
 
@@ -19,7 +19,7 @@ def tables(outcome: Outcome) -> str:
                 venue.venue,
                 venue.instruments,
                 venue.messages,
-                sum(venue.faults.values()) if not venue.is_witness else "in peace",
+                "in peace" if venue.is_witness else venue.strikes,
                 f"{venue.trades_came}/{venue.trades}",
                 venue.trades_excused,
                 "FAIL" if venue.wrong else "ok",
@@ -45,7 +45,7 @@ def _wrong(texts: list[str], *, indent: str = "    ") -> list[str]:
 
 
 def _summary(outcome: Outcome) -> str:
-    faults = sum(sum(venue.faults.values()) for venue in outcome.venues)
+    faults = sum(venue.strikes for venue in outcome.venues)
     verdict = "all equal to the truth" if not outcome.differences else f"{outcome.differences} differences"
     return (
         f"seed {outcome.seed}: {len(outcome.venues)} venues, {sum(one.instruments for one in outcome.venues)} "

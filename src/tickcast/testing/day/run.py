@@ -13,6 +13,7 @@ What must be at the end:
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ import msgspec
 
 from tickcast.model.errors import TickcastError
 from tickcast.model.ledger import LOSSLESS
-from tickcast.runtime.clock import monotonic_ns, pause
+from tickcast.runtime.clock import monotonic_ns, now_ns, pause
 from tickcast.testing.day.crowd import QUOTE, Client, Crowd
 from tickcast.testing.day.plan import Burst, Strike
 from tickcast.testing.day.subject import DaySubject
@@ -50,8 +51,12 @@ class VenueRow(msgspec.Struct, kw_only=True):
     is_witness: bool = False
     instruments: int = 0
     messages: int = 0
+    strikes: int = 0
+    """Faults that were armed."""
+    cuts: int = 0
+    """Of these, those that cut the connections of streams."""
     faults: dict[str, int] = {}
-    """Faults that fired, by verb."""
+    """Units that a fault hit (frames, answers, connections), by verb."""
     entries: dict[str, int] = {}
     """Entries of the ledger, by kind."""
     trades: int = 0
@@ -119,8 +124,12 @@ class Day:
         self._before = before
         self._witnesses = frozenset(witnesses)
         self._say = say
+        self._began_ns = now_ns()
+        self._ended_ns = 0
         self._doubts: dict[str, str] = {}
         """Instruments of venues that were left in peace that were not live, and what they were."""
+        self._strikes: Counter[str] = Counter()
+        self._cuts: Counter[str] = Counter()
         self._starts = {row["name"]: row["restarts"] for row in subject.get("/feeds")["feeds"]}
 
     # ------------------------------------------------------------------ the day
@@ -142,6 +151,7 @@ class Day:
         self._wait(began_ns, until_s)
         for venue in self._subject.exchanges:
             self._pace(venue, 1.0)
+        self._ended_ns = now_ns()
 
     def _wait(self, began_ns: int, until_s: float) -> None:
         """Wait until a time of the day, and look after those who are left in peace."""
@@ -151,12 +161,16 @@ class Day:
 
     def _strike(self, strike: Strike) -> None:
         self._subject.admin("POST", f"/faults/{strike.venue}", strike.fault)
+        self._strikes[strike.venue] += 1
+        self._cuts[strike.venue] += strike.fault["fault"] == "disconnect" and strike.fault.get("line") != "rest"
 
     def _pace(self, venue: str, times: float) -> None:
         self._subject.admin("POST", f"/pace/{venue}", {"times": times})
 
     def _look_at_witnesses(self) -> None:
         for client in self._crowd.clients:
+            if client.member.channel != "price":
+                continue  # a book of which no level was told yet is empty, whatever its instrument is
             for symbol, state in list(client.states.items()):
                 if symbol.partition(":")[0] in self._witnesses and state not in FINE:
                     self._doubts.setdefault(symbol, state)
@@ -253,13 +267,14 @@ class Day:
         for feed in self._subject.get("/feeds")["feeds"]:
             row = rows[feed["venue"]]
             row.instruments, row.messages = counts[row.venue], feed["messages"]
+            row.strikes, row.cuts = self._strikes[row.venue], self._cuts[row.venue]
             row.faults = {verb: count for verb, count in gates[row.venue]["fired"].items() if count}
             row.entries = dict(Counter(one["kind"] for one in ledger if one["feed"] == feed["name"]))
             if feed["restarts"] != self._starts[feed["name"]]:
                 row.wrong.append(f"its process was started again: {feed['last_error']}")
             if feed["dropped"]:
                 row.wrong.append(f"{feed['dropped']} rows were merged away before the bus")
-            if row.faults.get("disconnect") and not row.entries.get("reconnect"):
+            if row.cuts and not row.entries.get("reconnect"):
                 row.wrong.append("its connections were cut, and the ledger has no entry for it")
             still = [one for one in ledger if one["feed"] == feed["name"] and not one["ended"]]
             row.wrong += [f"open in the ledger: {one['kind']}: {one['reason']}" for one in still[:NAMED_MAX]]
@@ -307,8 +322,13 @@ class Day:
             rows[symbol.partition(":")[0]].wrong.append(f"{symbol}, left in peace, was {state}")
         for row in rows.values():
             if row.is_witness:
-                taken = [one for one in ledger if one["venue"] == row.venue and one["kind"] not in LOSSLESS]
+                taken = [one for one in ledger if one["venue"] == row.venue and self._takes(one)]
                 row.wrong += [f"left in peace, and the ledger has {one['kind']}: {one['reason']}" for one in taken[:3]]
+
+    def _takes(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry took something away during the day: before and after it the market stood still."""
+        began_ns = round(datetime.fromisoformat(entry["began"]).timestamp() * 1e9)
+        return entry["kind"] not in LOSSLESS and self._began_ns <= began_ns < self._ended_ns
 
     def _judge_crowd(self, truth: Mapping[str, dict[str, Any]]) -> list[CrowdRow]:
         found: dict[tuple[str, str], CrowdRow] = {}

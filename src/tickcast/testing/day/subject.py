@@ -18,8 +18,10 @@ FEED: Final = {
     "refused_retry_s": 3.0,
     "backoff_max_ms": 4000,
     "poll_interval_s": 30.0,
+    "quiet_factor": 4.0,
 }
-"""A day is short: feeds come back sooner than they would by default."""
+"""A day is short: feeds come back sooner than they would by default. And one machine plays all the world: a market that
+does not come for some seconds is not dead."""
 PAIRS_MAX: Final = 2_000
 MARKET: Final = {"stock_share": 0.0, "halt_every_s": 0, "orders_per_side": 12}
 PAGE: Final = 200
