@@ -174,8 +174,8 @@ def test_flags_come_before_all_subscriptions() -> None:
         (event(event="info", msg="hello"), Alive()),
         (event(event="zzz"), Unknown("event 'zzz'")),
         (
-            event(event="error", msg="symbol: invalid", code=10300, channel="book", symbol="tXXX"),
-            Refused("error 10300: symbol: invalid", Channel("book", "XXX", book=True)),
+            event(event="error", msg="symbol: invalid", code=10300, channel="book", symbol="tNONE"),
+            Refused("error 10300: symbol: invalid", Channel("book", "NONE", book=True)),
         ),
         (event(event="error", msg="limit", code=10305), Refused("error 10305: limit")),
         (event(event="conf", status="ERROR", msg="no"), Refused("conf: expected OK, found ERROR", fatal=True)),
