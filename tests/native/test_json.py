@@ -755,3 +755,13 @@ def test_a_frame_is_cold_too_when_a_text_of_it_changes() -> None:
 def test_what_goes_cold_when_it_changes_must_name_an_instrument() -> None:
     with pytest.raises(ValueError, match="cold_when_changed: expected emits, found none"):
         feed_of(Dialect(messages=(Message(name="x", when=(), cold_when_changed=("a",)),)))
+
+
+def test_another_name_of_an_instrument_tells_nothing() -> None:
+    feed = feed_of(one(Measures(key=KEY, values=(Measure(kind=Kind.MARK, path="m"),))))
+    feed.define("", "A/A", 11, book=True, quotes=True, state=int(State.LIVE))
+    found = decode(feed, '{"s":"A/A","m":1}', '{"s":"AAA","m":2}')
+    rows = [(int(row["kind"]), int(row["instrument"])) for row in records_from(found.records)]
+    assert [kind for kind, _ in rows if kind != Kind.STATUS] == [Kind.MARK, Kind.MARK]
+    assert {instrument for _, instrument in rows} == {11}
+    assert len(rows) == 3  # one status, with the first row

@@ -241,7 +241,7 @@ class Bench:
     def finish(self) -> None:
         """Let everything settle, then compare books, trades, best prices and measures with the truth."""
         self.until_whole()
-        if not self.proves:
+        if self.has_differences and not self.proves:
             self._wait_for_comparison()
         self.run(QUIET_MS, quiet=True)
         self.until_whole(quiet=True)

@@ -459,7 +459,7 @@ def _wants_answers(bench: Bench) -> bool:
 
 
 def _has_books_over_rest(bench: Bench) -> bool:
-    return bench.needs_trading
+    return bench.needs_trading and bench.proves
 
 
 def _has_checksums(bench: Bench) -> bool:

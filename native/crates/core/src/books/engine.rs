@@ -146,6 +146,13 @@ impl Books {
 
     // ---------------------------------------------------------------- messages
 
+    /// The venue's word for an instrument, as it was given last.
+    #[must_use]
+    pub fn venue_state(&self, index: u32) -> u8 {
+        self.get(index)
+            .map_or(state::EMPTY, |book| book.venue_state)
+    }
+
     /// Takes a message of a book from the stream.
     pub fn message(&mut self, index: u32, message: &BookMessage<'_>, output: &mut Output<'_>) {
         if let Some(fault) = self.take(index, message, output) {

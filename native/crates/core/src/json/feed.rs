@@ -95,8 +95,10 @@ impl JsonFeed {
         let market = engine.names.market(market);
         if let Some(&index) = engine.indexes.get(&instrument) {
             engine.names.insert(market, native.as_bytes(), index);
-            let untold = &mut self.untold;
-            engine.books.set_state(index, wanted.state, 0, untold);
+            if engine.books.venue_state(index) != wanted.state {
+                let untold = &mut self.untold;
+                engine.books.set_state(index, wanted.state, 0, untold);
+            }
             return;
         }
         let index = engine
