@@ -4,6 +4,7 @@ import pytest
 
 from tickcast.sim.crypto.okx import SummedOkxVoice
 from tickcast.testing.conformance import suite
+from tickcast.testing.conformance.rules import RULES
 
 
 @pytest.mark.parametrize("code", suite.covered())
@@ -22,7 +23,7 @@ DEEP = 200
 """Levels that Bitstamp tells by differences only, which nothing numbers."""
 
 
-@pytest.mark.parametrize("rule", list(suite.BY_NAME))
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
 def test_rule_where_books_of_bitstamp_are_deep(rule: str) -> None:
     if not suite.check("BITSTAMP", rule, depth=DEEP):
         pytest.skip(f"deep books of BITSTAMP have nothing that {rule} spoils")
