@@ -242,7 +242,7 @@ def latency(*, watch: bool, data: DataDir, as_json: bool) -> None:
 def latency_table(found: dict[str, Any]) -> Table:
     """One row a hop; a value over its budget is red and carries a ``!``."""
     table = Table(box=None, pad_edge=False, caption=f"ms, last {found['window_s']:g} s; ! = over budget")
-    for heading in ("HOP", "COUNT", "P50", "P95", "P99", "BUDGET", "", ""):
+    for heading in ("HOP", "COUNT", "P50", "P95", "P99", "BUDGET", ""):
         table.add_column(heading, justify="left" if heading in {"HOP", ""} else "right", no_wrap=True)
     for hop in found["hops"]:
         values = []
@@ -256,9 +256,10 @@ def latency_table(found: dict[str, Any]) -> Table:
         verdict = (
             Text("-", "dim") if not hop["count"] else Text("ok", "green") if hop["ok"] else Text("over", "bold red")
         )
-        known = hop.get("uncertainty_ms")
-        clocks = "" if known is None else f"± {known:.3g} (clocks)"
-        table.add_row(hop["hop"], f"{hop['count']:,}", *values, budget, verdict, clocks)
+        table.add_row(hop["hop"], f"{hop['count']:,}", *values, budget, verdict)
+    errors = [hop["uncertainty_ms"] for hop in found["hops"] if hop.get("uncertainty_ms") is not None]
+    if errors:
+        table.caption = f"{table.caption}; hops from the exchange: ± {max(errors):.3g} (clocks)"
     return table
 
 

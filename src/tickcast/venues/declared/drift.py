@@ -11,8 +11,10 @@ from tickcast import _native
 from tickcast.model.health import SAMPLE_MAX, Findings
 from tickcast.model.ledger import Incident
 from tickcast.venues.base import Step
+from tickcast.venues.declared.dialect import Book
 from tickcast.venues.declared.pacing import SECOND_NS
 from tickcast.venues.declared.unfamiliar import NAME_MAX, Unfamiliar, What
+from tickcast.venues.declared.venue import Venue
 
 LOOK_NS: Final = 60 * SECOND_NS
 """What the core has counted is looked at so often."""
@@ -31,7 +33,7 @@ TEXTS: Final[dict[What, str]] = {
 class DriftWatch:
     """Of one feed."""
 
-    def __init__(self, feed: "_native.JsonFeed") -> None:
+    def __init__(self, feed: "_native.JsonFeed", *, has_checksums: bool = False) -> None:
         self._feed = feed
         self._unfamiliar = Unfamiliar()
         self._seen: dict[tuple[What, str], int] = {}
@@ -39,7 +41,7 @@ class DriftWatch:
         self._look_ns = 0
         self._findings = Findings()
         self._findings_ns = 0
-        self._wants_sample = False
+        self._wants_sample = has_checksums
         self._checksum_sample = b""
 
     def met(self, what: What, name: str, frame: bytes, *, now_ns: int, step: Step) -> None:
@@ -81,7 +83,6 @@ class DriftWatch:
                 self._tell(what, name, now_ns, step, channel=name.partition(".")[0])
         sums = self._feed.statistics()["checksums"]
         if sums["zero"] >= ZEROES_MIN and not sums["verified"] + sums["failed"]:
-            self._wants_sample = not self._checksum_sample
             name = "every checksum is 0, which proves nothing"
             if self._unfamiliar.counted("checksum", name, sums["zero"], self._checksum_sample, now_ns=now_ns):
                 self._tell("checksum", name, now_ns, step)
@@ -109,3 +110,9 @@ class DriftWatch:
         unknown = self._unfamiliar.told(self._counted())
         self._findings = Findings(unknown=unknown, checksums=sums if any(sums.values()) else {})
         return self._findings
+
+
+def sums_books(venue: Venue) -> bool:
+    """Whether any book of a venue is declared to have a checksum."""
+    emits = (emit for message in venue.dialect.messages for emit in message.emits)
+    return any(isinstance(emit, Book) and emit.rule.checksum is not None for emit in emits)

@@ -27,7 +27,7 @@ from tickcast.venues.declared.backfill import Backfill
 from tickcast.venues.declared.books import IDLE, BookKeeping
 from tickcast.venues.declared.choosing import ON_DEMAND, Choosing, of_choice, say
 from tickcast.venues.declared.clock import ClockWatch, sight
-from tickcast.venues.declared.drift import DriftWatch
+from tickcast.venues.declared.drift import DriftWatch, sums_books
 from tickcast.venues.declared.incidents import of_damage
 from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
@@ -104,7 +104,7 @@ class DeclaredSession:
         """Links that are dropped by us, and why."""
         self._damaged_ns: dict[str, int] = {}
         """When the ledger was told last of damage on each link."""
-        self._drift = DriftWatch(self._feed)
+        self._drift = DriftWatch(self._feed, has_checksums=sums_books(venue))
         self._poll_links: dict[str, int] = {}
         self._polled: dict[str, str] = {}
         """Market of each poll, by its purpose."""
