@@ -15,6 +15,7 @@ pub mod dialect;
 mod drift;
 mod engine;
 mod feed;
+mod keys;
 mod levels;
 mod names;
 pub mod path;
