@@ -263,6 +263,11 @@ async def test_rest_aggregate_trades() -> None:
         _, again, _ = await get(f"{venue.rest_url}/api/v3/aggTrades?symbol=BTCUSDT&fromId={first}&limit=3")
         assert again == newest
         assert set(newest[0]) == {"a", "p", "q", "f", "l", "T", "m", "M"}
+        _, older, _ = await get(venue.rest_url + "/api/v3/historicalTrades?symbol=BTCUSDT&limit=3")
+        ids = [one["id"] for one in older]
+        assert ids == list(range(ids[0], ids[0] + 3))
+        _, later, _ = await get(f"{venue.rest_url}/api/v3/historicalTrades?symbol=BTCUSDT&fromId={ids[1]}&limit=2")
+        assert [one["id"] for one in later] == ids[1:]
 
 
 @pytest.mark.parametrize(
@@ -272,6 +277,7 @@ async def test_rest_aggregate_trades() -> None:
         ("depth?symbol=NOPE", -1121),
         ("depth?symbol=BTCUSDT&limit=x", -1100),
         ("aggTrades?symbol=BTCUSDT&fromId=x", -1100),
+        ("historicalTrades?symbol=BTCUSDT&fromId=x", -1100),
         ("exchangeInfo?symbol=NOPE", -1121),
         ("exchangeInfo?symbols=NOPE", -1100),
     ],

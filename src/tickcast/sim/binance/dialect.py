@@ -145,6 +145,11 @@ class BinanceDialect:
         found = self.payloads.by_name.get(symbol)
         return None if found is None else self.payloads.aggregates(found, from_id=from_id, limit=limit).encode()
 
+    def older(self, symbol: str, *, from_id: int | None, limit: int) -> bytes | None:
+        """Single trades."""
+        found = self.payloads.by_name.get(symbol)
+        return None if found is None else self.payloads.older(found, from_id=from_id, limit=limit).encode()
+
 
 def symbol_entry(base: str, quote: str, *, tick: int, lot: int, status: str = "TRADING") -> dict[str, Any]:
     """Return one symbol of ``exchangeInfo``; tick and lot in 1e-8 units."""

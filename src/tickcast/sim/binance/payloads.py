@@ -84,6 +84,7 @@ class Symbol:
         "slow_levels",
         "stats",
         "trade_id",
+        "trades",
         "update_id",
     )
 
@@ -96,6 +97,8 @@ class Symbol:
         self.exposed_slow: tuple[set[int], set[int]] = (set(), set())
         self.best: tuple[int, int, int, int] = (0, 0, 0, 0)
         self.aggregates: deque[Aggregate] = deque(maxlen=AGGREGATES_KEPT)
+        self.trades: deque[tuple[int, int, int, int, bool]] = deque(maxlen=AGGREGATES_KEPT)
+        """Id, price, size, time in ms, and whether the buyer was the maker."""
         self.stats = Stats(base + 1)
 
 
@@ -174,6 +177,7 @@ class Payloads:
             symbol.stats.trade(price=price, size=size)
             self._touched_stats.add(row)
             maker_buys = side == BID
+            symbol.trades.append((symbol.trade_id, price, size, ts // 1_000_000, maker_buys))
             stream = f"{symbol.lower}@trade"
             if stream in wanted:
                 buyer, seller = (ref, symbol.trade_id) if maker_buys else (symbol.trade_id, ref)
@@ -333,3 +337,15 @@ class Payloads:
         else:
             chosen = list(found)[-limit:]
         return f"[{','.join(f'{{{one.fields()}}}' for one in chosen)}]"
+
+    @staticmethod
+    def older(symbol: Symbol, *, from_id: int | None, limit: int) -> str:
+        """``/api/v3/historicalTrades``, likewise."""
+        kept = list(symbol.trades)
+        chosen = kept[-limit:] if from_id is None else [one for one in kept if one[0] >= from_id][:limit]
+        rows = [
+            f'{{"id":{ident},"price":"{text(price)}","qty":"{text(size)}","time":{time_ms},'
+            f'"isBuyerMaker":{str(maker_buys).lower()},"isBestMatch":true}}'
+            for ident, price, size, time_ms, maker_buys in chosen
+        ]
+        return f"[{','.join(rows)}]"

@@ -30,6 +30,9 @@ class RestSource(Protocol):
     def aggregates(self, symbol: str, *, from_id: int | None, limit: int) -> bytes | None:
         """Body of an ``aggTrades`` answer; None if there is no such symbol."""
 
+    def older(self, symbol: str, *, from_id: int | None, limit: int) -> bytes | None:
+        """Body of a ``historicalTrades`` answer; None if there is no such symbol."""
+
 
 class RestError(Exception):
     """An answer with the venue's error code."""
@@ -85,6 +88,7 @@ class RestServer:
             app.router.add_get(f"/api/{version}/exchangeInfo", self._exchange_info)
             app.router.add_get(f"/api/{version}/depth", self._depth)
             app.router.add_get(f"/api/{version}/aggTrades", self._aggregates)
+            app.router.add_get(f"/api/{version}/historicalTrades", self._older)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -125,7 +129,7 @@ class RestServer:
         if request.path.endswith("/depth"):
             limit = self._limit(request, default=100, most=self._config.depth_max)
             return next((weight for most, weight in _DEPTH_WEIGHTS if limit <= most), 250)
-        return {"exchangeInfo": 20, "aggTrades": 4}.get(request.path.rpartition("/")[2], 1)
+        return {"exchangeInfo": 20, "aggTrades": 4, "historicalTrades": 25}.get(request.path.rpartition("/")[2], 1)
 
     @staticmethod
     def _limit(request: web.Request, *, default: int, most: int) -> int:
@@ -184,12 +188,19 @@ class RestServer:
         return self._body(self._source.depth(self._symbol(request), limit))
 
     async def _aggregates(self, request: web.Request) -> web.Response:
+        from_id, limit = self._range(request)
+        return self._body(self._source.aggregates(self._symbol(request), from_id=from_id, limit=limit))
+
+    async def _older(self, request: web.Request) -> web.Response:
+        from_id, limit = self._range(request)
+        return self._body(self._source.older(self._symbol(request), from_id=from_id, limit=limit))
+
+    def _range(self, request: web.Request) -> tuple[int | None, int]:
         limit = self._limit(request, default=500, most=1000)
         start = request.query.get("fromId")
         if start is not None and not (start.isascii() and start.isdigit()):
             raise RestError(-1100, "Illegal characters found in parameter 'fromId'; legal range is '^[0-9]{1,20}$'.")
-        from_id = int(start) if start is not None else None
-        return self._body(self._source.aggregates(self._symbol(request), from_id=from_id, limit=limit))
+        return (int(start) if start is not None else None), limit
 
     def _now_ms(self) -> int:
         return (self._now_ns() + self._gate.clock_offset_ns) // 1_000_000

@@ -99,6 +99,10 @@ class RecordedRest:
         del from_id, limit
         return b"[]" if symbol in self.books else None
 
+    def older(self, symbol: str, *, from_id: int | None, limit: int) -> bytes | None:
+        """Nothing was recorded of this one either."""
+        return self.aggregates(symbol, from_id=from_id, limit=limit)
+
 
 def _units(text: str) -> int:
     whole, _, part = text.partition(".")
