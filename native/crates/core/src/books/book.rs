@@ -50,6 +50,8 @@ pub(super) struct Book {
     pub link: Option<u32>,
     /// When the newest message of that link came.
     pub heard_ns: i64,
+    /// Since when it is crossed in the midst of changes of one moment; 0 = it is not.
+    pub crossed_ns: i64,
     pub position: Position,
     pub ladders: [Ladder; 2],
     pub waiting: Buffer,
@@ -93,6 +95,7 @@ impl Book {
             kind: None,
             link: None,
             heard_ns: 0,
+            crossed_ns: 0,
             position: Position::default(),
             ladders: Default::default(),
             waiting: Buffer::default(),
@@ -172,6 +175,7 @@ impl Book {
         self.lost = lost;
         self.is_stale = false;
         self.is_proved = false;
+        self.crossed_ns = 0;
         self.seen = self.seen.max(self.position.last.unwrap_or_default());
         self.position = Position::default();
         for ladder in &mut self.ladders {

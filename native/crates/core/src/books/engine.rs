@@ -15,6 +15,9 @@ use crate::shown::Shown;
 /// Snapshots in a row that are asked for once more because they are older than what was seen.
 const DOUBTED_MAX: u8 = 2;
 
+/// Changes of one moment are all there after so long.
+const CROSSED_MAX_NS: i64 = 1_000_000_000;
+
 /// All books of a feed; each is known by the index that [`Books::define`] gave.
 pub struct Books {
     rules: Vec<Rule>,
@@ -224,14 +227,23 @@ impl Books {
             }
             Err(fault) => return Some(fault),
         }
+        let was_crossed = core::mem::take(&mut book.crossed_ns);
         if let Some(fault) = crossed(book) {
-            return Some(fault);
+            if !is_of_one_moment(rule, was_crossed, message.origin.ts_recv) {
+                return Some(fault);
+            }
+            book.crossed_ns = if was_crossed > 0 {
+                was_crossed
+            } else {
+                message.origin.ts_recv.max(1)
+            };
+            return None;
         }
         let telling = Telling {
             origin: message.origin,
             follow: self.comparable,
             whole: false,
-            touched,
+            touched: if was_crossed > 0 { [true; 2] } else { touched },
         };
         finish(index, book, &telling, output);
         None
@@ -247,6 +259,7 @@ impl Books {
     ) -> Option<Fault> {
         let book = self.books[index as usize].as_deref_mut()?;
         book.waiting.clear();
+        book.crossed_ns = 0;
         book.replace(packed(message));
         book.cut(depth_of(rule, message));
         book.position = super::chain::Position {
@@ -690,6 +703,13 @@ fn verify(
             })
         }
     }
+}
+
+/// Whether a crossed book may be in the midst of changes of one moment, which come in messages of their own with a checksum
+/// behind them: nothing is told of it until it is not crossed any more. `since`: since when it is; 0 = since now.
+fn is_of_one_moment(rule: &Rule, since: i64, ts_recv: i64) -> bool {
+    let is_apart = rule.checksum.is_some_and(ChecksumKind::is_apart);
+    is_apart && (since == 0 || ts_recv.saturating_sub(since) < CROSSED_MAX_NS)
 }
 
 /// A book of an open market whose best bid is at or above its best ask is wrong; before an auction it may be so.

@@ -146,6 +146,30 @@ fn a_checksum_in_a_message_of_its_own_checks_what_came_before() {
     assert_eq!((statistics.verified, statistics.failed), (1, 1));
 }
 
+#[test]
+fn changes_of_one_moment_may_cross_a_book_until_the_last_of_them_came() {
+    let mut feed = Feed::new(Rule {
+        checksum: Some(ChecksumKind::Bitfinex),
+        ..stream(Chain::None)
+    });
+    feed.checksum = Some(crc32("1:5:2:-5").into());
+    feed.snapshot(None, "b 1 5, a 2 5");
+    feed.told();
+    feed.checksum = None;
+    feed.send(None, None, None, "b 3 1");
+    assert_eq!(feed.told(), "", "nothing of a crossed book is told");
+    feed.send(None, None, None, "a 4 1, a 2 0");
+    assert_eq!(feed.told(), "bid 3 1 @0, ask 4 1 @0");
+    feed.send(None, None, None, "b 5 1");
+    feed.now += 999_999_999;
+    feed.send(None, None, None, "b 0.5 1");
+    assert_eq!(feed.told(), "");
+    feed.now += 1;
+    feed.send(None, None, None, "b 0.5 2");
+    assert!(feed.told().starts_with("break crossed"));
+    assert_eq!(feed.levels(), " | ");
+}
+
 proptest! {
     /// What Rust prints of a float with an exponent is what JavaScript prints, but for the range without one.
     #[test]
