@@ -50,6 +50,7 @@ PUBLIC_CHANNELS: Final = {"funding": "funding_rate", "liquidation": "liquidation
 VALUES: Final = ("mark_price.1min", "index.1min")
 """Candles of a minute, whose close is the newest value; on an address that serves all contracts."""
 TOPIC: Final = re.compile(r"\b(?:market|public)\.([^.\"*]+)\.([^\"]+)")
+TOO_SOON: Final = "too many request"
 ALIVE: Final = frozenset({"unsub", "auth", "pong"})
 
 
@@ -63,7 +64,7 @@ class HtxVenue(Venue):
         channels_per_link=100,
         channels_per_message=10,
         messages=Quota(amount=20, per_s=1.0),
-        asks=Quota(amount=1, per_s=0.1),
+        asks=Quota(amount=1, per_s=0.2),
         weight=Quota(amount=100, per_s=3.0),
     )
     url: ClassVar[str] = "wss://api.huobi.pro"
@@ -230,8 +231,10 @@ def _refusal(found: wire.Cold) -> Happening:
     """Read an error: of a subscription, or of a request for a book, which is asked for again by itself."""
     reason = f"error {found.err_code}: {found.err_msg}"
     asked = bytes(found.id).decode().strip('"') if found.id else ""
-    if asked.startswith("req "):
-        return Unknown(f"{asked}: {reason}", "refused request")
+    if asked.startswith("req "):  # it is asked for again; what came too soon on its way is no mistake
+        if TOO_SOON in found.err_msg:
+            return Alive()
+        return Unknown(f"expected a book for {asked}, found {reason}", "refused request")
     named_topic = TOPIC.fullmatch(asked)
     return Refused(reason, _channel(asked) if named_topic else None)
 
