@@ -67,6 +67,16 @@ async def asking(script: Scripted, client: Client) -> AsyncIterator[Callable[...
             await client.rest.stop()
 
 
+async def test_a_request_may_be_a_post_without_a_body() -> None:
+    client, script = Client(), Scripted(http("200 OK", b"token"))
+    async with asking(script, client), serving(script) as port:
+        client.rest.ask(Request(purpose="p", url=f"http://127.0.0.1:{port}/x", method="POST"))
+        await until(lambda: client.answers)
+        assert client.answers[0][1].body == b"token"
+        assert script.heads[0].startswith("POST /x ")
+        assert "Content-Length: 0" in script.heads[0]
+
+
 async def test_an_answer_comes_with_its_tag_and_time() -> None:
     client, script = Client(), Scripted(http("200 OK", b"body", ETag='"t"'))
     async with asking(script, client) as ask:

@@ -85,6 +85,42 @@ async def test_a_link_that_closes_is_opened_again_and_a_new_session_begins() -> 
             assert session.events == ["opened tape", "closed tape"] * 2 + ["opened tape"]
 
 
+class OnceSession(LineSession):
+    """Names its link again whenever it is over or could not be opened, each time by another address."""
+
+    def __init__(self, ports: list[int]) -> None:
+        self._ports = ports
+        super().__init__([self._next()])
+
+    def _next(self) -> Link:
+        return Link(name="once", transport="tcp", target=f"127.0.0.1:{self._ports.pop(0)}", is_once=True)
+
+    def closed(self, link: str, now: int) -> Step:
+        step = super().closed(link, now)
+        step.links = [self._next()]
+        return step
+
+
+async def test_a_link_that_is_open_once_is_opened_again_where_the_session_says() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(5)
+        writer.write(b"1\n")
+        await writer.drain()
+
+    async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(5)
+        writer.write(b"2\n")
+        await reader.read()
+
+    async with serving(serve) as nobody:
+        pass  # nobody listens there any more
+    async with serving(serve) as first, serving(stay) as second:
+        session = OnceSession([nobody, first, second])
+        async with running(session) as (_, publisher):
+            await until(lambda: publisher.numbers == [1, 2])
+            assert session.events == ["closed once", "opened once", "closed once", "opened once"]
+
+
 async def test_a_server_that_is_not_there_yet_is_found_when_it_comes() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"1\n")

@@ -103,6 +103,29 @@ async def test_messages_of_one_read_come_together() -> None:
         assert client.messages == [b"%d" % number for number in range(50)]
 
 
+async def test_the_handshake_carries_what_the_venue_wants() -> None:
+    heads: list[str] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    client = Client()
+    async with serving(script) as port:
+        with pytest.raises(FeedError, match="status 404"):
+            await open_websocket(
+                f"ws://127.0.0.1:{port}/",
+                on_open=client.on_open,
+                on_messages=client.on_messages,
+                clock=now_ns,
+                timeout_s=5,
+                message_max=1000,
+                headers=(("X-Size-Decimal", "1"),),
+            )
+    assert "X-Size-Decimal: 1\r\n" in heads[0]
+
+
 async def test_frames_in_pieces_and_fragments_are_put_together() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire = frame(b"x" * 300) + frame(b"one ", fin=False) + frame(b"", 9) + frame(b"two", 0) + frame(b"end", 2)

@@ -28,6 +28,14 @@ class Closed:
 
 
 @dataclass(slots=True)
+class Missed:
+    """A link that its session must name again could not be opened."""
+
+    link: str
+    now_ns: int
+
+
+@dataclass(slots=True)
 class Received:
     """Consecutive reads of one link."""
 
@@ -44,7 +52,7 @@ class Answered:
     answer: Answer
 
 
-Arrival = Opened | Closed | Received | Answered
+Arrival = Opened | Closed | Missed | Received | Answered
 
 
 class Inbox:
@@ -68,7 +76,7 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._arrivals)
 
-    def put(self, arrival: Opened | Closed | Answered) -> None:
+    def put(self, arrival: Opened | Closed | Missed | Answered) -> None:
         """Take something other than bytes of a link."""
         self._arrivals.append(arrival)
         if isinstance(arrival, Answered):

@@ -11,7 +11,7 @@ from tickcast.feeds.canaries import Sign
 from tickcast.feeds.capture import Capture
 from tickcast.feeds.config import FeedConfig
 from tickcast.feeds.health import HealthTracker
-from tickcast.feeds.inbox import Closed, Inbox, Opened
+from tickcast.feeds.inbox import Closed, Inbox, Missed, Opened
 from tickcast.feeds.tcp import open_tcp
 from tickcast.feeds.udp import SocketQueue, open_udp, open_udp_line
 from tickcast.feeds.websocket import HandshakeError, open_websocket
@@ -99,6 +99,10 @@ class Links:
         self._brought: dict[str, int] = {}
         """Messages or reads of each link so far: one that brings something works, whatever the others do."""
         self._queues: dict[str, SocketQueue] = {}
+        self._kept: dict[str, Link] = {}
+        """As they were named last."""
+        self._renewals: dict[str, asyncio.Event] = {}
+        """Set when a link that is open once is named again."""
         self._refused: set[str] = set()
         self._dropped: set[str] = set()
         self._left: set[str] = set()
@@ -108,6 +112,7 @@ class Links:
     async def keep(self, link: Link) -> None:
         """Open, wait until it is gone, say so, wait, open again; until cancelled."""
         backoff = self._new_backoff()
+        self._kept[link.name] = link
         while True:
             brought = self._brought.get(link.name, 0)
             asked_s = 0.0
@@ -118,6 +123,9 @@ class Links:
                 reason = str(wrong)
                 if link.name in self._connections:  # it was open for a moment
                     self._over(link.name, reason)
+                elif link.is_once:
+                    self._inbox.put(Missed(link.name, self._clock()))
+                    self._wake()
                 if isinstance(wrong, HandshakeError):
                     asked_s = self._turned_away(link, wrong)
             else:
@@ -134,6 +142,26 @@ class Links:
                 delay_s = max(delay_s, self._config.refused_retry_s)
             self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
             await asyncio.sleep(delay_s)
+            if link.is_once:
+                link = await self._renewal(link)
+
+    def renewed(self, link: Link) -> bool:
+        """Take another address of a link that is kept already; False: it is not."""
+        if link.name not in self._kept:
+            return False
+        self._kept[link.name] = link
+        renewal = self._renewals.get(link.name)
+        if renewal is not None:
+            renewal.set()
+        return True
+
+    async def _renewal(self, spent: Link) -> Link:
+        """Wait until the session names a link again whose address was good for one connection."""
+        renewal = self._renewals.setdefault(spent.name, asyncio.Event())
+        while self._kept[spent.name] is spent:
+            renewal.clear()
+            await renewal.wait()
+        return self._kept[spent.name]
 
     def _look_for_signs(self, link: Link, reason: str, brought: int, opened_ns: int) -> None:
         """Tell of an address that takes connections only to close them."""
@@ -193,6 +221,8 @@ class Links:
     def leave(self, link: str) -> None:
         """Close a link for good; whoever keeps it is to be cancelled."""
         self._health.left(link)
+        self._kept.pop(link, None)
+        self._renewals.pop(link, None)
         connection = self._connections.get(link)
         if connection is not None:
             self._left.add(link)
@@ -302,6 +332,7 @@ class Links:
                     timeout_s=timeout_s,
                     message_max=self._config.message_max,
                     tls=self._tls if link.target.startswith("wss:") else None,
+                    headers=link.headers,
                 )
             case "udp" | "udp_line":
                 return await self._open_udp(link, arrived)

@@ -170,7 +170,10 @@ class RestClient:
         shown = request.url.partition("?")[0]
         sent_ns = self._clock()
         try:
-            async with self._http.get(request.url, headers=dict(request.headers), allow_redirects=False) as response:
+            asking = self._http.request(
+                request.method, request.url, headers=dict(request.headers), allow_redirects=False
+            )
+            async with asking as response:
                 own_word = response.status == request.throttled_status
                 if own_word or response.status in REFUSED_FOR_NOW or response.status >= 500:
                     wait_s = retry_after_s(response.headers.get("Retry-After"), now_ns=self._clock())

@@ -29,7 +29,7 @@ from tickcast.feeds.canaries import Canaries, Sign
 from tickcast.feeds.capture import Capture, open_capture
 from tickcast.feeds.config import FeedConfig, read_previous_close
 from tickcast.feeds.health import HealthTracker
-from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Opened, Received
+from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Missed, Opened, Received
 from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.links import CONNECTS, Links
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
@@ -237,6 +237,8 @@ class Feed:
                     return Step()
                 self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
                 return session.closed(arrival.link, arrival.now_ns)
+            case Missed():
+                return session.closed(arrival.link, arrival.now_ns)
             case _:
                 assert_never(arrival)
 
@@ -356,7 +358,8 @@ class Feed:
             )
         self._links.send(step.send, now_ns)
         for new_link in step.links:
-            self._keeping[new_link.name] = self._tasks.spawn(self._links.keep(new_link), new_link.name)
+            if not self._links.renewed(new_link):
+                self._keeping[new_link.name] = self._tasks.spawn(self._links.keep(new_link), new_link.name)
         for request in step.requests:
             self._rest.ask(request)
         for request in step.repeat:

@@ -7,7 +7,7 @@ frame is the last of a read.
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import picows
@@ -185,8 +185,9 @@ async def open_websocket(
     timeout_s: float,
     message_max: int,
     tls: ssl.SSLContext | None = None,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> WebSocketConnection:
-    """Connect and shake hands; ``on_open`` is called before the first ``on_messages``.
+    """Connect and shake hands, with ``headers``; ``on_open`` is called before the first ``on_messages``.
 
     The certificate of a ``wss://`` address is verified: by ``tls``, or the system's authorities. Redirects are not
     followed, since they may lead anywhere.
@@ -204,6 +205,7 @@ async def open_websocket(
                 ),
                 url,
                 ssl_context=tls,
+                extra_headers=headers or None,
                 max_redirects=0,
                 websocket_handshake_timeout=timeout_s,
                 max_frame_size=message_max,

@@ -175,19 +175,19 @@ class RudeVenue:
             writer.close()
 
     async def _answer(self, head: str, writer: asyncio.StreamWriter) -> None:
-        target = head.split(" ", 2)[1]
+        method, target, _ = head.split(" ", 2)
         self.requests.append((now_ns(), target))
         raw = self.on_request(target)
         if raw is None:
-            answer = self.rest(target)
+            answer = self.rest(target, method)
             self.on_answer(answer)
             raw = http(f"{answer.status} X", answer.body, Content_Type="application/json", **_named(answer.headers))
         writer.write(raw)
         await writer.drain()
 
-    def rest(self, target: str) -> RestAnswer:
+    def rest(self, target: str, method: str = "GET") -> RestAnswer:
         """Answer as the venue does."""
-        return self.venue.rest(target, now_ns(), address="us")
+        return self.venue.rest(target, now_ns(), address="us", method=method)
 
     async def _stream(self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = head.split(" ", 2)[1]

@@ -40,11 +40,16 @@ class Link:
     """``host:port`` for ``tcp``, ``udp`` and ``udp_line``, the whole address for ``websocket``."""
     interface: str = ""
     """Address of the network interface on which a ``udp_line`` joins its group; empty = the system's choice."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Name and value: sent with the handshake of a WebSocket."""
+    is_once: bool = False
+    """Its target holds for one connection: after that has closed, or could not be opened, the session names the link
+    again, with a new target; it is opened after the backoff then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A REST GET. The shell repeats it with backoff (and Retry-After) until there is an answer that says something."""
+    """A REST request. The shell repeats it with backoff (and Retry-After) until an answer says something."""
 
     purpose: str
     """What it is for; backoff is counted by purpose."""
@@ -55,11 +60,13 @@ class Request:
     weight: int = 1
     """What it costs of the venue's quota."""
     priority: float = 0.0
+    """Where requests wait for the quota, the highest goes first."""
     throttled_status: int = 0
     """Status by which the venue says that it was asked too often, besides 429 and 418."""
     throttled_s: float = 0.0
     """How long it wants to be left alone then, where it sends no Retry-After."""
-    """Where requests wait for the quota, the highest goes first."""
+    method: Literal["GET", "POST"] = "GET"
+    """A POST has an empty body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +163,10 @@ class Session(Protocol):
         """Bytes of a TCP read, WebSocket messages or datagrams, oldest first, each with the time of its read."""
 
     def closed(self, link: str, now_ns: int) -> Step:
-        """A link is closed; the shell opens it again by itself."""
+        """A link is closed, or a link that :attr:`Link.is_once` could not be opened.
+
+        The shell opens it again by itself, the latter when the session names it again.
+        """
 
     def answered(self, request: Request, answer: Answer) -> Step:
         """A request has its answer."""

@@ -30,6 +30,8 @@ class Conversation:
         self.session = DeclaredSession(found(config), feed="f", config=config, securities={}, previous_close={})
         self.rig.venue.on_cut = self._cut
         self.links: dict[str, str] = {}
+        self.once: set[str] = set()
+        """Links whose address is good for one connection."""
         self.clients: dict[str, Client] = {}
         self.sent: Counter[str] = Counter()
         self.asked: list[Request] = []
@@ -87,7 +89,8 @@ class Conversation:
         for link, known in list(self.clients.items()):
             if known is client:
                 del self.clients[link]
-                self._reopen[link] = self.now_ns + REOPEN_NS
+                if link not in self.once:
+                    self._reopen[link] = self.now_ns + REOPEN_NS
                 self._carry_out(self.session.closed(link, self.now_ns))
 
     def _deliver(self) -> None:
@@ -112,7 +115,8 @@ class Conversation:
         self._requests = [each for each in self._requests if each[0] > self.now_ns]
         for request in due:
             parts = urlsplit(request.url)
-            found = self.rig.venue.rest(f"{parts.path}?{parts.query}", self.now_ns, address="test")
+            url = f"{parts.path}?{parts.query}"
+            found = self.rig.venue.rest(url, self.now_ns, address="test", method=request.method)
             if found.status in {418, 429} or found.status >= 500:
                 self._requests.append((self.now_ns + 1000 * MILLISECOND_NS, request))
                 continue
@@ -129,6 +133,7 @@ class Conversation:
                 self.rig.say(self.clients[link], frame)
         for new in step.links:
             self.links[new.name] = new.target
+            self.once |= {new.name} if new.is_once else set()
             self._reopen[new.name] = self.now_ns
         self.asked += step.requests
         self._requests += [

@@ -17,6 +17,7 @@ const RULE: Rule = Rule {
     scope: Scope::Instrument,
     first_at: None,
     same_is_empty: false,
+    overlaps: false,
     depth: 0,
     counted: false,
 };

@@ -21,10 +21,10 @@ def find_endpoint(paths: Mapping[str, str], target: str) -> tuple[str, str, dict
     return None
 
 
-def split_request(url: str, now_ns: int) -> RestRequest:
+def split_request(url: str, now_ns: int, *, method: str = "GET") -> RestRequest:
     """Return the request of a URL or of its path and query."""
     parts = urlsplit(url)
-    return RestRequest(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), now_ns)
+    return RestRequest(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), now_ns, method)
 
 
 class Talk:

@@ -43,6 +43,7 @@ class CryptoDialect:
         url = await self.sockets.start(*split_address(self._config.address, source=name))
         app = web.Application(middlewares=[self._rest_faults.middleware])
         app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_post("/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, *split_address(self._config.rest_address, source=name)).start()
@@ -79,7 +80,8 @@ class CryptoDialect:
     # ------------------------------------------------------------------ REST
 
     async def _answer(self, request: web.Request) -> web.Response:
-        return _response(self.venue.rest(request.path_qs, self._now_ns(), address=request.remote or ""))
+        address = request.remote or ""
+        return _response(self.venue.rest(request.path_qs, self._now_ns(), address=address, method=request.method))
 
     def _too_many(self) -> web.Response:
         return _response(self.venue.too_many(1))

@@ -1,5 +1,8 @@
 """Books of price levels: made of the flow's orders, cut to a depth, compared with what was told."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from tickcast.sim.crypto.state import BookNews, Instrument, Levels, Stream
 from tickcast.sim.market import ASK, BID, OrderFlow
 
@@ -82,6 +85,27 @@ def differences(instrument: Instrument, stream: Stream, sides: Sides) -> BookNew
     )
     stream.last, stream.levels = instrument.book_id, now
     return news
+
+
+def singly(news: BookNews, before: Sides) -> Iterator[BookNews]:
+    """Yield differences one change at a time, what leaves first, so that no side ever meets the other.
+
+    All have the ids of the whole; the voice numbers them.
+    """
+    now: Sides = (dict(before[BID]), dict(before[ASK]))
+    changes = [(BID, *change) for change in news.bids] + [(ASK, *change) for change in news.asks]
+    for side, price, size in sorted(changes, key=lambda change: change[2] != 0):
+        if size:
+            now[side][price] = size
+        else:
+            now[side].pop(price, None)
+        one = [(price, size)]
+        yield replace(
+            news,
+            bids=one if side == BID else [],
+            asks=one if side == ASK else [],
+            levels=(dict(now[BID]), dict(now[ASK])),
+        )
 
 
 def _changed(before: Levels, now: Levels, exposed: set[int], pushed_out: Levels) -> list[tuple[int, int]]:

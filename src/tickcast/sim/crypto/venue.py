@@ -229,7 +229,7 @@ class SimVenue(Books):
         instrument = stream.instrument
         if instrument is None:
             return
-        sides = levels.read_levels(self.flow, instrument.row)
+        sides, before = levels.read_levels(self.flow, instrument.row), stream.levels
         news: BookNews | None
         if stream.topic.whole or stream.begin_again:
             if not stream.begin_again and levels.cut(sides, stream.topic.depth) == stream.levels:
@@ -239,9 +239,12 @@ class SimVenue(Books):
             news = levels.whole(instrument, stream, sides)
         else:
             news = levels.differences(instrument, stream, sides)
-        if news is not None:
-            self.on_told(instrument, news.levels)
-            self._send_all(stream, self.voice.book(stream, news, self.told_ns))
+        if news is None:
+            return
+        is_single = self.voice.single_changes and instrument.product.kind != "spot" and not news.snapshot
+        for part in levels.singly(news, before) if is_single else (news,):
+            self.on_told(instrument, part.levels)
+            self._send_all(stream, self.voice.book(stream, part, self.told_ns))
 
     def _tell_values(self, stream: Stream) -> None:
         chosen = self.instruments if stream.instrument is None else (stream.instrument,)
@@ -426,11 +429,11 @@ class SimVenue(Books):
 
     # ------------------------------------------------------------------ REST
 
-    def rest(self, url: str, now_ns: int, *, address: str = "") -> RestAnswer:
+    def rest(self, url: str, now_ns: int, *, address: str = "", method: str = "GET") -> RestAnswer:
         """Answer a request by its path and query; weights count by address."""
         self._time_ns = max(self._time_ns, now_ns)
         self.counters["requests"] += 1
-        request = split_request(url, now_ns + self.faults.clock_offset_ns)
+        request = split_request(url, now_ns + self.faults.clock_offset_ns, method=method)
         if not request.path.startswith(self.voice.rest_prefix):
             return RestAnswer(b'{"error":"not found"}', status=404)
         used, wait_s = self._weights.use(address, self.voice.weight(request), now_ns)

@@ -48,12 +48,13 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """A GET."""
+    """A GET, or where the venue wants it so a POST without a body."""
 
     path: str
     query: Mapping[str, str]
     now_ns: int
     """As told: the clock fault is in it."""
+    method: str = "GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class Voice(ABC):
     """It asks clients whether they live, in messages of its own, and closes those that do not answer."""
     packing: ClassVar[Literal["", "gzip"]] = ""
     """How every frame is packed before it is sent, in a binary message."""
+    single_changes: ClassVar[bool] = False
+    """:meth:`book` is given one change at a time of derivatives: each is a state of the book (KuCoin)."""
     stocks: ClassVar[bool] = False
     """:meth:`products` is given tokenised stocks too."""
 

@@ -289,7 +289,7 @@ class Bench:
         excused = not self.trades_are_fetched and self._excused(seen)
         if lost > 0 and not self.trades_may_be_lost and not excused:
             wrong.append(f"{symbol}: {lost} of {truth['trades']} trades are lost without an entry of the ledger")
-        if not lost and truth["last_trade"] is not None:
+        if not lost and seen.trades:
             last = truth["last_trade"]
             (expected_trade,) = plain([(instrument.price(last.price), instrument.size(last.size))])
             if seen.last_trade != expected_trade:

@@ -55,6 +55,8 @@ class _Line:
     """When it is opened again."""
     heard_ns: int = 0
     opened: int = 0
+    is_spent: bool = False
+    """Its address was good for one connection: the session has to name it again."""
 
 
 class Shell:
@@ -115,7 +117,7 @@ class Shell:
 
     def _turn(self) -> None:
         for line in list(self._lines.values()):
-            if line.client is None and line.open_ns <= self.now_ns:
+            if line.client is None and line.open_ns <= self.now_ns and not line.is_spent:
                 self._open(line)
         for client in self.venue.changed_clients():
             self._hand_over(client)
@@ -155,6 +157,9 @@ class Shell:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         if not self.venue.admits(target):
             line.open_ns = self.now_ns + OPEN_AGAIN_NS
+            if line.link.is_once:
+                line.is_spent = True
+                self._carry_out(self.session.closed(line.link.name, self.now_ns))
             return
         line.client = self.venue.connect(target, self.now_ns)
         line.heard_ns = self.now_ns
@@ -165,6 +170,7 @@ class Shell:
     def _hang_up(self, line: _Line, reason: str, *, again_ns: int = OPEN_AGAIN_NS) -> None:
         client, line.client = line.client, None
         line.open_ns = self.now_ns + again_ns
+        line.is_spent = line.link.is_once
         if client is not None:
             self.venue.left(client)
             self.pipeline.unlinked(line.link.name, reason, self.now_ns)
@@ -201,7 +207,8 @@ class Shell:
         elif gate.stalled(REST) or gate.fire("drop", REST):
             answer = None
         else:
-            answer = self.venue.rest(f"{parts.path}?{parts.query}", self.now_ns, address="us")
+            url = f"{parts.path}?{parts.query}"
+            answer = self.venue.rest(url, self.now_ns, address="us", method=request.method)
         self.requests.append((self.now_ns, request, 0 if answer is None else answer.status))
         if answer is not None and answer.status == 200 and self.tamper_rest is not None:
             answer = self.tamper_rest(request, answer)
@@ -238,7 +245,11 @@ class Shell:
             if line is not None and line.client is not None and not self.is_mute:
                 self.venue.receive(line.client, frame, self.now_ns)
         for link in step.links:
-            self._lines[link.name] = _Line(link, open_ns=self.now_ns)
+            known = self._lines.get(link.name)
+            if known is None:
+                self._lines[link.name] = _Line(link, open_ns=self.now_ns)
+            else:
+                known.link, known.is_spent = link, False
         for request in step.requests:
             self._errands.append(_Errand(request, max(request.at_ns, self.now_ns + TRIP_NS)))
         for request in step.repeat:

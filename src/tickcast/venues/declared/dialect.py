@@ -84,6 +84,9 @@ class Levels(Declared, frozen=True):
     asks: str = ""
     mixed: str = ""
     """Path of the one list; ``side`` then is a path in its entries."""
+    split: str = ""
+    """Not empty: the entries of ``mixed`` (or the one text that stands there) are texts that are divided at this
+    character; ``side``, ``price`` and ``size`` are the numbers of their parts (KuCoin's ``90631.2,sell,2``)."""
     side: str = ""
     """Path of the word for the side."""
     signed: bool = False
@@ -98,6 +101,12 @@ class Levels(Declared, frozen=True):
     action: str = ""
     """In an entry: where a word stands whose ``deleted`` means that the level is gone, whatever the size."""
     deleted: tuple[str, ...] = ("delete",)
+    or_price: str = ""
+    """Where an entry has nothing at ``price``: another place (entries are objects here and lists there, as Gate's over
+    REST)."""
+    or_size: str = ""
+    zero_is_none: bool = False
+    """An entry whose price is 0 is no level: the message moves the ids, and nothing else (KuCoin)."""
 
 
 Chain = Literal["range", "previous", "consecutive", "ordered", "none"]
@@ -124,6 +133,9 @@ class BookRule(Declared, frozen=True):
     connection."""
     first_at: int | None = None
     """With ``consecutive``: this id begins a new book whatever came before (Bybit: 1)."""
+    overlaps: bool = False
+    """With ``range``: a message may begin before the end of its predecessor. Its sizes are absolute, so that ids that
+    are told again do no harm (KuCoin, Gate)."""
     same_is_empty: bool = False
     """With ``previous``: ``previous == last`` says that nothing changed (OKX)."""
     depth: int = 0

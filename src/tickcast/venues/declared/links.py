@@ -26,6 +26,7 @@ PONG_NS: Final = 10 * SECOND_NS
 """A venue that is pinged says something within this time, or the link is dead."""
 
 Phase = Literal["wanted", "asked", "active", "refused"]
+Admitted = Literal["free", "wanted", "asked", "told"]
 
 
 class Subscription:
@@ -82,6 +83,10 @@ class Wire:
         self.ping_sent_ns = 0
         """When the newest ping of the venue's own kind was sent; 0 = none was."""
         self.ping_due_ns = 0
+        self.ping_ns = 0
+        """So often the venue's own ping is sent; 0 = never."""
+        self.admission: Admitted = "free"
+        """Where the venue must admit it before it opens: how far that is (:mod:`.admissions`)."""
         self.has_spoken = False
         """Something came since it was opened."""
         self.confirms = False
@@ -268,14 +273,17 @@ class Wire:
         subscription.attempts = subscription.share = 0
         return True
 
-    def refused(self, channel: Channel | None, now_ns: int) -> list[Channel]:
-        """A subscription is refused, or without one a whole message, the oldest; returns what is refused.
+    def refused(self, channel: Channel | None, now_ns: int, among: Sequence[Channel] = ()) -> list[Channel]:
+        """A subscription is refused, or without one a whole message: that of ``among``, else the oldest.
 
-        Of several channels in a message nobody knows which was refused: each part of them is asked for again.
+        Returns what is refused. Of several channels in a message nobody knows which was refused: each part of them is
+        asked for again.
         """
         if channel is None:
-            found: Sequence[Channel] = self._oldest()
-            if len(found) > 1:
+            found: Sequence[Channel] = (
+                [one for named in among for one in self._named(named)] if among else self._oldest()
+            )
+            if among or len(found) > 1:
                 for one in found:
                     self.subscriptions[one].share_out()
                 return []
@@ -388,6 +396,9 @@ class Wires:
             count = self._made_of[endpoint] = self._made_of.get(endpoint, 0) + 1
             wire = Wire(self._made, f"{kind}-{count}", endpoint=endpoint, market=market, limits=self._limits)
             self._made += 1
+            wire.ping_ns = int(self._venue.ping_interval_s * SECOND_NS)
+            if self._venue.admission(endpoint) is not None:
+                wire.admission = "wanted"
             self.by_name[wire.name] = wire
             open_link(wire.number, market)
         wire.add(channels)
@@ -410,19 +421,25 @@ class Wires:
                 wire.remove([channel])
 
     def due_links(self) -> list[Link]:
-        """Return the links that the shell is to keep open from now on."""
+        """Return the links that the shell is to keep open from now on; those that need an admission wait for it."""
         links = []
         for wire in self.by_name.values():
             if not wire.is_named and wire.subscriptions:
                 wire.is_named = True
                 wire.target = self._venue.target(wire.endpoint, list(wire.subscriptions))
-                links.append(Link(name=wire.name, transport="websocket", target=wire.target))
+                if wire.admission == "free":
+                    links.append(self.link(wire, wire.target))
         return links
 
     def take_empty(self) -> list[str]:
         """Return the links that the shell keeps open and that carry nothing any more; they are links no more."""
         empty = [wire.name for wire in self.by_name.values() if not wire.subscriptions]
         return [name for name in empty if self.by_name.pop(name).is_named]
+
+    def link(self, wire: Wire, target: str, *, is_once: bool = False) -> Link:
+        """Return a link as the shell is to open it."""
+        headers = tuple(self._venue.headers(wire.endpoint).items())
+        return Link(name=wire.name, transport="websocket", target=target, headers=headers, is_once=is_once)
 
     def next_ns(self, now_ns: int) -> int:
         """When something is to be done on any of them; 0 = never."""

@@ -22,6 +22,7 @@ from tickcast.model.record import State
 from tickcast.venues import rows
 from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
 from tickcast.venues.declared import venue as said
+from tickcast.venues.declared.admissions import Admissions
 from tickcast.venues.declared.alarm import Alarm
 from tickcast.venues.declared.backfill import Backfill
 from tickcast.venues.declared.books import IDLE, BookKeeping
@@ -72,6 +73,7 @@ class DeclaredSession:
         self._catalogue = Catalogue(venue, config, naming)
         self._wires = Wires(venue, limits)
         self._errands = Errands()
+        self._admissions = Admissions(venue, wires=self._wires, errands=self._errands)
         self._books = BookKeeping(
             venue, config, feed=self._feed, catalogue=self._catalogue, wires=self._wires, errands=self._errands
         )
@@ -108,7 +110,6 @@ class DeclaredSession:
         self._poll_links: dict[str, int] = {}
         self._polled: dict[str, str] = {}
         """Market of each poll, by its purpose."""
-        self._ping_ns = int(venue.ping_interval_s * SECOND_NS)
         self._refresh_ns = self._poll_ns = 0
         self._wake_ns = 0
         self._is_settled = True
@@ -250,15 +251,18 @@ class DeclaredSession:
         self._leaving.pop(link, None)
         self._feed.open_link(wire.number, wire.market)
         wire.opened(self._venue.hello(), now_ns)
-        wire.ping_due_ns = now_ns + self._ping_ns if self._ping_ns else 0
+        wire.ping_due_ns = now_ns + wire.ping_ns if wire.ping_ns else 0
         return self._settle(step, now_ns)
 
     def closed(self, link: str, now_ns: int) -> Step:
         """Say that what came over it is stale."""
         step = Step()
         wire = self._wires.by_name.get(link)
-        if wire is None or not wire.is_open:
+        if wire is None:
             return step
+        self._admissions.over(wire)
+        if not wire.is_open:
+            return self._settle(step, now_ns)
         reason = self._leaving.pop(link, "the link was lost")
         wire.closed()
         self._backfill.lost(wire, now_ns)
@@ -405,8 +409,8 @@ class DeclaredSession:
             case said.Acknowledged(channels):
                 for channel in wire.confirmed(channels):
                     self._subscribed(channel, now_ns, step)
-            case said.Refused(reason, channel, fatal):
-                self._refused(reason, channel, wire, step, now_ns)
+            case said.Refused(fatal=fatal, reason=reason):
+                self._refused(one, wire, step, now_ns)
                 if fatal:
                     step.refused[wire.name] = self._leaving[wire.name] = reason
             case said.Repeated(reason, channel):
@@ -437,8 +441,9 @@ class DeclaredSession:
         elif owner.book is None and self._main_wire(owner) is wire and State(self._feed.state(owner.id)) in SILENT:
             step.records.append(self._feed.suspend([owner.id], State.LIVE, now_ns))  # it waits for nothing else
 
-    def _refused(self, reason: str, channel: Channel | None, wire: Wire, step: Step, now_ns: int) -> None:
-        concerned = wire.refused(channel, now_ns)
+    def _refused(self, refused: said.Refused, wire: Wire, step: Step, now_ns: int) -> None:
+        reason, channel = refused.reason, refused.channel
+        concerned = wire.refused(channel, now_ns, refused.among)
         owners = dict.fromkeys(self._owner[one].id for one in concerned if one in self._owner)
         self._books.dismiss([self._owner[one].id for one in concerned if one.book and one in self._owner])
         step.incidents.append(
@@ -476,6 +481,9 @@ class DeclaredSession:
         try:
             if self._catalogue.owns(request.purpose):
                 self._take_list(request, answer, step)
+            elif self._admissions.owns(request.purpose):
+                link = self._admissions.answered(request, answer)
+                step.links.extend([] if link is None else [link])
             elif self._books.owns(request.purpose):
                 self._became_whole(self._books.answered(request, answer, step), now_ns, step)
             elif self._alarm.owns(request.purpose):
@@ -657,6 +665,7 @@ class DeclaredSession:
         self._is_settled = True
         step.links.extend(self._wires.due_links())
         step.leave.extend(self._wires.take_empty())
+        self._admissions.pump()
         self._books.pump(step, now_ns)
         for wire in self._wires:
             if wire.is_open:
@@ -675,6 +684,7 @@ class DeclaredSession:
 
     def _tend(self, wire: Wire, step: Step, now_ns: int) -> None:
         """Look after an open link: pings, subscriptions that nobody answered, what waits to be sent."""
+        self._venue.now_ns = now_ns
         if wire.pinged_ns and now_ns - wire.pinged_ns >= PONG_NS:
             reason = f"nothing within {PONG_NS // SECOND_NS} s of a ping"
             step.drop[wire.name] = self._leaving[wire.name] = reason
@@ -686,7 +696,7 @@ class DeclaredSession:
                 step.send.extend(wire.first([ping], now_ns))
                 wire.pinged_ns = wire.pinged_ns or now_ns
                 wire.ping_sent_ns = now_ns
-            wire.ping_due_ns = now_ns + self._ping_ns
+            wire.ping_due_ns = now_ns + wire.ping_ns
         for channel in wire.overdue(now_ns):
             if wire.confirms or not wire.has_spoken:
                 self._unanswered(channel, wire, step, now_ns)

@@ -132,6 +132,16 @@ class ClockReading:
     """What it is told in whole numbers of."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What the venue says before a link may be opened."""
+
+    target: str
+    """The whole address, with whatever proves the admission (a token)."""
+    ping_interval_s: float = 0.0
+    """Above 0: the venue wants :meth:`Venue.ping` so often on this link, in place of :attr:`Venue.ping_interval_s`."""
+
+
 # ------------------------------------------------------------------ what a cold frame says
 
 
@@ -152,6 +162,9 @@ class Refused:
     reason: str
     channel: Channel | None = None
     fatal: bool = False
+    among: Sequence[Channel] = ()
+    """Without ``channel``: the message asked for these; one of them is refused, and nobody knows which. Empty: it was
+    the oldest message that is not answered yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +282,15 @@ class Venue(ABC):
     """None: the venue does not tell its time over REST."""
     trade_history: ClassVar[TradeHistory | None] = None
     """How missed trades are asked for (:meth:`trades_request`); None: the venue tells none."""
+    recorded_books: ClassVar[tuple[str, ...]] = ()
+    """Ends of paths at which recorders may have asked for books over REST, besides that of :meth:`book_request`."""
     proof: ClassVar[str]
     """For people: what proves the continuity of its books, in one sentence (``tickcast venues``)."""
 
     def __init__(self, config: VenueConfig) -> None:
         self.config = config
+        self.now_ns = 0
+        """The time, for frames that must carry it: the session sets it before it asks for any."""
 
     @abstractmethod
     def listing(self) -> Sequence[Request]:
@@ -310,6 +327,27 @@ class Venue(ABC):
         """Return the address of a link that will carry these channels."""
         del channels
         return (self.config.url or self.url).rstrip("/") + self.endpoints[endpoint]
+
+    def headers(self, endpoint: str) -> Mapping[str, str]:
+        """Return what the handshake of a link must carry (Gate's decimal sizes)."""
+        del endpoint
+        return {}
+
+    def admission(self, endpoint: str) -> Request | None:
+        """Ask for what a link must have before it opens, each time anew (KuCoin's token); None = nothing is needed.
+
+        ``purpose`` is set by the session. The answer goes to :meth:`admitted`; meanwhile the link waits.
+        """
+        del endpoint
+        return None
+
+    def admitted(self, endpoint: str, body: bytes) -> Admission:
+        """Read the answer to :meth:`admission`.
+
+        Raises:
+            ValueError: it is no admission; it is asked for again, with backoff.
+        """
+        raise ValueError(f"expected a venue without admissions, found one for {endpoint!r}: {body[:60]!r}")
 
     def hello(self) -> Sequence[bytes]:
         """Write the frames that every link begins with, before any subscription (Coinbase's heartbeats)."""

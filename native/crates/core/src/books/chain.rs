@@ -2,7 +2,8 @@
 //!
 //! A book is whole if every id is in its snapshot or in a difference applied since. A difference either *follows* the newest
 //! one, or it *straddles* a snapshot from REST, which may lie in the middle of what the difference covers. One that the book
-//! has already says nothing new; many of them say that the venue's numbers began anew.
+//! has already says nothing new; many of them say that the venue's numbers began anew. Some venues may tell ids again that
+//! the difference before had (`overlaps`): sizes are absolute, and what counts is that none is left out.
 
 use super::rule::{Chain, Rule};
 use super::{BookMessage, Reason};
@@ -123,7 +124,8 @@ impl Position {
                 Step::Apply { chained: false }
             };
         };
-        let straddles = self.after_snapshot && straddles(rule.chain, end, ids);
+        let may_begin_before = self.after_snapshot || rule.overlaps;
+        let straddles = may_begin_before && straddles(rule.chain, end, ids);
         if follows(rule.chain, end, ids) || straddles {
             *self = Self {
                 last: Some(last),

@@ -92,6 +92,8 @@ pub struct Rule {
     pub first_at: Option<i64>,
     /// With [`Chain::Previous`]: `previous == last` says that nothing changed.
     pub same_is_empty: bool,
+    /// With [`Chain::Range`]: a message may tell again of ids that its predecessor had; sizes are absolute.
+    pub overlaps: bool,
     /// Levels a side that the venue keeps; 0 = all.
     pub depth: u32,
     /// A counter of the connection ([`super::Books::break_link`]) proves that no message is missing.

@@ -17,6 +17,7 @@ pub(super) const RULE: Rule = Rule {
     scope: Scope::Instrument,
     first_at: None,
     same_is_empty: false,
+    overlaps: false,
     depth: 0,
     counted: false,
 };
@@ -182,6 +183,26 @@ fn a_difference_without_ids_cannot_join_a_snapshot_over_rest() {
     let mut feed = Feed::live(RULE, 100);
     feed.send(None, None, None, "b 2 2");
     assert_eq!(feed.told(), "break malformed 0 0; gap 0 @0, gap");
+}
+
+#[test]
+fn ids_may_be_told_again_where_the_rule_says_so() {
+    let overlapping = Rule {
+        overlaps: true,
+        ..RULE
+    };
+    let mut feed = Feed::live(overlapping, 100);
+    feed.told();
+    feed.diff((101, 103), "b 2 2");
+    feed.diff((102, 105), "b 2 3");
+    feed.diff((102, 105), "b 2 9");
+    feed.diff((106, 106), "b 2 4");
+    assert_eq!(feed.told(), "bid 2 2 @103; bid 2 3 @105; bid 2 4 @106");
+    feed.diff((108, 109), "b 2 5");
+    assert_eq!(feed.told(), "break chain 107 108; gap 1 @108, gap");
+    feed.diff((105, 112), "b 2 6");
+    feed.rest(110, "b 1 1");
+    assert_eq!(feed.told(), "whole; bid 2 6 @112, ask none @112; live");
 }
 
 // -------------------------------------------------------------------- snapshots in the stream

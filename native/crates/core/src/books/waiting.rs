@@ -73,7 +73,7 @@ impl Buffer {
         }
         let mut end = last;
         for (place, one) in self.waiting.iter().enumerate() {
-            let joins = if place == 0 {
+            let joins = if place == 0 || rule.overlaps {
                 chain::straddles(rule.chain, end, one.ids)
             } else {
                 chain::follows(rule.chain, end, one.ids)

@@ -115,6 +115,10 @@ pub struct Levels {
     pub size: String,
     pub action: String,
     pub deleted: Vec<String>,
+    pub split: String,
+    pub zero_is_none: bool,
+    pub or_price: String,
+    pub or_size: String,
 }
 
 impl Default for Levels {
@@ -131,6 +135,10 @@ impl Default for Levels {
             size: "1".to_owned(),
             action: String::new(),
             deleted: words(&["delete"]),
+            split: String::new(),
+            zero_is_none: false,
+            or_price: String::new(),
+            or_size: String::new(),
         }
     }
 }
@@ -148,6 +156,8 @@ pub struct BookRule {
     pub first_at: Option<u64>,
     #[serde(default)]
     pub same_is_empty: bool,
+    #[serde(default)]
+    pub overlaps: bool,
     #[serde(default)]
     pub depth: usize,
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use super::dialect;
 use super::path::Path;
-use super::plan::{BookPlan, EmitPlan, LevelsPlan};
+use super::plan::{BookPlan, EmitPlan, LevelsPlan, WrittenPlan};
 use super::read::{KeyPlan, TimePlan};
 
 /// Keys of a row that are read or named, those that conditions on the frame look at too.
@@ -103,7 +103,9 @@ impl BookPlan {
     fn visit(&self, see: &mut impl FnMut(&Path)) {
         let (one, two) = match &self.levels {
             LevelsPlan::Sides { bids, asks } => (bids.as_ref(), asks.as_ref()),
-            LevelsPlan::Mixed { list, .. } => (Some(list), None),
+            LevelsPlan::Mixed { list, .. } | LevelsPlan::Written(WrittenPlan { list, .. }) => {
+                (Some(list), None)
+            }
             LevelsPlan::Alone { side, .. } => (Some(side), None),
         };
         if matches!(self.levels, LevelsPlan::Alone { .. }) {

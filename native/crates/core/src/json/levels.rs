@@ -1,9 +1,10 @@
 //! Messages of books, read from their rows.
 
 use super::path::{Frame, Path, Row, is_nested, says_something};
-use super::plan::{BookPlan, LevelsPlan, SidePlan, SideWords};
+use super::plan::{BookPlan, LevelsPlan, SidePlan, SideWords, WrittenPlan};
 use super::read::{
-    Trouble, all_hold, decimal_at, is_one_of, sequence, signed_size_at, size_at, time_of,
+    Trouble, all_hold, decimal_at, is_one_of, part_of, scalar, sequence, signed_size_at, size_at,
+    time_of,
 };
 use super::tape::Kind;
 use crate::books::{Change, Side};
@@ -37,27 +38,29 @@ pub fn read<'p>(
             for (path, side) in [(bids, Side::Bid), (asks, Side::Ask)] {
                 if let Some(path) = path {
                     each(path, row, false, |entry| {
-                        changes.push(change(plan, row.frame, entry, side)?);
+                        keep(plan, changes, change(plan, row.frame, entry, side)?);
                         Ok(())
                     })?;
                 }
             }
         }
+        LevelsPlan::Written(each) => written(plan, each, row, changes)?,
         LevelsPlan::Mixed { list, side } => {
             each(list, row, matches!(side, SidePlan::Sign), |entry| {
-                changes.push(match side {
+                let change = match side {
                     SidePlan::Sign => signed_change(plan, row.frame, entry)?,
                     SidePlan::Words { path, words } => {
                         let side = side_of(path, words, row.frame, entry)?;
                         change(plan, row.frame, entry, side)?
                     }
-                });
+                };
+                keep(plan, changes, change);
                 Ok(())
             })?;
         }
         LevelsPlan::Alone { side, words } => {
             let side = side_of(side, words, row.frame, row.place)?;
-            changes.push(change(plan, row.frame, row.place, side)?);
+            keep(plan, changes, change(plan, row.frame, row.place, side)?);
         }
     }
     Ok(BookRow {
@@ -94,6 +97,63 @@ fn side_of<'p>(
     }
 }
 
+/// Takes a change, unless its price says that it is none.
+#[inline]
+fn keep(plan: &BookPlan, changes: &mut Vec<Change>, change: Change) {
+    if !plan.zero_is_none || change.price.mantissa != 0 {
+        changes.push(change);
+    }
+}
+
+/// Reads levels that are texts: one, or a list of them.
+fn written<'p>(
+    plan: &BookPlan,
+    written: &'p WrittenPlan,
+    row: Row<'_>,
+    changes: &mut Vec<Change>,
+) -> Result<(), Trouble<'p>> {
+    let Some(place) = written.list.said(row) else {
+        return Ok(());
+    };
+    let mut take = |place| {
+        keep(plan, changes, divided(written, row.frame, place)?);
+        Ok(())
+    };
+    if row.frame.token(place).kind == Kind::List {
+        row.frame.entries(place).try_for_each(take)
+    } else {
+        take(place)
+    }
+}
+
+/// Reads a level that is a text.
+fn divided<'p>(plan: &'p WrittenPlan, frame: Frame<'_>, place: u32) -> Result<Change, Trouble<'p>> {
+    let trouble = Trouble {
+        path: plan.list.text(),
+        expected: "a text of side, price and size",
+        found: Some(place),
+    };
+    let text = scalar(frame, place).ok_or(trouble)?;
+    let part = |index| part_of(&text, &plan.split, index).ok_or(trouble);
+    let side = match part(plan.side)? {
+        word if is_one_of(word, &plan.words.bid) => Side::Bid,
+        word if is_one_of(word, &plan.words.ask) => Side::Ask,
+        _ => return Err(trouble),
+    };
+    let price = Decimal::parse(part(plan.price)?).map_err(|_| trouble)?;
+    let (size, exact) = Decimal::parse_rounded(part(plan.size)?).map_err(|_| trouble)?;
+    if size.mantissa < 0 {
+        return Err(trouble);
+    }
+    Ok(Change {
+        side,
+        price,
+        size,
+        inexact: !exact,
+        deleted: false,
+    })
+}
+
 /// Calls for each entry of a list; an absent one has none. `alone`: one level may stand there itself, as if it were a list of
 /// one.
 #[inline]
@@ -123,12 +183,17 @@ fn each<'p>(
 #[inline]
 fn there<'p>(
     path: &'p Path,
+    or: &Option<Path>,
     frame: Frame<'_>,
     entry: u32,
     expected: &'static str,
 ) -> Result<u32, Trouble<'p>> {
-    path.find_from(frame, entry)
-        .filter(|&place| says_something(frame.token(place)))
+    let said = |path: &Path| {
+        let found = path.find_from(frame, entry);
+        found.filter(|&place| says_something(frame.token(place)))
+    };
+    said(path)
+        .or_else(|| or.as_ref().and_then(said))
         .ok_or(Trouble {
             path: path.text(),
             expected,
@@ -152,9 +217,21 @@ fn signed_change<'p>(
     entry: u32,
 ) -> Result<Change, Trouble<'p>> {
     let deleted = is_deleted(plan, frame, entry);
-    let price = there(&plan.price, frame, entry, "the price of a level")?;
+    let price = there(
+        &plan.price,
+        &plan.or_price,
+        frame,
+        entry,
+        "the price of a level",
+    )?;
     let price = decimal_at(frame, price, plan.price.text())?;
-    let place = there(&plan.size, frame, entry, "the size of a level")?;
+    let place = there(
+        &plan.size,
+        &plan.or_size,
+        frame,
+        entry,
+        "the size of a level",
+    )?;
     let (size, exact, negative) = signed_size_at(frame, place, plan.size.text())?;
     Ok(Change {
         side: if negative { Side::Ask } else { Side::Bid },
@@ -173,12 +250,24 @@ fn change<'p>(
     side: Side,
 ) -> Result<Change, Trouble<'p>> {
     let deleted = is_deleted(plan, frame, entry);
-    let price = there(&plan.price, frame, entry, "the price of a level")?;
+    let price = there(
+        &plan.price,
+        &plan.or_price,
+        frame,
+        entry,
+        "the price of a level",
+    )?;
     let price = decimal_at(frame, price, plan.price.text())?;
     let (size, exact) = if deleted {
         (Decimal::default(), true)
     } else {
-        let size = there(&plan.size, frame, entry, "the size of a level")?;
+        let size = there(
+            &plan.size,
+            &plan.or_size,
+            frame,
+            entry,
+            "the size of a level",
+        )?;
         size_at(frame, size, plan.size.text())?
     };
     Ok(Change {

@@ -75,6 +75,7 @@ pub enum LevelsPlan {
         side: Path,
         words: SideWords,
     },
+    Written(WrittenPlan),
 }
 
 /// What says the side of a level in a list of both.
@@ -86,6 +87,18 @@ pub enum SidePlan {
     },
     /// The sign of the size: above zero a bid, below an ask.
     Sign,
+}
+
+/// Levels that are texts: side, price and size are parts of each.
+#[derive(Debug)]
+pub struct WrittenPlan {
+    /// One text, or a list of them.
+    pub list: Path,
+    pub split: Box<[u8]>,
+    pub side: usize,
+    pub price: usize,
+    pub size: usize,
+    pub words: SideWords,
 }
 
 /// Which texts say bid, and which ask.
@@ -102,6 +115,11 @@ pub struct BookPlan {
     pub levels: LevelsPlan,
     pub price: Path,
     pub size: Path,
+    /// Where entries without these have them.
+    pub or_price: Option<Path>,
+    pub or_size: Option<Path>,
+    /// A price of 0 is no level.
+    pub zero_is_none: bool,
     pub action: Option<Path>,
     pub deleted: Box<[Box<[u8]>]>,
     /// Index of its rule.
@@ -299,6 +317,12 @@ fn quotes(declared: &dialect::Quotes) -> Result<QuotesPlan, String> {
     })
 }
 
+/// The number of a part of a divided text.
+fn part(name: &str, text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| format!("{name}: expected the number of a part, found {text:?}"))
+}
+
 fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
     let sides = LevelsPlan::Sides {
         bids: optional("levels.bids", &declared.bids)?,
@@ -311,6 +335,9 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
     let Some(list) = optional("levels.mixed", &declared.mixed)? else {
         if declared.signed {
             return Err("levels.signed: expected mixed, found none".into());
+        }
+        if !declared.split.is_empty() {
+            return Err("levels.split: expected levels of both sides in mixed, found none".into());
         }
         let side = optional("levels.side", &declared.side)?;
         return match (&sides, side) {
@@ -333,6 +360,16 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
     };
     if !(declared.bids.is_empty() && declared.asks.is_empty()) {
         return Err("levels: expected either bids and asks, or mixed, found both".into());
+    }
+    if !declared.split.is_empty() {
+        return Ok(LevelsPlan::Written(WrittenPlan {
+            list,
+            split: declared.split.as_bytes().into(),
+            side: part("levels.side", &declared.side)?,
+            price: part("levels.price", &declared.price)?,
+            size: part("levels.size", &declared.size)?,
+            words,
+        }));
     }
     if declared.signed && !declared.side.is_empty() {
         return Err(
@@ -388,6 +425,7 @@ fn rule(declared: &dialect::BookRule, counted: bool) -> Result<Rule, String> {
         },
         first_at,
         same_is_empty: declared.same_is_empty,
+        overlaps: declared.overlaps,
         depth: u32::try_from(declared.depth).map_err(|_| "rule.depth: too large".to_owned())?,
         counted,
     })
@@ -435,6 +473,9 @@ fn book(declared: &dialect::Book, key: Option<KeyPlan>, kind: u16) -> Result<Boo
         },
         price: needed("levels.price", &declared.levels.price)?,
         size: needed("levels.size", &declared.levels.size)?,
+        or_price: optional("levels.or_price", &declared.levels.or_price)?,
+        or_size: optional("levels.or_size", &declared.levels.or_size)?,
+        zero_is_none: declared.levels.zero_is_none,
         action: optional("levels.action", &declared.levels.action)?,
         deleted: texts(&declared.levels.deleted),
         kind,

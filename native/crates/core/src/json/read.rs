@@ -257,14 +257,14 @@ impl KeyPlan {
     }
 
     fn part_of<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
-        let mut parts = Parts {
+        if let Ok(part) = usize::try_from(self.part) {
+            return part_of(text, &self.split, part);
+        }
+        let back = self.part.unsigned_abs() as usize;
+        let parts = Parts {
             rest: Some(text),
             split: &self.split,
         };
-        if let Ok(part) = usize::try_from(self.part) {
-            return parts.nth(part);
-        }
-        let back = self.part.unsigned_abs() as usize;
         let parts: Vec<_> = parts.collect();
         parts.len().checked_sub(back).map(|index| parts[index])
     }
@@ -273,6 +273,16 @@ impl KeyPlan {
 struct Parts<'t, 's> {
     rest: Option<&'t [u8]>,
     split: &'s [u8],
+}
+
+/// A part of a text that is divided at `split`.
+#[must_use]
+pub fn part_of<'t>(text: &'t [u8], split: &[u8], part: usize) -> Option<&'t [u8]> {
+    let mut parts = Parts {
+        rest: Some(text),
+        split,
+    };
+    parts.nth(part)
 }
 
 impl<'t> Iterator for Parts<'t, '_> {
@@ -308,7 +318,8 @@ const fn why(error: DecimalError) -> &'static str {
 
 /// Text of a value that is no list and no object.
 #[inline]
-fn scalar(frame: Frame<'_>, place: u32) -> Option<Cow<'_, [u8]>> {
+#[must_use]
+pub fn scalar(frame: Frame<'_>, place: u32) -> Option<Cow<'_, [u8]>> {
     (!is_nested(frame.token(place))).then(|| frame.text(place))
 }
 
