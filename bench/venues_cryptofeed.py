@@ -29,11 +29,13 @@ from cryptofeed.symbols import Symbols
 NAMES = {"OKX": "OKX", "CRYPTO_COM": "CRYPTO.COM"}
 
 
-FIELDS = re.compile(r'"(?:s|instId|product_id|symbol|instrument_name)"\s*:\s*"([^"]+)"')
+FIELDS = re.compile(r'"(?:s|instId|product_id|symbol|instrument_name|currency_pair|contract)"\s*:\s*"([^"]+)"')
 """Where the venues' frames name their instruments."""
-TYPES = {"BINANCE_FUTURES": "perpetual"}
+TYPES = {"BINANCE_FUTURES": "perpetual", "GATEIO_FUTURES": "perpetual"}
 LISTED = frozenset({"KRAKEN", "KRAKEN_FUTURES", "BITSTAMP", "HUOBI", "HUOBI_SWAP"})
 """Venues whose list of instruments was recorded as cryptofeed reads it."""
+NAMING = ("symbol", "currency_pair", "contract")
+"""Parameters of REST addresses that name an instrument."""
 
 
 class Recording:
@@ -89,13 +91,19 @@ class Reader:
 
     def _find(self, url: str) -> str:
         wanted = urlsplit(url)
-        symbol = parse_qs(wanted.query).get("symbol")
+        symbol = named_in(wanted.query)
         for known, answers in self.answers.items():
             parts = urlsplit(known)
             is_same = parts.path.rpartition("/")[2] == wanted.path.rpartition("/")[2]
-            if answers and is_same and parse_qs(parts.query).get("symbol") == symbol:
+            if answers and is_same and named_in(parts.query) == symbol:
                 return answers.pop(0) if len(answers) > 1 else answers[0]
         raise LookupError(f"not in the recording: {url}")
+
+
+def named_in(query: str) -> list[str] | None:
+    """The instrument that a query names."""
+    found = parse_qs(query)
+    return next((found[name] for name in NAMING if name in found), None)
 
 
 def is_never(channel: str) -> bool:

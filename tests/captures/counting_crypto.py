@@ -217,6 +217,34 @@ def deribit(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
         yield data["instrument_name"], data["type"] == "snapshot", sides, None
 
 
+def kucoin(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    data, subject = frame.get("data", {}), frame.get("subject", "")
+    if subject == "trade.l3match":
+        yield data["symbol"], data["tradeId"], Decimal(data["price"]), Decimal(data["size"]), False
+    elif subject == "trade.l2update":
+        sides = {
+            side[:-1]: [level[:2] for level in data["changes"][side] if level[0] != "0"] for side in ("bids", "asks")
+        }
+        yield data["symbol"], False, sides, None
+
+
+def gateio(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    channel, result = frame.get("channel", ""), frame.get("result")
+    if frame.get("event") != "update":
+        return
+    if channel == "spot.trades":
+        yield result["currency_pair"], result["id"], Decimal(result["price"]), Decimal(result["amount"]), False
+    elif channel == "futures.trades":
+        for row in result:
+            yield row["contract"], row["id"], Decimal(row["price"]), abs(Decimal(row["size"])), False
+    elif channel.endswith("order_book_update"):
+        pick = (0, 1) if channel.startswith("spot") else ("p", "s")
+        sides = {side: [tuple(level[key] for key in pick) for level in result[side[0]]] for side in ("bid", "ask")}
+        yield result["s"], False, sides, None
+
+
 def binance(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
     del found, conn
     data = frame.get("data", {})

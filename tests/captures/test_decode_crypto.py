@@ -28,6 +28,9 @@ VENUES: dict[str, Any] = {
     "BITSTAMP": counting.bitstamp,
     "BYBIT": counting.bybit,
     "DERIBIT": counting.deribit,
+    "KUCOIN": counting.kucoin,
+    "GATEIO": counting.gateio,
+    "GATEIO_FUTURES": counting.gateio,
     "BINANCE": counting.binance,
     "BINANCE_FUTURES": counting.binance,
     "BINANCE_US": counting.binance,
@@ -79,6 +82,8 @@ def symbol_of(code: str, name: counting.Name) -> str:
         return f"{native.removesuffix('USDT')}-USDT{'-PERP' if market == 'linear' else ''}"
     if code == "KRAKEN":
         return native.replace("/", "-").replace("XBT", "BTC")
+    if code.startswith("GATEIO"):
+        return native.replace("_", "-") + ("-PERP" if market == "usdt" else "")
     return SYMBOLS.get(code, str)(native)
 
 
@@ -120,6 +125,10 @@ def bitget_symbol(native: str) -> str:
     return binance_symbol(name) + ("-PERP" if word == "mc" else "")
 
 
+def kucoin_symbol(native: str) -> str:
+    return native.replace("BCHSV", "BSV")  # the older name of the currency
+
+
 SYMBOLS: dict[str, Callable[[str], str]] = {
     "OKX": okx_symbol,
     "DERIBIT": deribit_symbol,
@@ -129,6 +138,7 @@ SYMBOLS: dict[str, Callable[[str], str]] = {
     "BITGET": bitget_symbol,
     "HUOBI": lambda native: binance_symbol(native.upper()),
     "HUOBI_SWAP": "{}-PERP".format,
+    "KUCOIN": kucoin_symbol,
 }
 QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "GBP", "USD")
 

@@ -34,6 +34,9 @@ GEMINI = ("GEMINI", "wss://api.gemini.com/v2/marketdata")
 BITGET = ("BITGET", "wss://ws.bitget.com/v2/ws/public")
 BITGET_V1 = ("BITGET", "wss://ws.bitget.com/mix/v1/stream")
 HTX = ("HTX", "wss://api.huobi.pro/ws")
+KUCOIN = ("KUCOIN", "wss://ws-api-spot.kucoin.com/")
+GATE = ("GATEIO", "wss://api.gateio.ws/ws/v4/")
+GATE_USDT = ("GATEIO", "wss://fx-ws.gateio.ws/v4/ws/usdt")
 TARDIS = {
     "bitget": BITGET,
     "bitget-futures": BITGET,
@@ -61,6 +64,10 @@ TARDIS = {
     "bitfinex": BITFINEX,
     "bitfinex-derivatives": BITFINEX,
     "gemini": GEMINI,
+    "kucoin": KUCOIN,
+    "kucoin-futures": KUCOIN,
+    "gate-io": GATE,
+    "gate-io-futures": GATE_USDT,
 }
 PARSER = {
     "bitget": BITGET_V1,
@@ -72,6 +79,8 @@ PARSER = {
     "bitstamp": BITSTAMP,
     "deribit": DERIBIT,
     "bitfinex": BITFINEX,
+    "kucoin": KUCOIN,
+    "gate": GATE,
 }
 """Its frames of Bybit are all of the dialect before v5."""
 SHAPES = {"binance": FUTURES, "okx": OKX, "coinbase": ADVANCED, "kraken": KRAKEN, "bybit": LINEAR, "deribit": DERIBIT}
@@ -161,6 +170,7 @@ def of_parser() -> Iterator[Case]:
         for number, row in enumerate(rows("crypto-msg-parser", name)):
             is_contract = place == BINANCE and not row["case"].startswith("spot")
             at = (FUTURES if row["case"].startswith("linear") else DELIVERY) if is_contract else place
+            at = GATE_USDT if place == GATE and not row["case"].startswith("spot") else at
             if place == KRAKEN_V1 and row["case"].startswith("inverse"):
                 at = KRAKEN_FUTURES
             if row["kind"] not in REST and row["case"] not in REST:

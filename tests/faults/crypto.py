@@ -43,6 +43,8 @@ VENUES = (
     "gemini",
     "htx",
     "bitget",
+    "kucoin",
+    "gateio",
 )
 WAIT_S = 20.0
 STILL_S = 4.0

@@ -21,6 +21,8 @@ CHANNELS = {
     "bitstamp": '{"data":{"p":"1"},"channel":"zzz_btcusd","event":"zzz"}',
     "bitget": '{"action":"update","arg":{"instType":"SPOT","channel":"zzz","instId":"BTCUSDT"},"data":[{"p":"1"}]}',
     "htx": '{"ch":"market.btcusdt.zzz","ts":1,"tick":{"p":1}}',
+    "gateio": '{"time":1,"channel":"spot.zzz","event":"update","result":{"p":"1"}}',
+    "kucoin": '{"topic":"/zzz:BTC-USDT","type":"message","subject":"zzz","data":{"p":"1"}}',
     "deribit": '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"zzz.BTC-PERPETUAL","data":{"p":1}}}',
     "bitfinex": '{"event":"zzz","chanId":5}',
     "gemini": '{"type":"zzz","symbol":"BTCUSD"}',

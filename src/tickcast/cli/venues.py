@@ -28,6 +28,8 @@ OTHERS: Final[Mapping[str, tuple[str, str, str]]] = {
 """Venues with a session of their own: protocol, proof, scope of a break."""
 RAW: Final = " (raw)"
 """Ends the names of messages that come in an envelope or without, and are declared twice."""
+RECORDED: Final = " (recorded)"
+"""Ends the names of messages that only recordings hold: what they prove is not what a feed does."""
 SNAPSHOTS: Final = {
     "stream": "in the stream",
     "rest": "over REST",
@@ -107,7 +109,7 @@ def books(dialect: Dialect) -> Iterator[tuple[str, BookRule]]:
     """Yield the messages that carry books, and their rules."""
     for message in dialect.messages:
         for emit in message.emits:
-            if isinstance(emit, Book):
+            if isinstance(emit, Book) and not message.name.endswith(RECORDED):
                 yield message.name.removesuffix(RAW), emit.rule
 
 

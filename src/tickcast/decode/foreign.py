@@ -66,6 +66,8 @@ SIBLINGS: Final[Mapping[str, str]] = {
     "HUOBI": "HTX",
     "HUOBI_SWAP": "HTX",
     "HUOBI_DM": "HTX",
+    "KUCOIN_FUTURES": "KUCOIN",
+    "GATEIO_FUTURES": "GATEIO",
 }
 """Venues, or former names of one, that speak another's dialect in recordings."""
 
@@ -153,7 +155,7 @@ def lists_of(venue: Venue, lines: Sequence[Line]) -> dict[Name, Listed]:
 
 
 def listing_of(requests: Sequence[Request], url: str) -> Request | None:
-    """Say to which request for a list a recorded answer is that: of the same end of the path, nearest in its query."""
+    """Say to which request for a list a recorded answer is that: of the same end of the path, the nearest one."""
     asked = urlsplit(url)
     query = parse_qs(asked.query)
     same = [each for each in requests if end_of(each.url) == end_of(url)]
@@ -163,12 +165,19 @@ def listing_of(requests: Sequence[Request], url: str) -> Request | None:
     for request, wanted in zip(same, queries, strict=True):
         if any(name in query and name in wanted and query[name] != wanted[name] for name in telling):
             continue
-        score = sum(query.get(name) == value for name, value in wanted.items())
+        score = sum(query.get(name) == value for name, value in wanted.items()) + shared_end(request.url, url)
         if best is None or score > best[0]:
             best = score, request
     if best is not None:
         return best[1]
     return Request(purpose=same[0].purpose, url=url) if same else None  # a part of the list that we ask for otherwise
+
+
+def shared_end(one: str, other: str) -> int:
+    """Count the parts at the end of two addresses' paths that are the same."""
+    paths = [urlsplit(each).path.rstrip("/").lower().split("/")[::-1] for each in (one, other)]
+    same = [left == right for left, right in zip(*paths, strict=False)]
+    return same.index(False) if False in same else len(same)
 
 
 def end_of(url: str) -> str:
@@ -222,7 +231,8 @@ def market_at(venue: Venue, address: str, markets: Mapping[str, set[str]]) -> st
 def is_book_of(venue: Venue, listed: Listed, line: Line) -> bool:
     """Say whether a recorded answer is the book of an instrument."""
     request = venue.book_request(listed.native, listed.market)
-    return request is not None and is_answer(request, listed.native, line.url)
+    ends = venue.recorded_books
+    return request is not None and is_answer(request, listed.native, line.url, ends=ends)
 
 
 def is_refusal(line: Line) -> bool:
@@ -236,9 +246,9 @@ def is_poll_of(venue: Venue, listed: Listed, line: Line) -> bool:
     return any(is_answer(request, listed.native, line.url) for request in venue.polls(listed))
 
 
-def is_answer(request: Request, native: str, url: str) -> bool:
-    """Say whether an address asks for what a request does: the end of the path, and the instrument."""
-    if end_of(request.url) != end_of(url):
+def is_answer(request: Request, native: str, url: str, *, ends: Sequence[str] = ()) -> bool:
+    """Say whether an address asks for what a request does: the end of the path (or one of ``ends``), the instrument."""
+    if end_of(url) not in {end_of(request.url), *ends}:
         return False
     if end_of(url) == native.lower():  # named in the path: what is before it says what is asked for
         return stem_of(request.url) == stem_of(url)

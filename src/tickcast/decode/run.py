@@ -21,8 +21,6 @@ from tickcast.venues.registry import codes, find_declared
 ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX", **SIBLINGS}
 VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
 LATER: Final = (
-    "KUCOIN",
-    "GATEIO",
     "BITMEX",
     "CRYPTO_COM",
 )

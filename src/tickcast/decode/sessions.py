@@ -31,7 +31,10 @@ CODES: Final = {
     "BATS": ("BATS",),
     "FIX": ("XNYS",),
     "XSIM": ("XSIM",),
-    **{family: (family, *siblings_of(family)) for family in ("BINANCE", "BINANCE_FUTURES", "HTX", "OKX")},
+    **{
+        family: (family, *siblings_of(family))
+        for family in ("BINANCE", "BINANCE_FUTURES", "HTX", "OKX", "KUCOIN", "GATEIO")
+    },
 }
 """Venue codes of sessions, by the family that is asked for; every other code stands for itself."""
 ANEW: Final = (CODES["FIX"], CODES["BATS"])

@@ -232,15 +232,18 @@ class Feed:
                 self._normaliser.linked(arrival.link, arrival.now_ns)
                 return session.opened(arrival.link, arrival.now_ns)
             case Closed():
-                self._links.is_over(arrival.link)
-                if self._links.was_left(arrival.link):
-                    return Step()
-                self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
-                return session.closed(arrival.link, arrival.now_ns)
+                return self._closed(arrival)
             case Missed():
                 return session.closed(arrival.link, arrival.now_ns)
             case _:
                 assert_never(arrival)
+
+    def _closed(self, arrival: Closed) -> Step:
+        self._links.is_over(arrival.link)
+        if self._links.was_left(arrival.link):
+            return Step()
+        self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
+        return self._session.closed(arrival.link, arrival.now_ns)
 
     async def _publish(self, steps: list[Step], received_ns: int) -> None:
         """Publish steps together; a new feed session begins a batch of its own, and so do incidents.

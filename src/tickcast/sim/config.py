@@ -290,6 +290,14 @@ class HtxConfig(CryptoConfig, frozen=True, kw_only=True, tag="htx"):
     """HTX: spot, linear and inverse swaps; every frame gzip."""
 
 
+class KucoinConfig(CryptoConfig, frozen=True, kw_only=True, tag="kucoin"):
+    """KUCOIN: spot, perpetuals and a future, behind tokens."""
+
+
+class GateioConfig(CryptoConfig, frozen=True, kw_only=True, tag="gateio"):
+    """GATEIO: spot and perpetuals."""
+
+
 VenueConfig = (
     SoupItchConfig
     | FixConfig
@@ -309,6 +317,8 @@ VenueConfig = (
     | GeminiConfig
     | HtxConfig
     | BitgetConfig
+    | KucoinConfig
+    | GateioConfig
 )
 
 
@@ -376,7 +386,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
     ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp``, ``bitfinex``,
-    ``gemini``, ``deribit``, ``htx`` or ``bitget``."""
+    ``gemini``, ``deribit``, ``htx``, ``bitget``, ``kucoin`` or ``gateio``."""
 
 
 SYMBOLS_MAX = 50_000

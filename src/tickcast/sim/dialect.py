@@ -65,6 +65,8 @@ FACTORIES: Final = {
     "kraken": "tickcast.sim.crypto.dialect:create",
     "bitstamp": "tickcast.sim.crypto.dialect:create",
     "kraken_futures": "tickcast.sim.crypto.dialect:create",
+    "kucoin": "tickcast.sim.crypto.dialect:create",
+    "gateio": "tickcast.sim.crypto.dialect:create",
     "deribit": "tickcast.sim.crypto.dialect:create",
     "bitfinex": "tickcast.sim.crypto.dialect:create",
     "gemini": "tickcast.sim.crypto.dialect:create",

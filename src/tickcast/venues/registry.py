@@ -22,10 +22,12 @@ from tickcast.venues.coinbase.venue import CoinbaseVenue
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
+from tickcast.venues.gateio.venue import GateioVenue
 from tickcast.venues.gemini.venue import GeminiVenue
 from tickcast.venues.htx.venue import HtxVenue
 from tickcast.venues.kraken.venue import KrakenVenue
 from tickcast.venues.kraken_futures.venue import KrakenFuturesVenue
+from tickcast.venues.kucoin.venue import KucoinVenue
 from tickcast.venues.okx.venue import OkxVenue
 from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
@@ -81,6 +83,8 @@ VENUES: Final[Mapping[str, Factory]] = {
     "GEMINI": declared(GeminiVenue),
     "HTX": declared(HtxVenue),
     "BITGET": declared(BitgetVenue),
+    "KUCOIN": declared(KucoinVenue),
+    "GATEIO": declared(GateioVenue),
 }
 """Ours, by code."""
 

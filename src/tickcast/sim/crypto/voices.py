@@ -20,6 +20,8 @@ VOICES: Final[dict[str, str]] = {
     "binance_futures": "tickcast.sim.crypto.binance_futures:BinanceFuturesVoice",
     "bitfinex": "tickcast.sim.crypto.bitfinex:BitfinexVoice",
     "gemini": "tickcast.sim.crypto.gemini:GeminiVoice",
+    "kucoin": "tickcast.sim.crypto.kucoin:KucoinVoice",
+    "gateio": "tickcast.sim.crypto.gateio:GateioVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 

@@ -1,0 +1,1 @@
+"""KuCoin: spot, perpetuals and futures over links that a token opens."""
