@@ -32,7 +32,7 @@ NAMES = {"OKX": "OKX", "CRYPTO_COM": "CRYPTO.COM"}
 FIELDS = re.compile(r'"(?:s|instId|product_id|symbol|instrument_name|currency_pair|contract)"\s*:\s*"([^"]+)"')
 """Where the venues' frames name their instruments."""
 TYPES = {"BINANCE_FUTURES": "perpetual", "GATEIO_FUTURES": "perpetual"}
-LISTED = frozenset({"KRAKEN", "KRAKEN_FUTURES", "BITSTAMP", "HUOBI", "HUOBI_SWAP"})
+LISTED = frozenset({"KRAKEN", "KRAKEN_FUTURES", "BITSTAMP", "HUOBI", "HUOBI_SWAP", "BITGET"})
 """Venues whose list of instruments was recorded as cryptofeed reads it."""
 NAMING = ("symbol", "currency_pair", "contract")
 """Parameters of REST addresses that name an instrument."""
@@ -90,6 +90,8 @@ class Reader:
         return json.loads(answer) if kwargs.get("json") else answer
 
     def _find(self, url: str) -> str:
+        if answers := self.answers.get(url):
+            return answers.pop(0) if len(answers) > 1 else answers[0]
         wanted = urlsplit(url)
         symbol = named_in(wanted.query)
         for known, answers in self.answers.items():
