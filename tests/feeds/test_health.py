@@ -107,3 +107,24 @@ def test_stopped_is_the_end() -> None:
     health.stopped(at(1))
     assert not health.evaluate(at(100))
     assert health.report().state == "stopped"
+
+
+def test_a_feed_that_has_nothing_to_stream_is_quiet_and_not_stale() -> None:
+    health = tracker()
+    health.is_idle = True
+    health.evaluate(at(3))
+    assert state(health) == "quiet"
+    health.evaluate(at(60))
+    assert state(health) == "quiet"
+    health.is_idle = False
+    health.evaluate(at(66))
+    assert state(health) == "stale"
+
+
+def test_a_link_that_was_left_is_no_error_and_no_reconnect() -> None:
+    health = tracker()
+    health.opened("tape", at(0))
+    health.left("tape")
+    assert (health.report().connections, health.last_error) == (0, None)
+    health.opened("tape", at(1))
+    assert health.reconnects == 0

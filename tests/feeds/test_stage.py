@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -354,3 +354,29 @@ async def test_a_broken_rest_client_ends_the_feed() -> None:
     feed._rest._priority = fail
     with pytest.raises(KeyError, match="urgency"):
         await asyncio.wait_for(feed.run(asyncio.Event()), 5)
+
+
+async def test_a_link_that_is_left_is_closed_for_good_and_nobody_calls_it_lost() -> None:
+    class Leaving(LineSession):
+        def received(self, link: str, chunks: Sequence[bytes], times: Sequence[int]) -> Step:
+            if b"leave" in b"".join(chunks):
+                return Step(leave=[link], messages=1)
+            return super().received(link, chunks, times)
+
+    visits: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append("came")
+        writer.write(b"leave\n" if len(visits) == 1 else b"1\n")
+        await writer.drain()
+        await reader.read()
+
+    async with serving(serve) as port:
+        session = Leaving([tcp(port, "first"), tcp(port, "second")])
+        async with running(session) as (feed, publisher):
+            await until(lambda: publisher.numbers == [1], "the other link goes on")
+            await until(lambda: publisher.health and publisher.health[-1].connections == 1, "one link is left")
+            assert len(feed._keeping) == 1, "nobody opens it again"
+            assert visits == ["came", "came"]
+            assert (feed.health.reconnects, feed.health.last_error) == (0, None)
+            assert not [event for event in session.events if event.startswith("closed")]
