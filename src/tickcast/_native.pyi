@@ -269,6 +269,36 @@ class JsonFeed:
     def open_link(self, link: int, market: str) -> None:
         """A connection begins: names in it are those of ``market``, its counter begins anew."""
 
+    def pair(self, one: int, other: int) -> None:
+        """These two connections bring the same: one takes the other's place, or they are lines A and B of instruments.
+
+        Each row is told once: books by their ids, quotes and measures by the venue's number or time. Trades with an id pass
+        here and are dropped by their key (:class:`Intake`); those without any are told by what they say.
+        """
+
+    def line_up(self, instrument: int, one: int, other: int) -> None:
+        """An instrument comes over both of these connections: how they do is counted."""
+
+    def succeed(self, old: int, new: int) -> None:
+        """A connection takes the place of another one as a line of instruments; its counts go on."""
+
+    def close_link(self, link: int, ts_recv: int) -> bytes:
+        """A connection is over and does not come back: what it brought comes over another one. Returns gap rows of trades that
+        only it could have brought."""
+
+    def lines(self, ts_recv: int) -> list[tuple[int, int, int, int, int]]:
+        """Each line of instruments over two: its connection, how many messages came there first, came there later, never came
+        there, and the median lead where it was first, ns."""
+
+    def left_out(self) -> int:
+        """Messages of books and quotes, measures, and trades without a number, that another connection had brought before."""
+
+    def is_joined(self) -> bool:
+        """Whether no difference of a book waits for another connection to come to where it begins."""
+
+    def book_link(self, instrument: int) -> int | None:
+        """Connection that feeds the book of an instrument."""
+
     def decode(self, link: int, frames: Sequence[bytes], times: Sequence[int]) -> JsonDecoded:
         """Decode whole frames in order, without the GIL; ``times`` of their receipt, ns."""
 
@@ -918,6 +948,9 @@ class Intake:
         and corrections apply.
         """
 
+    def told(self) -> bytes:
+        """What was told, for a process that takes over (:class:`Told`): the dedup's keys, and rows without one."""
+
     @property
     def duplicates(self) -> int:
         """Records dropped because they were seen before, so far."""
@@ -929,6 +962,26 @@ class Intake:
     @property
     def gaps(self) -> int:
         """Gap records not flagged BACKFILLED, so far."""
+
+@final
+class Told:
+    """What another process of the feed told: see :meth:`Intake.told`."""
+
+    def __init__(self, told: bytes) -> None:
+        """Read it.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+
+    def untold(self, records: bytes) -> list[int]:
+        """Return indices of trades, busts, corrections and liquidations that it did not tell; from here on they count as told.
+
+        Repeated states and history are none of them.
+
+        Raises:
+            ValueError: the length is no multiple of 64.
+        """
 
 @final
 class LastRecords:
@@ -1087,6 +1140,20 @@ class Hub:
         of each instrument."""
 
     # what is known of the world
+    def save(self) -> bytes:
+        """Return what is known, with every topic's epoch, counters and history, for a hub that takes over; no clients.
+
+        Raises:
+            ValueError: it cannot be written down.
+        """
+
+    def restore(self, saved: bytes) -> None:
+        """Take over what another hub knew; this one must know nothing yet. Epochs and counters go on.
+
+        Raises:
+            ValueError: it is of another release, damaged, or contradicts itself; this hub still knows nothing.
+        """
+
     def define(self, definitions: Sequence[object], now_ns: int) -> int:
         """Take :class:`tickcast.model.instrument.Definition` objects; repeats are harmless. Returns how many are new."""
 

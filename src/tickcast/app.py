@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from tickcast import _native
+from tickcast import _native, takeover
 from tickcast.bus.memory import MemoryBus
 from tickcast.bus.publisher import SocketPublisher
 from tickcast.bus.server import BusServer
@@ -31,7 +31,9 @@ from tickcast.fanout.ladder import Rung
 from tickcast.fanout.link import LinkServer
 from tickcast.fanout.stage import FanoutStage
 from tickcast.feeds.commands import FeedDoor
+from tickcast.feeds.relay import Relay
 from tickcast.feeds.stage import run_feed as feed_until
+from tickcast.feeds.standby import StandbyPublisher
 from tickcast.gateway.config import WORKERS_MAX
 from tickcast.gateway.http import UnixServer
 from tickcast.gateway.owner import OwnerClient
@@ -64,6 +66,8 @@ from tickcast.runtime.clock import now_ns, steady_ns
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.memory import resident_bytes
 from tickcast.runtime.tasks import TaskGroupOwner
+from tickcast.takeover import CoreState
+from tickcast.venues.registry import may_overlap
 
 log = get_logger("app")
 
@@ -74,28 +78,57 @@ _SESSION_NS: Final = 1_000_000
 _WATCH_S: Final = 0.5
 _METRICS_S: Final = 1.0
 _POLL_S: Final = 0.02
+_SETTLE_S: Final = 5.0
+"""A core that hands over works off what it has within this time."""
 _NO_LATENCY: Final = int(Flag.SNAPSHOT | Flag.HISTORY | Flag.BACKFILLED | Flag.REPLAYED | Flag.CLOCK_SKEW)
 
 
 _BETWEEN_CLOCKS: Final = ("exchange_to_socket", "end_to_end")
 
 
-async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Run one feed until ``stop`` is set."""
+async def run_feed(
+    name: str,
+    config: Config,
+    data: DataDir,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    asked: Callable[[Callable[[], None]], None] = lambda _: None,
+    standby: bool = False,
+) -> None:
+    """Run one feed until ``stop`` is set, or until another process of it takes over.
+
+    Args:
+        name: of the feed.
+        config: the instance's.
+        data: where the core's sockets are.
+        stop: ends it.
+        ready: called when it runs; standing by: when it could take over.
+        asked: is given what is to be called when the supervisor asks for the next step (:mod:`tickcast.feeds.relay`).
+        standby: it tells nothing until it is asked to take over.
+    """
     if name not in config.feeds:
         raise UsageError(f"expected one of the feeds {', '.join(config.feeds) or '(none)'}, found {name!r}")
-    publisher = SocketPublisher(name, data.socket("bus"), config.bus, clock=now_ns)
-    pipeline = Pipeline(name, config.normalise, venue=config.feeds[name].venue)
+    feed = config.feeds[name]
+    socket_publisher = SocketPublisher(name, data.socket("bus"), config.bus, clock=now_ns)
+    held = StandbyPublisher(socket_publisher, name, clock=now_ns, read=_native.Told) if standby else None
+    publisher = socket_publisher if held is None else held
+    relay = Relay(data.root / "feeds" / f"{name}.handover", settled=socket_publisher.settled, ready=ready, standby=held)
+    asked(relay.asked)
+    pipeline = Pipeline(name, config.normalise, venue=feed.venue)
     pipeline.watch()
     door = FeedDoor(name)
     control = ControlServer(feed_socket(data, name), door.answer, line_max=SYMBOLS_LINE_MAX)
-    await publisher.start()
-    await control.start()
-    ready()
+    if held is None:
+        await socket_publisher.start()
+        await control.start()
+        ready()
+    else:
+        held.on_live(control.start)
     try:
         await feed_until(
             name,
-            config.feeds[name],
+            feed,
             config.securities,
             publisher,
             now_ns,
@@ -103,9 +136,11 @@ async def run_feed(name: str, config: Config, data: DataDir, *, stop: asyncio.Ev
             normaliser=pipeline,
             folder=data.root,
             made=door.open,
+            relay=relay,
         )
     finally:
-        await control.stop()
+        if held is None or held.is_live:
+            await control.stop()
         await publisher.close()
 
 
@@ -167,7 +202,8 @@ def ledger_of(config: Config, registry: InstrumentRegistry, data: DataDir) -> Co
 class Core:
     """Everything of the core process, in flow order."""
 
-    def __init__(self, config: Config, data: DataDir) -> None:
+    def __init__(self, config: Config, data: DataDir, *, before: CoreState | None = None) -> None:
+        """``before``: what the core left whose place this one takes."""
         self._config = config
         for name, feed in config.feeds.items():
             try:
@@ -177,8 +213,11 @@ class Core:
         self._latency = LatencyBook(config.latency.budgets(), window_s=config.latency.window_s)
         self._latency.export()
         self.bus = MemoryBus(config.bus, clock=now_ns)
-        self._bus_server = BusServer(self.bus, data.socket("bus"))
         self._hub = make_hub(config, epoch=next_epoch(data.root / "epoch", now_ns()))
+        self._before = before if before is not None and self._knows(before) else None
+        self._bus_server = BusServer(
+            self.bus, data.socket("bus"), past=None if self._before is None else self._before.bus
+        )
         self._registry = InstrumentRegistry()
         self._board = FeedBoard(
             {name: feed.venue for name, feed in config.feeds.items()},
@@ -220,6 +259,15 @@ class Core:
         if config.gateway.workers:
             metrics.PROCESSES.elsewhere = lambda: read_all(data.root / METRICS, now_ns)
         FEEDS.rows = lambda: self._board.rows(steady_ns())
+
+    def _knows(self, before: CoreState) -> bool:
+        """Take over what the core before knew."""
+        try:
+            self._hub.restore(before.hub)
+        except ValueError as wrong:
+            log.warning("what the core before knew is of no use: a new epoch begins", error=str(wrong))
+            return False
+        return True
 
     def _make_door(self, data: DataDir) -> StatusSource:
         """Make what clients reach: a gateway in this process, or REST and the links of gateway workers."""
@@ -269,10 +317,16 @@ class Core:
         """Start from the end of the flow to its beginning, the door last; returns where that is."""
         if self._gateway is not None:
             self._gateway.bind()
+        if self._before is not None:
+            self._latest.adopt(self._before.definitions)
+            for health in self._before.feeds:
+                self._board.report(health, now_ns())
+            log.info("took over", instruments=len(self._registry), feeds=len(self._before.feeds))
         await self._latest.start()
         await self.bus.start()
         await self._bus_server.start()
-        await self._wait_for_definitions()
+        if self._before is None:
+            await self._wait_for_definitions()
         if self._rest is not None and self._links is not None:
             await self._links.start()
             self._tasks.spawn(self._tell_notes(), "status")
@@ -288,6 +342,28 @@ class Core:
             async with asyncio.timeout(self._config.latest.start_wait_s):
                 while not wanted <= self._registry.feeds | self._board.failing():  # noqa: ASYNC110  two things change it
                     await asyncio.sleep(_POLL_S)
+
+    async def hand_over(self, path: Path) -> None:
+        """Take nothing in any more, work off what is there, and leave what is known for the core that takes over."""
+        self._bus_server.hand_over()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                while not self._bus_server.is_settled:  # noqa: ASYNC110  many things change it
+                    await asyncio.sleep(_POLL_S)
+        if not self._bus_server.is_settled:
+            log.error("not everything taken in is worked off: the next core begins a new epoch")
+            return
+        await self._latest.freeze()
+        takeover.leave(
+            path,
+            CoreState(
+                at_ns=now_ns(),
+                hub=self._hub.save(),
+                definitions=self._registry.definitions,
+                feeds=self._board.reports(),
+                bus=self._bus_server.past(),
+            ),
+        )
 
     async def stop(self) -> None:
         """Stop from the beginning of the flow to its end."""
@@ -367,10 +443,48 @@ class Core:
         self._fanout.applied(batch, event)
 
 
-async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready: Callable[..., None]) -> None:
-    """Run the core until ``stop`` is set; ``ready`` gets ``http``, the gateway's address, or ``rest``, a socket."""
-    core = Core(config, data)
-    ready(**await core.start())
+async def run_core(
+    config: Config,
+    data: DataDir,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[..., None],
+    asked: Callable[[Callable[[], None]], None] = lambda _: None,
+    standby: bool = False,
+) -> None:
+    """Run the core until ``stop`` is set, or until another one takes over.
+
+    Args:
+        config: the instance's.
+        data: where its sockets are.
+        stop: ends it.
+        ready: gets ``http``, the gateway's address, or ``rest``, a socket; standing by: nothing.
+        asked: is given what is to be called when the supervisor asks for the next step: to take over, to hand over.
+        standby: it begins when the core before it is gone, with what that left.
+    """
+    left = data.root / "core.handover"
+    steps: list[int] = []
+
+    def step() -> None:
+        steps.append(now_ns())
+        if not standby or len(steps) > 1:
+            stop.set()
+
+    asked(step)
+    before = None
+    if standby:
+        ready()
+        while not steps and not stop.is_set():  # noqa: ASYNC110  either of two
+            await asyncio.sleep(_POLL_S)
+        if stop.is_set():
+            return
+        before = takeover.take(left, now_ns())
+    else:
+        takeover.clear(left)
+    core = Core(config, data, before=before)
+    addresses = await core.start()
+    if not standby:
+        ready(**addresses)
     try:
         while not stop.is_set():
             if failures := core.failures():
@@ -378,6 +492,8 @@ async def run_core(config: Config, data: DataDir, *, stop: asyncio.Event, ready:
                 raise TickcastError(f"the core broke and is started again: {'; '.join(failures)}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _WATCH_S)
+        if len(steps) > standby:
+            await core.hand_over(left)
     finally:
         await core.stop()
 
@@ -480,7 +596,8 @@ def processes(
     common = ("--config", str(path), "--data", str(data.root))
     listen = () if port is None else ("--port", str(port))
     workers = ("--gateways", str(config.gateway.workers))
-    specs = [ProcessSpec(name="core", role="core", argv=(*python, "run", "core", *common, *listen, *workers))]
+    argv: tuple[str, ...] = (*python, "run", "core", *common, *listen, *workers)
+    specs = [ProcessSpec(name="core", role="core", argv=argv, overlaps=True)]
     for number in range(1, config.gateway.workers + 1):
         inherited = () if listener is None else (listener.fileno(),)
         shared = tuple(text for fd in inherited for text in ("--listen-fd", str(fd)))
@@ -495,6 +612,7 @@ def processes(
             role="feed",
             venue=feed.venue,
             argv=(*python, "run", "feed", name, *common),
+            overlaps=may_overlap(feed.venue) and not feed.capture,
             after=() if sim is None else ("sim",),
         )
         for name, feed in config.feeds.items()

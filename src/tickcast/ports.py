@@ -80,6 +80,12 @@ class Normaliser(Protocol):
     def settle(self, now_ns: int) -> list[TickBatch]:
         """What there is to tell though nothing arrived; called now and then."""
 
+    def state(self) -> TickBatch:
+        """Definitions and newest state, flagged SNAPSHOT: what a process that takes over begins with."""
+
+    def keys(self) -> bytes:
+        """Keys of what was told, for a process of the feed that takes over; ``_native.Told`` reads it."""
+
     def refresh(self) -> TickBatch | None:
         """Definitions, newest state, flagged SNAPSHOT, and the ledger; None before there is any."""
 
@@ -92,6 +98,10 @@ class Normaliser(Protocol):
     @property
     def gaps(self) -> int:
         """Losses that records told, so far."""
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that were seen before, so far."""
 
     @property
     def dead_letters(self) -> int:

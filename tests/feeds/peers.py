@@ -116,6 +116,7 @@ class Through:
 
     gaps = 0
     dead_letters = 0
+    duplicates = 0
 
     def __init__(self) -> None:
         self.session = 1
@@ -136,6 +137,12 @@ class Through:
     def settle(self, now_ns: int) -> list[TickBatch]:
         assert now_ns
         return []
+
+    def state(self) -> TickBatch:
+        return TickBatch(feed="f", session=self.session)
+
+    def keys(self) -> bytes:
+        return b""
 
     def accept(
         self,

@@ -256,7 +256,7 @@ def test_commands(start: Callable[..., Instance]) -> None:
     assert instance.running()["a"]["pid"] != started["pid"]
     with pytest.raises(UsageError, match="there is no process 'b'; there are: core, a"):
         ask(instance.data, {"do": "restart", "name": "b"})
-    with pytest.raises(UsageError, match="expected ps, info, reload, start, stop or restart, found 'dance'"):
+    with pytest.raises(UsageError, match="expected ps, info, reload, start, stop, restart or replace, found 'dance'"):
         ask(instance.data, {"do": "dance"})
     ask(instance.data, {"do": "stop"})
     assert instance.process.wait(timeout=20) == 0

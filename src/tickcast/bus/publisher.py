@@ -25,6 +25,8 @@ log = get_logger("bus")
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
 _WRITE_HIGH: Final = 1 << 20
+SETTLE_S: Final = 5.0
+"""A process that hands over waits so long for the bus to take everything in."""
 
 
 class SocketPublisher:
@@ -92,6 +94,17 @@ class SocketPublisher:
     def watched(self, message: wire.Watched) -> None:
         """The bus says what is watched."""
         self._attention.take(message)
+
+    async def settled(self) -> bool:
+        """Wait until everything is acknowledged; False: it is not within :data:`SETTLE_S`."""
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while len(self._outbox):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Wait for acknowledgements up to ``block_max_s``, then let go."""

@@ -12,6 +12,8 @@ import secrets
 from pathlib import Path
 from typing import Final, cast
 
+import msgspec
+
 from tickcast.bus import wire
 from tickcast.bus.memory import MemoryBus
 from tickcast.model.errors import BusError, UsageError
@@ -21,6 +23,14 @@ log = get_logger("bus")
 
 WATCHED_UNSENT_MAX: Final = 65_536
 """Bytes that may wait for a feed process before it is not told any more what is watched."""
+
+
+class BusPast(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bus leaves for the one that takes its place: feeds that were told its name go on where they were."""
+
+    identity: str
+    producers: dict[str, tuple[str, int]]
+    """Of each feed: its process, and the newest batch of it that everybody is done with."""
 
 
 class _Producer:
@@ -90,6 +100,11 @@ class _Link(asyncio.Protocol):
             self._server.bus.on_watched(self._feed, None)
             self._server.bus.feed_lost(self._feed, f"feed process is gone ({exc or 'link closed'})")
 
+    def forget(self) -> None:
+        """End the link without a word of it: the feed goes on with the bus that takes over."""
+        self._producer = None
+        self.close()
+
     def close(self) -> None:
         """End the link; what was written goes out first."""
         if self._transport is not None:
@@ -144,6 +159,8 @@ class _Link(asyncio.Protocol):
             older.close()
         # what was accepted before may still be in work: it is not lost, and not taken twice
         self._send(wire.welcome(wire.Welcome(bus=self._server.identity, accepted=self._producer.accepted)))
+        if self._producer.acked > message.base:
+            self.acknowledge_soon()
         self._server.bus.on_watched(self._feed, self._tell_watched)
         log.info("feed joined", feed=message.feed, pid=message.pid, accepted=self._producer.accepted)
 
@@ -165,12 +182,15 @@ class _Link(asyncio.Protocol):
 class BusServer:
     """Listens on a Unix socket that only this user may open."""
 
-    def __init__(self, bus: MemoryBus, path: Path) -> None:
+    def __init__(self, bus: MemoryBus, path: Path, *, past: BusPast | None = None) -> None:
+        """``past``: of the bus whose place this one takes."""
         self.bus: Final = bus
         self.path: Final = path
-        self.identity: Final = secrets.token_hex(8)
+        self.identity: Final = secrets.token_hex(8) if past is None else past.identity
         self.links: set[_Link] = set()
-        self._producers: dict[str, _Producer] = {}
+        self._producers: dict[str, _Producer] = {
+            feed: _Producer(producer, acked) for feed, (producer, acked) in (past.producers if past else {}).items()
+        }
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -197,6 +217,26 @@ class BusServer:
         for link in list(self.links):
             link.close()
         self.path.unlink(missing_ok=True)
+
+    def hand_over(self) -> None:
+        """Take nothing in any more; the feeds keep what comes, for the bus that takes over."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self.links):
+            link.forget()
+        self.path.unlink(missing_ok=True)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was taken in is worked off."""
+        return all(producer.acked == producer.accepted for producer in self._producers.values())
+
+    def past(self) -> BusPast:
+        """Say where the feeds are."""
+        return BusPast(
+            identity=self.identity,
+            producers={feed: (one.producer, one.acked) for feed, one in self._producers.items()},
+        )
 
     def producer(self, message: wire.Hello) -> _Producer:
         """Return the memory of a producer; a new process of a feed begins anew."""

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "restart": "tickcast.cli.ops:restart",
     "symbols": "tickcast.cli.symbols:symbols",
     "reload": "tickcast.cli.reload:reload",
+    "upgrade": "tickcast.cli.ops:upgrade",
     "latency": "tickcast.cli.ops:latency",
     "gaps": "tickcast.cli.gaps:gaps",
     "complete": "tickcast.cli.gaps:complete",

@@ -43,19 +43,31 @@ def pause(seconds: float) -> None:
 def ps(*, data: DataDir, as_json: bool) -> None:
     """List the processes of the instance: state, since when, restarts, messages a second."""
     rows = ask(data, {"do": "ps"})
+    feeds: dict[str, dict[str, Any]] = {}
     with contextlib.suppress(StateError):  # without a gateway there are no rates
-        rates = {feed["name"]: feed.get("rate") for feed in fetch(gateway_address(data), "/feeds")["feeds"]}
+        feeds = {feed["name"]: feed for feed in fetch(gateway_address(data), "/feeds")["feeds"]}
         for row in rows:
-            row["rate"] = rates.get(row["name"])
+            row["rate"] = feeds.get(row["name"], {}).get("rate")
     if as_json:
         print_json(rows)
         return
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
     console.print(process_table(rows, width=console.width))
+    for name, feed in feeds.items():
+        for line in feed.get("lines", ()):
+            console.print(line_text(name, line))
     for row in rows:
         if row["last_error"] and row["state"] not in {"running", "stopped"}:
             console.print(Text(f"{row['name']}: {row['last_error']}", "red"))
+
+
+def line_text(feed: str, line: Mapping[str, Any]) -> str:
+    """Say how one of two lines of a feed does."""
+    return (
+        f"{feed} line {line['line']} ({line['link']}): {line['first']:,} first, by {line['lead_ms']:g} ms (median), "
+        f"{line['late']:,} late, {line['missing']:,} missing"
+    )
 
 
 _LEFT_OUT: Final = ("ROLE", "RESTARTS", "VENUE", "FOR")
@@ -192,6 +204,39 @@ def restart(*, name: str, data: DataDir) -> None:
     """End a process and start it anew; the others do not notice."""
     ask(data, {"do": "restart", "name": name})
     click.echo(f"{name}: restarting")
+
+
+ROLES: Final = ("feed", "core", "gateway")
+"""What ``upgrade`` replaces, in this order."""
+REPLACE_S: Final = 120.0
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@data_option
+def upgrade(*, names: tuple[str, ...], data: DataDir) -> None:
+    """Replace the processes of the instance by new ones, of the code that is installed now: NAMES, or all.
+
+    One after another: the feeds, the core, the gateway workers. What can be is replaced without a gap: the new process
+    is live before the old one ends. The supervisor itself stays.
+    """
+    rows = {row["name"]: row for row in ask(data, {"do": "ps"})}
+    if unknown := [name for name in names if name not in rows or rows[name]["role"] not in ROLES]:
+        known = ", ".join(name for name, row in rows.items() if row["role"] in ROLES)
+        raise UsageError(f"expected names of processes that can be replaced ({known}), found {', '.join(unknown)}")
+    chosen = [row for row in rows.values() if (not names or row["name"] in names) and row["state"] == "running"]
+    failures = []
+    for row in sorted((row for row in chosen if row["role"] in ROLES), key=lambda row: ROLES.index(row["role"])):
+        try:
+            done = ask(data, {"do": "replace", "name": row["name"]}, timeout_s=REPLACE_S)
+        except StateError as wrong:
+            failures.append(str(wrong))
+            click.echo(f"{row['name']}: {wrong}", err=True)
+            continue
+        how = "took over" if done["seamless"] else "was restarted"
+        click.echo(f"{row['name']}: process {done['pid'] or '(starting)'} {how}")
+    if failures:
+        raise StateError(f"{len(failures)} of {len(chosen)} processes were not replaced, and run on as they were")
 
 
 @click.command()

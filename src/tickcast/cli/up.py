@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -168,7 +169,10 @@ def core(path: Path, data: Path | None, port: int | None, gateways: int | None) 
 
     settings = _settings(config.load(path), port=port, gateways=gateways)
     folder = _role(settings, data, "core")
-    _until_signalled(lambda stop: app.run_core(settings, folder, stop=stop, ready=_ready))
+    standby = _stands_by()
+    _until_signalled(
+        lambda stop: app.run_core(settings, folder, stop=stop, ready=_ready, asked=_when_asked, standby=standby)
+    )
 
 
 @run.command()
@@ -198,7 +202,10 @@ def feed(name: str, path: Path, data: Path | None) -> None:
 
     settings = config.load(path)
     folder = _role(settings, data, name)
-    _until_signalled(lambda stop: app.run_feed(name, settings, folder, stop=stop, ready=_ready))
+    standby = _stands_by()
+    _until_signalled(
+        lambda stop: app.run_feed(name, settings, folder, stop=stop, ready=_ready, asked=_when_asked, standby=standby)
+    )
 
 
 def _role(settings: Any, data: Path | None, process: str) -> Any:
@@ -215,6 +222,20 @@ def _role(settings: Any, data: Path | None, process: str) -> Any:
 def _ready(**info: str) -> None:
     """Tell the supervisor, which reads the first line of stdout."""
     click.echo(msgspec.json.encode({"ready": True, **info}).decode())
+
+
+def _stands_by() -> bool:
+    """Whether the supervisor wants this process to take over from another one."""
+    from tickcast.ops.process import STANDBY  # noqa: PLC0415  keeps --help quick
+
+    return os.environ.pop(STANDBY, "") == "1"
+
+
+def _when_asked(call: Callable[[], None]) -> None:
+    """Let the supervisor ask for the next step of a handover."""
+    from tickcast.ops.process import ASK  # noqa: PLC0415  keeps --help quick
+
+    asyncio.get_running_loop().add_signal_handler(ASK, call)
 
 
 def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -139,6 +139,8 @@ def _limits(venue: type[Venue]) -> Iterator[str]:
     ):
         if quota is not None:
             yield f"{quota.amount} {what} in {_seconds(quota)}"
+    if limits.lifetime_s:
+        yield f"connections end after {limits.lifetime_s / 3600:g} h and are replaced before"
 
 
 def _seconds(quota: Quota) -> str:

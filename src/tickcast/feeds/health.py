@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tickcast.model.health import ClockHealth, FeedCondition, FeedHealth, Findings
+from tickcast.model.health import ClockHealth, FeedCondition, FeedHealth, Findings, Overlap
 from tickcast.model.queues import QueueLevel
 
 RATE_WINDOW_NS: Final = 5_000_000_000
@@ -73,6 +73,10 @@ class HealthTracker:
         self._links.discard(link)
         self._ever.discard(link)
 
+    def ended(self, link: str) -> None:
+        """A link was closed because another one took its place."""
+        self._links.discard(link)
+
     def alive(self, now_ns: int) -> None:
         """Something came, if only a heartbeat."""
         self._alive_ns = max(self._alive_ns, now_ns)
@@ -94,12 +98,16 @@ class HealthTracker:
         """The feed ends orderly."""
         self._enter("stopped", now_ns)
 
+    def replaced(self, now_ns: int) -> None:
+        """Another process of the feed takes over."""
+        self._enter("replaced", now_ns)
+
     def evaluate(self, now_ns: int) -> bool:
         """Bring the state up to date; True if it changed."""
         before = self._state
         if self.is_idle:
             self.alive(now_ns)
-        if before == "stopped" or (before == "failed" and not self._let_in(now_ns)):
+        if before in {"stopped", "replaced"} or (before == "failed" and not self._let_in(now_ns)):
             return False
         if now_ns - self._alive_ns >= self._stale_ns:
             state: FeedCondition = "stale"
@@ -127,6 +135,7 @@ class HealthTracker:
         queues: Mapping[str, QueueLevel] = MappingProxyType({}),
         findings: Findings | None = None,
         clock: ClockHealth | None = None,
+        overlap: Overlap | None = None,
     ) -> FeedHealth:
         """Return what the world is told."""
         (first_ns, first), (last_ns, last) = self._marks[0], self._marks[-1]
@@ -139,6 +148,9 @@ class HealthTracker:
             pid=self._pid,
             connections=len(self._links),
             reconnects=self.reconnects,
+            planned_reconnects=overlap.planned if overlap else 0,
+            overlap_removed=overlap.left_out if overlap else 0,
+            lines=list(overlap.lines) if overlap else [],
             messages=self.messages,
             records=self.records,
             gaps=gaps,

@@ -106,14 +106,16 @@ class Links:
         self._refused: set[str] = set()
         self._dropped: set[str] = set()
         self._left: set[str] = set()
+        self._ended: set[str] = set()
+        """Links that are not opened again."""
 
     # ------------------------------------------------------------------ what the session asks for
 
     async def keep(self, link: Link) -> None:
-        """Open, wait until it is gone, say so, wait, open again; until cancelled."""
+        """Open, wait until it is gone, say so, wait, open again; until it is not wanted any more, or cancelled."""
         backoff = self._new_backoff()
         self._kept[link.name] = link
-        while True:
+        while link.name not in self._ended:
             brought = self._brought.get(link.name, 0)
             asked_s = 0.0
             await self._await_turn(link)
@@ -135,15 +137,21 @@ class Links:
                 self._look_for_signs(link, reason, brought, opened_ns)
                 if self._brought.get(link.name, 0) > brought:
                     backoff.reset()
-            self._health.closed(link.name, reason)
-            delay_s = backoff.next_s(at_least_s=asked_s)
-            if link.name in self._refused:
-                self._refused.discard(link.name)
-                delay_s = max(delay_s, self._config.refused_retry_s)
-            self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
-            await asyncio.sleep(delay_s)
-            if link.is_once:
-                link = await self._renewal(link)
+            link = await self._rest(link, reason, backoff.next_s(at_least_s=asked_s))
+
+    async def _rest(self, link: Link, reason: str, delay_s: float) -> Link:
+        """Wait until a link that closed may be opened again; returns it, as it is named by then."""
+        if link.name in self._ended:
+            self._health.ended(link.name)
+            self._log.info("link replaced", link=link.name, reason=reason)
+            return link
+        self._health.closed(link.name, reason)
+        if link.name in self._refused:
+            self._refused.discard(link.name)
+            delay_s = max(delay_s, self._config.refused_retry_s)
+        self._log.warning("link closed", link=link.name, reason=reason, retry_s=round(delay_s, 3))
+        await asyncio.sleep(delay_s)
+        return await self._renewal(link) if link.is_once else link
 
     def renewed(self, link: Link) -> bool:
         """Take another address of a link that is kept already; False: it is not."""
@@ -235,6 +243,17 @@ class Links:
         self._left.discard(link)
         return True
 
+    def end(self, link: str, reason: str) -> None:
+        """Close a link and do not open it again; what it still brought is looked at."""
+        self._ended.add(link)
+        connection = self._connections.get(link)
+        if connection is not None:
+            connection.abort(reason)
+
+    def is_ended(self, link: str) -> bool:
+        """Whether a link is not opened again: that it closes is no loss."""
+        return link in self._ended
+
     def is_dropped(self, link: str) -> bool:
         """Whether what a link brought is not to be looked at."""
         return link in self._dropped
@@ -283,6 +302,8 @@ class Links:
     async def _serve(self, name: str, connection: Connection) -> str:
         now_ns = self._clock()
         self._connections[name] = connection
+        if name in self._ended:
+            connection.abort("it is not wanted any more")
         if self._inbox.paused:
             connection.pause()
         self._health.opened(name, now_ns)

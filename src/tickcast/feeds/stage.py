@@ -32,12 +32,14 @@ from tickcast.feeds.health import HealthTracker
 from tickcast.feeds.inbox import Answered, Arrival, Closed, Inbox, Missed, Opened, Received
 from tickcast.feeds.kept import KeptFile
 from tickcast.feeds.links import CONNECTS, Links
+from tickcast.feeds.relay import Relay
 from tickcast.feeds.rest_poll import WEIGHT, RestClient
 from tickcast.feeds.secrets import Hider
+from tickcast.feeds.standby import leave
 from tickcast.feeds.tls import open_tls
 from tickcast.feeds.venue_clock import VenueClock, date_ns
 from tickcast.model.errors import UsageError
-from tickcast.model.health import ClockHealth, Findings
+from tickcast.model.health import ClockHealth, Findings, Overlap
 from tickcast.model.ledger import Incident
 from tickcast.ports import Clock, Normaliser, Publisher
 from tickcast.runtime import metrics
@@ -48,6 +50,7 @@ from tickcast.venues.base import (
     Attentive,
     Bookish,
     Limited,
+    Overlapping,
     Persistent,
     Request,
     Session,
@@ -63,6 +66,8 @@ HEALTH_INTERVAL_S: Final = 0.25
 REPORT_NS: Final = SECOND_NS
 LIVE: Final = frozenset({"symbols", "on_demand_max", "on_demand_linger_s"})
 """Keys of a feed's config that may change while it runs."""
+PATIENCE_NS: Final = 40 * SECOND_NS
+"""A process that is to take over waits so long for everything to be whole."""
 DEAD_LETTERS_LOGGED: Final = 100
 """Dead letters of a feed that are logged one by one; all are counted."""
 
@@ -86,8 +91,11 @@ class Feed:
         kept: KeptFile | None = None,
         budgets: Budgets | None = None,
         tls: ssl.SSLContext | None = None,
+        relay: Relay | None = None,
     ) -> None:
-        """Prepare a feed; ``tls`` verifies certificates (None: by the system's authorities)."""
+        """Prepare a feed; ``tls`` verifies certificates (None: by the system's authorities); ``relay`` hands over."""
+        self._relay = relay
+        self._standing_by_ns = clock()
         self._config = config
         self._capture = capture
         self._kept = kept
@@ -172,18 +180,23 @@ class Feed:
         if isinstance(self._session, Bookish):
             self._publisher.on_books(partial(self._watch_books, self._session))
         stopping = self._tasks.spawn(self._await_stop(stop), "stop")
+        if self._relay is not None:
+            self._relay.on_change(self._wakeup.set)
         self._tasks.spawn(self._keep_health(), "health")
         if self._capture is not None:
             self._tasks.spawn(self._capture.run(), "capture")
+        is_left = False
         try:
             self._carry_out(self._session.start(self._clock()))
-            while not stopping.done():
+            while not stopping.done() and not self._hands_over:
                 await self._wakeup.wait()
                 self._wakeup.clear()
                 await self._round()
+                await self._see_relay()
                 failure = self._failure or self._tasks.failure or self._rest.failure
                 if failure is not None:
                     raise failure
+            is_left = self._hands_over and await self._hand_over()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -192,8 +205,57 @@ class Feed:
             self._links.abort("the feed stops")
             if self._capture is not None:
                 await self._capture.flush()
-            self.health.stopped(self._clock())
+            if is_left:
+                self.health.replaced(self._clock())
+            else:
+                self.health.stopped(self._clock())
             await self._report()
+
+    # ------------------------------------------------------------------ handing over
+
+    @property
+    def _hands_over(self) -> bool:
+        return self._relay is not None and self._relay.hands_over
+
+    async def _see_relay(self) -> None:
+        """Take over, if it is time."""
+        if self._relay is not None and self._relay.takes_over_now():
+            await self._take_over(self._relay)
+
+    async def _hand_over(self) -> bool:
+        """Tell what has arrived, and leave what was told for the process that takes over; False: it has to do without.
+
+        What still comes over the links from here on, that process hears too.
+        """
+        await self._round()
+        relay = self._relay
+        if relay is None:
+            return False
+        if not await relay.settled():
+            self._log.error("not everything told was taken in: what this process told is not left for the next one")
+            return False
+        return leave(relay.file.path, self._normaliser.keys(), now_ns=self._clock())
+
+    async def _take_over(self, relay: Relay) -> None:
+        """The process before is gone: tell what it did not, and go on."""
+        standby = relay.standby
+        if standby is None:
+            return
+        left = relay.file.take()
+        count = await standby.go_live(left, self._normaliser.state())
+        self._log.info("took over", from_pid=standby.takes_over or None, trades_not_told_before=count)
+        await self._report()
+
+    def _look_ready(self, relay: Relay, now_ns: int) -> None:
+        """Say that the process before may end, once everything is whole here."""
+        session = self._session
+        is_settled = isinstance(session, Overlapping) and session.is_settled
+        waited_ns = now_ns - self._standing_by_ns
+        if not is_settled and (waited_ns < PATIENCE_NS or self.health.state not in {"connected", "quiet"}):
+            return
+        if not is_settled:
+            self._log.warning("not everything is whole, and it takes over all the same", waited_s=waited_ns / SECOND_NS)
+        relay.ready()
 
     async def _await_stop(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -242,8 +304,10 @@ class Feed:
         self._links.is_over(arrival.link)
         if self._links.was_left(arrival.link):
             return Step()
-        self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
-        return self._session.closed(arrival.link, arrival.now_ns)
+        step = self._session.closed(arrival.link, arrival.now_ns)
+        if arrival.link not in step.end and not self._links.is_ended(arrival.link):
+            self._normaliser.unlinked(arrival.link, arrival.reason, arrival.now_ns)
+        return step
 
     async def _publish(self, steps: list[Step], received_ns: int) -> None:
         """Publish steps together; a new feed session begins a batch of its own, and so do incidents.
@@ -375,6 +439,9 @@ class Feed:
     def _let_go(self, step: Step, now_ns: int) -> None:
         for link, reason in step.refused.items():
             self._links.refuse(link, reason, now_ns)
+        for link, reason in step.end.items():
+            self._links.end(link, reason)
+            self._normaliser.linked(link, now_ns)  # it is not missed any more
         for link, reason in step.drop.items():
             self._links.drop(link, reason)
         for link in step.leave:
@@ -491,6 +558,8 @@ class Feed:
             self.health.is_idle = isinstance(self._session, Selective) and self._session.is_idle
             self._ledger_due = True
             self._wakeup.set()
+            if self._relay is not None and self._relay.is_waiting:
+                self._look_ready(self._relay, now_ns)
             changed = self.health.evaluate(now_ns)
             if changed:
                 self._log.info("health", state=self.health.state, error=self.health.last_error)
@@ -507,8 +576,15 @@ class Feed:
                 queues=metrics.queue_levels(),
                 findings=self._findings(),
                 clock=self._clock_health(),
+                overlap=self._overlap(),
             )
         )
+
+    def _overlap(self) -> Overlap:
+        """What came over two links at once; what is dropped by its id is known by the normaliser."""
+        session = self._session
+        found = session.overlap(self._clock()) if isinstance(session, Overlapping) else Overlap()
+        return msgspec.structs.replace(found, left_out=found.left_out + self._normaliser.duplicates)
 
     def _clock_health(self) -> ClockHealth | None:
         """What is known of the venue's clock."""
@@ -567,6 +643,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
     normaliser: Normaliser,
     folder: Path,
     made: Callable[[Feed], None] = lambda _: None,
+    relay: Relay | None = None,
 ) -> None:
     """Run one feed until ``stop`` is set: what the feed process does.
 
@@ -580,6 +657,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         normaliser: the feed's pipeline.
         folder: the data folder: captures and what sessions keep go below it.
         made: called with the feed before it runs, for those who have something to tell it.
+        relay: how it takes over from another process of the feed, and hands over to one.
 
     Raises:
         UsageError: the config does not fit the venue, or a capture cannot be written.
@@ -603,6 +681,7 @@ async def run_feed(  # noqa: PLR0917  the order in which the composition root ha
         kept=kept,
         budgets=open_budgets(session, clock=clock),
         tls=open_tls(name, config.tls_ca),
+        relay=relay,
     )
     feed.watch()
     made(feed)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tickcast.model.health import ClockHealth, FeedCondition, Unknown
+from tickcast.model.health import ClockHealth, FeedCondition, LineHealth, Unknown
 from tickcast.model.ledger import IncidentKind, Scope
 from tickcast.ports import Listing, Verdict
 from tickcast.venues.selection import Changed, SymbolList
@@ -41,6 +41,9 @@ class FeedRow(msgspec.Struct, kw_only=True):
     restarts: int
     connections: int
     reconnects: int
+    planned_reconnects: int
+    overlap_removed: int
+    lines: list[LineHealth]
     messages: int
     records: int
     gaps: int

@@ -10,8 +10,8 @@ from tickcast.model.health import ClockHealth, FeedCondition, FeedHealth
 from tickcast.model.queues import QueueLevel
 from tickcast.model.record import State
 
-_LIVE: Final[frozenset[FeedCondition]] = frozenset({"connected", "quiet"})
-_SILENT: Final = frozenset({"stopped", "failed", "stale"})
+_LIVE: Final[frozenset[FeedCondition]] = frozenset({"connected", "quiet", "replaced"})
+_SILENT: Final = frozenset({"stopped", "failed", "stale", "replaced"})
 """States of which no rate is told: the last one reported says nothing of now."""
 
 
@@ -45,10 +45,14 @@ class FeedBoard:
         self._silent_ns = silent_ns
         self._feeds = {name: _Feed(venue, since_ns=now_ns) for name, venue in feeds.items()}
 
+    def reports(self) -> tuple[FeedHealth, ...]:
+        """What each feed that is there reported last."""
+        return tuple(feed.health for feed in self._feeds.values() if feed.health is not None and feed.gone is None)
+
     def report(self, health: FeedHealth, now_ns: int) -> None:
         """A feed told its health."""
         feed = self._feeds.setdefault(health.name, _Feed(health.venue))
-        if feed.health is None or feed.health.pid != health.pid:
+        if feed.health is None or feed.health.pid not in {health.pid, health.takes_over}:
             feed.starts += 1
         feed.health = health
         feed.heard_ns = now_ns
@@ -62,9 +66,9 @@ class FeedBoard:
             feed.lag_ns = lag_ns
 
     def lost(self, name: str, reason: str, now_ns: int) -> None:
-        """The feed's link ended; after a reported stop that is no news."""
+        """The feed's link ended; after a reported stop that is no news, and where another process takes over."""
         feed = self._feeds.setdefault(name, _Feed(""))
-        if feed.health is not None and feed.health.state == "stopped":
+        if feed.health is not None and feed.health.state in {"stopped", "replaced"}:
             return
         feed.gone = reason
         feed.since_ns = now_ns
@@ -117,6 +121,9 @@ class FeedBoard:
             "restarts": max(0, feed.starts - 1),
             "connections": health.connections if health else 0,
             "reconnects": health.reconnects if health else 0,
+            "planned_reconnects": health.planned_reconnects if health else 0,
+            "overlap_removed": health.overlap_removed if health else 0,
+            "lines": [msgspec.structs.asdict(one) for one in health.lines] if health else [],
             "messages": health.messages if health else 0,
             "records": health.records if health else 0,
             "gaps": health.gaps if health else 0,
@@ -151,7 +158,7 @@ class FeedBoard:
         return {
             name: level
             for feed in self._feeds.values()
-            if feed.health is not None and feed.gone is None and feed.health.state != "stopped"
+            if feed.health is not None and feed.gone is None and feed.health.state not in {"stopped", "replaced"}
             for name, level in feed.health.queues.items()
         }
 

@@ -201,7 +201,13 @@ class CoreLedger:
                 self._history.feed_was_there(feed)
             return
         self._pids[feed] = health.pid
-        if before:
+        if before and health.takes_over == before:
+            # nothing was missed; what the process before had open is not its successor's to end
+            for entry in self._board.open_entries(feed):
+                if entry.kind != "outage":
+                    self._end(entry, now_ns, "restart")
+            self._file.append(FeedLine(at_ns=now_ns, feed=feed, state="running", pid=health.pid))
+        elif before:
             self._replace(feed, now_ns, "tickcast did not run" if was_left else "the feed's process was replaced")
 
     def _replace(self, feed: str, now_ns: int, reason: str) -> None:

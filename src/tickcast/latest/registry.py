@@ -28,6 +28,11 @@ class InstrumentRegistry:
     def __len__(self) -> int:
         return len(self._definitions)
 
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """All of them, in the order in which they came."""
+        return tuple(self._definitions.values())
+
     def __contains__(self, instrument: object) -> bool:
         return instrument in self._definitions
 

@@ -87,6 +87,10 @@ class LatestStage:
         self._calendars: dict[str, int] = {}
         self._tasks = TaskGroupOwner("latest")
 
+    def adopt(self, definitions: Sequence[Definition]) -> None:
+        """Know instruments that the state knows already: those of the core whose place this one takes."""
+        self._define(definitions, self._clock())
+
     async def start(self) -> None:
         """Join the bus and begin to consume."""
         if self._ledger is not None:
@@ -100,6 +104,10 @@ class LatestStage:
 
         self._tasks.spawn(consume(), "consume")
         self._tasks.spawn(self._watch_the_clock(), "clock")
+
+    async def freeze(self) -> None:
+        """Let nothing change any more: neither batches nor the clock."""
+        await self._tasks.stop()
 
     async def stop(self) -> None:
         """Stop consuming; what was not acknowledged stays on the bus."""

@@ -51,7 +51,34 @@ class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How often one of the two clocks was set."""
 
 
-FeedCondition = Literal["starting", "connected", "quiet", "stale", "failed", "stopped"]
+class LineHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One of two connections that bring the same instruments."""
+
+    line: str
+    """``A`` or ``B``."""
+    link: str
+    first: int
+    """Messages that came here before the other line had them."""
+    late: int
+    """Messages that the other line had already."""
+    missing: int
+    """Messages that only the other line brought."""
+    lead_ms: float
+    """Median of how far ahead this line was where it was first."""
+
+
+class Overlap(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session heard twice, over two links at once."""
+
+    planned: int = 0
+    """Links that were replaced before they ended, so far."""
+    left_out: int = 0
+    """Messages that another link had brought before, so far, but for trades that are dropped by their ids."""
+    lines: list[LineHealth] = []
+
+
+FeedCondition = Literal["starting", "connected", "quiet", "stale", "failed", "stopped", "replaced"]
+"""``replaced``: another process of the feed takes over from this one."""
 
 
 class FeedHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +92,11 @@ class FeedHealth(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 0
     """Connections open now."""
     reconnects: int = 0
+    planned_reconnects: int = 0
+    """Connections that were replaced before they ended: nothing was lost."""
+    overlap_removed: int = 0
+    """Rows that came twice, over two connections or told again, and were told once."""
+    lines: list[LineHealth] = []
     messages: int = 0
     """Messages of the venue, so far."""
     records: int = 0
@@ -77,6 +109,8 @@ class FeedHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Messages a second over the last few seconds."""
     last_message_ns: int = 0
     last_error: str | None = None
+    takes_over: int = 0
+    """Process of the feed that handed over to this one, so that nothing was missed in between; 0 = none."""
     unknown: list[Unknown] = []
     """What nobody knew of the venue's messages: the newest kinds and keys."""
     checksums: dict[str, int] = {}

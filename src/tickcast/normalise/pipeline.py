@@ -154,6 +154,19 @@ class Pipeline:
         news = self.ledger.news(now_ns)
         return [TickBatch(feed=self._feed, session=self._session, ledger=news)] if news else []
 
+    def keys(self) -> bytes:
+        """Keys of what was told, for a process of the feed that takes over (``_native.Told`` reads it)."""
+        return self._intake.told()
+
+    def state(self) -> TickBatch:
+        """Definitions and newest state of every instrument, flagged SNAPSHOT."""
+        return TickBatch(
+            feed=self._feed,
+            session=self._session,
+            records=records_from(self._intake.snapshot()),
+            definitions=tuple(self._definitions.values()),
+        )
+
     def refresh(self) -> TickBatch | None:
         """Definitions, newest state of every instrument, flagged SNAPSHOT, and what the ledger told lately.
 

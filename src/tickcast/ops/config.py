@@ -18,6 +18,8 @@ class SupervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Deaths in a row from which on it is called a crash loop."""
     ready_s: float = 30.0
     """A process that is not ready after so long is ended and started again."""
+    takeover_s: float = 60.0
+    """A process that is to take over from another one (``tickcast upgrade``) is ready within this time, or given up."""
     stop_s: float = 10.0
     """Everything is gone so long after a stop was asked for; what does not go by itself is killed in time."""
     log_bytes_max: int = 10_485_760
@@ -31,7 +33,7 @@ class SupervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Raises:
             ValueError: names the field, what is allowed and what was found.
         """
-        for name in ("restart_delay_s", "restart_delay_max_s", "healthy_s", "ready_s", "stop_s"):
+        for name in ("restart_delay_s", "restart_delay_max_s", "healthy_s", "ready_s", "takeover_s", "stop_s"):
             if not 0 < getattr(self, name) <= 86_400:
                 raise ValueError(f"{name}: expected more than 0 and at most 86400 seconds, found {getattr(self, name)}")
         if self.restart_delay_max_s < self.restart_delay_s:

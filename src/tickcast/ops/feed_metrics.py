@@ -10,6 +10,13 @@ from tickcast.model.health import FeedCondition
 from tickcast.runtime.metrics import REGISTRY
 
 LABELS: Final = ("feed", "venue")
+LINES: Final = {
+    "first": "Messages that came on this line before the other one had them.",
+    "late": "Messages that the other line had already.",
+    "missing": "Messages that only the other line brought.",
+    "lead_ms": "Median of how far ahead the line was where it was first.",
+}
+"""Of instruments that come over two connections; their counts begin anew with the feed's process."""
 GAUGES: Final = {
     "rate": "Messages a second over the last few seconds; 0 when the feed is gone.",
     "lag_ms": "How long the newest batch was on the bus.",
@@ -24,6 +31,8 @@ COUNTERS: Final = {
     "messages": "Messages of the venue since the feed's process started.",
     "records": "Records published since the feed's process started.",
     "reconnects": "Connections opened again since the feed's process started.",
+    "planned_reconnects": "Connections that were replaced before they ended, since the feed's process started.",
+    "overlap_removed": "Rows that came twice, and were told once, since the feed's process started.",
     "restarts": "Starts of the feed's process after the first.",
     "gaps": "Gaps since the feed's process started.",
     "dead_letters": "Messages and records that could not be used, since the feed's process started.",
@@ -55,6 +64,16 @@ class FeedExporter(Collector):
             yield clocks
         for key, text in COUNTERS.items():
             yield _filled(CounterMetricFamily(f"tickcast_feed_{key}", text, labels=LABELS), key, rows)
+        yield from _of_lines(rows)
+
+
+def _of_lines(rows: Sequence[Mapping[str, Any]]) -> Iterable[Metric]:
+    for key, text in LINES.items():
+        family = GaugeMetricFamily(f"tickcast_feed_line_{key}", text, labels=(*LABELS, "line", "link"))
+        for row in rows:
+            for line in row.get("lines", ()):
+                family.add_metric((row["name"], row["venue"], line["line"], line["link"]), line[key])
+        yield family
 
 
 def _filled(

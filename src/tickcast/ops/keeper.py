@@ -7,9 +7,10 @@ from typing import Any, Final, Literal
 
 import structlog
 
+from tickcast.model.errors import StateError
 from tickcast.ops.config import SupervisorConfig
 from tickcast.ops.logfile import LogFile
-from tickcast.ops.process import USAGE_STATUS, Child, Info, ProcessSpec, RestartPolicy, describe_exit
+from tickcast.ops.process import STANDBY, USAGE_STATUS, Child, Info, ProcessSpec, RestartPolicy, describe_exit
 from tickcast.ports import Clock
 
 KeeperState = Literal["waiting", "starting", "running", "backoff", "stopping", "stopped", "failed"]
@@ -52,6 +53,9 @@ class Keeper:
         self._log = logger.bind(process_name=spec.name)
         self._policy = RestartPolicy(config)
         self._child: Child | None = None
+        self._successor: Child | None = None
+        """Takes over when the child ends."""
+        self._taken_over = asyncio.Event()
         self._wanted = True
         self._nudge = asyncio.Event()
         self._idle = asyncio.Event()
@@ -85,6 +89,45 @@ class Keeper:
         await self.stop(grace_s)
         self.start()
 
+    async def replace(self, grace_s: float, *, within_s: float) -> bool:
+        """Start another process beside it, which takes over when it is ready; False: it was restarted instead.
+
+        Args:
+            grace_s: the old one hands over and ends within this time, or is killed.
+            within_s: the new one is ready within this time.
+
+        Raises:
+            StateError: the new one did not become ready; the old one runs on.
+        """
+        old = self._child
+        if not self.spec.overlaps or old is None or self.state != "running" or self._successor is not None:
+            await self.restart(grace_s)
+            return False
+        new = await self._spawn(standby=True)
+        if new is None:
+            raise StateError(f"{self.spec.name}: {self.last_error}; the process before runs on")
+        events: set[asyncio.Future[Any]] = {new.ready, new.exited, old.exited}
+        await asyncio.wait(events, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if not new.ready.done() or new.exited.done() or old.exited.done() or not self._wanted:
+            reason = "it did not become ready in time" if not new.exited.done() else "it ended"
+            if old.exited.done():
+                reason = "the process before ended meanwhile"
+            new.kill()
+            await new.wait()
+            complaint = new.message.partition("\n")[0]
+            raise StateError(f"{self.spec.name} is not replaced: {reason}" + (f": {complaint}" if complaint else ""))
+        self._log.info("hands over", pid=old.pid, to_pid=new.pid)
+        self._taken_over.clear()
+        self._successor = new
+        old.ask()
+        try:
+            await asyncio.wait_for(asyncio.shield(old.exited), grace_s)
+        except TimeoutError:
+            self._log.warning("did not hand over when asked, killed", after_s=grace_s)
+            old.kill()
+        await self._taken_over.wait()
+        return True
+
     async def stop(self, grace_s: float) -> None:
         """Want it gone; returns when it is: asked to end, killed after ``grace_s``."""
         self._wanted = False
@@ -102,19 +145,23 @@ class Keeper:
 
     def kill(self) -> None:
         """End the process at once."""
-        if self._child is not None:
-            self._child.kill()
+        for child in (self._child, self._successor):
+            if child is not None:
+                child.kill()
 
     # ------------------------------------------------------------------ life
 
     async def run(self) -> None:
         """Keep the process alive as long as this is wanted; runs until it is cancelled."""
         while True:
-            if not self._wanted:
+            if self._successor is not None:
+                delay_s = await self._live_on(self._successor)
+            elif not self._wanted:
                 await self._wait_for_nudge(None)
                 continue
-            self._nudge.clear()
-            delay_s = await self._live_once()
+            else:
+                self._nudge.clear()
+                delay_s = await self._live_once()
             if delay_s is not None and self._wanted:
                 self._enter("backoff")
                 await self._wait_for_nudge(delay_s)
@@ -135,19 +182,54 @@ class Keeper:
             if not self._wanted:  # stopped while it was being started
                 child.kill()
             ready_ns = await self._become_ready(child)
-            status = await child.wait()
-            ready_s = (self._monotonic() - ready_ns) / NS if ready_ns else 0.0
-            return self._after_exit(child, status, ready_s)
+            return await self._live_out(child, ready_ns)
         finally:
-            self.kill()
-            self._child = None
+            self._let_go()
+
+    async def _live_on(self, child: Child) -> float | None:
+        """The life of a process that takes over from the one before."""
+        self._idle.clear()
+        try:
+            self._child, self._successor = child, None
+            if child.ready.done() and not child.ready.cancelled():
+                # one that took over is where the one before was, unless it says otherwise
+                self.info = {**(self.info or {}), **child.ready.result()}
+                self._on_ready(self.spec.name, self.info)
+            self.state, self.since_ns = "running", self._clock()
+            if not self._wanted:
+                child.kill()
+            child.ask()
+            self._log.info("took over", pid=child.pid)
+            self._taken_over.set()
+            return await self._live_out(child, self._monotonic())
+        finally:
+            self._let_go()
+
+    async def _live_out(self, child: Child, ready_ns: int) -> float | None:
+        status = await child.wait()
+        if self._successor is not None:
+            self._log.info("handed over", status=describe_exit(status))
+            return None
+        ready_s = (self._monotonic() - ready_ns) / NS if ready_ns else 0.0
+        return self._after_exit(child, status, ready_s)
+
+    def _let_go(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+        self._child = None
+        if self._successor is None:
             self._idle.set()
 
-    async def _spawn(self) -> Child | None:
-        self._enter("starting")
-        self.starts += 1
+    async def _spawn(self, *, standby: bool = False) -> Child | None:
+        """Start the process; ``standby``: beside the one that runs."""
+        environment = {**self._environment, **self.spec.environment}
+        if standby:
+            environment[STANDBY] = "1"
+        else:
+            self._enter("starting")
+            self.starts += 1
         argv: list[str] = []
-        environment = {**self._environment, **self.spec.environment, "TICKCAST_RESTARTS": str(self.restarts)}
+        environment["TICKCAST_RESTARTS"] = str(self.restarts)
         try:
             argv = list(self.spec.argv(self._infos()) if callable(self.spec.argv) else self.spec.argv)
             return await Child.spawn(

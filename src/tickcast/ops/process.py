@@ -28,6 +28,10 @@ Argv = Sequence[str] | Callable[[Mapping[str, Info]], Sequence[str]]
 """The command; or what makes it, at each start, from the infos of all processes that were ever ready (by name)."""
 
 USAGE_STATUS: Final = 2
+STANDBY: Final = "TICKCAST_STANDBY"
+"""Environment variable that tells a process to stand by: it is ready when it could take over."""
+ASK: Final = signal.SIGUSR1
+"""Asks a process that stands by to take over, and one that runs to hand over and end."""
 LINE_MAX: Final = 65_536
 TAIL_LINES: Final = 20
 DRAIN_S: Final = 0.5
@@ -52,6 +56,8 @@ class ProcessSpec:
     """Names of the processes that must have been ready once before this one is started for the first time."""
     pass_fds: tuple[int, ...] = ()
     """Descriptors of the supervisor that it inherits, under the same numbers; all others are closed in it."""
+    overlaps: bool = False
+    """Another process may run beside it and take over: started with :data:`STANDBY`, asked by :data:`ASK`."""
     restart_after_success: bool = True
     """Whether it is started again when it ends with status 0 by itself."""
 
@@ -189,6 +195,11 @@ class Child:
     def terminate(self) -> None:
         """Ask the child to end; one that is stopped is continued, so that it can."""
         self._signal(os.kill, signal.SIGTERM)
+        self._signal(os.kill, signal.SIGCONT)
+
+    def ask(self) -> None:
+        """Ask the child for the next step: to take over, or to hand over and end."""
+        self._signal(os.kill, ASK)
         self._signal(os.kill, signal.SIGCONT)
 
     def kill(self) -> None:

@@ -260,10 +260,10 @@ class Supervisor:
                 return {"pid": os.getpid()}
             case "reload":
                 return await self._read_again()
-            case "start" | "stop" | "restart" as what:
+            case "start" | "stop" | "restart" | "replace" as what:
                 return await self._change(what, self._keeper(request.get("name")))
             case other:
-                raise UsageError(f"expected ps, info, reload, start, stop or restart, found {other!r}")
+                raise UsageError(f"expected ps, info, reload, start, stop, restart or replace, found {other!r}")
 
     def _keeper(self, name: object) -> Keeper:
         keeper = self._keepers.get(name) if isinstance(name, str) else None
@@ -282,6 +282,9 @@ class Supervisor:
             keeper.start()
         elif what == "stop":
             await keeper.stop(grace_s)
+        elif what == "replace":
+            is_seamless = await keeper.replace(grace_s, within_s=self._config.takeover_s)
+            return {**self._row(keeper), "seamless": is_seamless}
         else:
             await keeper.restart(grace_s)
         return self._row(keeper)

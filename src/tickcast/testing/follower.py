@@ -56,6 +56,8 @@ class Follower:
         """What each symbol was said to be, in order, without repetitions."""
         self.trades: dict[tuple[str, int], list[int]] = defaultdict(list)
         """``seq`` of the trades of a symbol in an epoch."""
+        self.ids: dict[str, list[str]] = defaultdict(list)
+        """Ids of a symbol's trades, in the order in which they came."""
         self.epochs: set[int] = set()
         """Epochs that data was of."""
         self.lost = 0
@@ -226,6 +228,7 @@ class Follower:
             if seq != before + 1:
                 self.faults.append(f"trades of {symbol}: seq {seq} after {before}, and no word of a loss")
             self.trades[symbol, epoch].append(seq)
+            self.ids[symbol].append(str(frame["id"]))
         if channel == "book":
             self._change_book(symbol, frame)
 

@@ -126,10 +126,10 @@ class DemoInstance:
 
         eventually(ready, deadline_s=deadline_s, what="ready")
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
         """Run ``tickcast`` against this instance."""
         command: Sequence[str] = (sys.executable, "-m", "tickcast", *arguments, "--data", str(self.data))
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)  # noqa: S603
 
     def ps(self) -> dict[str, dict[str, Any]]:
         """Rows of ``tickcast ps --json`` by name."""

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 import msgspec
 
-from tickcast.model.health import Findings
+from tickcast.model.health import Findings, Overlap
 from tickcast.model.instrument import Definition
 from tickcast.model.ledger import Incident
 
@@ -124,6 +124,8 @@ class Step:
     """Links that cannot be trusted any more, and why: closed at once and opened again with backoff."""
     leave: list[str] = field(default_factory=list)
     """Links that carry nothing any more: closed for good. Nothing more is told of them."""
+    end: dict[str, str] = field(default_factory=dict)
+    """Links that are not wanted any more, and why: closed, what they brought is worked off, and not opened again."""
     refused: dict[str, str] = field(default_factory=dict)
     """Links that the venue refuses for good, and why: tried again, but slowly."""
     messages: int = 0
@@ -198,6 +200,18 @@ class Timely(Protocol):
     @property
     def tells_time(self) -> bool:
         """Whether it does: otherwise the dates of answers over REST are what there is."""
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A session whose venue may be heard twice at once: over two links, and by two processes of the same feed."""
+
+    def overlap(self, now_ns: int) -> Overlap:
+        """Say how often links were replaced before they ended, and what came over two of them."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is subscribed, and every book that can be whole is."""
 
 
 @runtime_checkable
@@ -333,6 +347,10 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The venue is asked for its time so often, where it tells it; 0 = never."""
     poll_interval_s: float = 60.0
     """What a venue tells over REST only (open interest) is asked for so often; 0 = never."""
+    link_lifetime_s: float = 0.0
+    """A connection of this age is replaced by another one, without a gap; 0 = only before the venue closes it."""
+    dual_lines: tuple[str, ...] = ()
+    """These (as in ``symbols``) come over two connections at once, lines A and B; the first arrival counts."""
     channels_max: int = 0
     """Channels of one connection, where that is less than the venue allows; 0 = as many as it allows."""
     depth_limit: int = 100

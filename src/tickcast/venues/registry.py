@@ -129,6 +129,11 @@ def find_declared(code: str) -> type[Venue] | None:
     return factory.venue if isinstance(factory, DeclaredFactory) else None
 
 
+def may_overlap(code: str) -> bool:
+    """Whether two processes may read a venue's feed at once: no session is logged in to, no line listened at alone."""
+    return code == "XSIM" or find_declared(code) is not None
+
+
 def open_session(
     feed: str,
     config: VenueConfig,

@@ -79,12 +79,11 @@ def test_a_book_that_speaks_again_is_live_at_once() -> None:
     assert script.session.core.state(A) == State.LIVE
 
 
-def test_a_link_on_which_nothing_comes_is_dropped_once_and_then_left_in_peace() -> None:
+def test_a_link_on_which_nothing_comes_is_replaced_once_and_then_left_in_peace() -> None:
     script = up("A", "B", venue=Wide, compare_interval_s=0)
     run(script, LEARN, "A", "B")
     silent = run(script, 12, begin=LEARN + 1)
-    drops = [step.drop for step in silent if step.drop]
-    assert [list(drop) for drop in drops] == [["streams-1"]]
+    assert [link.name for step in silent for link in step.links] == ["streams-1.2"]
     assert ("quiet", "connection", "reconnect", tuple(sorted((A, B)))) in incidents(silent)
     assert script.session.core.state(A) == script.session.core.state(B) == State.STALE
     assert len(requests(silent)) == 1

@@ -177,9 +177,9 @@ def test_what_has_no_book_is_live_once_its_channel_is_confirmed_and_again_after_
     assert states(script.say({"kind": "trade", "name": "A", "id": "1", "price": "1", "size": "1"}).records) == []
 
 
-def test_an_announced_end_drops_the_link() -> None:
+def test_an_end_that_was_announced_is_told_with_its_reason() -> None:
     script = up("A")
-    assert script.say({"kind": "bye"}).drop == {"streams-1": "maintenance"}
+    assert [link.name for link in script.say({"kind": "bye"}).links] == ["streams-1.2"]
     closed = script.session.closed("streams-1", NOW)
     assert closed.incidents[0].reason == "maintenance"
 

@@ -10,7 +10,9 @@ use core::fmt;
 pub const MAX_SCALE: u8 = 38;
 
 /// An exact decimal number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Decimal {
     pub mantissa: i64,
     pub scale: u8,

@@ -5,7 +5,7 @@
 //! Levels of a book mean something only as part of all that went before: without trades they are decided by whoever made
 //! them, who has the book, and pass.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::record::{Record, flag, kind};
@@ -34,6 +34,8 @@ impl Hasher for KeyHasher {
 pub struct Dedup {
     seen: HashSet<u128, BuildHasherDefault<KeyHasher>>,
     order: VecDeque<u128>,
+    /// What trades and liquidations without a key said, the newest ones: another process compares with it.
+    unnumbered: VecDeque<u128>,
     /// The keys of one event, and whether the row is a trade.
     keys: Vec<(u128, bool)>,
     window: usize,
@@ -47,6 +49,18 @@ fn is_trade(row: &Record) -> bool {
 
 const fn is_level(row: &Record) -> bool {
     matches!(row.kind, kind::BOOK_BID | kind::BOOK_ASK)
+}
+
+/// A trade or a liquidation that nothing but what it says tells from others.
+fn is_unnumbered(row: &Record) -> bool {
+    let is_told = is_trade(row) || row.kind == kind::LIQUIDATION;
+    is_told && row.flags & flag::SNAPSHOT == 0 && row.instrument != 0 && key(row).is_none()
+}
+
+/// A hash of all that a row says but for when it was received.
+fn content(row: &Record) -> u128 {
+    let said = Record { ts_recv: 0, ..*row };
+    xxhash_rust::xxh3::xxh3_128(crate::record::as_bytes(&[said]))
 }
 
 /// The row's key; `None` if it always passes: snapshots, entries of the ledger, and what concerns the market (instrument 0),
@@ -74,13 +88,97 @@ fn key(row: &Record) -> Option<u128> {
     Some(xxhash_rust::xxh3::xxh3_128(&bytes))
 }
 
+/// Rows without a key that are remembered for another process.
+const UNNUMBERED_MAX: usize = 4_096;
+
+/// What a process told, for the one that takes over from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub keys: HashSet<u128>,
+    /// How often each row without a key was told.
+    pub unnumbered: HashMap<u128, u32>,
+}
+
+impl Told {
+    const BYTES: usize = 16;
+
+    /// Reads what [`Dedup::told`] wrote.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "expected keys of 16 bytes each, found {} bytes",
+                bytes.len()
+            )
+        };
+        let (count, rest) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
+        let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| wrong())?;
+        let (numbers, tail) = rest.as_chunks::<{ Self::BYTES }>();
+        if !tail.is_empty() || count > numbers.len() {
+            return Err(wrong());
+        }
+        let mut told = Self::default();
+        for (place, number) in numbers.iter().enumerate() {
+            let number = u128::from_le_bytes(*number);
+            if place < count {
+                told.keys.insert(number);
+            } else {
+                *told.unnumbered.entry(number).or_default() += 1;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Indices of the trades, busts, corrections and liquidations that were not told; they count as told from here on.
+    pub fn untold(&mut self, records: &[Record]) -> Vec<usize> {
+        let mut is_untold = |row: &Record| {
+            if row.flags & (flag::SNAPSHOT | flag::HISTORY) != 0 {
+                return false;
+            }
+            match key(row) {
+                Some(key) if is_trade(row) || row.kind == kind::LIQUIDATION => {
+                    self.keys.insert(key)
+                }
+                None if is_unnumbered(row) => match self.unnumbered.get_mut(&content(row)) {
+                    Some(count) if *count > 0 => {
+                        *count -= 1;
+                        false
+                    }
+                    _ => true,
+                },
+                _ => false,
+            }
+        };
+        let places = records.iter().enumerate();
+        places
+            .filter(|(_, row)| is_untold(row))
+            .map(|(place, _)| place)
+            .collect()
+    }
+}
+
 impl Dedup {
+    /// What was told, for a process that takes over: keys, then rows without one.
+    #[must_use]
+    pub fn told(&self) -> Vec<u8> {
+        let mut bytes =
+            Vec::with_capacity(8 + Told::BYTES * (self.order.len() + self.unnumbered.len()));
+        bytes.extend_from_slice(&(self.order.len() as u64).to_le_bytes());
+        for number in self.order.iter().chain(&self.unnumbered) {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
     /// Keeps the last `window` keys (at least one).
     #[must_use]
     pub fn new(window: usize) -> Self {
         Self {
             seen: HashSet::default(),
             order: VecDeque::new(),
+            unnumbered: VecDeque::new(),
             keys: Vec::new(),
             window: window.max(1),
             duplicates: 0,
@@ -128,6 +226,12 @@ impl Dedup {
         {
             self.duplicates += event.len() as u64;
             return false;
+        }
+        for row in event.iter().filter(|row| is_unnumbered(row)) {
+            if self.unnumbered.len() >= UNNUMBERED_MAX {
+                self.unnumbered.pop_front();
+            }
+            self.unnumbered.push_back(content(row));
         }
         for (key, _) in &self.keys {
             if self.seen.insert(*key) {
@@ -198,6 +302,39 @@ mod tests {
         assert_eq!(dedup.filter(&event), []);
         let event = [row(kind::TRADE, 7, 6, 0), row(kind::TRADE, 8, 6, LAST)];
         assert_eq!(dedup.filter(&event), event);
+    }
+
+    #[test]
+    fn a_process_that_takes_over_tells_what_was_not_told() {
+        let mut dedup = Dedup::new(10);
+        let liquidation = |price| Record {
+            price,
+            ..row(kind::LIQUIDATION, 0, 0, LAST)
+        };
+        let told = [
+            row(kind::TRADE, 1, 0, LAST),
+            row(kind::TRADE, 2, 0, LAST),
+            liquidation(5),
+        ];
+        assert_eq!(dedup.filter(&told).len(), 3);
+        let mut told = Told::read(&dedup.told()).unwrap();
+        let later = |row: Record| Record { ts_recv: 99, ..row };
+        let held = [
+            later(row(kind::TRADE, 2, 0, 0)),
+            later(row(kind::BID, 0, 7, LAST)),
+            later(liquidation(5)),
+            later(liquidation(5)),
+            row(kind::TRADE, 3, 0, LAST | flag::HISTORY),
+            row(kind::TRADE, 4, 0, 0),
+        ];
+        assert_eq!(
+            told.untold(&held),
+            [3, 5],
+            "the second of two that say the same, and a new one"
+        );
+        assert_eq!(told.untold(&held[5..]), [0; 0]);
+        assert!(Told::read(&[1, 0, 0]).is_err());
+        assert!(Told::read(&[9, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
     }
 
     #[test]

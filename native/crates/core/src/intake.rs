@@ -103,6 +103,12 @@ impl Intake {
         rows
     }
 
+    /// What was told, for a process that takes over: see [`Dedup::told`].
+    #[must_use]
+    pub fn told(&self) -> Vec<u8> {
+        self.dedup.told()
+    }
+
     /// Takes the rows of a read.
     pub fn take(&mut self, rows: &[Record]) -> Taken {
         let mut taken = Taken::default();

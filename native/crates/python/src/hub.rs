@@ -155,6 +155,15 @@ impl Hub {
         ))
     }
 
+    fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let saved = py.detach(|| self.0.save());
+        Ok(PyBytes::new(py, &saved.map_err(PyValueError::new_err)?))
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> PyResult<()> {
+        self.0.restore(saved).map_err(PyValueError::new_err)
+    }
+
     fn define(&mut self, definitions: Vec<Bound<'_, PyAny>>, now_ns: i64) -> PyResult<usize> {
         let definitions = definitions
             .iter()

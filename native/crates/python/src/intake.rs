@@ -69,6 +69,10 @@ impl Intake {
         PyBytes::new(py, as_bytes(&self.0.snapshot()))
     }
 
+    fn told<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.told())
+    }
+
     #[getter]
     fn duplicates(&self) -> u64 {
         self.0.duplicates()
@@ -85,6 +89,25 @@ impl Intake {
     }
 }
 
+/// What another process of the feed told.
+#[pyclass(module = "tickcast._native")]
+struct Told(tickcast_core::dedup::Told);
+
+#[pymethods]
+impl Told {
+    #[new]
+    fn new(told: &[u8]) -> PyResult<Self> {
+        tickcast_core::dedup::Told::read(told)
+            .map(Self)
+            .map_err(pyo3::exceptions::PyValueError::new_err)
+    }
+
+    fn untold(&mut self, records: &Bound<'_, PyBytes>) -> PyResult<Vec<usize>> {
+        let rows = records_of(records)?;
+        Ok(self.0.untold(&rows))
+    }
+}
+
 fn rows_in(records: &Bound<'_, PyBytes>) -> usize {
     records.as_bytes().len() / size_of::<tickcast_core::record::Record>()
 }
@@ -92,5 +115,6 @@ fn rows_in(records: &Bound<'_, PyBytes>) -> usize {
 /// Adds this file's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Taken>()?;
+    module.add_class::<Told>()?;
     module.add_class::<Intake>()
 }

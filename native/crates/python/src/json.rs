@@ -154,6 +154,43 @@ impl JsonFeed {
         self.0.open_link(link, market);
     }
 
+    fn pair(&mut self, one: u32, other: u32) {
+        self.0.pair(one, other);
+    }
+
+    fn line_up(&mut self, instrument: u64, one: u32, other: u32) {
+        self.0.line_up(instrument, one, other);
+    }
+
+    fn succeed(&mut self, old: u32, new: u32) {
+        self.0.succeed(old, new);
+    }
+
+    fn close_link<'py>(&mut self, py: Python<'py>, link: u32, ts_recv: i64) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, as_bytes(&self.0.close_link(link, ts_recv)))
+    }
+
+    fn lines(&mut self, ts_recv: i64) -> Vec<(u32, u64, u64, u64, i64)> {
+        let counted = self.0.lines(ts_recv);
+        let mut lines: Vec<_> = counted
+            .map(|(link, line)| (link, line.first, line.late, line.missing, line.lead_ns()))
+            .collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    fn left_out(&self) -> u64 {
+        self.0.left_out()
+    }
+
+    fn is_joined(&self) -> bool {
+        self.0.is_joined()
+    }
+
+    fn book_link(&self, instrument: u64) -> Option<u32> {
+        self.0.book_link(instrument)
+    }
+
     fn decode(
         &mut self,
         py: Python<'_>,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from tickcast.sim.crypto.listing import Product, Spot, price_tick, size_lot
-from tickcast.sim.crypto.state import BookNews, Instrument, Stream, Texts, Topic, Trade
+from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Texts, Topic, Trade
 from tickcast.sim.crypto.stream_names import StreamNames
 from tickcast.sim.crypto.voice import Books, House, RestRequest, ladder
 from tickcast.sim.universe import UNIT
@@ -46,6 +46,11 @@ class BinanceVoice(StreamNames):
         return [_product(spot) for spot in spots]
 
     # ------------------------------------------------------------------ topics
+
+    def farewell(self, client: Client, now_ns: int) -> Sequence[bytes]:
+        """Announce a shutdown."""
+        del client
+        return [f'{{"e":"serverShutdown","E":{now_ns // 1_000_000}}}'.encode()]
 
     def channel_topic(self, instrument: Instrument, channel: str, name: str) -> Topic | None:
         """Return the topic of an instrument's channel."""

@@ -349,6 +349,10 @@ class SimVenue(Books):
         # what the gate held back may be due for those who get nothing new
         return list(self.clients) if self.faults.busy else list(dirty)
 
+    def touch(self, client: Client) -> None:
+        """Something was put into a client's ``out``."""
+        self._dirty[client] = None
+
     def take(self, client: Client) -> Sequence[bytes]:
         """Take what goes to a client now."""
         packed = [self.voice.pack(frame) for frame in client.out] if self.voice.packing else client.out

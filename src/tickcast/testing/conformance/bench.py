@@ -1,7 +1,8 @@
 """A venue on the bench: its session, a simulated market that speaks its dialect, and a witness of all that is told."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from tickcast import _native
 from tickcast.model.ledger import LOSSLESS
@@ -42,13 +43,21 @@ class Bench:
     """One venue, ready to be treated badly."""
 
     def __init__(
-        self, code: str, voice: type[Voice], *, seed: int = 1, depth: int = 5, quiet_watch: bool = False
+        self,
+        code: str,
+        voice: type[Voice],
+        *,
+        seed: int = 1,
+        depth: int = 5,
+        quiet_watch: bool = False,
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """List a few instruments of every kind and prepare a session that streams them.
 
         ``depth``: levels that are told of books that nobody watches.
         ``quiet_watch``: it looks for streams that fall silent; other rules stop the market as they like. Nobody watches
         books then: those rules run for hours of the market's time.
+        ``settings``: more of the feed's config.
         """
         market = MarketConfig(stock_share=0.0, orders_per_side=ORDERS, open_after_ms=1.0)
         config = Config(symbols=PAIRS, seed=seed, market=market)
@@ -72,6 +81,7 @@ class Bench:
             compare_interval_s=5.0,
             poll_interval_s=5.0,
             quiet_watch=quiet_watch,
+            **settings,
         )
         self.dialect = found(self.config).dialect
         session = open_session("conformance", self.config, {})

@@ -82,7 +82,7 @@ def _link_dies(bench: Bench) -> None:
     _no_alarm(bench)
     since_ns, asked = bench.shell.now_ns, len(bench.shell.requests)
     bench.venue.mute()
-    _wait_for(bench, "expected a link to be dropped", lambda: bool(bench.shell.dropped), within_ms=12_000)
+    _wait_for(bench, "expected a link to be dropped", lambda: bool(bench.shell.ended), within_ms=20_000)
     for named, _ in bench.pairs():
         if named.instrument is bench.chosen[0]:
             _stale_soon_enough(bench, named.symbol, since_ns)

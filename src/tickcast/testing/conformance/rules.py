@@ -1,8 +1,8 @@
 """What is done to a venue's feed, and what must come of it. A rule does not know which venue it is applied to."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from tickcast.model.ledger import IncidentKind
 from tickcast.model.record import State
@@ -41,6 +41,8 @@ class Rule:
     """Whether the venue has what this spoils."""
     quiet_watch: bool = False
     """The session looks for streams that fall silent."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the feed's config, beside those of every bench."""
 
 
 class Once:

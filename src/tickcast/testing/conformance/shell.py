@@ -85,6 +85,8 @@ class Shell:
         """Links that the venue closed, and why."""
         self.dropped: list[tuple[str, str]] = []
         """Links that the session gave up, and why."""
+        self.ended: list[tuple[str, str]] = []
+        """Links that the session replaced, and why."""
         self._lines: dict[str, _Line] = {}
         self._errands: list[_Errand] = []
         self._hold_ns = 0
@@ -173,8 +175,11 @@ class Shell:
         line.is_spent = line.link.is_once
         if client is not None:
             self.venue.left(client)
-            self.pipeline.unlinked(line.link.name, reason, self.now_ns)
-            self._carry_out(self.session.closed(line.link.name, self.now_ns))
+            name = line.link.name
+            step = self.session.closed(name, self.now_ns)
+            if name not in step.end and name in self._lines:
+                self.pipeline.unlinked(name, reason, self.now_ns)
+            self._carry_out(step)
 
     def _cut(self, client: Client) -> None:
         for line in list(self._lines.values()):
@@ -185,6 +190,11 @@ class Shell:
     def links(self) -> dict[str, int]:
         """Links and how often each was opened."""
         return {name: line.opened for name, line in self._lines.items()}
+
+    def cut(self, names: Collection[str], reason: str = "cut") -> None:
+        """For rules: these links are lost."""
+        for name in names:
+            self._hang_up(self._lines[name], reason)
 
     # ------------------------------------------------------------------ requests
 
@@ -254,10 +264,20 @@ class Shell:
             self._errands.append(_Errand(request, max(request.at_ns, self.now_ns + TRIP_NS)))
         for request in step.repeat:
             self._errands.append(_Errand(request, self.now_ns + ASK_AGAIN_NS * min(tries, 4), tries=tries))
+        self._end(step)
         for reasons, again_ns in ((step.refused, REFUSED_AGAIN_NS), (step.drop, OPEN_AGAIN_NS)):
             for name, reason in reasons.items():
                 self.dropped.append((name, reason))
                 self._hang_up(self._lines[name], reason, again_ns=again_ns)
+
+    def _end(self, step: Step) -> None:
+        """Close links for good that another one took the place of."""
+        for name, reason in step.end.items():
+            self.ended.append((name, reason))
+            line = self._lines.pop(name, None)
+            if line is not None:
+                self._hang_up(line, reason)
+                self.pipeline.linked(name, self.now_ns)
 
     def _publish(self, step: Step) -> None:
         records = b"".join(step.records)

@@ -10,11 +10,12 @@ from tickcast.sim.crypto.voices import VOICES, voice
 from tickcast.sim.faults import Fault
 from tickcast.testing.conformance.bench import Bench
 from tickcast.testing.conformance.missed import MISSED_RULES
+from tickcast.testing.conformance.overlap import OVERLAP_RULES
 from tickcast.testing.conformance.quiet import QUIET_RULES
 from tickcast.testing.conformance.rules import GARBAGE, RULES, Rule
 from tickcast.venues.registry import VENUES, find_declared
 
-BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*RULES, *MISSED_RULES, *QUIET_RULES)}
+BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*RULES, *MISSED_RULES, *QUIET_RULES, *OVERLAP_RULES)}
 MIX_TURNS: Final = 8
 DEPTHS: Final = (0, 5)
 """Levels that are told of books that nobody watches, by seeds."""
@@ -47,7 +48,14 @@ def check(
     """
     chosen = BY_NAME[rule]
     told = DEPTHS[seed % 2] if depth is None else depth
-    bench = Bench(code, own_voice or voice(code.lower()), seed=seed, depth=told, quiet_watch=chosen.quiet_watch)
+    bench = Bench(
+        code,
+        own_voice or voice(code.lower()),
+        seed=seed,
+        depth=told,
+        quiet_watch=chosen.quiet_watch,
+        settings=chosen.settings,
+    )
     if not chosen.applies(bench):
         return False
     chosen.run(bench)

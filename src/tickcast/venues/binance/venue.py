@@ -36,6 +36,7 @@ class BinanceVenue(Venue):
         channels_per_message=100,
         messages=Quota(amount=4, per_s=1.0),
         connects=Quota(amount=300, per_s=300.0),
+        lifetime_s=86_400.0,
         weight=Quota(amount=6000, per_s=60.0),
         weight_header="X-MBX-USED-WEIGHT-1M",
     )

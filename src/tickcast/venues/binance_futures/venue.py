@@ -47,6 +47,7 @@ class BinanceFuturesVenue(Venue):
         channels_per_message=100,
         messages=Quota(amount=8, per_s=1.0),
         connects=Quota(amount=300, per_s=300.0),
+        lifetime_s=86_400.0,
         weight=Quota(amount=2400, per_s=60.0),
         weight_header="X-MBX-USED-WEIGHT-1M",
     )

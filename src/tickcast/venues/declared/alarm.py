@@ -153,6 +153,7 @@ class Alarm:
             known = self._catalogue.get(instrument)
             if wire is None or known is None:
                 continue  # what is polled
+            wire = self._wires.depended_on(wire, known.channels)
             stream = (instrument, kind)
             is_expected = wire.is_open and known.listed.state == State.LIVE
             if is_expected and not was_late and wire.name not in fresh:

@@ -5,6 +5,7 @@ from typing import Final
 
 from tickcast import _native
 from tickcast.model.ledger import Incident, IncidentKind
+from tickcast.venues.declared.instruments import Changes, Instrument
 
 NO_JSON: Final = ("expected JSON", "expected a gzip frame")
 """Begin the core's reasons for a frame that could not be read at all."""
@@ -58,3 +59,24 @@ def of_damage(dead: Iterable[tuple[int, str]], *, link: str, times: Sequence[int
         ts_ns=times[first],
         link=link,
     )
+
+
+def of_listing(changes: Changes, now_ns: int) -> list[Incident]:
+    """Tell what is new in the venue's list, and what has left it."""
+    news: list[tuple[IncidentKind, str, Instrument]] = [("listed", "new in", one) for one in changes.new]
+    news += [("delisted", "off", one) for one in changes.gone]
+    return [
+        Incident(
+            kind=kind,
+            scope="instrument",
+            reason=f"{one.definition.name} is {word} the venue's list",
+            ts_ns=now_ns,
+            instruments=(one.id,),
+        )
+        for kind, word, one in news
+    ]
+
+
+def halt(one: Instrument, reason: str, now_ns: int) -> Incident:
+    """Make the incident of a halt."""
+    return Incident(kind="halt", scope="instrument", reason=reason, ts_ns=now_ns, instruments=(one.id,))

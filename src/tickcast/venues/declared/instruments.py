@@ -72,6 +72,18 @@ class Changes:
     """Every list has been read to its end at least once."""
 
 
+class Wanted:
+    """Symbols by name and by pattern, as the config has them."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.names = frozenset(symbol for symbol in symbols if not any(wild in symbol for wild in "*?["))
+        self._patterns = tuple(symbol for symbol in symbols if symbol not in self.names)
+
+    def has(self, symbol: str) -> bool:
+        """Whether a symbol is one of them."""
+        return symbol in self.names or any(fnmatchcase(symbol, one) for one in self._patterns)
+
+
 class Catalogue:
     """Keeps the instruments of one feed by name, and compares each new list with the one before."""
 

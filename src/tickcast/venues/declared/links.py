@@ -5,7 +5,7 @@ when the link comes back. Everything that is sent goes through one queue for eac
 messages holds whatever it is that is sent.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Literal
@@ -63,10 +63,15 @@ class Subscription:
 class Wire:
     """One link: its channels, and what waits to be sent."""
 
-    def __init__(self, number: int, name: str, *, endpoint: str, market: str, limits: Limits) -> None:
+    def __init__(self, number: int, name: str, *, endpoint: str, market: str, limits: Limits, line: str = "") -> None:
         self.number = number
         """As the core knows it."""
         self.name = name
+        self.line = line
+        """``B``: what it carries comes over another link too, whether or not that one is open."""
+        self.replaces: Wire | None = None
+        """The link whose place it is to take: until then nothing depends on it."""
+        self.opened_ns = 0
         self.endpoint = endpoint
         self.market = market
         self.target = ""
@@ -140,7 +145,7 @@ class Wire:
         """It is open: everything is to be asked for."""
         self.is_open = True
         self.opened_count += 1
-        self.heard_ns = now_ns
+        self.opened_ns = self.heard_ns = now_ns
         self._reset()
         self._queue.extend((frame, ()) for frame in hello)
 
@@ -363,50 +368,65 @@ class Wires:
         """``limits``: the venue's, or less."""
         self._venue = venue
         self._limits = limits
+        self._number = 0
+        self._names: Counter[str] = Counter()
         self.by_name: dict[str, Wire] = {}
         self.by_channel: dict[Channel, Wire] = {}
-        self._made = 0
-        """Links so far: no number is given twice."""
-        self._made_of: dict[str, int] = {}
-        """The same by endpoint: nor is a name."""
+        """The link that each depends on: of two lines the one that has not been lost."""
+        self.second: dict[Channel, Wire] = {}
+        """The other line, of channels that have two."""
+        self.retired: set[str] = set()
+        """Links that are replaced, and not closed yet."""
 
     def __iter__(self) -> Iterator[Wire]:
         """All of them, oldest first."""
         return iter(self.by_name.values())
 
-    def place(self, groups: Iterable[Sequence[Channel]], open_link: Callable[[int, str], None]) -> None:
+    def place(
+        self, groups: Iterable[Sequence[Channel]], open_link: Callable[[int, str], None], *, line: str = ""
+    ) -> None:
         """Spread groups of channels over links: what is of one group and endpoint stays together.
 
-        ``open_link`` is told of the number and market of each new link.
+        ``open_link`` is told of the number and market of each new link; ``line`` ``B``: over other links once more.
         """
+        placed = self.second if line else self.by_channel
         for group in groups:
             parts: dict[tuple[str, str], list[Channel]] = {}
             for channel in group:
-                if channel not in self.by_channel:
+                if channel not in placed:
                     parts.setdefault((channel.endpoint, channel.market), []).append(channel)
             for (endpoint, market), channels in parts.items():
                 most = self._limits.channels_per_link
                 for begin in range(0, len(channels), most):
-                    self._put(endpoint, market, channels[begin : begin + most], open_link)
+                    part = channels[begin : begin + most]
+                    wire = self._find_room(endpoint, market, part, line)
+                    if wire is None:
+                        wire = self._add(self._name(endpoint), endpoint, market, line)
+                        open_link(wire.number, market)
+                    wire.add(part)
+                    placed.update(dict.fromkeys(part, wire))
 
-    def _put(self, endpoint: str, market: str, channels: list[Channel], open_link: Callable[[int, str], None]) -> None:
-        wire = next((one for one in self.by_name.values() if self._takes(one, endpoint, market, channels)), None)
-        if wire is None:
-            kind = endpoint or "streams"
-            count = self._made_of[endpoint] = self._made_of.get(endpoint, 0) + 1
-            wire = Wire(self._made, f"{kind}-{count}", endpoint=endpoint, market=market, limits=self._limits)
-            self._made += 1
-            wire.ping_ns = int(self._venue.ping_interval_s * SECOND_NS)
-            if self._venue.admission(endpoint) is not None:
-                wire.admission = "wanted"
-            self.by_name[wire.name] = wire
-            open_link(wire.number, market)
-        wire.add(channels)
-        for channel in channels:
-            self.by_channel[channel] = wire
+    def _name(self, endpoint: str) -> str:
+        kind = endpoint or "streams"
+        self._names[kind] += 1
+        return f"{kind}-{self._names[kind]}"
 
-    def _takes(self, wire: Wire, endpoint: str, market: str, channels: list[Channel]) -> bool:
+    def _add(self, name: str, endpoint: str, market: str, line: str) -> Wire:
+        wire = Wire(self._number, name, endpoint=endpoint, market=market, limits=self._limits, line=line)
+        self._number += 1
+        wire.ping_ns = int(self._venue.ping_interval_s * SECOND_NS)
+        if self._venue.admission(endpoint) is not None:
+            wire.admission = "wanted"
+        self.by_name[name] = wire
+        return wire
+
+    def _find_room(self, endpoint: str, market: str, channels: list[Channel], line: str) -> Wire | None:
+        return next((one for one in self.by_name.values() if self._takes(one, endpoint, market, channels, line)), None)
+
+    def _takes(self, wire: Wire, endpoint: str, market: str, channels: list[Channel], line: str) -> bool:
         if (wire.endpoint, wire.market) != (endpoint, market) or wire.room < len(channels):
+            return False
+        if wire.line != line or wire.replaces is not None or wire.name in self.retired:
             return False
         if not wire.is_named:
             return True
@@ -416,9 +436,57 @@ class Wires:
     def remove(self, channels: Iterable[Channel]) -> None:
         """Channels are wanted no more."""
         for channel in channels:
-            wire = self.by_channel.pop(channel, None)
-            if wire is not None:
+            self.by_channel.pop(channel, None)
+            self.second.pop(channel, None)
+            for wire in self.by_name.values():
                 wire.remove([channel])
+
+    # ------------------------------------------------------------------ links that take another's place
+
+    def succeed(self, old: Wire, open_link: Callable[[int, str], None]) -> Wire:
+        """Return a new link that carries what another one does, and is to take its place."""
+        name, _, generation = old.name.partition(".")
+        new = self._add(f"{name}.{int(generation or 1) + 1}", old.endpoint, old.market, old.line)
+        new.replaces = old
+        new.add(old.subscriptions)
+        open_link(new.number, new.market)
+        return new
+
+    def take_over(self, new: Wire) -> Wire | None:
+        """Let a link take the place of the one that it replaces, which is retired; returns that."""
+        old, new.replaces = new.replaces, None
+        if old is None:
+            return None
+        new.add(channel for channel in old.subscriptions if channel not in new.subscriptions)
+        for placed in (self.by_channel, self.second):
+            placed.update({channel: new for channel, wire in placed.items() if wire is old})
+        self.retired.add(old.name)
+        return old
+
+    def forget(self, name: str) -> None:
+        """A link is over, and nothing depends on it."""
+        self.by_name.pop(name, None)
+        self.retired.discard(name)
+
+    def depended_on(self, wire: Wire, channels: Sequence[Channel]) -> Wire:
+        """Return the link that an instrument depends on: of several that bring it the one in use."""
+        if wire.replaces is not None:
+            wire = wire.replaces
+        if wire.name in self.retired or any(channel in self.second for channel in channels):
+            return next((self.by_channel[one] for one in channels if one in self.by_channel), wire)
+        return wire
+
+    def swap(self, lost: Wire) -> list[Channel]:
+        """Let the other line take over what a lost link carried; returns the channels that go on there."""
+        moved = []
+        for channel, other in list(self.second.items()):
+            subscription = other.subscriptions.get(channel)
+            if self.by_channel.get(channel) is lost and other.is_open and subscription is not None:
+                if subscription.phase != "active":
+                    continue
+                self.by_channel[channel], self.second[channel] = other, lost
+                moved.append(channel)
+        return moved
 
     def due_links(self) -> list[Link]:
         """Return the links that the shell is to keep open from now on; those that need an admission wait for it."""

@@ -4,6 +4,9 @@ The order of things: the venue's lists of instruments; for what the config asks 
 (:mod:`.links`); on each link the subscriptions, as fast as the venue takes them; then frames, decoded by the core in
 one call for each read. What the core does not know goes to the venue's Python, and its rows back to their place.
 
+A link whose end is known is replaced before it ends (:mod:`.handover`); chosen instruments come over two links always,
+lines A and B, of which the one that was not lost is what the instrument depends on.
+
 A book that breaks is marked by the core at once, and repaired on its own (:mod:`.books`): from a snapshot over REST, or
 by subscribing its channel anew, while all others go on. Lost links leave their instruments stale. All of it is told to
 the ledger. Nothing here waits or reads a clock: what is due is done when :meth:`DeclaredSession.wake` is called.
@@ -16,7 +19,7 @@ from typing import Final, assert_never
 import msgspec
 
 from tickcast import _native
-from tickcast.model.health import Findings
+from tickcast.model.health import Findings, Overlap
 from tickcast.model.ledger import Incident
 from tickcast.model.record import State
 from tickcast.venues import rows
@@ -29,8 +32,9 @@ from tickcast.venues.declared.books import IDLE, BookKeeping
 from tickcast.venues.declared.choosing import ON_DEMAND, Choosing, of_choice, say
 from tickcast.venues.declared.clock import ClockWatch, sight
 from tickcast.venues.declared.drift import DriftWatch, sums_books
-from tickcast.venues.declared.incidents import of_damage
-from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument
+from tickcast.venues.declared.handover import Handovers
+from tickcast.venues.declared.incidents import halt, of_damage, of_listing
+from tickcast.venues.declared.instruments import Catalogue, Changes, Instrument, Wanted
 from tickcast.venues.declared.links import PONG_NS, Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
 from tickcast.venues.declared.placing import Inserted, place_rows
@@ -97,6 +101,10 @@ class DeclaredSession:
             is_on=config.backfill,
         )
         self._clock = ClockWatch(venue, config, errands=self._errands)
+        self._handovers = Handovers(
+            venue, feed=self._feed, wires=self._wires, catalogue=self._catalogue, lifetime_s=config.link_lifetime_s
+        )
+        self._dual = Wanted(config.dual_lines)
         self._owner: dict[Channel, Instrument] = {}
         self._common: set[Channel] = set()
         """Channels of no one instrument."""
@@ -264,9 +272,49 @@ class DeclaredSession:
         if not wire.is_open:
             return self._settle(step, now_ns)
         reason = self._leaving.pop(link, "the link was lost")
+        if not self._handovers.over(wire, step, now_ns) and not self._goes_on(wire, reason, step, now_ns):
+            wire.closed()
+            self._lose(wire, reason, step, now_ns)
+        return self._settle(step, now_ns)
+
+    def _goes_on(self, wire: Wire, reason: str, step: Step, now_ns: int) -> bool:
+        """Whether nothing depends on a link that is gone, since others bring what it did."""
+        if wire.replaces is not None:
+            wire.closed()
+            return True
+        successor, is_ready = self._handovers.ended_early(wire, step, now_ns)
+        if successor is not None and is_ready:
+            return True
+        if successor is not None:
+            self._lose(successor, reason, step, now_ns)
+            for channel, subscription in successor.subscriptions.items():
+                if subscription.phase == "active":
+                    self._subscribed(channel, successor, now_ns, step)
+            return True
+        moved = self._wires.swap(wire)
+        if not moved:
+            return False
         wire.closed()
+        for channel in moved:
+            self._go_on_over_other_line(channel, wire, step, now_ns)
+        if any(self._wires.by_channel.get(one) is wire for one in wire.subscriptions):
+            self._lose(wire, reason, step, now_ns)
+        return True
+
+    def _go_on_over_other_line(self, channel: Channel, lost: Wire, step: Step, now_ns: int) -> None:
+        """A book that nothing chains to its past begins anew on the other line; all else goes on."""
+        owner = self._owner.get(channel)
+        if owner is None or not channel.book or self._feed.book_link(owner.id) != lost.number:
+            return
+        if not self._handovers.is_chained:
+            self._books.renew(owner, step, now_ns)
+
+    def _lose(self, wire: Wire, reason: str, step: Step, now_ns: int) -> None:
+        """What depends on a link is stale: nobody knows what it misses."""
         self._backfill.lost(wire, now_ns)
-        concerned = list(dict.fromkeys(self._owner[one] for one in wire.subscriptions if one in self._owner))
+        link = wire.name
+        depends = [one for one in wire.subscriptions if self._wires.by_channel.get(one) is wire]
+        concerned = list(dict.fromkeys(self._owner[one] for one in depends if one in self._owner))
         first = [one.id for one in concerned if self._main_wire(one) is wire]
         self._books.dismiss(first)
         step.records.append(self._feed.suspend(first, State.STALE, now_ns))
@@ -285,7 +333,6 @@ class DeclaredSession:
                 repair="reconnect",
             )
         )
-        return self._settle(step, now_ns)
 
     def _main_wire(self, instrument: Instrument) -> Wire | None:
         """The link whose loss makes it stale: that of its book, if it has one."""
@@ -408,7 +455,7 @@ class DeclaredSession:
         match one:
             case said.Acknowledged(channels):
                 for channel in wire.confirmed(channels):
-                    self._subscribed(channel, now_ns, step)
+                    self._subscribed(channel, wire, now_ns, step)
             case said.Refused(fatal=fatal, reason=reason):
                 self._refused(one, wire, step, now_ns)
                 if fatal:
@@ -419,16 +466,17 @@ class DeclaredSession:
             case said.Reply(answer):
                 step.send.extend(wire.first([answer], now_ns))
             case said.Leaving(reason):
-                step.drop[wire.name] = self._leaving[wire.name] = reason
+                self._leaving[wire.name] = reason
+                if not self._handovers.begin(wire, reason, now_ns):
+                    step.drop[wire.name] = reason
             case _:
                 assert_never(one)
 
-    def _subscribed(self, channel: Channel, now_ns: int, step: Step) -> None:
+    def _subscribed(self, channel: Channel, wire: Wire, now_ns: int, step: Step) -> None:
         """A channel is confirmed, or speaks."""
         owner = self._owner.get(channel)
-        if owner is None:
+        if owner is None or self._wires.by_channel.get(channel) is not wire:
             return
-        wire = self._wires.by_channel[channel]
         lost = self._lost.get(owner.id)
         if lost is not None:
             lost.discard(wire.name)
@@ -445,7 +493,8 @@ class DeclaredSession:
         reason, channel = refused.reason, refused.channel
         concerned = wire.refused(channel, now_ns, refused.among)
         owners = dict.fromkeys(self._owner[one].id for one in concerned if one in self._owner)
-        self._books.dismiss([self._owner[one].id for one in concerned if one.book and one in self._owner])
+        depends = [one for one in concerned if self._wires.by_channel.get(one) is wire]
+        self._books.dismiss([self._owner[one].id for one in depends if one.book and one in self._owner])
         step.incidents.append(
             Incident(
                 kind="refused",
@@ -531,7 +580,7 @@ class DeclaredSession:
             step.bury(reason, raw)
         self._adopt(changes, step, now_ns)
         if not changes.is_first:
-            self._tell_listed(changes, step, now_ns)
+            step.incidents.extend(of_listing(changes, now_ns))
         self._demand(step, now_ns)
         if changes.more is not None:
             self._errands.add(replace(changes.more, priority=URGENT))
@@ -591,6 +640,14 @@ class DeclaredSession:
             self._common = set(common)
             groups[:0] = [[channel] for channel in common]
         self._wires.place(groups, self._feed.open_link)
+        self._double([one for one in changes.new if self._dual.has(one.listed.symbol)])
+
+    def _double(self, instruments: Sequence[Instrument]) -> None:
+        """Let instruments come over another link too: lines A and B."""
+        self._wires.place([one.channels for one in instruments], self._feed.open_link, line="B")
+        for one in instruments:
+            for channel in one.channels:
+                self._feed.line_up(one.id, self._wires.by_channel[channel].number, self._wires.second[channel].number)
 
     def _moved(self, one: Instrument, step: Step, now_ns: int) -> None:
         """The list says another state than before."""
@@ -618,29 +675,6 @@ class DeclaredSession:
         self._feed.forget(one.listed.market, one.listed.native)
         self._feed.pass_over(one.listed.market, one.listed.native)  # what is on its way of it is no mistake
 
-    @staticmethod
-    def _tell_listed(changes: Changes, step: Step, now_ns: int) -> None:
-        for one in changes.new:
-            step.incidents.append(
-                Incident(
-                    kind="listed",
-                    scope="instrument",
-                    reason=f"{one.definition.name} is new in the venue's list",
-                    ts_ns=now_ns,
-                    instruments=(one.id,),
-                )
-            )
-        for one in changes.gone:
-            step.incidents.append(
-                Incident(
-                    kind="delisted",
-                    scope="instrument",
-                    reason=f"{one.definition.name} is off the venue's list",
-                    ts_ns=now_ns,
-                    instruments=(one.id,),
-                )
-            )
-
     # ------------------------------------------------------------------ time
 
     def wake(self, now_ns: int) -> Step:
@@ -652,6 +686,10 @@ class DeclaredSession:
             self._poll(now_ns)
         self._drift.look(step, now_ns)
         self._alarm.look(step, now_ns)
+        for link, reason in list(step.drop.items()):
+            wire = self._wires.by_name.get(link)
+            if wire is not None and self._handovers.begin(wire, reason, now_ns):
+                del step.drop[link]
         self._backfill.look(step, now_ns)
         self._clock.look(now_ns)
         self._leaving.update(step.drop)
@@ -670,6 +708,8 @@ class DeclaredSession:
         for wire in self._wires:
             if wire.is_open:
                 self._tend(wire, step, now_ns)
+        self._handovers.pump(step, now_ns)
+        step.links.extend(self._wires.due_links())
         step.requests.extend(self._errands.release())
         if not self._poll_ns and self._config.poll_interval_s and self._catalogue.all:
             self._poll_ns = now_ns + SECOND_NS
@@ -677,7 +717,7 @@ class DeclaredSession:
             self._alarm.begin(now_ns)
             self._clock.begin(now_ns)
         due = [self._wires.next_ns(now_ns), self._books.next_ns(), self._alarm.next_ns()]
-        due += [self._refresh_ns, self._poll_ns, self._choosing.demand.next_ns()]
+        due += [self._refresh_ns, self._poll_ns, self._choosing.demand.next_ns(), self._handovers.next_ns(now_ns)]
         due += [self._drift.next_ns(), self._backfill.next_ns(), self._clock.next_ns()]
         self._wake_ns = soonest(due)
         return step
@@ -702,7 +742,7 @@ class DeclaredSession:
                 self._unanswered(channel, wire, step, now_ns)
             else:  # this venue does not confirm, and what it sends says that it has understood
                 wire.heard(channel)
-                self._subscribed(channel, now_ns, step)
+                self._subscribed(channel, wire, now_ns, step)
         step.send.extend(wire.pump(self._venue, now_ns))
 
     def _unanswered(self, channel: Channel, wire: Wire, step: Step, now_ns: int) -> None:
@@ -728,6 +768,15 @@ class DeclaredSession:
                 self._polled[purpose] = one.listed.market
                 self._errands.add(replace(request, purpose=purpose, priority=IDLE))
 
+    def overlap(self, now_ns: int) -> Overlap:
+        """Say how often links were replaced before they ended, and what came over two of them."""
+        return self._handovers.overlap(now_ns)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is subscribed, and every book that can be whole is."""
+        return not self._errands.count and self._handovers.is_settled
+
     def findings(self, now_ns: int) -> Findings:
         """Say what the venue's messages have that nobody knew, and what became of checksums."""
         return self._drift.findings(now_ns)
@@ -749,8 +798,3 @@ class Cold:
         offset = sum(map(len, self.records)) // rows.ROW.size
         self.records.extend(record for record in records if record)
         self.texts.update((offset + place, text) for place, text in texts.items())
-
-
-def halt(one: Instrument, reason: str, now_ns: int) -> Incident:
-    """Make the incident of a halt."""
-    return Incident(kind="halt", scope="instrument", reason=reason, ts_ns=now_ns, instruments=(one.id,))

@@ -40,6 +40,8 @@ class Limits:
     """Of these, requests for books on one link (:meth:`Venue.ask_book`)."""
     connects: Quota | None = None
     """New connections of one address."""
+    lifetime_s: float = 0.0
+    """The venue closes a connection of this age: another one takes its place before. 0 = it does not."""
     weight: Quota | None = None
     """REST: sum of :attr:`tickcast.venues.base.Request.weight`."""
     weight_header: str = ""
@@ -223,7 +225,7 @@ class Relist:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The venue announces that it will close the link: it is opened anew."""
+    """The venue announces that it will close the link: another one takes its place before."""
 
     reason: str
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from tickcast import _native
 from tickcast.model.errors import UsageError
+from tickcast.model.health import Overlap
 from tickcast.model.instrument import Definition
 from tickcast.model.record import RECORD, Kind, Side, State
 from tickcast.venues import rows
@@ -76,6 +77,16 @@ class XsimSession:
     def cursor(self) -> str | None:
         """Up to where the market is known; None = not at all."""
         return self._cursor
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the whole market is known."""
+        return self._cursor is not None
+
+    def overlap(self, now_ns: int) -> Overlap:
+        """Say nothing: there is no link."""
+        del now_ns
+        return Overlap()
 
     def start(self, now_ns: int) -> Step:
         """Ask for the instruments."""

@@ -6,7 +6,8 @@ use super::chain::{self, BEHIND_MAX_NS, Ids, Position};
 use super::checksum::Memory;
 use super::ladder::{Ladder, Packed, order};
 use super::rows::{self, Best, Origin};
-use super::rule::Chain;
+use super::rule::{Chain, Rule, SnapshotFrom};
+use super::source::Source;
 use super::waiting::Buffer;
 use super::{BookMessage, Quote, QuoteSide, Side};
 use crate::decimal::Decimal;
@@ -52,6 +53,8 @@ pub(super) struct Book {
     pub heard_ns: i64,
     /// Since when it is crossed in the midst of changes of one moment; 0 = it is not.
     pub crossed_ns: i64,
+    /// Who feeds the best bid and offer.
+    pub quotes: Source,
     pub position: Position,
     pub ladders: [Ladder; 2],
     pub waiting: Buffer,
@@ -96,6 +99,7 @@ impl Book {
             link: None,
             heard_ns: 0,
             crossed_ns: 0,
+            quotes: Source::default(),
             position: Position::default(),
             ladders: Default::default(),
             waiting: Buffer::default(),
@@ -155,8 +159,13 @@ impl Book {
     /// enough: the other's differences count where they go on from what the book has, or when the first has fallen silent.
     pub fn is_foreign(&mut self, chain: Chain, message: &BookMessage<'_>) -> bool {
         let is_other = self.link.is_some_and(|link| link != message.link);
-        if !is_other || !self.is_whole() || self.position.resumed {
+        if !is_other || self.position.resumed {
             return false;
+        }
+        if !self.is_whole() {
+            // what waits for a snapshot is of one connection
+            let age_ns = message.origin.ts_recv.saturating_sub(self.heard_ns);
+            return self.waiting.len() > 0 && age_ns < BEHIND_MAX_NS;
         }
         let end = self.position.last;
         if end.is_some_and(|end| chain::follows(chain, end, Ids::of(message))) {
@@ -167,6 +176,29 @@ impl Book {
         }
         self.resume();
         false
+    }
+
+    /// Whether a difference of another connection is of what the one that feeds the book will bring: it waits until then.
+    pub fn is_ahead(&self, chain: Chain, message: &BookMessage<'_>) -> bool {
+        let ends = self.position.last.zip(message.last);
+        chain != Chain::None && self.is_whole() && ends.is_some_and(|(held, last)| last > held)
+    }
+
+    /// Whether a whole book that another connection brings is to be left out: it is older than ours, and what follows it there
+    /// joins ours by itself; or every message is a whole book and nothing says which is newer.
+    pub fn is_outdone(&self, rule: &Rule, message: &BookMessage<'_>) -> bool {
+        let is_other = self.link.is_some_and(|link| link != message.link);
+        if !is_other || !self.is_whole() || self.position.resumed || self.is_stale {
+            return false;
+        }
+        let is_silent = message.origin.ts_recv.saturating_sub(self.heard_ns) >= BEHIND_MAX_NS;
+        match (self.position.last, message.last) {
+            (Some(held), Some(last)) if rule.snapshot == SnapshotFrom::Every => {
+                last <= held && !is_silent
+            }
+            (Some(held), Some(last)) if rule.chain != Chain::None => last < held && !is_silent,
+            _ => rule.snapshot == SnapshotFrom::Every && !is_silent,
+        }
     }
 
     /// Drops the levels; [`Book::forget_levels`] says so.

@@ -1,5 +1,7 @@
 //! All books of a feed: what a message does, and whom a break concerns.
 
+mod twins;
+
 use super::book::{Book, Phase, Telling, packed};
 use super::chain::{Fault, Ids, Step};
 use super::checksum::{self, Verdict};
@@ -129,6 +131,7 @@ impl Books {
             if book.link == Some(link) {
                 book.resume();
             }
+            book.quotes.renew(link);
         }
     }
 
@@ -176,7 +179,17 @@ impl Books {
             .as_deref_mut()
             .filter(|book| book.has_book)?;
         let begins = message.snapshot || rule.snapshot == SnapshotFrom::Every;
-        if !begins && book.is_foreign(rule.chain, message) {
+        let is_left_out = if begins {
+            book.is_outdone(&rule, message)
+        } else {
+            book.is_foreign(rule.chain, message)
+        };
+        if is_left_out {
+            if !begins && book.is_ahead(rule.chain, message) {
+                book.waiting.push(message, self.buffer_max);
+            } else {
+                self.statistics.left_out += 1;
+            }
             return None;
         }
         book.kind = Some(message.kind);
@@ -202,7 +215,9 @@ impl Books {
         match book.position.step(&rule, Ids::of(message), ts_recv) {
             Step::Ignore => None,
             Step::Break(fault) => Some(fault),
-            Step::Apply { chained } => self.apply(index, &rule, message, chained, output),
+            Step::Apply { chained } => self
+                .apply(index, &rule, message, chained, output)
+                .or_else(|| self.catch_up(index, &rule, message, output)),
         }
     }
 

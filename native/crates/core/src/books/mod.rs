@@ -14,10 +14,12 @@ mod engine;
 mod ladder;
 mod rows;
 mod rule;
+mod source;
 mod waiting;
 
 pub use engine::Books;
 pub use rule::{Chain, ChecksumKind, Rule, Scope, SnapshotFrom};
+pub use source::Source;
 
 use crate::decimal::Decimal;
 pub use crate::orderbook::Side;
@@ -85,6 +87,17 @@ pub struct Quote {
     /// `seq` counts with the ids of the book: the newer of quote and book is the best bid and offer.
     pub comparable: bool,
     pub origin: Record,
+}
+
+/// Where news came from, and where it stands among news of the same stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance {
+    pub link: u32,
+    /// The venue's number of it.
+    pub seq: Option<i64>,
+    /// The venue's time of it, where it tells one.
+    pub ts_event: Option<i64>,
+    pub ts_recv: i64,
 }
 
 /// Why a book is not whole any more.
@@ -171,6 +184,8 @@ pub struct Statistics {
     /// Checksums of 0 where the venue has retired it: nothing is proved.
     pub zero: u64,
     pub breaks: u64,
+    /// Messages of books and quotes that another connection had brought before.
+    pub left_out: u64,
     /// Levels held now.
     pub levels: u64,
     /// Differences that wait for a snapshot now.

@@ -1,4 +1,4 @@
-//! Differences that wait for a snapshot over REST.
+//! Differences that wait: for a snapshot over REST, or for another connection to come to where they begin.
 
 use std::collections::VecDeque;
 
@@ -55,6 +55,20 @@ impl Buffer {
         }
         self.waiting.pop_front();
         !core::mem::replace(&mut self.overflowed, true)
+    }
+
+    /// Takes out the difference that follows `end`; what is not behind it is dropped.
+    pub fn next_after(&mut self, rule: &Rule, end: i64) -> Option<Waiting> {
+        let is_behind = |one: &Waiting| one.ids.last.unwrap_or(i64::MIN) <= end;
+        while self.waiting.front().is_some_and(is_behind) {
+            self.waiting.pop_front();
+        }
+        self.overflowed = false;
+        let next = self.waiting.front()?;
+        if !chain::follows(rule.chain, end, next.ids) {
+            return None;
+        }
+        self.waiting.pop_front()
     }
 
     /// Takes out what is to be applied on top of a snapshot of id `last`. `None`: the snapshot does not join, and what it can

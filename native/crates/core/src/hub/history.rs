@@ -17,7 +17,7 @@ pub enum Found {
 }
 
 /// A stretch of seqs with the same time of the last trade.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Stretch {
     timestamp_ns: i64,
     first_seq: u64,
@@ -26,7 +26,7 @@ struct Stretch {
 }
 
 /// Channel `price`: which seqs had which `timestamp`; one entry a stretch, so that quotes cost nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct PriceHistory {
     stretches: VecDeque<Stretch>,
 }
@@ -124,7 +124,7 @@ impl PriceHistory {
 }
 
 /// A trade as it can be sent again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct KeptTrade {
     pub row: TradeRow,
     /// The id's text, if it is no number.
@@ -133,7 +133,7 @@ pub(super) struct KeptTrade {
 }
 
 /// Channel `trades`: the newest trades, whose seqs have no holes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct TradeHistory {
     trades: VecDeque<KeptTrade>,
 }

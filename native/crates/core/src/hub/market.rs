@@ -132,6 +132,11 @@ impl Hub {
         &self.latest
     }
 
+    /// See [`Hub::restore`].
+    pub(super) fn restore_latest(&mut self, saved: latest::saved::Restored) -> Result<(), String> {
+        self.latest.restore(saved)
+    }
+
     #[must_use]
     pub fn fanout(&self) -> &Fanout {
         &self.fanout

@@ -39,6 +39,7 @@ mod market;
 mod mirrored;
 mod quantum;
 mod resume;
+mod saved;
 mod send;
 mod subscribe;
 mod topics;

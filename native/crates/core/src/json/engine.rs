@@ -1,5 +1,7 @@
 //! Rows to records: the state of a feed, and what each kind of row does to it.
 
+mod overlap;
+
 use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,7 +15,8 @@ use super::path::{Frame, Row, is_nested, says_something};
 use super::plan::{BookPlan, EmitPlan, MeasuresPlan, MessagePlan, QuotesPlan, TradesPlan};
 use super::read::{KeyPlan, Trouble, all_hold, sequence, shown, time_of};
 use super::trades::{self, Id, LastSide};
-use crate::books::{BookMessage, Books, Change, Event, Output, Quote};
+use super::twins::{Missing, TradeChain, Twins, Unnumbered};
+use crate::books::{BookMessage, Books, Change, Event, Output, Provenance, Quote, Source};
 use crate::decimal::Decimal;
 use crate::record::{Record, flag, kind};
 
@@ -29,17 +32,17 @@ const fn slot(kind: u8) -> usize {
     }
 }
 
-/// How far an id of a chained trade must lie below its predecessor's for the venue to have begun its numbers anew.
-const RESTART: u64 = 1_000_000;
-
 /// What is remembered of an instrument.
 #[derive(Default)]
 pub struct Known {
     pub id: u64,
     quote: [LastSide; 2],
     measures: Option<Box<[Option<Decimal>; MEASURES]>>,
-    /// Newest number of a chained trade.
-    last_trade: Option<u64>,
+    /// Numbers of chained trades.
+    chain: TradeChain,
+    unnumbered: Unnumbered,
+    /// Who feeds its measures, by the kind of the first of a message.
+    measured: Vec<(u8, Source)>,
     /// Of messages whose texts the venue class wants to see when they change: index and hash of what they were.
     seen_texts: Vec<(usize, u64)>,
     /// The trade that was told last.
@@ -102,12 +105,16 @@ pub struct Engine {
     pub names: Names,
     pub links: HashMap<u32, Link>,
     pub drift: Drift,
+    pub twins: Twins,
     pub events: Vec<Event>,
     /// Counts frames.
     pub frames: u64,
     changes: Vec<Change>,
     /// Texts of a row, joined.
     joined: Vec<u8>,
+    missing: Vec<Missing>,
+    /// Trades without a number that another connection had brought before.
+    pub repeated: u64,
 }
 
 /// The rows of one instrument and emit of a frame are one event: this joins them.
@@ -146,10 +153,13 @@ impl Engine {
             names: Names::default(),
             links: HashMap::new(),
             drift: Drift::default(),
+            twins: Twins::default(),
             events: Vec::new(),
             frames: 0,
             changes: Vec::new(),
             joined: Vec::new(),
+            missing: Vec::new(),
+            repeated: 0,
         }
     }
 
@@ -210,6 +220,10 @@ impl Engine {
             self.books.arrived(index, call.ts_recv, &mut out.records);
             if plan.kind == kind::TRADE {
                 self.hear(index, Heard::Trades, call.link);
+            }
+            let has_twin = self.twins.has(call.link);
+            if has_twin && self.is_twice(index, plan.kind, &record, &id, call) {
+                continue;
             }
             let is_history = record.flags & flag::HISTORY != 0;
             let number = match &id {
@@ -304,68 +318,13 @@ impl Engine {
     /// Trades up to this one were fetched: what follows it is in its place.
     pub fn filled(&mut self, index: u32, print: Print, number: u64) {
         let known = &mut self.known[index as usize];
-        if known.last_trade.is_some_and(|last| last < number) {
-            known.last_trade = Some(number);
-        }
+        known.chain.advance(number);
         if known
             .newest
             .is_some_and(|newest| newest.ts_event <= print.ts_event)
         {
             known.newest = Some(print);
         }
-    }
-
-    /// Tells a gap where numbers of trades are missing. True: the number is one of those that were counted before.
-    fn chain_trade(
-        &mut self,
-        index: u32,
-        number: u64,
-        print: Print,
-        call: &Call<'_>,
-        out: &mut Decoded,
-    ) -> bool {
-        let known = &mut self.known[index as usize];
-        let Some(last) = known.last_trade else {
-            known.last_trade = Some(number);
-            return false;
-        };
-        if number <= last && last - number < RESTART {
-            return true;
-        }
-        known.last_trade = Some(number);
-        let begin = number.saturating_sub(print.covers.saturating_sub(1));
-        if number <= last || begin <= last + 1 {
-            return false;
-        }
-        let missing = begin - last - 1;
-        if let Some(after) = known.newest {
-            out.holes.push(Hole {
-                instrument: known.id,
-                frame: call.index,
-                after,
-                before: print,
-                missing,
-            });
-        }
-        let gap = Record {
-            ts_event: call.ts_recv,
-            ts_recv: call.ts_recv,
-            instrument: known.id,
-            seq: number,
-            id: missing,
-            kind: kind::GAP,
-            flags: flag::LAST_OF_EVENT,
-            ..Record::default()
-        };
-        let status = Record {
-            seq: 0,
-            id: 0,
-            kind: kind::STATUS,
-            detail: u16::from(self.books.state(index)),
-            ..gap
-        };
-        out.records.extend([gap, status]);
-        false
     }
 
     pub fn quotes(
@@ -381,7 +340,11 @@ impl Engine {
                 continue;
             };
             let quote = match self.read_quote(plan, index, row, call) {
-                Ok(quote) => quote,
+                Ok(Some(quote)) => quote,
+                Ok(None) => {
+                    self.books.arrived(index, call.ts_recv, &mut out.records);
+                    continue;
+                }
                 Err(trouble) => {
                     out.refuse(call.index, || trouble.reason(call.frame));
                     continue;
@@ -402,17 +365,26 @@ impl Engine {
         index: u32,
         row: Row<'_>,
         call: &Call<'_>,
-    ) -> Result<Quote, Trouble<'p>> {
+    ) -> Result<Option<Quote>, Trouble<'p>> {
         let ts_event = time_of(plan.time.as_ref(), row, call.ts_recv)?;
         let seq = sequence(plan.seq.as_ref(), row)?;
+        let has_twin = self.twins.has(call.link);
+        if let (true, Some(number)) = (has_twin, seq) {
+            self.twins
+                .note(index, kind::BID, number, call.link, call.ts_recv);
+        }
+        let news = provenance(seq, plan.time.is_some().then_some(ts_event), call);
+        if !self.books.takes_quote(index, &news, has_twin) {
+            return Ok(None);
+        }
         let [bid, ask] = trades::quote(plan, row, &mut self.known[index as usize].quote)?;
-        Ok(Quote {
+        Ok(Some(Quote {
             bid,
             ask,
             seq,
             comparable: plan.comparable,
             origin: origin(ts_event, call),
-        })
+        }))
     }
 
     pub fn measures(
@@ -437,6 +409,9 @@ impl Engine {
             };
             self.books.arrived(index, call.ts_recv, &mut out.records);
             self.hear(index, Heard::Measures, call.link);
+            if !self.takes_measures(plan, index, ts_event, call) {
+                continue;
+            }
             let start = out.records.len();
             self.tell_measures(plan, index, row, origin(ts_event, call), &mut out.records);
             joiner.joined(index, start, &mut out.records);
@@ -506,6 +481,10 @@ impl Engine {
             };
             match read {
                 Ok(read) => {
+                    if let (true, Some(last)) = (self.twins.has(call.link), read.last) {
+                        self.twins
+                            .note(index, kind::BOOK_BID, last, call.link, call.ts_recv);
+                    }
                     let message = book_message(plan, &read, call, &self.changes);
                     self.books.arrived(index, call.ts_recv, output.records);
                     self.books.message(index, &message, &mut output);
@@ -677,6 +656,15 @@ fn check_measures<'p>(
         trades::measure(value, row)?;
     }
     time_of(plan.time.as_ref(), row, call.ts_recv)
+}
+
+const fn provenance(seq: Option<i64>, ts_event: Option<i64>, call: &Call<'_>) -> Provenance {
+    Provenance {
+        link: call.link,
+        seq,
+        ts_event,
+        ts_recv: call.ts_recv,
+    }
 }
 
 const fn origin(ts_event: i64, call: &Call<'_>) -> Record {

@@ -9,6 +9,7 @@ use super::path::{Frame, NoRows, Row, Rows};
 use super::plan::{CounterPlan, EmitPlan, MessagePlan, Plan};
 use super::read::Condition;
 use super::tape::{Fault, Tape};
+use super::twins::LineCounts;
 use crate::books::{Books, Jump, Level, Output, Reason, Statistics};
 use crate::inflate::Inflater;
 use crate::record::{Record, flag, state};
@@ -128,6 +129,7 @@ impl JsonFeed {
             engine.books.forget(index);
             let known = core::mem::take(&mut engine.known[index as usize]);
             engine.indexes.remove(&known.id);
+            engine.twins.forget(index);
         }
     }
 
@@ -137,6 +139,54 @@ impl JsonFeed {
         self.engine.links.insert(link, Link { market, next });
         self.bindings.open(link);
         self.engine.books.open_link(link);
+    }
+
+    /// These two connections bring the same: one takes the other's place, or they are lines A and B of instruments.
+    pub fn pair(&mut self, one: u32, other: u32) {
+        self.engine.twins.pair(one, other);
+    }
+
+    /// An instrument comes over both of these connections: how they do is counted.
+    pub fn line_up(&mut self, instrument: u64, one: u32, other: u32) {
+        if let Some(index) = self.index(instrument) {
+            self.engine.twins.line_up(index, one, other);
+        }
+    }
+
+    /// A connection takes the place of another one as a line of instruments; its counts go on.
+    pub fn succeed(&mut self, old: u32, new: u32) {
+        self.engine.twins.succeed(old, new);
+    }
+
+    /// A connection is over and does not come back: what it brought comes over another one.
+    pub fn close_link(&mut self, link: u32, ts_recv: i64) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.engine.close_link(link, ts_recv, &mut records);
+        records
+    }
+
+    /// Counts of each line at a time, by its connection.
+    pub fn lines(&mut self, ts_recv: i64) -> impl Iterator<Item = (u32, &LineCounts)> {
+        self.engine.twins.counts(ts_recv)
+    }
+
+    /// Rows and messages that another connection had brought before, and that are told by no key.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.engine.repeated + self.engine.books.left_out()
+    }
+
+    /// Whether no difference of a book waits for another connection to come to where it begins.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.engine.books.is_joined()
+    }
+
+    /// Connection that feeds the book of an instrument.
+    #[must_use]
+    pub fn book_link(&self, instrument: u64) -> Option<u32> {
+        self.index(instrument)
+            .and_then(|index| self.engine.books.link(index))
     }
 
     /// Decodes whole frames in order, with the times of their receipt.

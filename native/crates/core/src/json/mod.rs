@@ -27,7 +27,9 @@ pub mod tape;
 mod tests;
 mod time;
 mod trades;
+mod twins;
 
 pub use decoded::{Decoded, Hole, NamedBreak, Print};
 pub use drift::Foreign;
 pub use feed::{Counts, JsonFeed, Wanted};
+pub use twins::LineCounts;

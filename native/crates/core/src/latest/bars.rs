@@ -45,7 +45,7 @@ fn end_of(interval: usize, start_ns: i64) -> i64 {
 }
 
 /// Prices of a set of trades.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Fold {
     open: Price,
     high: Price,
@@ -92,7 +92,7 @@ impl Fold {
 }
 
 /// One bar of a leg.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Cell {
     start_ns: i64,
     fold: Option<Fold>,
@@ -210,7 +210,7 @@ impl Sums {
 }
 
 /// Prices of a bar's trades that are no longer remembered.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Partial {
     interval: usize,
     start_ns: i64,
@@ -218,7 +218,7 @@ struct Partial {
 }
 
 /// Bars of one leg.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct LegBars {
     /// Of each interval, by begin.
     cells: [VecDeque<Cell>; 2],

@@ -23,7 +23,7 @@ fn our_time(trade: Last, leg: u32, legs: &[Leg]) -> i64 {
 pub const NONE: u32 = u32::MAX;
 
 /// Best price of a side over the live legs, and the sum of what is there.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Best {
     pub price: Option<Price>,
     /// `None` if no leg at the best price says its size.
@@ -93,7 +93,7 @@ pub struct Offer {
 }
 
 /// Newest consolidated state.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Security {
     pub topic: u32,
     /// Places of its legs, in the order of definition.

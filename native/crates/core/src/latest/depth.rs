@@ -21,7 +21,7 @@ use crate::record::{Record, flag, kind, state};
 const LEVELS_MAX: usize = 256;
 
 /// A level as a record holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Row {
     price: i64,
     size: i64,
@@ -51,7 +51,7 @@ fn rank(is_bid: bool, left: Price, right: Price) -> Ordering {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Side {
     is_known: bool,
     /// Best first.
@@ -100,7 +100,7 @@ impl Side {
 }
 
 /// A leg's book.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Ladder {
     bids: Side,
     asks: Side,

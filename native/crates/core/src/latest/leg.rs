@@ -52,7 +52,7 @@ pub fn worse(left: u8, right: u8) -> u8 {
 }
 
 /// One side's best price and size.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Level {
     price: i64,
     size: i64,
@@ -153,7 +153,7 @@ pub enum Fate {
 }
 
 /// Newest state of one instrument.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Leg {
     /// Bits of [`pending`].
     pub pending: u8,

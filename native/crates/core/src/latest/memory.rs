@@ -11,7 +11,7 @@ use super::session::Range;
 use super::value::{Amount, Price};
 
 /// A trade as the leg's fields show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Last {
     pub ts: i64,
     pub id: u64,
@@ -51,7 +51,7 @@ pub mod did {
     pub const PRICED: u8 = 1 << 5;
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Entry {
     pub trade: Last,
     /// Bits of [`did`].
@@ -72,7 +72,7 @@ impl Entry {
 }
 
 /// A bounded memory of trades, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Memory {
     entries: VecDeque<Entry>,
     /// The fold's value over what was forgotten.

@@ -18,6 +18,7 @@ mod demand;
 mod depth;
 mod leg;
 mod memory;
+pub(crate) mod saved;
 mod session;
 mod types;
 mod value;
@@ -63,7 +64,7 @@ impl Hasher for IdHasher {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 enum Of {
     Leg(u32),
     Security(u32),
@@ -77,6 +78,7 @@ struct TopicEntry {
 }
 
 /// What a leg needs seldom.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Meta {
     definition: Definition,
     /// The venue as JSON, quotes included.
@@ -85,6 +87,7 @@ struct Meta {
     reason: String,
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Feed {
     name: String,
     state: u8,

@@ -13,6 +13,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 const UTC_DAYS: &str = "24/7";
 
 /// Session starts, ns, ascending.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct Calendar {
     pub name: String,
     starts: Vec<i64>,
@@ -60,7 +61,7 @@ impl Calendar {
 }
 
 /// Open, high and low of a set of trades.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Range {
     pub open: Price,
     pub open_ts: i64,
@@ -102,7 +103,7 @@ impl Range {
 }
 
 /// What a leg knows of its session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Session {
     /// Inclusive; `i64::MAX` until the first session is known.
     pub start: i64,

@@ -94,7 +94,7 @@ impl Default for Settings {
 }
 
 /// An instrument as a venue lists it; the same fields as `tickcast.model.instrument.Definition`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Definition {
     /// xxh3-64 of `VENUE:SYMBOL`.
     pub instrument: u64,
@@ -142,7 +142,7 @@ pub enum Cause {
 }
 
 /// A trade as channel `trades` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TradeRow {
     /// The event time, already corrected for clock skew; ns.
     pub ts_event: i64,

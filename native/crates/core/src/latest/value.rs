@@ -33,7 +33,7 @@ pub fn order(left: Price, right: Price) -> Ordering {
 }
 
 /// A sum, a difference or a price: `mantissa / 10^scale` in 128 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Amount {
     pub mantissa: i128,
     pub scale: u8,
