@@ -84,13 +84,16 @@ def main(
         )
         stack.enter_context(subject)
         outcome = Outcome(seed=seed, minutes=minutes)
-        _run(
-            subject,
-            stack,
-            outcome,
-            clients=clients or (QUICK_CLIENTS if quick else 500),
-            strike_s=QUICK_STRIKE_S if quick else STRIKE_S,
-        )
+        try:
+            _run(
+                subject,
+                stack,
+                outcome,
+                clients=clients or (QUICK_CLIENTS if quick else 500),
+                strike_s=QUICK_STRIKE_S if quick else STRIKE_S,
+            )
+        except AssertionError as wrong:  # what was waited for did not come
+            outcome.wrong.append(str(wrong))
     outcome.took_s = round((monotonic_ns() - began_ns) / 1e9, 1)
     click.echo(report.tables(outcome))
     if json_path is not None:

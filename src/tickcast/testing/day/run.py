@@ -38,6 +38,8 @@ CALM_S: Final = 90.0
 STILL_S: Final = 15.0
 """A market that stands still has reached everybody within this time."""
 LOOKS_MAX: Final = 8
+END_S: Final = 150.0
+"""After so long nobody looks again: what differs then, differs."""
 ON_S: Final = 5.0
 """A loss that shows with the next message only has shown after so long."""
 UNITS: Final = frozenset({"drop", "corrupt", "truncate", "duplicate", "reorder", "stall", "delay"})
@@ -195,7 +197,7 @@ class Day:
             self._subject.admin("POST", "/pause")
             truth = self._subject.truths(set(self._listed))
             different = self._await_equal(truth)
-            if not different:
+            if not different or (monotonic_ns() - began_ns) / 1e9 > END_S:
                 break
             self._say(
                 f"look {look}: {len(different)} differ, such as {next(iter(different.values()))}; the market goes on"
