@@ -92,3 +92,17 @@ async def test_ask(tmp_path: Path) -> None:
         await asyncio.to_thread(ask, data, {"do": "hang"}, timeout_s=0.2)
     await server.stop()
     lock.release()
+
+
+async def test_a_server_that_ends_leaves_the_socket_of_its_successor(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    old, new = ControlServer(path, handler), ControlServer(path, handler)
+    await old.start()
+    await new.start()
+    await old.stop()
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"do":"echo","what":1}\n')
+    assert json.loads(await reader.readline())["result"] == 1
+    writer.close()
+    await new.stop()
+    assert not path.exists()

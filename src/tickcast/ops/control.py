@@ -36,6 +36,7 @@ class ControlServer:
         """``line_max``: bytes of a request."""
         self._path = path
         self._line_max = line_max
+        self._inode = 0
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
@@ -45,6 +46,7 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path, limit=self._line_max)
         self._path.chmod(0o600)
+        self._inode = self._path.stat().st_ino
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
@@ -52,7 +54,9 @@ class ControlServer:
             self._server.close()
         for writer in list(self._clients):
             writer.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:  # else another process listens here by now
+                self._path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
