@@ -291,11 +291,12 @@ class DeclaredSession:
                 if subscription.phase == "active":
                     self._subscribed(channel, successor, now_ns, step)
             return True
-        moved = self._wires.swap(wire)
-        if not moved:
+        self._wires.swap(wire)
+        others = [one for one in wire.subscriptions if self._wires.second.get(one) is wire]
+        if not others:
             return False
         wire.closed()
-        for channel in moved:
+        for channel in others:
             self._go_on_over_other_line(channel, wire, step, now_ns)
         if any(self._wires.by_channel.get(one) is wire for one in wire.subscriptions):
             self._lose(wire, reason, step, now_ns)
@@ -303,10 +304,8 @@ class DeclaredSession:
 
     def _go_on_over_other_line(self, channel: Channel, lost: Wire, step: Step, now_ns: int) -> None:
         """A book that nothing chains to its past begins anew on the other line; all else goes on."""
-        owner = self._owner.get(channel)
-        if owner is None or not channel.book or self._feed.book_link(owner.id) != lost.number:
-            return
-        if not self._handovers.is_chained:
+        owner = self._owner.get(channel) if channel.book and not self._handovers.is_chained else None
+        if owner is not None and self._feed.book_link(owner.id) == lost.number:
             self._books.renew(owner, step, now_ns)
 
     def _lose(self, wire: Wire, reason: str, step: Step, now_ns: int) -> None:
