@@ -294,7 +294,8 @@ def test_a_missing_frame_of_a_book_is_a_gap(path: Path, tmp_path: Path) -> None:
     lines = lines_of(path)
     first = next(json.loads(line)["conn"] for line in lines if b'"recv"' in line[:80])
     names: dict[str, int] = {}
-    for at in range(len(lines) // 3, len(lines)):
+    begin = len(lines) // (2 if path.parent.name == "GATEIO" else 3)  # its snapshots have what comes before
+    for at in range(begin, len(lines)):
         name = difference_of(path.parent.name, lines[at]) if first.encode() in lines[at][:60] else None
         if name in names:
             break
