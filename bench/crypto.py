@@ -52,6 +52,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
         "HUOBI_SWAP/HUOBI_SWAP_20220219T164944Z_inverse",
         "HUOBI_SWAP/HUOBI_SWAP_20220219T164944Z_linear",
     ),
+    "BITMEX": ("BITMEX_20210722T223607Z",),
 }
 """By venue; another folder of the recordings, and name in cryptofeed, before a slash."""
 CHECKSUMS = frozenset({"OKX", "KRAKEN", "BITGET"})

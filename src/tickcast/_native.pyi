@@ -323,9 +323,9 @@ class JsonFeed:
     def filled_trades(self, instrument: int, newest: JsonPrint, number: int) -> None:
         """Trades up to this one were fetched: what follows it is in its place. ``number``: where trades are chained, its own."""
 
-    def compare(self, instrument: int, body: bytes, levels: int) -> str:
-        """Compare a book that nothing proves with one from REST; empty = they agree over the best ``levels``, or differ only
-        where the stream is ahead."""
+    def compare(self, instrument: int, body: bytes, levels: int, ts_recv: int) -> str:
+        """Compare a book that nothing proves with one from REST that came at ``ts_recv``; empty = they agree over the best
+        ``levels``, or differ only where the stream is ahead: at prices that changed in the last 10 seconds."""
 
     def misses(self, instrument: int, body: bytes, levels: int) -> str:
         """Say what a book whose stream fell silent misses of one from REST; empty = the venue has nothing newer: by the ids

@@ -36,6 +36,8 @@ class Count:
     checksums: int = 0
     channels: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """Bitfinex: connection and number to channel and pair."""
+    priced: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Prices of levels that are named by ids, by instrument, side and id."""
 
     def sums(self, name: Name) -> tuple[int, Decimal, Decimal]:
         trades = self.trades.get(name, [])
@@ -245,6 +247,29 @@ def gateio(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
         yield result["s"], False, sides, None
 
 
+def bitmex(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    """Read tables: a level is named by its id, and its insertion has the price."""
+    del conn
+    table, action = frame.get("table", ""), frame.get("action", "")
+    if table == "trade":
+        for row in frame["data"]:
+            size, is_history = Decimal(row["size"]), action == "partial"
+            yield row["symbol"], row["trdMatchID"], Decimal(row["price"]), size, is_history
+    if not table.startswith("orderBookL2"):
+        return
+    names = dict.fromkeys(row["symbol"] for row in frame["data"])
+    for name in names or dict.fromkeys([frame.get("filter", {}).get("symbol", "")]):
+        sides: dict[str, list[tuple[str, str]]] = {"bid": [], "ask": []}
+        for row in frame["data"]:
+            if row["symbol"] == name:
+                key = name, row["side"], row["id"]
+                price = found.priced[key] = row.get("price", found.priced.get(key, ""))
+                side = "bid" if row["side"] == "Buy" else "ask"
+                sides[side].append((price, "0" if action == "delete" else row["size"]))
+        if all(price for changed in sides.values() for price, _ in changed):
+            yield name, action == "partial", sides, None
+
+
 def binance(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
     del found, conn
     data = frame.get("data", {})
@@ -320,6 +345,16 @@ def quotes_of_binance(path: Path) -> dict[str, tuple[Decimal, Decimal]]:
         data = json.loads(record["data"]).get("data", {}) if record["t"] == "recv" else {}
         if "bookTicker" in str(data.get("e", "bookTicker")) and {"b", "B", "a", "A"} <= set(data) and "U" not in data:
             found[data["s"]] = Decimal(data["b"]), Decimal(data["a"])
+    return found
+
+
+def quotes_of_bitmex(path: Path) -> dict[str, tuple[Decimal, Decimal]]:
+    """The last best bid and offer of each symbol: they come apart from the books, a little later or sooner."""
+    found = {}
+    for record in records(path):
+        frame = json.loads(record["data"], parse_float=str) if record["t"] == "recv" else {}
+        for row in frame["data"] if frame.get("table") == "quote" else ():
+            found[row["symbol"]] = Decimal(row["bidPrice"]), Decimal(row["askPrice"])
     return found
 
 

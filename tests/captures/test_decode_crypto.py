@@ -31,6 +31,7 @@ VENUES: dict[str, Any] = {
     "KUCOIN": counting.kucoin,
     "GATEIO": counting.gateio,
     "GATEIO_FUTURES": counting.gateio,
+    "BITMEX": counting.bitmex,
     "BINANCE": counting.binance,
     "BINANCE_FUTURES": counting.binance,
     "BINANCE_US": counting.binance,
@@ -43,7 +44,7 @@ VENUES: dict[str, Any] = {
 }
 NOT_READ = ("legacy",)
 """Words in the names of files of former dialects."""
-UNPROVED = ("exchange_pro", "BITSTAMP", "GEMINI")
+UNPROVED = ("exchange_pro", "BITSTAMP", "GEMINI", "BITMEX")
 """The same where nothing proves the books."""
 
 
@@ -129,6 +130,15 @@ def kucoin_symbol(native: str) -> str:
     return native.replace("BCHSV", "BSV")  # the older name of the currency
 
 
+def bitmex_symbol(native: str) -> str:
+    """Write a name of September 2021, when one contract of each coin ended, or of a perpetual."""
+    if native.endswith("U21"):
+        base = native.removesuffix("U21")
+        return f"{base}-BTC-20210924" if base != "XBT" else "BTC-USD-20210924"
+    quote = next(each for each in ("USDT", "USD", "EUR") if native.endswith(each))
+    return f"{native.removesuffix(quote).replace('XBT', 'BTC')}-{quote}-PERP"
+
+
 SYMBOLS: dict[str, Callable[[str], str]] = {
     "OKX": okx_symbol,
     "DERIBIT": deribit_symbol,
@@ -139,6 +149,7 @@ SYMBOLS: dict[str, Callable[[str], str]] = {
     "HUOBI": lambda native: binance_symbol(native.upper()),
     "HUOBI_SWAP": "{}-PERP".format,
     "KUCOIN": kucoin_symbol,
+    "BITMEX": bitmex_symbol,
 }
 QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "GBP", "USD")
 
@@ -169,7 +180,8 @@ def test_trades_checksums_and_chains(path: Path) -> None:
 @pytest.mark.parametrize("path", files(read=True))
 def test_books_end_where_an_independent_book_ends(path: Path) -> None:
     found, counted = summary(path)["instruments"], counting.count(path, counter(path))
-    for name, (bid, ask) in {name: counted.best(name) for name in counted.books}.items():
+    quotes = counting.quotes_of_bitmex(path) if path.parent.name == "BITMEX" else {}
+    for name, (bid, ask) in {name: quotes.get(name[1]) or counted.best(name) for name in counted.books}.items():
         one = found[symbol_of(path.parent.name, name)]
         assert [None if one[side] is None else Decimal(one[side]) for side in ("bid", "ask")] == [bid, ask], name
         assert bid is None or ask is None or bid < ask

@@ -45,6 +45,7 @@ VENUES = (
     "bitget",
     "kucoin",
     "gateio",
+    "bitmex",
 )
 WAIT_S = 20.0
 STILL_S = 4.0

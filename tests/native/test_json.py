@@ -587,12 +587,12 @@ def test_a_book_over_rest() -> None:
     assert (found.whole, found.dead_count) == ([11], 0)
     assert feed.book(11, 0) == ([("1", "2"), ("0.5", "1")], [("3", "1")])
     assert feed.last_id(11) == 8
-    assert feed.compare(11, b'{"result":{"id":8,"bids":[["1","2"]],"asks":[["3","1"]]}}', 1) == ""
-    assert feed.compare(11, b'{"result":{"id":8,"bids":[["1","9"]],"asks":[["3","1"]]}}', 1)
+    assert feed.compare(11, b'{"result":{"id":8,"bids":[["1","2"]],"asks":[["3","1"]]}}', 1, RECV) == ""
+    assert feed.compare(11, b'{"result":{"id":8,"bids":[["1","9"]],"asks":[["3","1"]]}}', 1, RECV)
     for body in (b"<html>", b"{}", b'{"result":{"bids":[["x","1"]]}}'):
         assert feed.rest_book(11, body, RECV).dead_count == 1
         with pytest.raises(ValueError, match="expected"):
-            feed.compare(11, body, 1)
+            feed.compare(11, body, 1, RECV)
     # a book of which the stream has said nothing yet
     assert feed.rest_book(22, b'{"result":{"id":6,"bids":[["0.5","1"]],"asks":[]}}', RECV).whole == [22]
 
@@ -695,7 +695,7 @@ def test_a_row_may_be_one_level() -> None:
 
 
 def test_levels_are_in_lists_or_have_a_side() -> None:
-    with pytest.raises(ValueError, match="expected bids and asks, mixed, or side, found none"):
+    with pytest.raises(ValueError, match="expected bids and asks, mixed, rows, or side, found none"):
         feed_of(one(msgspec.structs.replace(LEVEL, levels=Levels())))
 
 

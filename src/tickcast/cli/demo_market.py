@@ -68,6 +68,7 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "GEMINI": _crypto("gemini"),
     "BITGET": _crypto("bitget"),
     "HTX": _crypto("htx"),
+    "BITMEX": _crypto("bitmex"),
     "XSIM": _xsim,
 }
 """All that can be simulated, in the order in which they stand in the files."""

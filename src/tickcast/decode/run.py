@@ -20,10 +20,7 @@ from tickcast.venues.registry import codes, find_declared
 
 ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX", **SIBLINGS}
 VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
-LATER: Final = (
-    "BITMEX",
-    "CRYPTO_COM",
-)
+LATER: Final = ("CRYPTO_COM",)
 """Codes of venues that have no decoder yet."""
 ALL_LEVELS: Final = 1 << 30
 

@@ -120,6 +120,10 @@ class Shapes:
     def _take(self, held: Held, message: Message, market: str, told: tuple[Any, Any]) -> None:
         frame, event = told
         pure = not any(isinstance(emit, Measures) for emit in message.emits)
+        channel = channel_of(frame, message, event, self._binding)
+        for emit in message.emits:
+            if isinstance(emit, Book) and emit.empty is not None and is_whole(frame, (frame, frame), emit):
+                self._begin(held, (market, name_of(frame, (frame, frame), emit.empty, event)), channel, emit)
         for row in rows_of(frame, message.rows):
             for emit in message.emits:
                 native = name_of(frame, row, emit.key, event)
@@ -129,13 +133,16 @@ class Shapes:
                 if isinstance(emit, Book):
                     held.books.add((market, native))
                     if emit.rule.snapshot in {"rest", "every"} or is_whole(frame, row, emit):
-                        held.begun.add((market, native))
-                        channels = self._channels.setdefault((market, native), {})
-                        channels.setdefault(
-                            channel_of(frame, message, event, self._binding), emit.rule.snapshot != "every"
-                        )
+                        self._begin(held, (market, native), channel, emit)
                 elif isinstance(emit, Quotes) and pure:
                     held.quotes.add((market, native))
+
+    def _begin(self, held: Held, name: Name, channel: str, book: Book) -> None:
+        """A message begins a book, or each of its kind does."""
+        if name[1]:
+            held.books.add(name)
+            held.begun.add(name)
+            self._channels.setdefault(name, {}).setdefault(channel, book.rule.snapshot != "every")
 
 
 def at(value: Any, path: str) -> Any:

@@ -298,6 +298,10 @@ class GateioConfig(CryptoConfig, frozen=True, kw_only=True, tag="gateio"):
     """GATEIO: spot and perpetuals."""
 
 
+class BitmexConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitmex"):
+    """BITMEX: inverse, linear and quanto contracts, books by id."""
+
+
 VenueConfig = (
     SoupItchConfig
     | FixConfig
@@ -319,6 +323,7 @@ VenueConfig = (
     | BitgetConfig
     | KucoinConfig
     | GateioConfig
+    | BitmexConfig
 )
 
 
@@ -386,7 +391,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
     ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp``, ``bitfinex``,
-    ``gemini``, ``deribit``, ``htx``, ``bitget``, ``kucoin`` or ``gateio``."""
+    ``gemini``, ``deribit``, ``htx``, ``bitget``, ``kucoin``, ``gateio`` or
+    ``bitmex``."""
 
 
 SYMBOLS_MAX = 50_000

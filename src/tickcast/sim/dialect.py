@@ -72,6 +72,7 @@ FACTORIES: Final = {
     "gemini": "tickcast.sim.crypto.dialect:create",
     "bitget": "tickcast.sim.crypto.dialect:create",
     "htx": "tickcast.sim.crypto.dialect:create",
+    "bitmex": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""
 

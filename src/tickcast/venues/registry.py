@@ -16,6 +16,7 @@ from tickcast.venues.binance.venue import BinanceVenue
 from tickcast.venues.binance_futures.venue import BinanceFuturesVenue
 from tickcast.venues.bitfinex.venue import BitfinexVenue
 from tickcast.venues.bitget.venue import BitgetVenue
+from tickcast.venues.bitmex.venue import BitmexVenue
 from tickcast.venues.bitstamp.venue import BitstampVenue
 from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
@@ -85,6 +86,7 @@ VENUES: Final[Mapping[str, Factory]] = {
     "BITGET": declared(BitgetVenue),
     "KUCOIN": declared(KucoinVenue),
     "GATEIO": declared(GateioVenue),
+    "BITMEX": declared(BitmexVenue),
 }
 """Ours, by code."""
 

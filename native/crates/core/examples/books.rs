@@ -85,6 +85,7 @@ fn message(changes: &[Change], id: i64, snapshot: bool) -> BookMessage<'_> {
         counted: false,
         depth: 0,
         changes,
+        names: &[],
         origin: Record {
             ts_event: id,
             ts_recv: id,

@@ -236,7 +236,7 @@ fn rest(random: &mut Random, feed: &mut JsonFeed, count: usize) {
         damage(random, &mut body);
     }
     check(&feed.rest_book(instrument, &body, 1), feed);
-    drop(feed.compare(instrument, &body, 5));
+    drop(feed.compare(instrument, &body, 5, 7));
     let state = [state::STALE, state::REPAIRING, state::SYNCING][random.below(3)];
     drop(feed.suspend(&[instrument], state, 1));
     if random.below(4) == 0 {

@@ -268,9 +268,10 @@ impl JsonFeed {
         instrument: u64,
         body: &[u8],
         levels: usize,
+        ts_recv: i64,
     ) -> PyResult<String> {
         let feed = &mut self.0;
-        py.detach(move || feed.compare(instrument, body, levels))
+        py.detach(move || feed.compare(instrument, body, levels, ts_recv))
             .map_err(PyValueError::new_err)
     }
 

@@ -82,6 +82,7 @@ def differences(instrument: Instrument, stream: Stream, sides: Sides) -> BookNew
         bids=sorted(changes[BID], reverse=True),
         asks=sorted(changes[ASK]),
         levels=now,
+        before=before,
     )
     stream.last, stream.levels = instrument.book_id, now
     return news

@@ -190,6 +190,8 @@ class BookNews:
     asks: list[tuple[int, int]]
     levels: tuple[Levels, Levels]
     """The book after it, to the topic's depth: for checksums."""
+    before: tuple[Levels, Levels] = field(default_factory=lambda: ({}, {}))
+    """The same as it was told before: a venue may say which levels are new."""
 
 
 @dataclass(slots=True, eq=False)

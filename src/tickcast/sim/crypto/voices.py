@@ -22,6 +22,7 @@ VOICES: Final[dict[str, str]] = {
     "gemini": "tickcast.sim.crypto.gemini:GeminiVoice",
     "kucoin": "tickcast.sim.crypto.kucoin:KucoinVoice",
     "gateio": "tickcast.sim.crypto.gateio:GateioVoice",
+    "bitmex": "tickcast.sim.crypto.bitmex:BitmexVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 

@@ -20,7 +20,7 @@ BOOK: Final = "book "
 COMPARE: Final = "compare "
 IDLE: Final = -1.0
 """Priority of comparisons and polls."""
-COMPARED_LEVELS: Final = 10
+COMPARED_LEVELS: Final = 25
 WATCHER: Final = 1e12
 """What one who watches an instrument is worth, in rows of it."""
 WEIGH_NS: Final = SECOND_NS // 2
@@ -303,7 +303,7 @@ class BookKeeping:
     def _judge_comparison(self, known: Instrument, answer: Answer, step: Step) -> None:
         if self._feed.state(known.id) != State.UNVERIFIED:
             return
-        difference = self._feed.compare(known.id, answer.body, COMPARED_LEVELS)
+        difference = self._feed.compare(known.id, answer.body, COMPARED_LEVELS, answer.received_ns)
         if not difference:
             self._doubted.discard(known.id)
         elif known.id not in self._doubted:

@@ -75,9 +75,13 @@ class Aggressor(Declared, frozen=True):
 
 
 class Levels(Declared, frozen=True):
-    """Where changed levels stand: two lists, or one list of both sides with a word for the side in each entry.
+    """Where changed levels stand: two lists, one list of both sides with a word for the side in each entry, or rows.
 
     With ``side`` alone the row itself is the one level, and the paths are those of the row.
+
+    Where the venue names levels by an id and not by their price, ``id`` says where it stands. Changes then may leave
+    out the price: it is that of the level's insertion. A level that changes or is deleted and was never told, and one
+    that is inserted twice, say that something was missed, and break the book.
     """
 
     bids: str = ""
@@ -99,7 +103,8 @@ class Levels(Declared, frozen=True):
     size: str = "1"
     """A size of 0 deletes the level."""
     action: str = ""
-    """In an entry: where a word stands whose ``deleted`` means that the level is gone, whatever the size."""
+    """In an entry (or ``/``, of all entries of the frame): where a word stands whose ``deleted`` means that the level
+    is gone, whatever the size."""
     deleted: tuple[str, ...] = ("delete",)
     or_price: str = ""
     """Where an entry has nothing at ``price``: another place (entries are objects here and lists there, as Gate's over
@@ -107,6 +112,13 @@ class Levels(Declared, frozen=True):
     or_size: str = ""
     zero_is_none: bool = False
     """An entry whose price is 0 is no level: the message moves the ids, and nothing else (KuCoin)."""
+    rows: bool = False
+    """Each row is a level, and the paths are those of a row; rows of one instrument in a frame are one message. Of an
+    answer over REST, which is such a list."""
+    id: str = ""
+    """In an entry: the venue's name of the level, a whole number."""
+    inserted: tuple[str, ...] = ("insert",)
+    """With ``id``: words of ``action`` for a level that is new."""
 
 
 Chain = Literal["range", "previous", "consecutive", "ordered", "none"]
@@ -197,7 +209,7 @@ class Quotes(Declared, frozen=True, tag="quotes"):
 
 
 class Book(Declared, frozen=True, tag="book"):
-    """Each row is a message of a book."""
+    """Each row is a message of a book, or with ``levels.rows`` a level of one."""
 
     key: Key
     levels: Levels
@@ -210,6 +222,9 @@ class Book(Declared, frozen=True, tag="book"):
     checksum: str = ""
     """A message that has it and no levels checks what came before it."""
     time: Time | None = None
+    """With ``levels.rows`` it is the latest of a message's rows."""
+    empty: Key | None = None
+    """With ``levels.rows``: where a whole book without any level has its name, in the frame."""
 
 
 class Measure(Declared, frozen=True):

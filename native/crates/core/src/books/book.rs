@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::chain::{self, BEHIND_MAX_NS, Ids, Position};
 use super::checksum::Memory;
 use super::ladder::{Ladder, Packed, order};
+use super::named::Named;
 use super::rows::{self, Best, Origin};
 use super::rule::{Chain, Rule, SnapshotFrom};
 use super::source::Source;
@@ -57,6 +58,8 @@ pub(super) struct Book {
     pub quotes: Source,
     pub position: Position,
     pub ladders: [Ladder; 2],
+    /// Its levels by the venue's ids, where it has such.
+    pub named: Named,
     pub waiting: Buffer,
     pub memory: Memory,
     /// Highest id seen since the last snapshot, of quotes that count with the book's ids too.
@@ -74,7 +77,8 @@ pub(super) struct Book {
     begun: bool,
     /// Levels told, the best last.
     published: [Vec<Packed>; 2],
-    recent: VecDeque<Packed>,
+    /// With the times when they came.
+    recent: VecDeque<(i64, Packed)>,
 }
 
 impl Book {
@@ -102,6 +106,7 @@ impl Book {
             quotes: Source::default(),
             position: Position::default(),
             ladders: Default::default(),
+            named: Named::default(),
             waiting: Buffer::default(),
             memory: Memory::default(),
             seen: 0,
@@ -213,6 +218,7 @@ impl Book {
         for ladder in &mut self.ladders {
             ladder.clear();
         }
+        self.named.clear();
         self.waiting.clear();
         self.recent = VecDeque::new();
         if !self.has_quotes {
@@ -240,7 +246,7 @@ impl Book {
             touched[side] |= better.is_some_and(|better| better < self.shown);
             if !self.is_proved {
                 self.recent.truncate(RECENT_MAX - 1);
-                self.recent.push_front(change);
+                self.recent.push_front((self.heard_ns, change));
             }
         }
         touched
@@ -265,12 +271,14 @@ impl Book {
         (bid.compare(ask) != Ordering::Less).then_some((bid, ask))
     }
 
-    /// Whether a level changed a moment ago.
-    pub fn changed_recently(&self, side: Side, price: Decimal) -> bool {
-        let same = |change: &Packed| {
-            change.side() == side && change.price().compare(price) == Ordering::Equal
-        };
-        self.recent.iter().any(same)
+    /// Whether a level changed after a time.
+    pub fn changed_since(&self, since_ns: i64, side: Side, price: Decimal) -> bool {
+        let recent = self.recent.iter();
+        recent
+            .take_while(|(at_ns, _)| *at_ns > since_ns)
+            .any(|(_, change)| {
+                change.side() == side && change.price().compare(price) == Ordering::Equal
+            })
     }
 
     pub fn bytes(&self) -> usize {
@@ -279,7 +287,8 @@ impl Book {
         let packed = published + self.recent.capacity();
         size_of::<Self>()
             + levels
-            + packed * size_of::<Packed>()
+            + packed * size_of::<(i64, Packed)>()
+            + self.named.bytes()
             + self.waiting.bytes()
             + self.memory.bytes()
     }

@@ -10,15 +10,25 @@ use super::ladder::{Ladder, Packed, order};
 use super::{Change, Side};
 use core::cmp::Ordering;
 
+/// What changed so short a time before the answer came may be on its way in one of the two.
+const RACE_NS: i64 = 10_000_000_000;
+
 /// Differences over the best `levels`, as a text; empty = none.
-pub(super) fn compare(book: &Book, last: Option<i64>, changes: &[Change], levels: usize) -> String {
+pub(super) fn compare(
+    book: &Book,
+    last: Option<i64>,
+    changes: &[Change],
+    levels: usize,
+    now_ns: i64,
+) -> String {
     let held = book.position.last;
     let is_newer = matches!((last, held), (Some(last), Some(held)) if last > held);
     let is_strict = last.is_some() && last == held;
     if !book.is_whole() || is_newer || (!is_strict && book.is_proved) {
         return String::new();
     }
-    differences(book, changes, levels, is_strict)
+    let since_ns = (!is_strict).then(|| now_ns.saturating_sub(RACE_NS));
+    differences(book, changes, levels, since_ns)
 }
 
 /// What a silent book misses of one from REST; empty = nothing. Where both have ids, these say it: a REST answer that is
@@ -32,12 +42,12 @@ pub(super) fn misses(book: &Book, last: Option<i64>, changes: &[Change], levels:
             format!("the venue's book is at {last}, ours at {held}")
         }
         (Some(_), Some(_)) => String::new(),
-        _ => differences(book, changes, levels, true),
+        _ => differences(book, changes, levels, None),
     }
 }
 
-/// Differences over the best `levels`; not `is_strict`: beside those that a race explains.
-fn differences(book: &Book, changes: &[Change], levels: usize, is_strict: bool) -> String {
+/// Differences over the best `levels`, beside those at prices that changed after `since_ns`: a race explains them.
+fn differences(book: &Book, changes: &[Change], levels: usize, since_ns: Option<i64>) -> String {
     let mut found = Found {
         text: String::new(),
         more: 0,
@@ -46,7 +56,9 @@ fn differences(book: &Book, changes: &[Change], levels: usize, is_strict: bool) 
         let mut theirs = Ladder::default();
         theirs.replace(side, changes.iter().map(Packed::new));
         let ours = &book.ladders[side as usize];
-        let excused = |level: &Packed| !is_strict && book.changed_recently(side, level.price());
+        let excused = |level: &Packed| {
+            since_ns.is_some_and(|since_ns| book.changed_since(since_ns, side, level.price()))
+        };
         for level in theirs
             .top(levels)
             .iter()

@@ -31,6 +31,8 @@ pub struct Books {
     causes: u64,
     statistics: Statistics,
     scratch: Vec<u8>,
+    /// Changes with the prices of named levels.
+    resolved: Vec<Change>,
 }
 
 /// Where a fault came from, and when.
@@ -70,6 +72,7 @@ impl Books {
             causes: 0,
             statistics: Statistics::default(),
             scratch: Vec::new(),
+            resolved: Vec::new(),
         }
     }
 
@@ -231,7 +234,13 @@ impl Books {
         output: &mut Output<'_>,
     ) -> Option<Fault> {
         let book = self.books[index as usize].as_deref_mut()?;
-        let touched = book.apply(packed(message));
+        let touched = if message.names.is_empty() {
+            book.apply(packed(message))
+        } else if let Err(fault) = book.named.resolve(message, &mut self.resolved) {
+            return Some(fault);
+        } else {
+            book.apply(self.resolved.iter().map(Packed::new))
+        };
         book.cut(depth_of(rule, message));
         match verify(rule, message, book, &mut self.scratch, &mut self.statistics) {
             Ok(true) => book.is_proved = true,
@@ -274,6 +283,9 @@ impl Books {
     ) -> Option<Fault> {
         let book = self.books[index as usize].as_deref_mut()?;
         book.waiting.clear();
+        if let Err(fault) = book.named.begin(message) {
+            return Some(fault);
+        }
         book.crossed_ns = 0;
         book.replace(packed(message));
         book.cut(depth_of(rule, message));
@@ -604,8 +616,8 @@ impl Books {
             .unwrap_or(0)
     }
 
-    /// Compares a book with one from REST (of the id `last`, if it has one) over the best `levels`: empty = they agree, or
-    /// differ only where the stream is ahead.
+    /// Compares a book with one from REST (of the id `last`, if it has one; it came at `now_ns`) over the best `levels`: empty =
+    /// they agree, or differ only where the stream is ahead.
     #[must_use]
     pub fn compare(
         &self,
@@ -613,9 +625,10 @@ impl Books {
         last: Option<i64>,
         changes: &[Change],
         levels: usize,
+        now_ns: i64,
     ) -> String {
         self.get(index).map_or_else(String::new, |book| {
-            compare::compare(book, last, changes, levels)
+            compare::compare(book, last, changes, levels, now_ns)
         })
     }
 

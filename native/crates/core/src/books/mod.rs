@@ -12,6 +12,7 @@ mod checksum;
 mod compare;
 mod engine;
 mod ladder;
+mod named;
 mod rows;
 mod rule;
 mod source;
@@ -38,6 +39,23 @@ pub struct Change {
     pub deleted: bool,
 }
 
+/// What happens to a level that the venue names by an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// The venue's name of a level, beside its [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub id: u64,
+    pub verb: Verb,
+    /// The change has a price; otherwise it is that of the level's insertion.
+    pub priced: bool,
+}
+
 /// A message of one book.
 #[derive(Clone, Copy, Debug)]
 pub struct BookMessage<'a> {
@@ -59,6 +77,8 @@ pub struct BookMessage<'a> {
     /// Levels a side that the venue keeps, where the message says so; 0 = the rule's.
     pub depth: u32,
     pub changes: &'a [Change],
+    /// One for each change, where the venue names levels by ids; otherwise empty.
+    pub names: &'a [Name],
     /// Times and flags of the rows to write; the rest is filled in.
     pub origin: Record,
 }

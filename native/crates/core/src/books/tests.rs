@@ -2,6 +2,7 @@
 
 mod checksums;
 mod model;
+mod named;
 mod ordered;
 mod states;
 mod venue;

@@ -142,6 +142,7 @@ mod tests {
             calendar: "24/7".to_owned(),
             time_precision: 3,
             primary: venue == "A",
+            on_demand: false,
         }
     }
 

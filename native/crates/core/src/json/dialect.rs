@@ -119,6 +119,9 @@ pub struct Levels {
     pub zero_is_none: bool,
     pub or_price: String,
     pub or_size: String,
+    pub rows: bool,
+    pub id: String,
+    pub inserted: Vec<String>,
 }
 
 impl Default for Levels {
@@ -139,6 +142,9 @@ impl Default for Levels {
             zero_is_none: false,
             or_price: String::new(),
             or_size: String::new(),
+            rows: false,
+            id: String::new(),
+            inserted: words(&["insert"]),
         }
     }
 }
@@ -266,6 +272,8 @@ pub struct Book {
     pub checksum: String,
     #[serde(default)]
     pub time: Option<Time>,
+    #[serde(default)]
+    pub empty: Option<Key>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -9,14 +9,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::binding::Bound;
 use super::decoded::{Decoded, Hole, Print};
 use super::drift::Drift;
-use super::levels::{self, BookRow};
+use super::levels::{self, BookRow, Levels};
 use super::names::Names;
 use super::path::{Frame, Row, is_nested, says_something};
 use super::plan::{BookPlan, EmitPlan, MeasuresPlan, MessagePlan, QuotesPlan, TradesPlan};
 use super::read::{KeyPlan, Trouble, all_hold, sequence, shown, time_of};
 use super::trades::{self, Id, LastSide};
 use super::twins::{Missing, TradeChain, Twins, Unnumbered};
-use crate::books::{BookMessage, Books, Change, Event, Output, Provenance, Quote, Source};
+use crate::books::{BookMessage, Books, Event, Output, Provenance, Quote, Source};
 use crate::decimal::Decimal;
 use crate::record::{Record, flag, kind};
 
@@ -109,7 +109,9 @@ pub struct Engine {
     pub events: Vec<Event>,
     /// Counts frames.
     pub frames: u64,
-    changes: Vec<Change>,
+    levels: Levels,
+    /// Rows of a frame that are levels, by instrument.
+    grouped: Vec<(u32, (u32, u32))>,
     /// Texts of a row, joined.
     joined: Vec<u8>,
     missing: Vec<Missing>,
@@ -156,7 +158,8 @@ impl Engine {
             twins: Twins::default(),
             events: Vec::new(),
             frames: 0,
-            changes: Vec::new(),
+            levels: Levels::default(),
+            grouped: Vec::new(),
             joined: Vec::new(),
             missing: Vec::new(),
             repeated: 0,
@@ -466,36 +469,116 @@ impl Engine {
         out: &mut Decoded,
     ) {
         let Some(key) = &plan.key else { return };
+        if plan.has_rows() {
+            self.book_of_rows(plan, key, rows, call, out);
+            return;
+        }
         for row in rows_of(rows, call) {
             let Some(index) = self.instrument(key, row, call, out) else {
                 continue;
             };
             self.hear(index, Heard::Book, call.link);
-            let read = levels::read(plan, row, call.ts_recv, &mut self.changes);
-            if call.late {
-                continue;
+            let read = levels::read(plan, row, call.ts_recv, &mut self.levels);
+            if !call.late {
+                self.take_book(plan, index, read, call, out);
             }
-            let mut output = Output {
-                records: &mut out.records,
-                events: &mut self.events,
-            };
-            match read {
-                Ok(read) => {
-                    if let (true, Some(last)) = (self.twins.has(call.link), read.last) {
-                        self.twins
-                            .note(index, kind::BOOK_BID, last, call.link, call.ts_recv);
-                    }
-                    let message = book_message(plan, &read, call, &self.changes);
-                    self.books.arrived(index, call.ts_recv, output.records);
-                    self.books.message(index, &message, &mut output);
+        }
+    }
+
+    /// Takes a message of a book whose levels were read, or could not be.
+    #[inline]
+    fn take_book(
+        &mut self,
+        plan: &BookPlan,
+        index: u32,
+        read: Result<BookRow, Trouble<'_>>,
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        let mut output = Output {
+            records: &mut out.records,
+            events: &mut self.events,
+        };
+        match read {
+            Ok(read) => {
+                if let (true, Some(last)) = (self.twins.has(call.link), read.last) {
+                    self.twins
+                        .note(index, kind::BOOK_BID, last, call.link, call.ts_recv);
                 }
-                Err(trouble) => {
-                    let reason = trouble.reason(call.frame);
-                    let message = unread(plan, call);
-                    self.books.malformed(index, &message, &reason, &mut output);
-                    out.refuse(call.index, || reason);
-                }
+                let message = book_message(plan, &read, call, &self.levels);
+                self.books.arrived(index, call.ts_recv, output.records);
+                self.books.message(index, &message, &mut output);
             }
+            Err(trouble) => {
+                let reason = trouble.reason(call.frame);
+                let message = unread(plan, call);
+                self.books.malformed(index, &message, &reason, &mut output);
+                out.refuse(call.index, || reason);
+            }
+        }
+    }
+
+    /// Takes rows that are levels: those of one instrument are one message. A frame without any may say that a book is empty.
+    fn book_of_rows(
+        &mut self,
+        plan: &BookPlan,
+        key: &KeyPlan,
+        rows: &[(u32, u32)],
+        call: &Call<'_>,
+        out: &mut Decoded,
+    ) {
+        let mut grouped = core::mem::take(&mut self.grouped);
+        grouped.clear();
+        for (row, &place) in rows_of(rows, call).zip(rows) {
+            if let Some(index) = self.instrument(key, row, call, out) {
+                grouped.push((index, place));
+            }
+        }
+        if !grouped.is_sorted_by_key(|&(index, _)| index) {
+            grouped.sort_by_key(|&(index, _)| index); // stable: rows of an instrument keep their order
+        }
+        for group in grouped.chunk_by(|one, next| one.0 == next.0) {
+            let index = group[0].0;
+            self.hear(index, Heard::Book, call.link);
+            let rows = group.iter().map(|&(_, (place, outer))| Row {
+                frame: call.frame,
+                place,
+                outer,
+            });
+            let read = levels::read_rows(plan, rows, call.ts_recv, &mut self.levels);
+            if let Some(read) = read.transpose().filter(|_| !call.late) {
+                self.take_book(plan, index, read, call, out);
+            }
+        }
+        self.grouped = grouped;
+        if rows.is_empty() {
+            self.empty_book(plan, call, out);
+        }
+    }
+
+    /// Takes a frame that has no levels.
+    #[cold]
+    fn empty_book(&mut self, plan: &BookPlan, call: &Call<'_>, out: &mut Decoded) {
+        let row = Row::alone(call.frame, 0);
+        let Some(key) = plan.empty.as_ref().filter(|_| levels::is_empty(plan, row)) else {
+            return;
+        };
+        let Some(index) = self.instrument(key, row, call, out) else {
+            return;
+        };
+        self.hear(index, Heard::Book, call.link);
+        self.levels = Levels::default();
+        let read = BookRow {
+            snapshot: true,
+            first: None,
+            last: None,
+            previous: None,
+            checksum: None,
+            depth: 0,
+            ts_event: call.ts_recv,
+        };
+        if !call.late {
+            self.take_book(plan, index, Ok(read), call, out);
         }
     }
 
@@ -582,9 +665,9 @@ impl Engine {
             counted: false,
             bound: None,
         };
-        match levels::read(plan, row, ts_recv, &mut self.changes) {
+        match levels::read(plan, row, ts_recv, &mut self.levels) {
             Ok(read) => {
-                let message = book_message(plan, &read, &call, &self.changes);
+                let message = book_message(plan, &read, &call, &self.levels);
                 let mut output = Output {
                     records: &mut out.records,
                     events: &mut self.events,
@@ -606,9 +689,10 @@ impl Engine {
         row: Row<'_>,
         levels: usize,
     ) -> Result<String, String> {
-        let read = levels::read(plan, row, 0, &mut self.changes)
+        let read = levels::read(plan, row, 0, &mut self.levels)
             .map_err(|trouble| trouble.reason(row.frame))?;
-        Ok(self.books.misses(index, read.last, &self.changes, levels))
+        let changes = &self.levels.changes;
+        Ok(self.books.misses(index, read.last, changes, levels))
     }
 
     /// Compares a book with one from REST; see [`Books::compare`].
@@ -621,10 +705,14 @@ impl Engine {
         index: u32,
         row: Row<'_>,
         levels: usize,
+        now_ns: i64,
     ) -> Result<String, String> {
-        let read = levels::read(plan, row, 0, &mut self.changes)
+        let read = levels::read(plan, row, now_ns, &mut self.levels)
             .map_err(|trouble| trouble.reason(row.frame))?;
-        Ok(self.books.compare(index, read.last, &self.changes, levels))
+        let changes = &self.levels.changes;
+        Ok(self
+            .books
+            .compare(index, read.last, changes, levels, now_ns))
     }
 }
 
@@ -689,7 +777,7 @@ fn book_message<'c>(
     plan: &BookPlan,
     read: &BookRow,
     call: &Call<'_>,
-    changes: &'c [Change],
+    levels: &'c Levels,
 ) -> BookMessage<'c> {
     BookMessage {
         kind: plan.kind,
@@ -702,7 +790,8 @@ fn book_message<'c>(
         checksum: read.checksum,
         counted: call.counted,
         depth: read.depth,
-        changes,
+        changes: &levels.changes,
+        names: &levels.names,
         origin: origin(read.ts_event, call),
     }
 }
@@ -721,6 +810,7 @@ fn unread(plan: &BookPlan, call: &Call<'_>) -> BookMessage<'static> {
         counted: call.counted,
         depth: 0,
         changes: &[],
+        names: &[],
         origin: origin(call.ts_recv, call),
     }
 }

@@ -361,6 +361,7 @@ impl JsonFeed {
         instrument: u64,
         body: &[u8],
         levels: usize,
+        ts_recv: i64,
     ) -> Result<String, String> {
         let (index, place) = self.rest_row(instrument, body)?;
         let Some(plan) = &self.plan.rest_book else {
@@ -371,7 +372,7 @@ impl JsonFeed {
             tape: &self.tape,
         };
         let row = Row::alone(frame, place);
-        self.engine.compare(plan, index, row, levels)
+        self.engine.compare(plan, index, row, levels, ts_recv)
     }
 
     /// Whether a book that fell silent misses what one from REST has; see [`Books::misses`].

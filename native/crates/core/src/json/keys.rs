@@ -2,7 +2,7 @@
 
 use super::dialect;
 use super::path::Path;
-use super::plan::{BookPlan, EmitPlan, LevelsPlan, WrittenPlan};
+use super::plan::{BookPlan, EmitPlan, LevelsPlan, SidePlan, WrittenPlan};
 use super::read::{KeyPlan, TimePlan};
 
 /// Keys of a row that are read or named, those that conditions on the frame look at too.
@@ -101,23 +101,27 @@ impl EmitPlan {
 
 impl BookPlan {
     fn visit(&self, see: &mut impl FnMut(&Path)) {
-        let (one, two) = match &self.levels {
-            LevelsPlan::Sides { bids, asks } => (bids.as_ref(), asks.as_ref()),
-            LevelsPlan::Mixed { list, .. } | LevelsPlan::Written(WrittenPlan { list, .. }) => {
-                (Some(list), None)
-            }
-            LevelsPlan::Alone { side, .. } => (Some(side), None),
+        let lists = match &self.levels {
+            LevelsPlan::Sides { bids, asks } => [bids.as_ref(), asks.as_ref()],
+            LevelsPlan::Mixed { list, .. } => [list.as_ref(), None],
+            LevelsPlan::Written(WrittenPlan { list, .. }) => [Some(list), None],
+            LevelsPlan::Alone { .. } => [None, None],
         };
-        if matches!(self.levels, LevelsPlan::Alone { .. }) {
-            [&self.price, &self.size]
-                .into_iter()
-                .chain(&self.action)
-                .for_each(&mut *see);
-        }
+        // entries of lists have keys of their own; levels that are rows have the row's
+        let of_rows = match &self.levels {
+            LevelsPlan::Mixed {
+                list: None,
+                side: SidePlan::Words { path, .. },
+            }
+            | LevelsPlan::Alone { side: path, .. } => Some([path, &self.price, &self.size]),
+            _ => None,
+        };
+        let more = [&self.id, &self.action].into_iter().flatten();
         let key = self.key.as_ref().map(|key| &key.path);
         key.into_iter()
-            .chain(one)
-            .chain(two)
+            .chain(lists.into_iter().flatten())
+            .chain(more.filter(|_| of_rows.is_some()))
+            .chain(of_rows.into_iter().flatten())
             .chain(&self.first)
             .chain(&self.last)
             .chain(&self.previous)

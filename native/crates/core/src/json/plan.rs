@@ -67,7 +67,8 @@ pub enum LevelsPlan {
         asks: Option<Path>,
     },
     Mixed {
-        list: Path,
+        /// `None`: the rows themselves are the levels.
+        list: Option<Path>,
         side: SidePlan,
     },
     /// The row itself is one level.
@@ -122,6 +123,11 @@ pub struct BookPlan {
     pub zero_is_none: bool,
     pub action: Option<Path>,
     pub deleted: Box<[Box<[u8]>]>,
+    /// Where the venue's id of a level stands, and the words of an action that inserts it.
+    pub id: Option<Path>,
+    pub inserted: Box<[Box<[u8]>]>,
+    /// Of a frame without rows: where the name of the book stands that is empty.
+    pub empty: Option<KeyPlan>,
     /// Index of its rule.
     pub kind: u16,
     /// Every message is a whole book.
@@ -332,7 +338,8 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
         bid: texts(&declared.bid_words),
         ask: texts(&declared.ask_words),
     };
-    let Some(list) = optional("levels.mixed", &declared.mixed)? else {
+    let list = optional("levels.mixed", &declared.mixed)?;
+    if list.is_none() && !declared.rows {
         if declared.signed {
             return Err("levels.signed: expected mixed, found none".into());
         }
@@ -354,14 +361,18 @@ fn levels(declared: &dialect::Levels) -> Result<LevelsPlan, String> {
                     asks: None,
                 },
                 None,
-            ) => Err("levels: expected bids and asks, mixed, or side, found none".into()),
+            ) => Err("levels: expected bids and asks, mixed, rows, or side, found none".into()),
             _ => Ok(sides),
         };
-    };
-    if !(declared.bids.is_empty() && declared.asks.is_empty()) {
-        return Err("levels: expected either bids and asks, or mixed, found both".into());
+    }
+    let others = !(declared.bids.is_empty() && declared.asks.is_empty());
+    if others || (list.is_some() && declared.rows) {
+        return Err("levels: expected one of bids and asks, mixed, or rows, found more".into());
     }
     if !declared.split.is_empty() {
+        let Some(list) = list else {
+            return Err("levels.split: expected levels of both sides in mixed, found rows".into());
+        };
         return Ok(LevelsPlan::Written(WrittenPlan {
             list,
             split: declared.split.as_bytes().into(),
@@ -451,6 +462,16 @@ fn check(declared: &dialect::Book) -> Result<(), String> {
     {
         needed("checksum", &declared.checksum)?;
     }
+    let waits = matches!(
+        declared.rule.snapshot,
+        dialect::SnapshotFrom::Rest | dialect::SnapshotFrom::Asked
+    );
+    if declared.levels.zero_is_none && !declared.levels.id.is_empty() {
+        return Err("levels.zero_is_none: expected levels without ids, found ids".into());
+    }
+    if waits && !declared.levels.id.is_empty() {
+        return Err("levels.id: expected books that begin in the stream, found others".into());
+    }
     Ok(())
 }
 
@@ -478,6 +499,13 @@ fn book(declared: &dialect::Book, key: Option<KeyPlan>, kind: u16) -> Result<Boo
         zero_is_none: declared.levels.zero_is_none,
         action: optional("levels.action", &declared.levels.action)?,
         deleted: texts(&declared.levels.deleted),
+        id: optional("levels.id", &declared.levels.id)?,
+        inserted: texts(&declared.levels.inserted),
+        empty: declared
+            .empty
+            .as_ref()
+            .map(|key| at("empty", KeyPlan::new(key)))
+            .transpose()?,
         kind,
         every: declared.rule.snapshot == dialect::SnapshotFrom::Every,
         snapshot: matches("snapshot", &declared.snapshot)?,
@@ -742,5 +770,13 @@ impl Plan {
             packing: declared.packing,
             unpacked_max: declared.unpacked_max,
         })
+    }
+}
+
+impl BookPlan {
+    /// Whether the rows of a message are the levels.
+    #[must_use]
+    pub const fn has_rows(&self) -> bool {
+        matches!(self.levels, LevelsPlan::Mixed { list: None, .. })
     }
 }

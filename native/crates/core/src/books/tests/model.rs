@@ -235,6 +235,7 @@ impl World {
             counted: self.rule.counted,
             depth: 0,
             changes: &wire.changes,
+            names: &[],
             origin: Record {
                 ts_event: self.now,
                 ts_recv: self.now,

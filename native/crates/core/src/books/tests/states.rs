@@ -521,7 +521,13 @@ fn what_the_venue_pushes_out_is_cut_off() {
 // -------------------------------------------------------------------- comparison
 
 fn compare(feed: &Feed, last: Option<i64>, text: &str) -> String {
-    feed.books.compare(0, last, &super::venue::changes(text), 3)
+    compare_after(0, feed, last, text)
+}
+
+fn compare_after(seconds: i64, feed: &Feed, last: Option<i64>, text: &str) -> String {
+    let now_ns = feed.now + seconds * 1_000_000_000;
+    feed.books
+        .compare(0, last, &super::venue::changes(text), 3, now_ns)
 }
 
 #[test]
@@ -547,6 +553,11 @@ fn a_book_that_nothing_proves_is_compared() {
         compare(&feed, None, "b 2 1, b 3 1, b 4 1, a 5 1, a 4.5 2"),
         "",
         "both changed a moment ago"
+    );
+    assert_eq!(
+        compare_after(11, &feed, None, "b 2 1, b 3 1, b 4 1, a 5 1, a 4.5 2"),
+        "bid 4: the venue's book has 1, ours 7 (and 1 more levels)",
+        "a race does not last so long"
     );
 }
 

@@ -85,6 +85,7 @@ impl Feed {
             counted: true,
             depth: 0,
             changes,
+            names: &[],
             origin: self.origin(),
         }
     }
