@@ -53,6 +53,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
         "HUOBI_SWAP/HUOBI_SWAP_20220219T164944Z_linear",
     ),
     "BITMEX": ("BITMEX_20210722T223607Z",),
+    "CRYPTO_COM": ("CRYPTO.COM_20211123T231839Z",),
 }
 """By venue; another folder of the recordings, and name in cryptofeed, before a slash."""
 CHECKSUMS = frozenset({"OKX", "KRAKEN", "BITGET"})

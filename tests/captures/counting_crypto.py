@@ -270,6 +270,18 @@ def bitmex(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
             yield name, action == "partial", sides, None
 
 
+def crypto_com(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    """Read v2: every message of a book is a whole one."""
+    del found, conn
+    told = frame.get("result", {})
+    for row in told.get("data", ()):
+        if told["channel"] == "trade":
+            yield row["i"], str(row["d"]), Decimal(str(row["p"])), Decimal(str(row["q"])), False
+        elif told["channel"] == "book":
+            sides = {side: [(str(level[0]), str(level[1])) for level in row[f"{side}s"]] for side in ("bid", "ask")}
+            yield told["instrument_name"], True, sides, None
+
+
 def binance(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
     del found, conn
     data = frame.get("data", {})

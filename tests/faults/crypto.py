@@ -46,6 +46,7 @@ VENUES = (
     "kucoin",
     "gateio",
     "bitmex",
+    "crypto_com",
 )
 WAIT_S = 20.0
 STILL_S = 4.0

@@ -26,6 +26,7 @@ CHANNELS = {
     "deribit": '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"zzz.BTC-PERPETUAL","data":{"p":1}}}',
     "bitfinex": '{"event":"zzz","chanId":5}',
     "gemini": '{"type":"zzz","symbol":"BTCUSD"}',
+    "crypto_com": '{"id":-1,"method":"subscribe","code":0,"result":{"channel":"zzz","data":[{"p":1}]}}',
     "bitmex": '{"table":"zzz","action":"insert","data":[{"symbol":"XBTUSD","p":1}]}',
 }
 """A message of a channel that does not exist, in each dialect."""

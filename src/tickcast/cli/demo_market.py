@@ -69,6 +69,7 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "BITGET": _crypto("bitget"),
     "HTX": _crypto("htx"),
     "BITMEX": _crypto("bitmex"),
+    "CRYPTO_COM": _crypto("crypto_com"),
     "XSIM": _xsim,
 }
 """All that can be simulated, in the order in which they stand in the files."""

@@ -18,6 +18,7 @@ from tickcast.model.errors import UsageError
 from tickcast.venues.base import Request, VenueConfig
 from tickcast.venues.bitget.v1 import BitgetV1Venue, is_v1
 from tickcast.venues.coinbase.exchange import CoinbaseExchangeVenue
+from tickcast.venues.crypto_com.v2 import CryptoComV2Venue
 from tickcast.venues.declared.venue import Channel, Listed, Venue
 from tickcast.venues.kraken.v1 import KrakenV1Venue
 from tickcast.venues.registry import find_declared
@@ -53,6 +54,7 @@ OLDER: Final[Mapping[str, tuple[Older, ...]]] = {
     "COINBASE": (Older(r"ws-feed|ws-direct", "Coinbase Exchange (Pro)", CoinbaseExchangeVenue),),
     "BITGET": (Older(r"/(?:spot|mix)/v1/", "Bitget v1", BitgetV1Venue),),
     "DERIBIT": (Older(r"/ws/api/v1", "Deribit v1"),),
+    "CRYPTO_COM": (Older(r"/v2/market", "Crypto.com v2", CryptoComV2Venue),),
 }
 
 HTTP_REFUSED: Final = 400
@@ -68,6 +70,7 @@ SIBLINGS: Final[Mapping[str, str]] = {
     "HUOBI_DM": "HTX",
     "KUCOIN_FUTURES": "KUCOIN",
     "GATEIO_FUTURES": "GATEIO",
+    "CRYPTO.COM": "CRYPTO_COM",
 }
 """Venues, or former names of one, that speak another's dialect in recordings."""
 
@@ -75,6 +78,7 @@ TOLD_BY_FRAMES: Final[Mapping[str, Sequence[tuple[type[Venue], Callable[[bytes],
     "BITGET": ((BitgetV1Venue, is_v1),),
     "KRAKEN": ((KrakenV1Venue, lambda frame: frame[:1] == b"[" or b'"event"' in frame[:200]),),
     "COINBASE": ((CoinbaseExchangeVenue, lambda frame: b'"channel"' not in frame and b'"type"' in frame),),
+    "CRYPTO_COM": ((CryptoComV2Venue, lambda frame: re.match(rb'\{("id":\d+,)?"code"', frame) is not None),),
 }
 """Former dialects of recordings without addresses, by the first frame."""
 

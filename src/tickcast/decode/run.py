@@ -20,7 +20,7 @@ from tickcast.venues.registry import codes, find_declared
 
 ALIASES: Final = {"XBOS": "XNAS", "XPSX": "XNAS", "XNYS": "FIX", **SIBLINGS}
 VENUES: Final = ("XNAS", "BATS", "FIX", "BINANCE", "XSIM")
-LATER: Final = ("CRYPTO_COM",)
+LATER: Final[tuple[str, ...]] = ()
 """Codes of venues that have no decoder yet."""
 ALL_LEVELS: Final = 1 << 30
 

@@ -31,10 +31,7 @@ CODES: Final = {
     "BATS": ("BATS",),
     "FIX": ("XNYS",),
     "XSIM": ("XSIM",),
-    **{
-        family: (family, *siblings_of(family))
-        for family in ("BINANCE", "BINANCE_FUTURES", "HTX", "OKX", "KUCOIN", "GATEIO")
-    },
+    **{family: (family, *siblings_of(family)) for family in dict.fromkeys(SIBLINGS.values())},
 }
 """Venue codes of sessions, by the family that is asked for; every other code stands for itself."""
 ANEW: Final = (CODES["FIX"], CODES["BATS"])

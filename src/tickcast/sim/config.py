@@ -302,6 +302,10 @@ class BitmexConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitmex"):
     """BITMEX: inverse, linear and quanto contracts, books by id."""
 
 
+class CryptoComConfig(CryptoConfig, frozen=True, kw_only=True, tag="crypto_com"):
+    """CRYPTO_COM: spot, perpetuals and a future, heartbeats that want an answer."""
+
+
 VenueConfig = (
     SoupItchConfig
     | FixConfig
@@ -324,6 +328,7 @@ VenueConfig = (
     | KucoinConfig
     | GateioConfig
     | BitmexConfig
+    | CryptoComConfig
 )
 
 
@@ -391,8 +396,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     venues: dict[str, VenueConfig] = msgspec.field(default_factory=default_venues)
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
     ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp``, ``bitfinex``,
-    ``gemini``, ``deribit``, ``htx``, ``bitget``, ``kucoin``, ``gateio`` or
-    ``bitmex``."""
+    ``gemini``, ``deribit``, ``htx``, ``bitget``, ``kucoin``, ``gateio``,
+    ``bitmex`` or ``crypto_com``."""
 
 
 SYMBOLS_MAX = 50_000

@@ -73,6 +73,7 @@ FACTORIES: Final = {
     "bitget": "tickcast.sim.crypto.dialect:create",
     "htx": "tickcast.sim.crypto.dialect:create",
     "bitmex": "tickcast.sim.crypto.dialect:create",
+    "crypto_com": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""
 

@@ -20,6 +20,7 @@ from tickcast.venues.bitmex.venue import BitmexVenue
 from tickcast.venues.bitstamp.venue import BitstampVenue
 from tickcast.venues.bybit.venue import BybitVenue
 from tickcast.venues.coinbase.venue import CoinbaseVenue
+from tickcast.venues.crypto_com.venue import CryptoComVenue
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.deribit.venue import DeribitVenue
@@ -87,6 +88,7 @@ VENUES: Final[Mapping[str, Factory]] = {
     "KUCOIN": declared(KucoinVenue),
     "GATEIO": declared(GateioVenue),
     "BITMEX": declared(BitmexVenue),
+    "CRYPTO_COM": declared(CryptoComVenue),
 }
 """Ours, by code."""
 

@@ -23,6 +23,7 @@ VOICES: Final[dict[str, str]] = {
     "kucoin": "tickcast.sim.crypto.kucoin:KucoinVoice",
     "gateio": "tickcast.sim.crypto.gateio:GateioVoice",
     "bitmex": "tickcast.sim.crypto.bitmex:BitmexVoice",
+    "crypto_com": "tickcast.sim.crypto.crypto_com:CryptoComVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 
