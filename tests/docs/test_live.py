@@ -66,7 +66,8 @@ def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None
     for name in ("lock", "instance.json", "control.sock", "bus.sock", "epoch", "ledger.jsonl"):
         assert f"| `{name}` |" in text
     # a test's folder may be so deep that its sockets lie elsewhere
-    found = {path.name for path in instance.data.iterdir()} - {"control.sock", "bus.sock"}
+    sockets = {"control.sock", "bus.sock", *(f"feed-{feed_name(one)}.sock" for one in instance.exchanges)}
+    found = {path.name for path in instance.data.iterdir()} - sockets
     assert found == {"lock", "instance.json", "epoch", "ledger.jsonl", "logs", "feeds", "demo"}
     names = {"supervisor", "core", "sim", *map(feed_name, instance.exchanges)}
     assert {"supervisor", "xnas"} <= {path.stem for path in (instance.data / "logs").glob("*.log")} <= names

@@ -224,6 +224,10 @@ def test_a_book_over_rest_stands_in_for_the_first_one() -> None:
 # ------------------------------------------------------------------ differences
 
 
+LATER = 60_000_000_000
+"""ns: nothing that has changed is a race with an answer any more."""
+
+
 class Deep:
     """A book that is told by differences."""
 
@@ -307,9 +311,9 @@ def test_a_book_of_the_same_microtimestamp_is_compared_strictly() -> None:
     deep.rest(T, "1")
     deep.tell(T + 10, "2", "1")
     same = book(T + 10, bids=[["1", "1"]], asks=[["900", "1"]])["data"]
-    assert "bid 2" in deep.feed.compare(7, msgspec.json.encode(same), 10)
+    assert "bid 2" in deep.feed.compare(7, msgspec.json.encode(same), 10, LATER)
     newer = book(T + 11, bids=[["1", "1"]], asks=[["900", "1"]])["data"]
-    assert deep.feed.compare(7, msgspec.json.encode(newer), 10) == ""
+    assert deep.feed.compare(7, msgspec.json.encode(newer), 10, LATER) == ""
 
 
 # ------------------------------------------------------------------ trades and figures
