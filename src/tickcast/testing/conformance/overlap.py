@@ -92,7 +92,7 @@ def _cut_early(bench: Bench) -> None:
     """The venue closes the link before the other one is ready: a loss like any other, and the other one takes over."""
     bench.start()
     bench.run(2000)
-    for _ in range(200):
+    for _ in range(600):
         before = set(bench.shell.links)
         bench.shell.run(20)
         new = set(bench.shell.links) - before

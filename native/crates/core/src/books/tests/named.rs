@@ -73,7 +73,7 @@ fn rows_without_a_price_have_that_of_their_insertion() {
     say(&mut feed, true, "+1 b 10 1, +2 b 9 1, +1 a 11 1");
     assert_eq!(
         feed.told(),
-        "whole; unverified; bid 10 1 @0, ask 11 1 @0",
+        "whole; bid 10 1 @0, ask 11 1 @0; unverified",
         "an id is of one side"
     );
     say(&mut feed, false, "=1 b - 5");
