@@ -4,7 +4,8 @@
 
 Every file is first decoded once, and what the core is told is kept, in order. That is then told again to new cores, and
 only the time in which they take frames counts: parse, exact decimals, ids, continuity and checksums, books, and dedup
-behind it. cryptofeed's handlers get the same frames in
+behind it. With ``--json docs/recordings.json`` and the tests of the reference the tables of ``docs/venues.md`` are made
+anew. cryptofeed's handlers get the same frames in
 a process of its own (venues_cryptofeed.py); its callbacks do nothing. It drops no repeats, and verifies checksums
 only if it is told to: where a venue has them, that is measured too. Both take turns, and the best pass of each turn
 counts; shown are medians over turns, and ratios.
@@ -26,6 +27,7 @@ from typing import Any
 import machine
 from tickcast import _native
 from tickcast.decode.run import Options, decode
+from tickcast.model.record import Kind, records_from
 from tickcast.normalise.pipeline import Pipeline
 from tickcast.runtime.clock import now_ns
 from tickcast.venues.base import Answer, VenueConfig
@@ -53,7 +55,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
         "HUOBI_SWAP/HUOBI_SWAP_20220219T164944Z_linear",
     ),
     "BITMEX": ("BITMEX_20210722T223607Z",),
-    "CRYPTO_COM": ("CRYPTO.COM_20211123T231839Z",),
+    "CRYPTO_COM": ("CRYPTO.COM/CRYPTO.COM_20211123T231839Z",),
 }
 """By venue; another folder of the recordings, and name in cryptofeed, before a slash."""
 CHECKSUMS = frozenset({"OKX", "KRAKEN", "BITGET"})
@@ -92,28 +94,35 @@ def listening(heard: list[Heard]) -> Callable[..., Any]:
     return make
 
 
-class Nowhere:
-    """A sink that keeps nothing."""
+class Counting:
+    """A sink that counts trades."""
+
+    def __init__(self) -> None:
+        self.trades = 0
 
     def define(self, instrument: int, symbol: str) -> None:
         """Nothing."""
 
     def write(self, records: bytes, texts: Mapping[int, str] | None) -> None:
-        """Nothing."""
+        """Count."""
+        del texts
+        self.trades += int((records_from(records)["kind"] == Kind.TRADE).sum())
 
     def close(self, report: Any) -> None:
         """Nothing."""
 
 
-def listen(venue: str, path: Path) -> list[Heard]:
-    """Decode a file once: what the core was told."""
+def listen(venue: str, path: Path) -> tuple[list[Heard], dict[str, int]]:
+    """Decode a file once: what the core was told, and what was counted."""
     heard: list[Heard] = []
+    sink = Counting()
     _native.JsonFeed = listening(heard)  # type: ignore[misc, assignment]
     try:
-        decode(venue, [str(path)], Nowhere(), Options(depth=0))
+        report = decode(venue, [str(path)], sink, Options(depth=0))
     finally:
         _native.JsonFeed = CORE  # type: ignore[misc]
-    return heard
+    names = ("frames", "control", "verified", "failed", "gaps", "unknown", "dead_letters")
+    return heard, {name: getattr(report, name) for name in names} | {"trades": sink.trades}
 
 
 def once(heard: Sequence[Heard]) -> tuple[int, int, float]:
@@ -161,7 +170,7 @@ def peer(python: str, venue: str, path: Path, seconds: float, *, checksums: bool
 
 def measure(venue: str, path: Path, python: str, seconds: float, rounds: int) -> dict[str, Any]:
     """One row of the table."""
-    heard = listen(venue, path)
+    heard, counted = listen(venue, path)
     ours: list[float] = []
     theirs: list[float] = []
     checked: list[float] = []
@@ -182,6 +191,7 @@ def measure(venue: str, path: Path, python: str, seconds: float, rounds: int) ->
         if rate is not None:
             checked.append(rate)
     row: dict[str, Any] = {"venue": venue, "file": path.name, "frames": frames, "records": records}
+    row["decoded"] = counted
     row["per_cpu_second"] = round(statistics.median(ours))
     for name, rates in (("cryptofeed", theirs), ("cryptofeed_with_checksums", checked)):
         row[f"{name}_per_cpu_second"] = round(statistics.median(rates)) if rates else None

@@ -1,6 +1,8 @@
 """``docs/venues.md``, rendered from what the venues declare."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from tickcast.cli.venues import Facts, books, facts, rows
@@ -24,6 +26,10 @@ RECORDINGS: Final = """\
 `tickcast decode` tells the dialect of a recorded session by its address. *Live*: what the venue speaks today, read
 by what a feed runs. *Decode-only*: a former dialect that is read from recordings. *Not read*: refused by its name, with
 exit status 2."""
+MEASURED: Final = """\
+What decoding them finds, and how fast the core is with them, beside cryptofeed on the same frames (`bench/crypto.py
+--json docs/recordings.json`, older dialects included):"""
+ROOT: Final = Path(__file__).parents[2]
 RECORDED: Final = (
     ("BINANCE", "BINANCE_20210405T183323Z.jsonl.xz", "wss://stream.binance.com:9443/stream"),
     ("BINANCE", "BINANCE_20211012T002832Z.jsonl.xz", "wss://stream.binance.com:9443/stream"),
@@ -81,7 +87,29 @@ def _recordings() -> str:
         older = older_at(code, address)
         mark = "live" if older is None else "decode-only" if older.reader else "not read"
         lines.append(f"| `{name}` | `{code}` | {mark} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_measured()]) + "\n"
+
+
+def _measured() -> Iterator[str]:
+    """What `bench/crypto.py` found when it was run last; the sessions themselves are not part of this project."""
+    found = json.loads((ROOT / "docs" / "recordings.json").read_text(encoding="utf-8"))
+    yield ""
+    yield MEASURED
+    yield ""
+    yield (
+        "| recorded session | frames | of these control | not understood | trades | checksums agree | differ | holes"
+        " | frames a CPU-second | beside cryptofeed |"
+    )
+    yield "| --- " * 10 + "|"
+    for row in found["sessions"]:
+        told = row["decoded"]
+        ratios = [(row["ratio_to_cryptofeed"], ""), (row["ratio_to_cryptofeed_with_checksums"], " verifying as here")]
+        beside = ", ".join(f"{ratio:.1f}x{word}" for ratio, word in ratios if ratio)
+        counts = (
+            told["frames"], told["control"], told["unknown"] + told["dead_letters"], told["trades"], told["verified"],
+            told["failed"], told["gaps"], row["per_cpu_second"],
+        )  # fmt: skip
+        yield f"| `{row['file']}` | " + " | ".join(f"{count:,}" for count in counts) + f" | {beside or '-'} |"
 
 
 def _overview(found: list[Facts]) -> Iterator[str]:
