@@ -146,8 +146,8 @@ def is_former(case: Case) -> bool:
         return False
     topic = str(frame.get("topic", "")).partition(".")[0]
     older = case.code == "BYBIT" and ("request" in frame or "params" in frame or topic in OLDER_TOPICS)
-    former_okx = case.code == "OKX" and "table" in frame
-    return former_okx or older or frame.get("generated") is True or "TICKER_ALL" in str(frame.get("stream"))
+    former = case.code in {"OKX", "BITGET"} and "table" in frame
+    return former or older or frame.get("generated") is True or "TICKER_ALL" in str(frame.get("stream"))
 
 
 OLDER_TOPICS = ("orderBookL2_25", "orderBook_200", "trade", "instrument_info", "klineV2")

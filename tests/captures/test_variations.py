@@ -76,7 +76,7 @@ def test_a_frame_that_comes_twice_is_told_once(source: Path, tmp_path: Path) -> 
     found, _ = told(source.parent.name, tmp_path, [header, *twice])
     assert found["frames"] == 2 * once["frames"]
     assert found["gaps"] == 0
-    if source.parent.name != "KRAKEN":
+    if source.parent.name not in {"KRAKEN", "BITGET"}:
         assert traded(found) == traded(once)
     for symbol, one in once["instruments"].items():
         again = found["instruments"][symbol]

@@ -65,7 +65,7 @@ def listed(*entries: dict[str, Any]) -> list[Listed]:
     ("native", "symbol", "kind"),
     [
         ("BTC-USDT", "BTC-USDT", "crypto"),
-        ("BCHSV-USDT", "BCHSV-USDT", "crypto"),
+        ("BCHSV-USDT", "BSV-USDT", "crypto"),
         ("XBTUSDTM", "BTC-USDT-PERP", "perpetual"),
         ("ETHUSDCM", "ETH-USDC-PERP", "perpetual"),
         ("XBTUSDM", "BTC-USD-PERP", "perpetual"),

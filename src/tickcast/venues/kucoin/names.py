@@ -15,6 +15,8 @@ SPOT: Final = "spot"
 FUTURES: Final = "futures"
 ALIASES: Final = {"XBT": "BTC"}
 """Names of coins in contracts, and everybody's."""
+RENAMED: Final = {"BCHSV": "BSV"}
+"""Names of coins in pairs that are older than the coins' own, as the list of pairs tells them."""
 STATES: Final[Mapping[str, State]] = {
     "Open": State.LIVE,
     "Init": State.CLOSED,
@@ -75,7 +77,7 @@ def named(native: str) -> Listed | None:
     """Make an instrument of its name alone: without tick, lot and contract size."""
     base, dash, quote = native.partition("-")
     if dash:
-        return pair_from(wire.Pair(symbol=native, base_currency=base, quote_currency=quote))
+        return pair_from(wire.Pair(symbol=native, base_currency=RENAMED.get(base, base), quote_currency=quote))
     found = PERPETUAL.fullmatch(native)
     if found is not None:
         settle = found[1] if found[2] == "USD" else found[2]
