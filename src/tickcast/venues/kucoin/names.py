@@ -105,7 +105,8 @@ def native_of(symbol: str) -> str:
     base, _, rest = symbol.partition("-")
     quote, _, kind = rest.partition("-")
     if kind != "PERP":
-        return symbol
+        former = next((old for old, known in RENAMED.items() if known == base), base)
+        return f"{former}{symbol.removeprefix(base)}"
     coin = next((old for old, known in ALIASES.items() if known == base), base)
     return f"{coin}{quote}M"
 
