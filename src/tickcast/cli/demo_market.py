@@ -67,6 +67,8 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "BITFINEX": _crypto("bitfinex"),
     "GEMINI": _crypto("gemini"),
     "BITGET": _crypto("bitget"),
+    "KUCOIN": _crypto("kucoin"),
+    "GATEIO": _crypto("gateio"),
     "HTX": _crypto("htx"),
     "BITMEX": _crypto("bitmex"),
     "CRYPTO_COM": _crypto("crypto_com"),
