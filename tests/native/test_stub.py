@@ -12,6 +12,8 @@ ALLOWED = r"""
 tickcast\._native\.__all__
 # PyO3 makes constructors __new__; readers look for __init__, and the arguments are tried by the other tests.
 tickcast\._native\.\w+\.__(new|init)__
+# A name of the stub for a tuple.
+tickcast\._native\.JsonPrint
 # PyO3 writes defaults that are no plain literal as "..." or None; the stub says what they mean.
 tickcast\._native\.(Worker)?Hub\.control
 tickcast\._native\.(Worker)?Hub\.flush

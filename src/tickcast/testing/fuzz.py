@@ -9,9 +9,11 @@ printed.
 
 import asyncio
 import contextlib
+import gzip
 import random
 import re
 import sys
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, cast
@@ -276,6 +278,16 @@ def replay(conversation: Conversation, *, seed: int | str, count: Count) -> None
             raise FuzzError(f"{conversation.venue}, seed {seed!r}, call {number} ({method}): {wrong!r}") from wrong
 
 
+def unpacked(body: bytes) -> bytes:
+    """Return what a gzip frame holds; of a damaged one nothing, for nobody can read it."""
+    if body[:2] != b"\x1f\x8b":
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
 class Sent:
     """What a venue said in a conversation: a price that is told is one of its numbers, and no live book is crossed."""
 
@@ -287,7 +299,7 @@ class Sent:
         """Take the numbers of frames and answers, damaged as they are."""
         bodies = arguments[1] if method == "received" else [arguments[1].body] if method == "answered" else []
         for body in bodies:
-            for text in NUMBER.findall(body):
+            for text in NUMBER.findall(unpacked(body)):
                 if text not in self._texts:
                     self._texts.add(text)
                     with contextlib.suppress(InvalidOperation):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -161,9 +162,11 @@ SPOILS: Final[Mapping[str, Spoil]] = {
 SAYS_NOTHING_WRONG: Final = frozenset({"unknown fields"})
 """Those after which everything that was said before is still right."""
 
+NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+
 
 def numbers(frame: bytes) -> Iterator[str]:
-    """Yield every number of a frame, in quotes or not, as it is written."""
+    """Yield every number of a frame, in quotes or not, alone or in a text of several, as it is written."""
     try:
         tree = parse(frame)
     except ValueError:
@@ -171,5 +174,6 @@ def numbers(frame: bytes) -> Iterator[str]:
     for holder, key in places(tree):
         if isinstance(holder[key], str):
             yield holder[key]
+            yield from NUMBER.findall(holder[key])
         if isinstance(key, str) and key[:1].isdigit():
             yield key

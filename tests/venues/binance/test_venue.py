@@ -383,9 +383,10 @@ def test_an_error_in_answer_to_a_subscription_is_an_incident() -> None:
     assert "Invalid request" in incident.reason
 
 
-def test_an_announced_shutdown_drops_the_link() -> None:
+def test_an_announced_shutdown_opens_another_link_first() -> None:
     session, _ = started()
-    assert list(feed(session, b'{"e":"serverShutdown","E":1770123456789}').drop) == ["streams-1"]
+    step = feed(session, b'{"e":"serverShutdown","E":1770123456789}')
+    assert (list(step.drop), [link.name for link in step.links]) == ([], ["streams-1.2"])
 
 
 # ------------------------------------------------------------------ recorded

@@ -95,6 +95,8 @@ class GateioVenue(Venue):
             found = [pair_from(entry) for entry in wire.pairs.decode(body)]
         else:
             found = [contract_from(entry, market) for entry in wire.contracts.decode(body)]
+        if not found and market in {SPOT, "usdt"}:
+            raise ValueError(f"expected a list of {market}, found an empty one")
         return [one for one in found if one is not None]
 
     # ------------------------------------------------------------------ links
