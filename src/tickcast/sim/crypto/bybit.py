@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from tickcast.sim.crypto import bybit_rows
-from tickcast.sim.crypto.listing import Product, Spot, expiries, price_tick, size_lot, strikes
+from tickcast.sim.crypto.listing import Product, Spot, expiries, pair, price_tick, size_lot, strikes
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
@@ -38,7 +38,7 @@ class BybitVoice(Voice):
     @classmethod
     def products(cls, spots: Sequence[Spot], start_ns: int) -> list[Product]:
         """List the pairs, perpetuals of the first, and a future and options of the very first."""
-        found = [_spot(spot) for spot in spots]
+        found = [pair(spot, f"{spot.base}USDT", market="spot") for spot in spots]
         found += [_contract(spot, "linear", 0) for spot in spots[:_LEVERAGED]]
         for spot in spots[:1]:
             ends = expiries(start_ns, 30, 90)
@@ -231,22 +231,6 @@ def _topic_of(market: str, word: str, depth: str) -> Topic | None:
 
 
 # ------------------------------------------------------------------ products
-
-
-def _spot(spot: Spot) -> Product:
-    return Product(
-        native=f"{spot.base}USDT",
-        symbol=f"{spot.base}-USDT",
-        kind="spot",
-        base=spot.base,
-        quote="USDT",
-        source=spot.source,
-        tick=price_tick(spot.price, digits=6),
-        lot=size_lot(spot.price),
-        price=spot.price,
-        typical=3000.0 / spot.price,
-        market="spot",
-    )
 
 
 def _contract(spot: Spot, market: str, expiry_ns: int) -> Product:

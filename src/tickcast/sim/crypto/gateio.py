@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from tickcast.sim.crypto import gateio_rows
-from tickcast.sim.crypto.listing import Product, Spot, price_tick, size_lot
+from tickcast.sim.crypto.listing import Product, Spot, pair, price_tick
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
@@ -55,7 +55,7 @@ class GateioVoice(Voice):
     def products(cls, spots: Sequence[Spot], start_ns: int) -> list[Product]:
         """List the pairs, perpetuals of the first, and an inverse one of the very first."""
         del start_ns
-        found = [_spot(spot) for spot in spots]
+        found = [pair(spot, f"{spot.base}_USDT", market=SPOT) for spot in spots]
         found += [_contract(spot, "usdt") for spot in spots[:_LEVERAGED]]
         return [*found, *(_contract(spot, "btc") for spot in spots[:1])]
 
@@ -208,22 +208,6 @@ def _refused(label: str, text: str, *, status: int = 400) -> RestAnswer:
 
 
 # ------------------------------------------------------------------ products
-
-
-def _spot(spot: Spot) -> Product:
-    return Product(
-        native=f"{spot.base}_USDT",
-        symbol=f"{spot.base}-USDT",
-        kind="spot",
-        base=spot.base,
-        quote="USDT",
-        source=spot.source,
-        tick=price_tick(spot.price, digits=6),
-        lot=size_lot(spot.price),
-        price=spot.price,
-        typical=3000.0 / spot.price,
-        market=SPOT,
-    )
 
 
 def _contract(spot: Spot, settle: str) -> Product:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from tickcast.sim.crypto import htx_rows
-from tickcast.sim.crypto.listing import Product, Spot, expiries, price_tick, size_lot
+from tickcast.sim.crypto.listing import Product, Spot, expiries, pair, price_tick
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
@@ -75,7 +75,7 @@ class HtxVoice(Voice):
     @classmethod
     def products(cls, spots: Sequence[Spot], start_ns: int) -> list[Product]:
         """List the pairs, linear swaps of the first, and a future and an inverse swap of the very first."""
-        found = [_spot(spot) for spot in spots]
+        found = [pair(spot, f"{spot.base}USDT".lower(), market="spot") for spot in spots]
         found += [_contract(spot, "linear", 0) for spot in spots[:LEVERAGED]]
         for spot in spots[:1]:
             found += [_contract(spot, "linear", end) for end in expiries(start_ns, 14)]
@@ -237,22 +237,6 @@ def _is_asked_for(instrument: Instrument, request: RestRequest) -> bool:
 
 
 # ------------------------------------------------------------------ products
-
-
-def _spot(spot: Spot) -> Product:
-    return Product(
-        native=f"{spot.base}USDT".lower(),
-        symbol=f"{spot.base}-USDT",
-        kind="spot",
-        base=spot.base,
-        quote="USDT",
-        source=spot.source,
-        tick=price_tick(spot.price, digits=6),
-        lot=size_lot(spot.price),
-        price=spot.price,
-        typical=3000.0 / spot.price,
-        market="spot",
-    )
 
 
 def _contract(spot: Spot, market: str, expiry_ns: int) -> Product:

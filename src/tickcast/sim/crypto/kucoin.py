@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from tickcast.sim.crypto import kucoin_rows
-from tickcast.sim.crypto.listing import Product, Spot, expiries, price_tick, size_lot
+from tickcast.sim.crypto.listing import Product, Spot, expiries, pair, price_tick
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
@@ -71,7 +71,7 @@ class KucoinVoice(Voice):
     @classmethod
     def products(cls, spots: Sequence[Spot], start_ns: int) -> list[Product]:
         """List the pairs, perpetuals of the first, and of the very first an inverse one and a future."""
-        found = [_spot(spot) for spot in spots]
+        found = [pair(spot, f"{spot.base}-USDT") for spot in spots]
         found += [_contract(spot, "USDT", 0) for spot in spots[:_LEVERAGED]]
         for spot in spots[:1]:
             found.append(_contract(spot, "USD", 0))
@@ -257,22 +257,6 @@ def _refused(code: str, text: str, *, status: int = 200) -> RestAnswer:
 
 
 # ------------------------------------------------------------------ products
-
-
-def _spot(spot: Spot) -> Product:
-    name = f"{spot.base}-USDT"
-    return Product(
-        native=name,
-        symbol=name,
-        kind="spot",
-        base=spot.base,
-        quote="USDT",
-        source=spot.source,
-        tick=price_tick(spot.price, digits=6),
-        lot=size_lot(spot.price),
-        price=spot.price,
-        typical=3000.0 / spot.price,
-    )
 
 
 def _contract(spot: Spot, quote: str, expiry_ns: int) -> Product:

@@ -90,6 +90,23 @@ def size_lot(price: float) -> int:
     return int(10 ** min(max(7 - floor(log10(price)), 0), 8))
 
 
+def pair(spot: Spot, native: str, *, market: str = "") -> Product:
+    """Make a coin against USDT, as most venues list it: six digits of a price, orders of some thousand."""
+    return Product(
+        native=native,
+        symbol=f"{spot.base}-USDT",
+        kind="spot",
+        base=spot.base,
+        quote="USDT",
+        source=spot.source,
+        tick=price_tick(spot.price, digits=6),
+        lot=size_lot(spot.price),
+        price=spot.price,
+        typical=3000.0 / spot.price,
+        market=market,
+    )
+
+
 def expiries(start_ns: int, *days: int) -> list[int]:
     """Return the Fridays, 08:00 UTC, at or after so many days from the start, in ns; each once."""
     begin = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC)

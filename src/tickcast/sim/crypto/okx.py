@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from tickcast.sim.crypto import checksums, okx_rows
-from tickcast.sim.crypto.listing import Product, ProductKind, Spot, expiries, price_tick, size_lot, strikes
+from tickcast.sim.crypto.listing import Product, ProductKind, Spot, expiries, pair, price_tick, strikes
 from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topic, Trade
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
@@ -61,7 +61,7 @@ class OkxVoice(Voice):
     @classmethod
     def products(cls, spots: Sequence[Spot], start_ns: int) -> list[Product]:
         """List the pairs, perpetuals of the first, and futures and options of the very first."""
-        found = [_spot(spot) for spot in spots]
+        found = [pair(spot, f"{spot.base}-USDT", market="SPOT") for spot in spots]
         found += [_contract(spot, "SWAP", "USDT", 0) for spot in spots[:_LEVERAGED]]
         for spot in spots[:1]:
             found.append(_contract(spot, "SWAP", "USD", 0))
@@ -256,23 +256,6 @@ def _market_topic(channel: str, argument: Mapping[str, str], key: str) -> Topic 
 
 
 # ------------------------------------------------------------------ products
-
-
-def _spot(spot: Spot) -> Product:
-    name = f"{spot.base}-USDT"
-    return Product(
-        native=name,
-        symbol=name,
-        kind="spot",
-        base=spot.base,
-        quote="USDT",
-        source=spot.source,
-        tick=price_tick(spot.price, digits=6),
-        lot=size_lot(spot.price),
-        price=spot.price,
-        typical=3000.0 / spot.price,
-        market="SPOT",
-    )
 
 
 def _contract(spot: Spot, market: str, quote: str, expiry_ns: int) -> Product:
