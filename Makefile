@@ -149,8 +149,7 @@ wheel: setup ## the wheel, with core and page inside, in dist/
 
 wheel-check: wheel ## the wheel installs and runs without Rust, Node and this checkout
 	rm -rf build/wheel && $(PYTHON) -m venv build/wheel
-	grep -v '^tickcast' requirements-dev.lock > build/requirements.lock
-	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build/requirements.lock
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 

@@ -112,3 +112,13 @@ def test_the_door_to_rust_has_few_users() -> None:
         p.relative_to(ROOT / "src/tickcast").parts[0] for p in source() if pattern.search(p.read_text(encoding="utf-8"))
     }
     assert users <= may
+
+
+def test_the_two_locks_agree() -> None:
+    def pins(name: str) -> dict[str, str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE))
+
+    alone, with_tools = pins("requirements.lock"), pins("requirements-dev.lock")
+    assert len(alone) > 20
+    assert alone.items() < with_tools.items(), "make both anew, the smaller one with the larger one as constraint"
