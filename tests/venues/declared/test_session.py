@@ -1,7 +1,5 @@
 """What a declared session makes of lists, answers, refusals and silence; by a venue that says what the test wants."""
 
-from collections.abc import Sequence
-
 import pytest
 from tests.venues.declared.scripted import NOW, SECOND, Script, ScriptedVenue, book
 from tests.venues.decoding import rows, states
@@ -10,7 +8,6 @@ from tickcast import _native
 from tickcast.model.record import Kind, State
 from tickcast.venues.base import Request
 from tickcast.venues.declared.dialect import BookRule
-from tickcast.venues.declared.venue import Channel, Listed
 
 A, B, C = (_native.instrument_id(f"SCRIPTED:{name}-USD") for name in "ABC")
 
@@ -60,23 +57,6 @@ def test_messages_are_paced() -> None:
     assert sent[-1][0] - NOW < 4 * SECOND
 
 
-def test_what_is_not_confirmed_is_asked_for_again_and_then_refused() -> None:
-    script = Script()
-    script.list(a={"A": "LIVE"})
-    script.session.opened("streams-1", NOW)
-    again = script.session.wake(NOW + 5 * SECOND)
-    assert [frame for _, frame in again.send] == [b"+trade.A book.A"]
-    assert again.incidents == []
-    late = script.session.wake(NOW + 10 * SECOND)
-    assert [(one.kind, one.channel, one.instruments) for one in late.incidents] == [
-        ("refused", "trade", (A,)),
-        ("refused", "book", (A,)),
-    ]
-    assert late.send == []
-    assert script.session.wake_ns > NOW + 10 * SECOND
-    assert [frame for _, frame in script.session.wake(NOW + 70 * SECOND).send] == [b"+trade.A book.A"]
-
-
 def test_a_message_that_is_refused_as_a_whole_is_asked_for_in_parts() -> None:
     script = Script()
     script.list(a={"A": "LIVE"})
@@ -89,20 +69,6 @@ def test_a_message_that_is_refused_as_a_whole_is_asked_for_in_parts() -> None:
     step = script.say({"kind": "no"})
     assert [(one.scope, one.instruments) for one in step.incidents] == [("channel", (A,))]
     assert [frame for _, frame in script.session.wake(NOW + 61 * SECOND).send] == [b"+book.A"]
-
-
-def test_a_refusal_names_its_channel_and_is_an_incident() -> None:
-    script = Script()
-    script.list(a={"A": "LIVE", "B": "LIVE"})
-    script.session.opened("streams-1", NOW)
-    step = script.say({"kind": "no", "name": "B"})
-    assert [(one.kind, one.scope, one.reason, one.instruments) for one in step.incidents] == [
-        ("refused", "channel", "not here", (B,))
-    ]
-    fatal = script.say({"kind": "no", "fatal": True})
-    assert fatal.refused == {"streams-1": "not here"}
-    closed = script.session.closed("streams-1", NOW)
-    assert [(one.kind, one.reason) for one in closed.incidents] == [("reconnect", "not here")]
 
 
 def test_a_book_that_does_not_come_is_subscribed_anew() -> None:
@@ -135,46 +101,6 @@ def test_a_break_concerns_one_book_and_repairs_back_off() -> None:
         assert states(script.say(book("A", seq), at=now).records) == [State.LIVE]
         assert script.session.core.state(B) == State.LIVE
     assert delays == [0, 1, 2, 4]
-
-
-def test_a_lost_link_is_stale_until_its_books_are_whole() -> None:
-    script = up("A")
-    lost = script.session.closed("streams-1", NOW + SECOND)
-    assert states(lost.records) == [State.STALE]
-    assert [(one.kind, one.scope, one.repair, one.instruments) for one in lost.incidents] == [
-        ("reconnect", "connection", "reconnect", (A,))
-    ]
-    back = script.session.opened("streams-1", NOW + 2 * SECOND)
-    assert not back.new_session, "ids that were told stay known: history told again is dropped"
-    script.say({"kind": "ok"}, at=NOW + 2 * SECOND)
-    assert states(script.say(book("A", 50), at=NOW + 3 * SECOND).records) == [State.LIVE]
-
-
-def test_a_link_that_carries_only_part_of_an_instrument_makes_it_stale_too() -> None:
-    class Split(ScriptedVenue):
-        split = True
-
-    script = up("A", venue=Split)
-    assert states(script.session.closed("other-1", NOW + SECOND).records) == [State.STALE]
-    assert states(script.say(book("A", 2, 1), at=NOW + SECOND).records) == []
-    script.session.opened("other-1", NOW + 2 * SECOND)
-    assert states(script.say({"kind": "ok"}, at=NOW + 2 * SECOND, link="other-1").records) == [State.LIVE]
-
-
-def test_what_has_no_book_is_live_once_its_channel_is_confirmed_and_again_after_its_link_was_lost() -> None:
-    class Tape(ScriptedVenue):
-        def channels(self, listed: Listed) -> Sequence[Channel]:
-            return [Channel("trade", listed.native)]
-
-    script = Script(Tape)
-    script.list(a={"A": "LIVE"})
-    script.session.opened("streams-1", NOW)
-    assert script.session.core.state(A) == State.EMPTY
-    assert states(script.say({"kind": "ok"}).records) == [State.LIVE]
-    assert states(script.session.closed("streams-1", NOW).records) == [State.STALE]
-    script.session.opened("streams-1", NOW)
-    assert states(script.say({"kind": "ok"}).records) == [State.LIVE]
-    assert states(script.say({"kind": "trade", "name": "A", "id": "1", "price": "1", "size": "1"}).records) == []
 
 
 def test_an_end_that_was_announced_is_told_with_its_reason() -> None:

@@ -8,8 +8,9 @@ A link whose end is known is replaced before it ends (:mod:`.handover`); chosen 
 lines A and B, of which the one that was not lost is what the instrument depends on.
 
 A book that breaks is marked by the core at once, and repaired on its own (:mod:`.books`): from a snapshot over REST, or
-by subscribing its channel anew, while all others go on. Lost links leave their instruments stale. All of it is told to
-the ledger. Nothing here waits or reads a clock: what is due is done when :meth:`DeclaredSession.wake` is called.
+by subscribing its channel anew, while all others go on. Lost links leave stale what depends on them
+(:mod:`.dependence`). All of it is told to the ledger. Nothing here waits or reads a clock:
+what is due is done when :meth:`DeclaredSession.wake` is called.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,6 @@ import msgspec
 
 from tickcast import _native
 from tickcast.model.health import Findings, Overlap
-from tickcast.model.ledger import Incident
 from tickcast.model.record import State
 from tickcast.venues import rows
 from tickcast.venues.base import Answer, Quota, Request, Step, VenueConfig
@@ -31,6 +31,7 @@ from tickcast.venues.declared.backfill import Backfill
 from tickcast.venues.declared.books import IDLE, BookKeeping
 from tickcast.venues.declared.choosing import ON_DEMAND, Choosing, of_choice, say
 from tickcast.venues.declared.clock import ClockWatch, sight
+from tickcast.venues.declared.dependence import Dependence
 from tickcast.venues.declared.drift import DriftWatch, sums_books
 from tickcast.venues.declared.handover import Handovers
 from tickcast.venues.declared.incidents import halt, of_damage, of_listing
@@ -45,8 +46,6 @@ from tickcast.venues.selection import Changed, SymbolList
 POLL: Final = "poll "
 URGENT: Final = 1e18
 """Priority of the lists of instruments."""
-SILENT: Final = frozenset({State.EMPTY, State.STALE})
-"""States of an instrument without a book that nothing was heard of, since its link was opened."""
 PROBE_URGENT: Final = 1e17
 """Priority of what is asked to tell quiet from dead: it is cheap and rare."""
 DAMAGE_NS: Final = SECOND_NS
@@ -104,12 +103,16 @@ class DeclaredSession:
         self._handovers = Handovers(
             venue, feed=self._feed, wires=self._wires, catalogue=self._catalogue, lifetime_s=config.link_lifetime_s
         )
+        self._dependence = Dependence(
+            feed=self._feed,
+            wires=self._wires,
+            books=self._books,
+            backfill=self._backfill,
+            handovers=self._handovers,
+        )
         self._dual = Wanted(config.dual_lines)
-        self._owner: dict[Channel, Instrument] = {}
         self._common: set[Channel] = set()
         """Channels of no one instrument."""
-        self._lost: dict[int, set[str]] = {}
-        """Links that carry part of an instrument and are closed, where its book is on another."""
         self._leaving: dict[str, str] = {}
         """Links that are dropped by us, and why."""
         self._damaged_ns: dict[str, int] = {}
@@ -135,7 +138,7 @@ class DeclaredSession:
     @property
     def partly_lost(self) -> Collection[int]:
         """Instruments whose book goes on while the link of another of their streams is lost: for tests and tools."""
-        return self._lost.keys()
+        return self._dependence.partly_lost
 
     @property
     def core(self) -> "_native.JsonFeed":
@@ -272,71 +275,8 @@ class DeclaredSession:
         if not wire.is_open:
             return self._settle(step, now_ns)
         reason = self._leaving.pop(link, "the link was lost")
-        if not self._handovers.over(wire, step, now_ns) and not self._goes_on(wire, reason, step, now_ns):
-            wire.closed()
-            self._lose(wire, reason, step, now_ns)
+        self._dependence.ended(wire, reason, step, now_ns)
         return self._settle(step, now_ns)
-
-    def _goes_on(self, wire: Wire, reason: str, step: Step, now_ns: int) -> bool:
-        """Whether nothing depends on a link that is gone, since others bring what it did."""
-        if wire.replaces is not None:
-            wire.closed()
-            return True
-        successor, is_ready = self._handovers.ended_early(wire, step, now_ns)
-        if successor is not None and is_ready:
-            return True
-        if successor is not None:
-            self._lose(successor, reason, step, now_ns)
-            for channel, subscription in successor.subscriptions.items():
-                if subscription.phase == "active":
-                    self._subscribed(channel, successor, now_ns, step)
-            return True
-        self._wires.swap(wire)
-        others = [one for one in wire.subscriptions if self._wires.second.get(one) is wire]
-        if not others:
-            return False
-        wire.closed()
-        for channel in others:
-            self._go_on_over_other_line(channel, wire, step, now_ns)
-        if any(self._wires.by_channel.get(one) is wire for one in wire.subscriptions):
-            self._lose(wire, reason, step, now_ns)
-        return True
-
-    def _go_on_over_other_line(self, channel: Channel, lost: Wire, step: Step, now_ns: int) -> None:
-        """A book that nothing chains to its past begins anew on the other line; all else goes on."""
-        owner = self._owner.get(channel) if channel.book and not self._handovers.is_chained else None
-        if owner is not None and self._feed.book_link(owner.id) == lost.number:
-            self._books.renew(owner, step, now_ns)
-
-    def _lose(self, wire: Wire, reason: str, step: Step, now_ns: int) -> None:
-        """What depends on a link is stale: nobody knows what it misses."""
-        self._backfill.lost(wire, now_ns)
-        link = wire.name
-        depends = [one for one in wire.subscriptions if self._wires.by_channel.get(one) is wire]
-        concerned = list(dict.fromkeys(self._owner[one] for one in depends if one in self._owner))
-        first = [one.id for one in concerned if self._main_wire(one) is wire]
-        self._books.dismiss(first)
-        step.records.append(self._feed.suspend(first, State.STALE, now_ns))
-        for one in concerned:
-            if self._main_wire(one) is not wire:
-                self._lost.setdefault(one.id, set()).add(link)
-                step.records.append(rows.status(one.id, State.STALE, ts_event=now_ns, ts_recv=now_ns))
-        step.incidents.append(
-            Incident(
-                kind="reconnect",
-                scope="connection",
-                reason=reason,
-                ts_ns=now_ns,
-                link=link,
-                instruments=tuple(one.id for one in concerned),
-                repair="reconnect",
-            )
-        )
-
-    def _main_wire(self, instrument: Instrument) -> Wire | None:
-        """The link whose loss makes it stale: that of its book, if it has one."""
-        channel = instrument.book or (instrument.channels[0] if instrument.channels else None)
-        return None if channel is None else self._wires.by_channel.get(channel)
 
     # ------------------------------------------------------------------ frames
 
@@ -402,7 +342,7 @@ class DeclaredSession:
                 wire = self._wires.by_channel.get(known.book)
                 if wire is not None:
                     wire.heard(known.book)
-            if self._lost.get(instrument):
+            if instrument in self._dependence.partly_lost:
                 step.records.append(rows.status(instrument, State.STALE, ts_event=now_ns, ts_recv=now_ns))
 
     # ------------------------------------------------------------------ cold frames
@@ -454,9 +394,9 @@ class DeclaredSession:
         match one:
             case said.Acknowledged(channels):
                 for channel in wire.confirmed(channels):
-                    self._subscribed(channel, wire, now_ns, step)
+                    self._dependence.subscribed(channel, wire, step, now_ns)
             case said.Refused(fatal=fatal, reason=reason):
-                self._refused(one, wire, step, now_ns)
+                self._dependence.refused(one, wire, step, now_ns)
                 if fatal:
                     step.refused[wire.name] = self._leaving[wire.name] = reason
             case said.Repeated(reason, channel):
@@ -470,41 +410,6 @@ class DeclaredSession:
                     step.drop[wire.name] = reason
             case _:
                 assert_never(one)
-
-    def _subscribed(self, channel: Channel, wire: Wire, now_ns: int, step: Step) -> None:
-        """A channel is confirmed, or speaks."""
-        owner = self._owner.get(channel)
-        if owner is None or self._wires.by_channel.get(channel) is not wire:
-            return
-        lost = self._lost.get(owner.id)
-        if lost is not None:
-            lost.discard(wire.name)
-            if not lost:
-                del self._lost[owner.id]
-                state = State(self._feed.state(owner.id))
-                step.records.append(rows.status(owner.id, state, ts_event=now_ns, ts_recv=now_ns))
-        if channel.book:
-            self._books.subscribed(owner.id, now_ns, step)
-        elif owner.book is None and self._main_wire(owner) is wire and State(self._feed.state(owner.id)) in SILENT:
-            step.records.append(self._feed.suspend([owner.id], State.LIVE, now_ns))  # it waits for nothing else
-
-    def _refused(self, refused: said.Refused, wire: Wire, step: Step, now_ns: int) -> None:
-        reason, channel = refused.reason, refused.channel
-        concerned = wire.refused(channel, now_ns, refused.among)
-        owners = dict.fromkeys(self._owner[one].id for one in concerned if one in self._owner)
-        depends = [one for one in concerned if self._wires.by_channel.get(one) is wire]
-        self._books.dismiss([self._owner[one].id for one in depends if one.book and one in self._owner])
-        step.incidents.append(
-            Incident(
-                kind="refused",
-                scope="channel" if concerned else "connection",
-                reason=reason,
-                ts_ns=now_ns,
-                link=wire.name,
-                channel=channel.name if channel is not None else "",
-                instruments=tuple(owners),
-            )
-        )
 
     def _status(self, status: said.Status, cold: "Cold") -> None:
         """Take the venue's word for an instrument, or all of them."""
@@ -610,8 +515,7 @@ class DeclaredSession:
     def _begin(self, one: Instrument, step: Step, now_ns: int) -> None:
         """Stream an instrument."""
         listed = one.listed
-        for channel in one.channels:
-            self._owner[channel] = one
+        self._dependence.add(one)
         for name in (listed.native, *listed.also):
             self._feed.define(
                 listed.market,
@@ -661,9 +565,7 @@ class DeclaredSession:
         self._books.forget(one.id)
         self._alarm.forget(one.id)
         self._backfill.forget(one.id, step, now_ns)
-        for channel in one.channels:
-            self._owner.pop(channel, None)
-        self._lost.pop(one.id, None)
+        self._dependence.forget(one)
         self._choosing.demand.forget(one.id)
         if left == State.STALE:
             say(step, [one.id], State.STALE, self._choosing.dropped_reason, now_ns)
@@ -738,25 +640,11 @@ class DeclaredSession:
             wire.ping_due_ns = now_ns + wire.ping_ns
         for channel in wire.overdue(now_ns):
             if wire.confirms or not wire.has_spoken:
-                self._unanswered(channel, wire, step, now_ns)
+                self._dependence.unanswered(channel, wire, step, now_ns)
             else:  # this venue does not confirm, and what it sends says that it has understood
                 wire.heard(channel)
-                self._subscribed(channel, wire, now_ns, step)
+                self._dependence.subscribed(channel, wire, step, now_ns)
         step.send.extend(wire.pump(self._venue, now_ns))
-
-    def _unanswered(self, channel: Channel, wire: Wire, step: Step, now_ns: int) -> None:
-        owner = self._owner.get(channel)
-        step.incidents.append(
-            Incident(
-                kind="refused",
-                scope="channel",
-                reason=f"{channel.name} {channel.native}: asked for twice, neither confirmed nor heard of",
-                ts_ns=now_ns,
-                link=wire.name,
-                channel=channel.name,
-                instruments=(owner.id,) if owner is not None else (),
-            )
-        )
 
     def _poll(self, now_ns: int) -> None:
         """Ask for what the venue tells over REST only."""
