@@ -21,25 +21,32 @@ $(VENV)/.built: $(VENV)/.installed $(CORE_SOURCES)
 	$(BIN)/maturin develop --release --quiet
 	touch $@
 
-NPM := npm --prefix dashboard --no-update-notifier
+NPM := npm --no-update-notifier --prefix
 PAGE := src/tickcast/gateway/page
-PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.md' 2>/dev/null)
+PAGE_SOURCES := $(shell find dashboard sdk/typescript/src -type f -not -path '*/node_modules/*' -not -name '*.md' 2>/dev/null)
+SDK_SOURCES := $(shell find sdk/typescript/src -type f 2>/dev/null) $(wildcard sdk/typescript/*.json)
 
-dashboard/node_modules/.installed: dashboard/package.json dashboard/package-lock.json dashboard/.npmrc
+%/node_modules/.installed: %/package.json %/package-lock.json %/.npmrc
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
 		|| { echo "The page needs Node 20.19 or newer, found: $$(node --version 2>/dev/null || echo none)." \
 		"Get it from https://nodejs.org, or with your package manager (apt install nodejs npm, brew install node)." >&2; exit 1; }
 	@command -v npm >/dev/null || { echo "The page needs npm, found none. It comes with Node from https://nodejs.org; on Debian: apt install npm." >&2; exit 1; }
-	$(NPM) ci --silent
+	$(NPM) $* ci --silent
 	touch $@
 
 $(PAGE)/index.html: dashboard/node_modules/.installed $(PAGE_SOURCES)
-	$(NPM) run --silent build -- --logLevel warn
+	$(NPM) dashboard run --silent build -- --logLevel warn
 	touch $@
 
 page: $(PAGE)/index.html ## build the page into the package
 
-setup: $(VENV)/.built page ## install what is needed into .venv, build the core and the page
+sdk/typescript/dist/index.js: sdk/typescript/node_modules/.installed $(SDK_SOURCES)
+	$(NPM) sdk/typescript run --silent build
+	touch $@
+
+sdk: sdk/typescript/dist/index.js ## build the SDK for browsers and Node
+
+setup: $(VENV)/.built page sdk ## install what is needed into .venv, build the core, the page and the SDK
 
 run: setup ## simulated exchanges, the whole pipeline and the page, on port 8000
 	$(BIN)/tickcast demo
@@ -49,17 +56,19 @@ lint: setup ## every static check
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(NPM) run --silent check
+	$(NPM) sdk/typescript run --silent check
+	$(NPM) dashboard run --silent check
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --release -- -D warnings
 
 test: setup ## everything that needs no network
 	cargo test --workspace --release --quiet
-	$(NPM) test --silent
+	$(NPM) sdk/typescript test --silent
+	$(NPM) dashboard test --silent
 	$(BIN)/pytest
 
 proto: setup ## types of proto/ for Python and TypeScript, generated anew
-	$(BIN)/python -m tickcast.testing.protoc src/tickcast/proto dashboard/src/wire
+	$(BIN)/python -m tickcast.testing.protoc src/tickcast/proto sdk/typescript/src/protobuf
 
 SEED ?= 1
 
@@ -153,4 +162,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page run lint test proto faults faults-quick day fuzz autobahn bench bench-spine bench-peers bench-many soak witness-venv witnesses wheel wheel-check
+.PHONY: help setup page sdk run lint test proto faults faults-quick day fuzz autobahn bench bench-spine bench-peers bench-many soak witness-venv witnesses wheel wheel-check

@@ -7,7 +7,7 @@ from tickcast.proto import tickcast_pb2 as wire
 from tickcast.testing.protoc import PLUGIN, ROOT, generate
 
 PYTHON = ROOT / "src/tickcast/proto"
-TYPESCRIPT = ROOT / "dashboard/src/wire"
+TYPESCRIPT = ROOT / "sdk/typescript/src/protobuf"
 
 
 def same(generated: Path, committed: Path) -> None:

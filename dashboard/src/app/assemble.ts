@@ -1,8 +1,10 @@
 /** Wires the page: stream to store, list to stream, polls and clock to the tab's visibility. */
 
+import { type FeedStatus, type Stream, TickcastClient } from "tickcast";
+
 import { MarketStore, Poll, Signal, ThemeStore, Watchlist } from "../store/index.ts";
 import type { Services } from "../views/services.ts";
-import { type FeedStatus, RestClient, type Stream, type SymbolInfo, TickcastClient } from "../wire/index.ts";
+import { RestClient, type SymbolInfo } from "../wire/index.ts";
 
 const POLL_MS = 2_000;
 const LEDGER_POLL_MS = 1_000;

@@ -1,4 +1,3 @@
-export { compareDecimals, groupDecimal, roundDecimal, signOf } from "./decimal.ts";
 export { type BarsView, type BookView, type MarketSource, MarketStore, type Row, type Schedule, type ShownState, type TapeView, type Totals } from "./market.ts";
 export { Poll, type Polled } from "./poll.ts";
 export { Signal } from "./signal.ts";

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
-import { Ledger, nothingApplied, type ServerMessage } from "../wire/index.ts";
+import { Ledger, nothingApplied, type ServerMessage } from "tickcast";
+
 import { MarketStore } from "./market.ts";
 
 function market() {

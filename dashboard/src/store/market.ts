@@ -3,23 +3,24 @@
  * only of its own symbol, and a row that is not in view is not told at all until it is.
  */
 
-import type {
-  Bar,
-  BarSeries,
-  Book,
-  Connection,
-  Decimal,
-  Instance,
-  Interval,
-  Legs,
-  Level,
-  PriceFields,
-  Quote,
-  RateMessage,
-  Tape,
-  TradeMessage,
-} from "../wire/index.ts";
-import { compareDecimals } from "./decimal.ts";
+import {
+  type Bar,
+  type BarSeries,
+  type Book,
+  compareDecimals,
+  type Connection,
+  type Decimal,
+  type Instance,
+  type Interval,
+  type Legs,
+  type Level,
+  type PriceFields,
+  type Quote,
+  type RateMessage,
+  type Tape,
+  type TradeMessage,
+} from "tickcast";
+
 import { Signal } from "./signal.ts";
 
 /** What a row shows as its state: the server's word, or that there is no connection to have it from. */

@@ -1,6 +1,6 @@
 import { useEffect, useId, useState } from "react";
+import type { Bar, Interval } from "tickcast";
 
-import type { Bar, Interval } from "../wire/index.ts";
 import { formatCount, formatQuantity, formatTime } from "./format.ts";
 import { useBars, useServices } from "./services.ts";
 

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
+import type { Level } from "tickcast";
 
-import type { Level } from "../wire/index.ts";
 import { formatCount, formatQuantity } from "./format.ts";
 import { useBook, useServices } from "./services.ts";
 

@@ -1,4 +1,5 @@
-import type { Connection } from "../wire/index.ts";
+import type { Connection } from "tickcast";
+
 import { formatDuration } from "./format.ts";
 import { useServices, useSignal } from "./services.ts";
 

@@ -1,6 +1,6 @@
 import { Fragment } from "react";
+import type { FeedStatus, LedgerEntry } from "tickcast";
 
-import type { FeedStatus, LedgerEntry } from "../wire/index.ts";
 import { formatCount, formatDuration, formatMs } from "./format.ts";
 import { concerns } from "./LedgerPanel.tsx";
 import { useServices, useSignal } from "./services.ts";

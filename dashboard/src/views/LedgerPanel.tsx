@@ -1,4 +1,5 @@
-import type { LedgerEntry } from "../wire/index.ts";
+import type { LedgerEntry } from "tickcast";
+
 import { formatCount, formatSpan, formatTime } from "./format.ts";
 import { useServices, useSignal } from "./services.ts";
 

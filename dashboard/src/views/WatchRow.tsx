@@ -1,6 +1,8 @@
 import { memo, useCallback, useState } from "react";
 
-import { roundDecimal, type Row, type ShownState, signOf } from "../store/index.ts";
+import { roundDecimal, signOf } from "tickcast";
+
+import type { Row, ShownState } from "../store/index.ts";
 import { formatAge, formatCount, formatPercent, formatQuantity, formatSigned, UNKNOWN } from "./format.ts";
 import type { Observe } from "./WatchTable.tsx";
 import { RowDetails } from "./RowDetails.tsx";

@@ -1,6 +1,6 @@
 /** Words and figures for the eye. Prices are not here: they are shown as the venue wrote them. */
 
-import { groupDecimal, roundDecimal, signOf } from "../store/index.ts";
+import { groupDecimal, roundDecimal, signOf } from "tickcast";
 
 /** A dash that says: not known. */
 export const UNKNOWN = "–";

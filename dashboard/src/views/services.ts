@@ -1,9 +1,10 @@
 /** What the views need of the rest, handed down once; how it is made is the app's affair. */
 
 import { createContext, useContext, useSyncExternalStore } from "react";
+import type { FeedStatus, Interval, LedgerEntry, Stream } from "tickcast";
 
 import type { BarsView, BookView, MarketStore, Poll, Row, Signal, TapeView, ThemeStore, Watchlist } from "../store/index.ts";
-import type { FeedStatus, Interval, LatencyReport, LedgerEntry, Stream, SymbolInfo } from "../wire/index.ts";
+import type { LatencyReport, SymbolInfo } from "../wire/index.ts";
 
 export interface Services {
   readonly market: MarketStore;

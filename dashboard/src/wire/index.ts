@@ -1,10 +1,1 @@
-export { backoffMs, type BackoffOptions, DEFAULT_BACKOFF } from "./backoff.ts";
-export { type BarSeries } from "./bars.ts";
-export { type Book, type Level } from "./books.ts";
-export { compareDecimals, parseDecimal } from "./decimal.ts";
-export { type Instance } from "./instance.ts";
-export { TickcastClient } from "./client.ts";
-export type { ClientEvents, ClientOptions, Connection, SocketLike } from "./contract.ts";
-export { type Applied, Ledger, nothingApplied, type Quote, type Tape, TRADES_MAX } from "./ledger.ts";
-export type * from "./protocol.ts";
-export { type FeedStatus, type HopLatency, type LatencyReport, type LedgerEntry, RestClient, type SymbolInfo } from "./rest.ts";
+export { type HopLatency, type LatencyReport, RestClient, type SymbolInfo } from "./rest.ts";

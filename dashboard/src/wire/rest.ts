@@ -1,19 +1,6 @@
 /** The few REST answers that the page reads. */
 
-export interface FeedStatus {
-  readonly name: string;
-  readonly venue: string;
-  readonly state: string;
-  readonly since: string | null;
-  readonly restarts?: number;
-  readonly reconnects?: number;
-  readonly connections?: number;
-  readonly messages?: number;
-  readonly gaps?: number;
-  readonly rate?: number | null;
-  readonly lag_ms?: number | null;
-  readonly last_error?: string | null;
-}
+import type { FeedStatus, LedgerEntry } from "tickcast";
 
 export interface HopLatency {
   readonly hop: string;
@@ -36,28 +23,6 @@ export interface SymbolInfo {
   readonly venue?: string | null;
   readonly class?: string | null;
   readonly currency?: string | null;
-}
-
-/** An entry of the gap ledger: what made data less than whole. */
-export interface LedgerEntry {
-  readonly id: string;
-  readonly feed: string;
-  readonly venue: string;
-  readonly kind: string;
-  readonly scope: string;
-  readonly reason: string;
-  readonly began: string;
-  /** Null: it has not ended. */
-  readonly ended: string | null;
-  readonly duration_ms: number;
-  /** At most 100; `instruments_count` counts all. */
-  readonly instruments: readonly string[];
-  readonly instruments_count: number;
-  /** Of these, not whole again yet. */
-  readonly open_count: number;
-  readonly link: string;
-  readonly lost: number;
-  readonly repaired_by: string;
 }
 
 /** The gateway's REST address space; `base` is an absolute address ending in a slash. */

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "proto"
 CLIENT_FILES = ("tickcast.proto",)
 """What clients need; the link between core and gateway workers is read and written in the core alone."""
-PLUGIN = ROOT / "dashboard/node_modules/.bin/protoc-gen-es"
+PLUGIN = ROOT / "sdk/typescript/node_modules/.bin/protoc-gen-es"
 
 
 def generate(python: Path, typescript: Path | None) -> None:

@@ -1,9 +1,31 @@
-/** Arithmetic on decimal text that a double could not hold: compare, round and group, digit by digit. */
+/** Decimal text, compared without making a double of it. */
 
-import { compareDecimals, parseDecimal } from "../wire/index.ts";
+export interface Parts {
+  readonly negative: boolean;
+  readonly whole: string;
+  readonly fraction: string;
+}
 
-export { compareDecimals };
+export function parseDecimal(text: string): Parts | null {
+  const match = /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(text);
+  if (!match) return null;
+  const whole = (match[2] ?? "").replace(/^0+(?=\d)/, "");
+  return { negative: match[1] === "-", whole, fraction: match[3] ?? "" };
+}
 
+/** Negative, zero or positive, as `left` is less than, equal to or greater than `right`; 0 where either is no decimal. */
+export function compareDecimals(left: string, right: string): number {
+  const a = parseDecimal(left);
+  const b = parseDecimal(right);
+  if (!a || !b) return 0;
+  const digits = Math.max(a.fraction.length, b.fraction.length);
+  const scaled = (parts: Parts): bigint => {
+    const mantissa = BigInt(parts.whole + parts.fraction.padEnd(digits, "0"));
+    return parts.negative ? -mantissa : mantissa;
+  };
+  const difference = scaled(a) - scaled(b);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
 /** -1, 0 or 1; 0 also where the text is no decimal. */
 export function signOf(text: string | null | undefined): number {
   return text ? compareDecimals(text, "0") : 0;

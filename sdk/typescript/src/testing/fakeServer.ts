@@ -1,7 +1,7 @@
 /** A scripted server in the same process, for tests: it hands out sockets, remembers requests and says what it is told. */
 
-import type { SocketLike } from "./contract.ts";
-import type { Channel, Position, ServerMessage } from "./protocol.ts";
+import type { SocketLike } from "../contract.ts";
+import type { Channel, Position, ServerMessage } from "../protocol.ts";
 
 type Request = Readonly<Record<string, unknown>> & { readonly action: string; readonly id: number };
 

@@ -6,7 +6,44 @@
  */
 
 import type { InstanceMessage } from "./protocol.ts";
-import type { FeedStatus, LedgerEntry } from "./rest.ts";
+
+/** A feed as the gateway tells of it, in channel `status` and in `GET /feeds`. */
+export interface FeedStatus {
+  readonly name: string;
+  readonly venue: string;
+  readonly state: string;
+  readonly since: string | null;
+  readonly restarts?: number;
+  readonly reconnects?: number;
+  readonly connections?: number;
+  readonly messages?: number;
+  readonly gaps?: number;
+  readonly rate?: number | null;
+  readonly lag_ms?: number | null;
+  readonly last_error?: string | null;
+}
+
+/** An entry of the gap ledger: what made data less than whole. */
+export interface LedgerEntry {
+  readonly id: string;
+  readonly feed: string;
+  readonly venue: string;
+  readonly kind: string;
+  readonly scope: string;
+  readonly reason: string;
+  readonly began: string;
+  /** Null: it has not ended. */
+  readonly ended: string | null;
+  readonly duration_ms: number;
+  /** At most 100; `instruments_count` counts all. */
+  readonly instruments: readonly string[];
+  readonly instruments_count: number;
+  /** Of these, not whole again yet. */
+  readonly open_count: number;
+  readonly link: string;
+  readonly lost: number;
+  readonly repaired_by: string;
+}
 
 export interface Instance {
   readonly feeds: readonly FeedStatus[];

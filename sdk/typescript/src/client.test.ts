@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { TickcastClient } from "./client.ts";
 import type { ClientOptions, Connection } from "./contract.ts";
-import { FakeServer } from "./fakeServer.ts";
+import { FakeServer } from "./testing/fakeServer.ts";
 import type { ErrorMessage, ServerMessage } from "./protocol.ts";
 
 beforeEach(() => {

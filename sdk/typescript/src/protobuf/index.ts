@@ -1,0 +1,1 @@
+export * from "./tickcast_pb.ts";
