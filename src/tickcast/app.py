@@ -239,7 +239,6 @@ class Core:
             ledger=self._ledger,
         )
         self._gateway: GatewayStage | None = None
-        self._rest: UnixServer | None = None
         self._links: LinkServer | None = None
         self._notes = StatusBoard(lambda _client, _note: None)
         self._tasks = TaskGroupOwner("core")
@@ -290,8 +289,8 @@ class Core:
             symbols=FeedControl(data, tuple(config.feeds)),
         )
         status = StatusSource(insight, self._ledger, self._standing)
+        self._rest = UnixServer(rest, data.socket("rest"))
         if config.gateway.workers:
-            self._rest = UnixServer(rest, data.socket("rest"))
             self._links = LinkServer(
                 self._hub,
                 data.socket("fanout"),
@@ -327,10 +326,11 @@ class Core:
         await self._bus_server.start()
         if self._before is None:
             await self._wait_for_definitions()
-        if self._rest is not None and self._links is not None:
+        if self._links is not None:
             await self._links.start()
-            self._tasks.spawn(self._tell_notes(), "status")
-            await self._rest.start()
+        await self._rest.start()
+        self._tasks.spawn(self._look_after(), "door")
+        if self._links is not None:
             return {"rest": str(self._rest.path)}
         assert self._gateway is not None  # noqa: S101  one of the two is there
         await self._gateway.start()
@@ -376,8 +376,7 @@ class Core:
             await self._gateway.stop()
         if self._links is not None:
             await self._links.stop()
-        if self._rest is not None:
-            await self._rest.stop()
+        await self._rest.stop()
 
     def _deliver(self, flushed: Flush) -> None:
         if self._gateway is not None:
@@ -385,22 +384,22 @@ class Core:
         if self._links is not None:
             self._links.deliver(flushed)
 
-    async def _tell_notes(self) -> None:
-        """Make the notes of channel ``status`` for all workers."""
-        while self._links is not None:
-            notes = self._status.notes(now_ns())
-            self._notes.put(notes)
-            self._links.tell([encode_note(note) for note in notes])
+    async def _look_after(self) -> None:
+        """Make the notes of channel ``status`` for all workers, and sockets whose files somebody removed."""
+        while True:
+            if self._links is not None:
+                notes = self._status.notes(now_ns())
+                self._notes.put(notes)
+                self._links.tell([encode_note(note) for note in notes])
             await self._heal_sockets()
             await asyncio.sleep(STATUS_NS / 1e9)
 
     async def _heal_sockets(self) -> None:
-        """Somebody cleaned the data folder: workers find the core again."""
+        """Somebody cleaned the data folder: workers and commands find the core again."""
         try:
             if self._links is not None:
                 await self._links.heal()
-            if self._rest is not None:
-                await self._rest.heal()
+            await self._rest.heal()
         except (UsageError, OSError) as wrong:
             log.warning("a socket that was removed cannot be made again", error=str(wrong))
 

@@ -117,7 +117,7 @@ def pages(monkeypatch: pytest.MonkeyPatch, names: Sequence[str]) -> None:
         following = str(start + 2) if start + 2 < len(names) else None
         return {"symbols": [{"symbol": name} for name in names[start : start + 2]], "next": following}
 
-    monkeypatch.setattr(load_plan, "fetch", fetch)
+    monkeypatch.setattr(load_plan, "fetch_from", fetch)
 
 
 def test_symbols_are_those_of_all_pages_or_those_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +132,6 @@ def test_a_server_without_symbols_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     pages(monkeypatch, [])
     with pytest.raises(StateError, match="found none yet"):
         chosen("http://x", asked())
-    monkeypatch.setattr(load_plan, "fetch", lambda *_: ["something else"])
+    monkeypatch.setattr(load_plan, "fetch_from", lambda *_: ["something else"])
     with pytest.raises(StateError, match="whose /symbols is another"):
         chosen("http://x", asked())

@@ -1,9 +1,10 @@
-"""The commands against a real supervisor with small children and a small HTTP server for a gateway."""
+"""The commands against a real supervisor with small children and a small HTTP server for the core's REST."""
 
 import http.server
 import io
 import json
 import re
+import socketserver
 import subprocess
 import sys
 import threading
@@ -100,7 +101,7 @@ sys.exit(asyncio.run(main()))
 """
 
 
-class Gateway(http.server.BaseHTTPRequestHandler):
+class Rest(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body: Any = {"/latency": SNAPSHOT, "/feeds": {"feeds": FEEDS}}.get(self.path)
         self.send_response(200 if body else 404)
@@ -115,9 +116,10 @@ class Gateway(http.server.BaseHTTPRequestHandler):
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataDir]:
     """A running instance."""
     data = DataDir(tmp_path_factory.mktemp("ops") / "data")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    data.create()
+    server = socketserver.ThreadingUnixStreamServer(str(data.socket("rest")), Rest)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
+    address = "http://127.0.0.1:9"
     process = subprocess.Popen([sys.executable, "-c", MAIN, str(data), CHILD, address], stderr=subprocess.DEVNULL)
     try:
         until_running(data)

@@ -63,10 +63,10 @@ def test_the_latency_fits_its_schema(instance: DemoInstance) -> None:
 
 def test_the_data_folder_holds_what_is_described(instance: DemoInstance) -> None:
     text = (REFERENCE / "data-folder.md").read_text(encoding="utf-8")
-    for name in ("lock", "instance.json", "control.sock", "bus.sock", "epoch", "ledger.jsonl"):
+    for name in ("lock", "instance.json", "control.sock", "bus.sock", "rest.sock", "epoch", "ledger.jsonl"):
         assert f"| `{name}` |" in text
     # a test's folder may be so deep that its sockets lie elsewhere
-    sockets = {"control.sock", "bus.sock", *(f"feed-{feed_name(one)}.sock" for one in instance.exchanges)}
+    sockets = {"control.sock", "bus.sock", "rest.sock", *(f"feed-{feed_name(one)}.sock" for one in instance.exchanges)}
     found = {path.name for path in instance.data.iterdir()} - sockets
     assert found == {"lock", "instance.json", "epoch", "ledger.jsonl", "logs", "feeds", "demo"}
     names = {"supervisor", "core", "sim", *map(feed_name, instance.exchanges)}

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tickcast.cli.instance import data_option, fetch, gateway_address, json_option, print_json
+from tickcast.cli.instance import data_option, fetch, json_option, print_json
 from tickcast.model.errors import StateError, UsageError
 from tickcast.model.ledger import IncidentKind
 from tickcast.ops.datadir import DataDir
@@ -48,11 +48,11 @@ class Moment(click.ParamType[str]):
 def gaps(*, limit: int, is_open: bool, data: DataDir, as_json: bool, **filters: str | None) -> None:
     """List what made data less than whole, newest first: gaps, repairs, reconnects, halts, outages."""
     wanted = {name: value for name, value in filters.items() if value} | ({"open": "true"} if is_open else {})
-    gateway, cursor = gateway_address(data), ""
+    cursor = ""
     found: list[dict[str, Any]] = []
     while len(found) < limit:
         page = wanted | {"limit": str(min(limit - len(found), PAGE))} | ({"cursor": cursor} if cursor else {})
-        answer = fetch(gateway, f"/gaps?{urlencode(page)}")
+        answer = fetch(data, f"/gaps?{urlencode(page)}")
         found += answer["gaps"]
         cursor = answer["next"] or ""
         if not cursor:
@@ -77,9 +77,8 @@ def gaps(*, limit: int, is_open: bool, data: DataDir, as_json: bool, **filters: 
 def complete(*, symbol: str, begin: str, end: str | None, data: DataDir, as_json: bool) -> None:
     """Say whether the data of SYMBOL was complete over a time, and what was missing."""
     wanted = {"symbol": symbol, "from": begin} | ({"to": end} if end else {})
-    gateway = gateway_address(data)
     try:
-        found = fetch(gateway, f"/completeness?{urlencode(wanted)}")
+        found = fetch(data, f"/completeness?{urlencode(wanted)}")
     except StateError as wrong:
         if " 404 " in str(wrong):
             raise UsageError(f"nothing was ever told of a symbol {symbol}") from wrong

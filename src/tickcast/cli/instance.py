@@ -1,6 +1,7 @@
 """How a command reaches a running instance: its data folder, control socket and gateway."""
 
 import http.client
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -51,22 +52,52 @@ def gateway_address(data: DataDir) -> str:
     raise StateError(f"the gateway of the instance in {data} is not ready yet; see: tickcast ps --data {data}")
 
 
-def fetch(gateway: str, path: str) -> Any:
-    """GET a JSON document from the gateway.
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=GATEWAY_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def fetch(data: DataDir, path: str) -> Any:
+    """GET a JSON document from the instance's core, over its socket: who may read the data folder may ask everything.
+
+    Raises:
+        StateError: no instance runs there, its core does not answer, or answers with an error.
+    """
+    try:
+        return _get(_UnixConnection(data.socket("rest")), path, f"instance in {data}")
+    except StateError:
+        ask(data, {"do": "info"})  # says so if nothing runs there
+        raise
+
+
+def fetch_from(gateway: str, path: str) -> Any:
+    """GET a JSON document from a gateway at ``http://host:port``, as any client does.
 
     Raises:
         StateError: it does not answer, or answers with an error.
     """
     place = urlsplit(gateway)
     link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=GATEWAY_TIMEOUT_S)
+    return _get(link, path, f"gateway at {gateway}")
+
+
+def _get(link: http.client.HTTPConnection, path: str, whom: str) -> Any:
     try:
         link.request("GET", path, headers={"Accept": "application/json"})
         answer = link.getresponse()
         body = answer.read()
         if answer.status != 200:
-            raise StateError(f"the gateway at {gateway} answers {path} with {answer.status} {answer.reason}")
+            raise StateError(f"the {whom} answers {path} with {answer.status} {answer.reason}")
         return msgspec.json.decode(body)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as wrong:
-        raise StateError(f"the gateway at {gateway} does not answer: {wrong}; see: tickcast ps") from wrong
+        raise StateError(f"the {whom} does not answer: {wrong}; see: tickcast ps") from wrong
     finally:
         link.close()

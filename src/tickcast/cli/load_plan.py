@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from tickcast.cli.instance import fetch
+from tickcast.cli.instance import fetch_from
 from tickcast.model.errors import StateError, UsageError
 
 PER_PROCESS: Final = 15_000
@@ -151,7 +151,7 @@ def listed(http: str) -> list[str]:
     while True:
         query = urlencode({"limit": _PAGE, "cursor": cursor} if cursor else {"limit": _PAGE})
         path = f"{urlsplit(http).path}/symbols?{query}"
-        page = fetch(http, path)
+        page = fetch_from(http, path)
         try:
             names += [entry["symbol"] for entry in page["symbols"]]
             following = page["next"]

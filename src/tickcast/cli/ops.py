@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tickcast.cli.instance import data_option, fetch, gateway_address, json_option, print_json
+from tickcast.cli.instance import data_option, fetch, json_option, print_json
 from tickcast.model.errors import StateError, UsageError
 from tickcast.ops.control import ask
 from tickcast.ops.datadir import DataDir
@@ -45,7 +45,7 @@ def ps(*, data: DataDir, as_json: bool) -> None:
     rows = ask(data, {"do": "ps"})
     feeds: dict[str, dict[str, Any]] = {}
     with contextlib.suppress(StateError):  # without a gateway there are no rates
-        feeds = {feed["name"]: feed for feed in fetch(gateway_address(data), "/feeds")["feeds"]}
+        feeds = {feed["name"]: feed for feed in fetch(data, "/feeds")["feeds"]}
         for row in rows:
             row["rate"] = feeds.get(row["name"], {}).get("rate")
     if as_json:
@@ -266,21 +266,20 @@ def stop(*, name: str | None, data: DataDir) -> None:
 @json_option
 def latency(*, watch: bool, data: DataDir, as_json: bool) -> None:
     """Show p50, p95 and p99 of each hop against its budget; what exceeds it is marked."""
-    gateway = gateway_address(data)
     if as_json:
-        print_json(fetch(gateway, "/latency"))
+        print_json(fetch(data, "/latency"))
         return
     console = Console()
     if not watch:
-        console.print(latency_table(fetch(gateway, "/latency")))
-        clocks = clock_table(fetch(gateway, "/feeds")["feeds"])
+        console.print(latency_table(fetch(data, "/latency")))
+        clocks = clock_table(fetch(data, "/feeds")["feeds"])
         if clocks is not None:
             console.print()
             console.print(clocks)
         return
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(latency_table(fetch(gateway, "/latency")), refresh=True)
+            live.update(latency_table(fetch(data, "/latency")), refresh=True)
             pause(WATCH_S)
 
 

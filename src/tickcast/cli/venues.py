@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tickcast.cli.instance import data_option, fetch, gateway_address
+from tickcast.cli.instance import data_option, fetch
 from tickcast.model.errors import StateError
 from tickcast.ops.datadir import DataDir
 from tickcast.venues.base import Quota
@@ -161,7 +161,7 @@ def seen_by(data: DataDir, *, required: bool) -> list[Seen]:
         StateError: it does not run, and ``required`` says that it was asked for.
     """
     try:
-        rows = fetch(gateway_address(data), "/feeds")["feeds"]
+        rows = fetch(data, "/feeds")["feeds"]
     except StateError:
         if required:
             raise

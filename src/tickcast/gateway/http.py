@@ -92,7 +92,7 @@ class UnixServer:
         listener.listen(UNIX_BACKLOG)
         listener.setblocking(False)  # noqa: FBT003  the standard library's signature
         await self._http.start(listener)
-        log.info("REST for the gateway workers", path=str(self.path))
+        log.info("REST for this machine", path=str(self.path))
 
     async def heal(self) -> None:
         """Listen again if somebody removed the socket's file; requests under way have a moment to end."""
