@@ -14,7 +14,6 @@ from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.desk import Desk
 from tickcast.gateway.status import StatusBoard
-from tickcast.gateway.stream import StreamProtocol
 from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime import metrics
 
@@ -42,6 +41,40 @@ class Pending(Protocol):
 
     def expire(self) -> None:
         """Its time is over: answer and close."""
+
+
+class Stream(Protocol):
+    """A client of the hub, in whatever dialect it speaks: :class:`tickcast.gateway.stream.StreamProtocol` is one."""
+
+    client: int
+    """The hub's number."""
+    address: str
+    """Its key in the limits per address; empty = not limited."""
+    blocked: bool
+    """Bytes of the hub wait for the client: :meth:`Clients.drained` is to be called when they are gone."""
+    heard_ns: int
+    pinged_ns: int
+
+    def write(self, data: bytes) -> None:
+        """Take what the hub could not send itself: whole messages, in the hub's framing."""
+
+    def ping(self, now_ns: int) -> None:
+        """Look whether it is there; one not heard of (``heard_ns``) until the next time is closed."""
+
+    def heartbeat(self) -> None:
+        """Queue a heartbeat."""
+
+    def note(self, note: messages.Reply) -> None:
+        """Queue something that the client did not ask for."""
+
+    def listed(self, symbols: Sequence[str], now_ns: int) -> None:
+        """Symbols are new."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why, and end: :meth:`Clients.remove` at once, :meth:`Clients.gone` when the connection is."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
 
 
 class Clients:
@@ -88,11 +121,11 @@ class Clients:
         self._is_draining = False
         self.is_overloaded = False
         """Delivery has no time for new clients: they are asked to come back later."""
-        self.streams: dict[int, StreamProtocol] = {}
+        self.streams: dict[int, Stream] = {}
         """By the hub's number, in the order of their last ping."""
-        self.unfinished: dict[StreamProtocol, int] = {}
+        self.unfinished: dict[Stream, int] = {}
         """Clients in the middle of a frame, since when."""
-        self.closing: dict[StreamProtocol, int] = {}
+        self.closing: dict[Stream, int] = {}
         """Clients that were sent a close, since when."""
         self.waiting: dict[Pending, int] = {}
         """Requests that are not finished, until when."""
@@ -105,19 +138,19 @@ class Clients:
         """Whether there is no room for another client, or no time."""
         return self._is_draining or len(self.streams) + len(self.closing) >= self.config.connections_max
 
-    def add(self, stream: StreamProtocol) -> None:
+    def add(self, stream: Stream) -> None:
         """Take in a client after its handshake."""
         self.streams[stream.client] = stream
         _opened.inc()
 
-    def remove(self, stream: StreamProtocol) -> None:
+    def remove(self, stream: Stream) -> None:
         """Forget a client that is about to close: it gets nothing more."""
         self.hub.close(stream.client)
         self.streams.pop(stream.client, None)
         self.unfinished.pop(stream, None)
         self.closing[stream] = self.clock()
 
-    def gone(self, stream: StreamProtocol) -> None:
+    def gone(self, stream: Stream) -> None:
         """Note that a connection is gone."""
         self.closing.pop(stream, None)
         self.addresses.leave(stream.address)
@@ -130,7 +163,7 @@ class Clients:
         """Count a refused handshake."""
         _refused.labels(str(status)).inc()
 
-    def track(self, stream: StreamProtocol, *, unfinished: bool, anew: bool, now_ns: int) -> None:
+    def track(self, stream: Stream, *, unfinished: bool, anew: bool, now_ns: int) -> None:
         """Note whether a client is in the middle of a frame; ``anew``: of another one than before."""
         if anew or not unfinished:
             self.unfinished.pop(stream, None)
@@ -163,7 +196,7 @@ class Clients:
             # Whoever drained can take more; whoever did not must be looked at again, even if the market is quiet.
             self._wake()
 
-    def _known(self, clients: Iterable[int]) -> Iterator[StreamProtocol]:
+    def _known(self, clients: Iterable[int]) -> Iterator[Stream]:
         for client in clients:
             stream = self.streams.get(client)
             if stream is not None:
@@ -222,7 +255,7 @@ class Clients:
 
     def _ping(self, now_ns: int) -> set[int]:
         before_ns = now_ns - _ns(self.config.ping_interval_s)
-        due: list[StreamProtocol] = []
+        due: list[Stream] = []
         for stream in self.streams.values():
             if stream.pinged_ns > before_ns or len(due) == self._most_at_once:
                 break
@@ -255,8 +288,8 @@ class Clients:
         return max(AT_ONCE_MIN, len(self.streams) // SHARES)
 
 
-def _due(table: dict[StreamProtocol, int], before_ns: int) -> list[StreamProtocol]:
-    due: list[StreamProtocol] = []
+def _due(table: dict[Stream, int], before_ns: int) -> list[Stream]:
+    due: list[Stream] = []
     for stream, since_ns in table.items():
         if since_ns > before_ns:
             break
