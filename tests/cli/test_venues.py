@@ -41,6 +41,12 @@ def test_a_counter_of_the_connection_is_the_scope() -> None:
     assert (found.scope, found.chain) == ("connection", "counter of all messages (sequence_num)")
 
 
+def test_it_says_how_missed_trades_are_proved() -> None:
+    assert facts("KRAKEN_FUTURES").missed_trades.startswith("over REST, proved by consecutive numbers: the last seven")
+    assert facts("BITSTAMP").missed_trades.startswith("over REST, as far as the venue tells: the last minute")
+    assert facts("XNAS").missed_trades == ""
+
+
 def test_one_venue_has_a_page_of_its_own() -> None:
     shown = run("okx")
     assert "prevSeqId" in shown

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickcast.venues.times import rfc3339_ns
+from tickcast.venues.times import rfc3339_ms, rfc3339_ns
 
 
 def test_known_times() -> None:
@@ -23,6 +23,11 @@ def test_it_agrees_with_datetime(moment: datetime, hours: int) -> None:
     moment = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
     expected = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
     assert rfc3339_ns(moment.isoformat()) == expected
+
+
+@given(st.integers(0, 7_000_000_000_000))
+def test_what_is_written_is_read_again(ms: int) -> None:
+    assert rfc3339_ns(rfc3339_ms(ms * 1_000_000 + 999_999)) == ms * 1_000_000
 
 
 @pytest.mark.parametrize("text", ["", "2026-03-29", "2026-03-29T14:30:01", "2026-03-29T14:30:01.1234567891Z", "now"])

@@ -14,7 +14,7 @@ from tickcast.cli.instance import data_option, fetch
 from tickcast.model.errors import StateError
 from tickcast.ops.datadir import DataDir
 from tickcast.venues.base import Quota
-from tickcast.venues.declared.dialect import Book, BookRule, Dialect
+from tickcast.venues.declared.dialect import Book, BookRule, Dialect, Trades
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.registry import codes, find_declared, find_factory
 
@@ -68,6 +68,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str
     scope: str
     """What a break concerns."""
+    missed_trades: str
+    """How far back they are told over REST, and how that is proved; empty = not at all."""
     limits: tuple[str, ...]
     url: str
     rest_url: str
@@ -86,8 +88,8 @@ def facts(code: str) -> Facts:
         find_factory(code)
         title, proof, scope = OTHERS.get(code, ("a protocol of its own", "see its package", ""))
         return Facts(
-            code=code, title=title, gives=(), proof=proof, chain="", snapshot="", scope=scope, limits=(), url="",
-            rest_url="", messages=(),
+            code=code, title=title, gives=(), proof=proof, chain="", snapshot="", scope=scope, missed_trades="",
+            limits=(), url="", rest_url="", messages=(),
         )  # fmt: skip
     rules = list(dict.fromkeys(rule for _, rule in books(venue.dialect)))
     return Facts(
@@ -98,6 +100,7 @@ def facts(code: str) -> Facts:
         chain=_joined(_chain(rule, venue.dialect) for rule in rules),
         snapshot=_joined(SNAPSHOTS[rule.snapshot] for rule in rules),
         scope="connection" if venue.dialect.counter is not None else _joined(rule.scope for rule in rules),
+        missed_trades=_missed(venue),
         limits=tuple(_limits(venue)),
         url=venue.url,
         rest_url=venue.rest_url,
@@ -127,6 +130,18 @@ def _chain(rule: BookRule, dialect: Dialect) -> str:
     if rule.snapshot == "every" and not any(found):
         found.append("whole books")
     return " and ".join(word for word in found if word) or "nothing"
+
+
+def _missed(venue: type[Venue]) -> str:
+    if venue.trade_history is None:
+        return ""
+    proof = "proved by consecutive numbers" if _counts_trades(venue) else "as far as the venue tells"
+    return f"over REST, {proof}: {venue.trade_history.reach}"
+
+
+def _counts_trades(venue: type[Venue]) -> bool:
+    emits = (emit for message in venue.dialect.messages for emit in message.emits)
+    return any(isinstance(emit, Trades) and emit.chained for emit in emits)
 
 
 def _limits(venue: type[Venue]) -> Iterator[str]:
@@ -243,6 +258,7 @@ def rows(one: Facts) -> list[tuple[str, Any]]:
         ("rule", one.chain),
         ("book begins", one.snapshot),
         ("a break concerns", one.scope),
+        ("missed trades", one.missed_trades),
         ("limits", "; ".join(one.limits)),
         ("stream", one.url),
         ("REST", one.rest_url),

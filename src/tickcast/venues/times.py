@@ -19,3 +19,9 @@ def rfc3339_ns(text: str) -> int:
     seconds, fraction, zone = found.groups()
     moment = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone)).astimezone(UTC)
     return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+
+
+def rfc3339_ms(ts_ns: int) -> str:
+    """Write ns since 1970 as an RFC 3339 time in UTC, cut to milliseconds."""
+    seconds, rest = divmod(ts_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"

@@ -63,6 +63,17 @@ class Unordered(Telling):
     newest_first = True
 
 
+class OverlappingForwards(Telling):
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(page=3, pages_max=4, overlaps=True, reach="the test's")
+
+
+class OverlappingBackwards(Telling):
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        page=3, pages_max=4, backwards=True, overlaps=True, reach="the test's"
+    )
+    newest_first = True
+
+
 class Play:
     """A session whose trades are told, cut and asked for; the market is ``truth``."""
 
@@ -289,6 +300,39 @@ def test_it_can_be_switched_off() -> None:
     play = after_a_cut(Telling, first=15, backfill=False)
     play.wait(30)
     assert play.requests == []
+
+
+def test_an_answer_that_must_begin_with_the_last_one_known_shows_what_a_history_forgot() -> None:
+    play = after_a_cut(OverlappingForwards, first=20)
+    play.wait(2)
+    play.answer(10, 11, 12)
+    assert play.asked()["after"] == "12"
+    play.answer(12, 13, 20)
+    assert play.fetched() == [11, 12, 13]
+    assert play.entry().repair == "backfill"
+
+
+@pytest.mark.parametrize("answers", [[(15, 17, 20)], [(10, 11, 12), (13, 15, 20)]])
+def test_an_answer_that_begins_too_late_is_a_loss(answers: list[tuple[int, ...]]) -> None:
+    play = after_a_cut(OverlappingForwards, first=20)
+    play.wait(2)
+    for answer in answers:
+        play.answer(*answer)
+    assert play.entry().repair == ""
+    assert "not back to the last trade known" in play.entry().reason
+
+
+def test_an_answer_that_must_end_with_the_first_one_behind_shows_that_it_is_too_old() -> None:
+    play = after_a_cut(OverlappingBackwards, first=20)
+    play.wait(2)
+    play.answer(12, 11, 10)
+    assert play.requests == []
+    play.wait(2)
+    play.answer(20, 15, 12)
+    assert play.asked()["before"] == "12"
+    play.answer(12, 11, 10)
+    assert play.fetched() == [11, 12, 15]
+    assert play.entry().repair == "backfill"
 
 
 # ------------------------------------------------------------------ trades without an order

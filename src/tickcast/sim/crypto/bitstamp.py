@@ -2,8 +2,9 @@
 
 Sources, as of 2026: www.bitstamp.net/websocket/v2 ("Websocket API v2": channels, heartbeat, 1,024 channels a
 connection, messages under 512 bytes, ``bts:request_reconnect``) and www.bitstamp.net/api ("Markets", "Order book",
-"Ticker": 400 requests a second, 10,000 in ten minutes); a session recorded on 2022-01-05. Whole books come about every
-100 ms and differences more seldom, neither at the subscription; a market that does not exist is confirmed and silent.
+"Ticker", "Transactions": 400 requests a second, 10,000 in ten minutes); a session recorded on 2022-01-05. Whole books
+come about every 100 ms and differences more seldom, neither at the subscription; a market that does not exist is
+confirmed and silent.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ from tickcast.sim.universe import decimal_text, tick_digits
 WHOLE_DEPTH: Final = 100
 PERPETUALS: Final = 2
 FRAME_MAX: Final = 512
+SPANS: Final[Mapping[str, int]] = {"minute": 60, "hour": 3600, "day": 86_400}
+"""Seconds."""
 CHANNELS: Final[Mapping[str, Topic]] = {
     "live_trades": Topic("trade"),
     "order_book": Topic("book", interval_ms=100, depth=WHOLE_DEPTH, whole=True),
@@ -159,8 +162,10 @@ class BitstampVoice(Voice):
         if word == "markets":
             return RestAnswer(json([_entry(one) for one in self.instruments]))
         instrument = self.by_native.get(("", native))
-        if instrument is None or word not in {"order_book", "ticker"}:
+        if instrument is None or word not in {"order_book", "ticker", "transactions"}:
             return RestAnswer(json({"status": "error", "reason": "Not found", "code": "404.002"}), status=404)
+        if word == "transactions":
+            return RestAnswer(json(_transactions(instrument, request)))
         if word == "order_book":
             return RestAnswer(_levels(instrument, books.snapshot(instrument, 0), request.now_ns).encode())
         return RestAnswer(_ticker(instrument, request.now_ns))
@@ -180,6 +185,22 @@ def _levels(instrument: Instrument, news: BookNews, now_ns: int) -> str:
         f'{{"timestamp":"{at_us // 1_000_000}","microtimestamp":"{at_us}",'
         f'"bids":[{ladder(instrument, news.bids)}],"asks":[{ladder(instrument, news.asks)}]}}'
     )
+
+
+def _transactions(instrument: Instrument, request: RestRequest) -> list[dict[str, str]]:
+    """Write the trades of a span, newest first, with times in whole seconds."""
+    since_ns = request.now_ns - SPANS.get(request.query.get("time", ""), SPANS["hour"]) * 1_000_000_000
+    return [
+        {
+            "date": str(trade.ts_ns // 1_000_000_000),
+            "tid": str(trade.id),
+            "amount": instrument.size(trade.size),
+            "type": "0" if trade.buy else "1",
+            "price": instrument.price(trade.price),
+        }
+        for trade in reversed(instrument.trades)
+        if trade.ts_ns >= since_ns
+    ]
 
 
 def _ticker(instrument: Instrument, now_ns: int) -> bytes:

@@ -2,7 +2,8 @@
 
 Sources, as of 2026: docs.kraken.com, Futures WebSocket "book", "trade", "ticker", "ticker_lite", "heartbeat", guides
 "Futures WebSockets" (something is to be heard of a client every minute) and "Derivatives Rate Limits" (100 requests a
-second on a connection); REST "Get instruments", "Get ticker by symbol"; a session recorded on 2021-07-22.
+second on a connection); REST "Get instruments", "Get ticker by symbol", "Get trade history" (the last 100 before a
+time); a session recorded on 2021-07-22.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -168,12 +169,16 @@ class KrakenFuturesVoice(Voice):
             return _answer(request, "instruments", [_entry(one) for one in self.instruments])
         word, _, native = name.partition("/")
         instrument = self.by_native.get(("", native or request.query.get("symbol", "").upper()))
-        if word in {"tickers", "orderbook"} and instrument is None:
+        if word in {"tickers", "orderbook", "history"} and instrument is None:
             return RestAnswer(json({"result": "error", "error": "contractNotFound", "serverTime": _now(request)}))
         if word == "tickers" and instrument is not None:
             mark = msgspec.Raw(instrument.price(instrument.mark).encode())
             ticker = {"symbol": instrument.native, "markPrice": mark, "suspended": instrument.halted}
             return _answer(request, "ticker", ticker)
+        if word == "history" and instrument is not None:
+            before = request.query.get("lastTime") or iso(request.now_ns + 1_000_000, digits=3)
+            kept = [one for one in instrument.trades if iso(one.ts_ns, digits=3) < before]
+            return _answer(request, "history", [_executed(instrument, one) for one in kept[: -HISTORY - 1 : -1]])
         if word == "orderbook" and instrument is not None:
             book = books.snapshot(instrument, 0)
             sides = {
@@ -224,10 +229,27 @@ def _whole(instrument: Instrument, book: BookNews, now_ns: int) -> bytes:
 def _trade(instrument: Instrument, trade: Trade) -> str:
     word, kind = "buy" if trade.buy else "sell", "liquidation" if trade.liquidation else "fill"
     return (
-        f'{{"feed":"trade","product_id":"{instrument.native}","uid":"{instrument.row:08x}-0000-4000-8000-'
-        f'{trade.id:012x}","side":"{word}","type":"{kind}","seq":{trade.id},"time":{trade.ts_ns // 1_000_000},'
+        f'{{"feed":"trade","product_id":"{instrument.native}","uid":"{_uid(instrument, trade)}",'
+        f'"side":"{word}","type":"{kind}","seq":{trade.id},"time":{trade.ts_ns // 1_000_000},'
         f'"qty":{instrument.size(trade.size)},"price":{instrument.price(trade.price)}}}'
     )
+
+
+def _executed(instrument: Instrument, trade: Trade) -> dict[str, object]:
+    """Write a trade as REST tells it."""
+    return {
+        "time": iso(trade.ts_ns, digits=3),
+        "trade_id": trade.id,
+        "price": msgspec.Raw(instrument.price(trade.price).encode()),
+        "size": msgspec.Raw(instrument.size(trade.size).encode()),
+        "side": "buy" if trade.buy else "sell",
+        "type": "liquidation" if trade.liquidation else "fill",
+        "uid": _uid(instrument, trade),
+    }
+
+
+def _uid(instrument: Instrument, trade: Trade) -> str:
+    return f"{instrument.row:08x}-0000-4000-8000-{trade.id:012x}"
 
 
 def _ticker(instrument: Instrument, now_ns: int) -> str:

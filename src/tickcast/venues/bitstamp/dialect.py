@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measure,
     Measures,
     Message,
+    RestTrades,
     Time,
     Trades,
 )
@@ -66,6 +67,18 @@ TRADE: Final = Message(
     ),
     fields=("id_str", "timestamp", "price", "amount", "buy_order_id", "sell_order_id"),
 )
+OLDER_TRADES: Final = RestTrades(
+    newest_first=True,
+    trades=Trades(
+        key=MARKET,
+        price="price",
+        size="amount",
+        id="tid",
+        aggressor=Aggressor(path="type", buyer=("0",), seller=("1",)),
+        time=Time(path="date", unit="s"),
+    ),
+)
+"""Of a minute, an hour or a day, over REST."""
 FUNDING: Final = Message(
     name="funding_rate",
     when=channel("funding_rate", "funding_rate_saved"),
@@ -121,6 +134,7 @@ def dialect(*books: Message) -> Dialect:
             last="microtimestamp",
             time=CHANGED,
         ),
+        rest_trades=OLDER_TRADES,
     )
 
 

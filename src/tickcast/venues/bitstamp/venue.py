@@ -21,7 +21,9 @@ from tickcast.venues.declared.venue import (
     Leaving,
     Limits,
     Listed,
+    Print,
     Refused,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -33,6 +35,9 @@ FUNDING: Final = "funding_rate"
 BOOKS: Final = frozenset({BOOK, DIFFERENCES})
 PERPETUAL: Final = "-perp"
 """End of the name of a perpetual."""
+SECOND_NS: Final = 1_000_000_000
+SPANS: Final = ((45, "minute"), (3300, "hour"))
+"""Up to how many seconds back which span of trades reaches, with some to spare for clocks; beyond it ``day``."""
 QUOTES: Final = ("usdt", "usdc", "usd", "eur", "gbp", "btc", "eth", "pax")
 """In which a name without a divider may end, the longest first."""
 
@@ -55,6 +60,9 @@ class BitstampVenue(Venue):
     former_lists: ClassVar[tuple[str, ...]] = ("trading-pairs-info",)
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "mark", "funding", "open_interest")
     ping_interval_s: ClassVar[float] = 20.0
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, page=1_000_000, pages_max=1, overlaps=True, reach="the last minute, hour or day, in one answer"
+    )
     proof: ClassVar[str] = (
         f"each message is the whole book of {WHOLE_DEPTH} levels a side; deeper books are differences that nothing "
         "numbers (unverified), compared over REST"
@@ -128,6 +136,13 @@ class BitstampVenue(Venue):
         """Ask for the whole book, not grouped by steps of price."""
         del market
         return Request(purpose=f"book {native}", url=f"{self._rest}/order_book/{native}/?group=1")
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades of the shortest span that reaches back to the last one known."""
+        del before
+        age_s = (self.now_ns - after.ts_ns) / SECOND_NS
+        span = next((word for most, word in SPANS if age_s < most), "day")
+        return Request(purpose="trades", url=f"{self._rest}/transactions/{listed.native}/?time={span}")
 
     def polls(self, listed: Listed) -> Sequence[Request]:
         """Ask for the figures of the day, and the open interest of perpetuals: no stream tells them."""

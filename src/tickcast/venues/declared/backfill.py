@@ -247,6 +247,7 @@ class Backfill:
 
     def _ask(self, hole: Hole, step: Step, now_ns: int) -> None:
         hole.due_ns = 0
+        self._venue.now_ns = now_ns
         known = self._catalogue.get(hole.instrument)
         request = None if known is None else self._venue.trades_request(known.listed, hole.low, hole.high)
         if known is None or request is None:
@@ -324,23 +325,28 @@ class Backfill:
         hole.found.update(
             (row.number, row) for row in found if low < row.number and (high is None or row.number < high)
         )
-        numbers = [row.number for row in found]
+        first = min(found, key=_numbered, default=None)
+        last = max(found, key=_numbered, default=None)
         is_full = len(found) >= history.page
         if history.backwards:
-            hole.meets_end = True
-            hole.meets_start = any(number <= low for number in numbers)
-            more = is_full and not hole.meets_start
-            is_new = hole.high is None or (bool(found) and found[0].number < self._number(hole.high))
-            if more and is_new:
-                hole.high = found[0].print
-            return more and is_new
-        hole.meets_start = True
-        hole.meets_end = high is None or any(number >= high for number in numbers)
-        more = is_full and (high is None or not hole.meets_end)
-        is_new = bool(found) and found[-1].number > self._number(hole.low)
-        if more and is_new:
-            hole.low = found[-1].print
-        return more and is_new
+            asked = None if hole.high is None else self._number(hole.high)
+            joins = not history.overlaps or asked is None or (last is not None and last.number >= asked)
+            hole.meets_end = joins and (hole.meets_end or hole.pages == 1)
+            hole.meets_start = first is not None and first.number <= low
+            is_new = first is not None and (asked is None or first.number < asked)
+            if first is None or not (is_full and is_new and joins) or hole.meets_start:
+                return False
+            hole.high = first.print
+            return True
+        asked = self._number(hole.low)
+        joins = not history.overlaps or (first is not None and first.number <= asked)
+        hole.meets_start = joins and (hole.meets_start or hole.pages == 1)
+        hole.meets_end = high is None or (last is not None and last.number >= high)
+        is_new = last is not None and last.number > asked
+        if last is None or not (is_full and is_new and joins) or (high is not None and hole.meets_end):
+            return False
+        hole.low = last.print
+        return True
 
     @staticmethod
     def _take_placed(hole: Hole, found: list[Row]) -> bool:
@@ -452,6 +458,10 @@ class Backfill:
     def open_count(self) -> int:
         """Holes that are not settled."""
         return sum(map(len, self._holes.values()))
+
+
+def _numbered(row: Row) -> int:
+    return row.number
 
 
 def chained(venue: Venue) -> bool:

@@ -120,6 +120,9 @@ class TradeHistory:
     """Trades of a full answer: fewer say that there are no more."""
     pages_max: int = 20
     """More are not asked for: the rest is given up."""
+    overlaps: bool = False
+    """An answer holds the trade that it was asked from, too (``after`` forwards, ``before`` backwards): one that does
+    not begins too late, or is older than the stream. Of trades that nothing counts."""
     reach: str
     """For people: how far back the venue tells trades."""
 

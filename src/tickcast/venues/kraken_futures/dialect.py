@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -165,5 +166,13 @@ DIALECT: Final = Dialect(
         *TICKERS,
         SNAPSHOT,
         Message(name="heartbeat", when=(Match(path="feed", equals=("heartbeat",)), Match(path="time", present=True))),
-    )
+    ),
+    rest_trades=RestTrades(
+        when=(Match(path="result", equals=("success",)),),
+        rows="history",
+        newest_first=True,
+        trades=Trades(
+            key=PRODUCT, price="price", size="size", id="trade_id", aggressor=TAKER, time=Time(path="time", unit="iso")
+        ),
+    ),
 )

@@ -15,14 +15,17 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
+    Print,
     Refused,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
 )
 from tickcast.venues.kraken_futures import wire
 from tickcast.venues.kraken_futures.dialect import DIALECT
 from tickcast.venues.kraken_futures.names import listed_from, named
+from tickcast.venues.times import rfc3339_ms
 
 BOOK: Final = "book"
 TRADE: Final = "trade"
@@ -32,6 +35,7 @@ TICKER_STREAMS: Final = frozenset({"ticker", "mark", "funding", "open_interest",
 HEARTBEAT: Final = b'{"event":"subscribe","feed":"heartbeat"}'
 NO_CHANNEL: Final = Channel("")
 """A refusal of nothing that was subscribed to."""
+MILLISECOND_NS: Final = 1_000_000
 REPEATED: Final = "Already subscribed"
 
 
@@ -63,6 +67,9 @@ class KrakenFuturesVenue(Venue):
         "status",
     )
     ping_interval_s: ClassVar[float] = 30.0
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, page=100, reach="the last seven days, or since the engine was started anew"
+    )
     proof: ClassVar[str] = "each message of a book has the next seq of its product"
 
     def listing(self) -> Sequence[Request]:
@@ -137,6 +144,12 @@ class KrakenFuturesVenue(Venue):
             case _:
                 happening = Unknown(f"feed {said.feed!r}, event {event!r}")
         return [happening]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the 100 trades before a time, a millisecond behind the first one that is known again."""
+        del after
+        older = "" if before is None else f"&lastTime={rfc3339_ms(before.ts_ns + MILLISECOND_NS)}"
+        return Request(purpose="trades", url=f"{self._rest}/history?symbol={listed.native}{older}")
 
     def probe_request(self) -> Request | None:
         """One ticker."""
