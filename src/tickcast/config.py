@@ -14,9 +14,11 @@ import msgspec
 from tickcast.bus.config import Config as BusConfig
 from tickcast.fanout.config import Config as FanoutConfig
 from tickcast.feeds.config import FeedConfig
+from tickcast.gateway.auth.admission import check_door
 from tickcast.gateway.config import TOKEN_MIN
 from tickcast.gateway.config import Config as GatewayConfig
 from tickcast.latest.config import Config as LatestConfig
+from tickcast.model.errors import UsageError
 from tickcast.model.symbols import SymbolError, split_name
 from tickcast.normalise.config import Config as NormaliseConfig
 from tickcast.ops.config import LatencyConfig, SupervisorConfig
@@ -69,6 +71,10 @@ def load(path: Path | str) -> Config:
 
 
 def _problems(config: Config) -> Iterator[Problem]:
+    try:
+        check_door(config.gateway.auth, config.gateway.host)
+    except UsageError as wrong:
+        yield ("gateway", "host"), str(wrong)
     for name, feed in config.feeds.items():
         if not FEED_NAME.fullmatch(name) or name in RESERVED_NAMES or WORKER_NAME.fullmatch(name):
             yield (
@@ -188,13 +194,25 @@ def reference() -> str:
         parts.append(f"{_markdown(about)}\n")
         if inner is not None:
             parts.append(_key_table(inner))
+            for key, below in _tables_in(inner).items():
+                parts.append(f"## `[{name}.{key}]`\n")
+                parts.append(f"{_markdown(field_texts(inner)[key])}\n")
+                parts.append(_key_table(below))
     return "\n".join(parts)
+
+
+def _tables_in(kind: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
+    """Tables inside of a table, by key."""
+    hints = typing.get_type_hints(kind)
+    return {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, msgspec.Struct)}
 
 
 def _key_table(kind: type[msgspec.Struct]) -> str:
     texts, hints = field_texts(kind), typing.get_type_hints(kind)
     rows = ["| key | is | default | meaning |", "| --- | --- | --- | --- |"]
     for field in msgspec.structs.fields(kind):
+        if field.name in _tables_in(kind):
+            continue
         default = (
             "*required*" if field.required else f"`{_toml(field.default)}`" if field.default is not None else "none"
         )
@@ -215,10 +233,15 @@ def as_toml(config: Config) -> str:
     """The config with every default written out, as TOML."""
     lines: list[str] = []
     for name, value in msgspec.to_builtins(config).items():
-        tables = {f"{name}.{key}": item for key, item in value.items()} if name == "feeds" else {name: value}
+        within = {f"{name}.{key}": item for key, item in value.items() if name == "feeds" or key == "auth"}
+        tables = within if name == "feeds" else {name: value} | within
         for table, pairs in tables.items():
             lines.append(f"[{table}]")
-            lines += [f"{_toml_key(key)} = {_toml(item)}" for key, item in pairs.items() if item is not None]
+            lines += [
+                f"{_toml_key(key)} = {_toml(item)}"
+                for key, item in pairs.items()
+                if item is not None and f"{table}.{key}" not in tables
+            ]
             lines.append("")
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ import pytest
 import uvloop
 
 from tickcast import _native
+from tickcast.gateway.auth.access import ANYONE
 from tickcast.gateway.config import Config
 from tickcast.gateway.desk import Desk
 from tickcast.gateway.messages import Reply
@@ -52,7 +53,7 @@ class Bench:
             status=self.status,
             directory=registry,
         )
-        self.session = Session(self.desk, self.client, self.now_ns, **session)
+        self.session = Session(self.desk, self.client, self.now_ns, **{"access": ANYONE, **session})
 
     @staticmethod
     def config(**settings: Any) -> Config:

@@ -3,6 +3,7 @@ import socket
 import httpx
 import pytest
 
+from tickcast.gateway.auth.config import Config as AuthConfig
 from tickcast.gateway.config import Config
 from tickcast.model.errors import UsageError
 from tickcast.testing.gateway import running_gateway
@@ -19,7 +20,7 @@ async def test_a_taken_port_is_said_with_what_to_do() -> None:
 
 async def test_an_address_that_is_not_ours_is_said() -> None:
     with pytest.raises(UsageError, match=r"192\.0\.2\.1 port 8000"):
-        async with running_gateway(Config(host="192.0.2.1")):
+        async with running_gateway(Config(host="192.0.2.1", auth=AuthConfig(anonymous=True))):
             pass
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickcast.gateway import messages
+from tickcast.gateway.auth.access import ANYONE
 from tickcast.gateway.status import StatusBoard, StatusSource
 from tickcast.model.ledger import LedgerEntry
 from tickcast.ports import Completeness, GapQuery
@@ -85,10 +86,10 @@ def test_watchers_get_a_snapshot_and_then_what_concerns_them() -> None:
     world.feed("bats", "connected")
     world.gap("a", "bats")
     board.put(world.source.notes(10))
-    ack, snapshot = board.watch(1, ["xnas", "nope"], 7)
+    ack, snapshot = board.watch(1, ["xnas", "nope"], 7, access=ANYONE)
     assert (ack.id, ack.symbols["xnas"].state, ack.symbols["nope"].state) == (7, "connected", "no_such_symbol")
     assert ([row["name"] for row in snapshot.feeds], snapshot.gaps, snapshot.seq) == (["xnas"], [], 4)
-    _, everything = board.watch(2, ["*"], None)
+    _, everything = board.watch(2, ["*"], None, access=ANYONE)
     assert ([row["name"] for row in everything.feeds], len(everything.gaps)) == (["xnas", "bats"], 1)
     world.feed("bats", "stale")
     board.put(world.source.notes(11))
@@ -125,7 +126,7 @@ def test_snapshot_and_notes_agree_with_the_source(steps: list[tuple[str, str]]) 
         elif place > len(steps) // 2:
             second.put(notes)
     if steps:
-        assert first.watch(1, ["*"], None)[1] == second.watch(1, ["*"], None)[1]
+        assert first.watch(1, ["*"], None, access=ANYONE)[1] == second.watch(1, ["*"], None, access=ANYONE)[1]
 
 
 def test_notes_of_another_process_are_numbered_with_those_of_this_one() -> None:
@@ -134,7 +135,7 @@ def test_notes_of_another_process_are_numbered_with_those_of_this_one() -> None:
     feed = messages.FeedNote(channel="status", seq=70, feed={"name": "xnas", "state": "connected"})
     theirs = messages.DeliveryNote(channel="status", seq=71, delivery={"rung": 3, "word": "cap_1"})
     board.take([feed, theirs], is_whole=True)
-    _, snapshot = board.watch(5, ["*"], None)
+    _, snapshot = board.watch(5, ["*"], None, access=ANYONE)
     assert (snapshot.feeds, snapshot.delivery) == ([feed.feed], {"rung": 0, "word": "normal"})
     board.tell_rung(2, "cap_5")
     board.take([feed, theirs], is_whole=False)
@@ -143,7 +144,7 @@ def test_notes_of_another_process_are_numbered_with_those_of_this_one() -> None:
         (5, "FeedNote", snapshot.seq + 2),
     ]
     board.take([], is_whole=True)
-    assert board.watch(5, ["*"], None)[1].delivery == {"rung": 2, "word": "cap_5"}
+    assert board.watch(5, ["*"], None, access=ANYONE)[1].delivery == {"rung": 2, "word": "cap_5"}
 
 
 def test_without_its_source_every_feed_is_stale_until_it_is_told_of_again() -> None:
@@ -152,7 +153,7 @@ def test_without_its_source_every_feed_is_stale_until_it_is_told_of_again() -> N
     world.feed("xnas", "connected")
     world.feed("bats", "stale")
     board.put(world.source.notes(1))
-    board.watch(5, ["*"], None)
+    board.watch(5, ["*"], None, access=ANYONE)
     told.clear()
     board.lose("the core is gone", "2026-03-29T14:30:01.234Z")
     ((client, note),) = told

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tickcast.gateway.auth.access import ANYONE
 from tickcast.gateway.session import QUEUE_MAX, Session
 from tickcast.ports import Want
 from tickcast.testing.gateway import definition
@@ -124,7 +125,7 @@ class SlowOwner:
 @pytest.fixture
 def owned(bench: Any) -> Any:
     bench.desk.owner = SlowOwner()
-    bench.session = Session(bench.desk, bench.client, bench.now_ns)
+    bench.session = Session(bench.desk, bench.client, bench.now_ns, access=ANYONE)
     return bench
 
 

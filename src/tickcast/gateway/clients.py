@@ -10,6 +10,8 @@ from typing import Final, Protocol
 
 from tickcast.gateway import messages
 from tickcast.gateway.addresses import Addresses
+from tickcast.gateway.auth.admission import Admission
+from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.desk import Desk
@@ -93,14 +95,24 @@ class Clients:
         directory: Directory | None = None,
         owner: Owner | None = None,
         wall: Clock | None = None,
+        admission: Admission | None = None,
     ) -> None:
         """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's.
 
-        ``owner`` is the process that the hub's data comes from, where that is another one.
+        ``owner`` is the process that the hub's data comes from, where that is another one. ``admission`` lets clients
+        in; without it there is one that knows no API keys.
+
+        Raises:
+            UsageError: keys of tokens cannot be read.
         """
         self.hub = hub
         self.config = config
         self.clock = clock
+        wall = wall or clock
+        self.admission = admission or Admission(config.auth, host=config.host, folder=None, wall=wall)
+        """Decides who comes in."""
+        self.guests = Guests(self.admission, clock=clock, wall=wall)
+        """Who is in by a token or a key, whatever they speak."""
         self.status = StatusBoard(self.tell)
         self.desk = Desk(
             hub,
@@ -112,6 +124,7 @@ class Clients:
             status=self.status,
             directory=directory,
             owner=owner,
+            pay=self.guests.pay,
         )
         self.desk.directory.on_listed(self.listed)
         self.reader = reader
@@ -125,6 +138,8 @@ class Clients:
         """By the hub's number, in the order of their last ping."""
         self.unfinished: dict[Stream, int] = {}
         """Clients in the middle of a frame, since when."""
+        self.unproven: dict[Stream, int] = {}
+        """Clients that have not said yet who they are, since when."""
         self.closing: dict[Stream, int] = {}
         """Clients that were sent a close, since when."""
         self.waiting: dict[Pending, int] = {}
@@ -136,7 +151,8 @@ class Clients:
     @property
     def full(self) -> bool:
         """Whether there is no room for another client, or no time."""
-        return self._is_draining or len(self.streams) + len(self.closing) >= self.config.connections_max
+        connected = len(self.streams) + len(self.closing) + len(self.unproven)
+        return self._is_draining or connected >= self.config.connections_max
 
     def add(self, stream: Stream) -> None:
         """Take in a client after its handshake."""
@@ -145,8 +161,9 @@ class Clients:
 
     def remove(self, stream: Stream) -> None:
         """Forget a client that is about to close: it gets nothing more."""
-        self.hub.close(stream.client)
-        self.streams.pop(stream.client, None)
+        if self.unproven.pop(stream, None) is None:
+            self.hub.close(stream.client)
+            self.streams.pop(stream.client, None)
         self.unfinished.pop(stream, None)
         self.closing[stream] = self.clock()
 
@@ -232,11 +249,13 @@ class Clients:
         self._is_draining = True
         for stream in list(itertools.islice(self.streams.values(), count)):
             stream.close(CloseCode.DRAIN, f"{CloseCode.DRAIN.meaning}; retry in {retry_ms()} ms")
-        return bool(self.streams)
+        for stream in list(itertools.islice(self.unproven, count)):
+            stream.close(CloseCode.DRAIN, f"{CloseCode.DRAIN.meaning}; retry in {retry_ms()} ms")
+        return bool(self.streams or self.unproven)
 
     def abort_all(self) -> None:
         """Cut whoever is left."""
-        for stream in [*self.streams.values(), *self.closing]:
+        for stream in [*self.streams.values(), *self.unproven, *self.closing]:
             stream.abort()
 
     # ------------------------------------------------------------------ time
@@ -246,6 +265,9 @@ class Clients:
         for connection in [pending for pending, until_ns in self.waiting.items() if until_ns <= now_ns]:
             self.waiting.pop(connection, None)
             connection.expire()
+        for stream in _due(self.unproven, now_ns - _ns(self.config.handshake_timeout_s)):
+            stream.close(CloseCode.NOT_ADMITTED, "nobody said in time who this is")
+        self.guests.sweep()
         for stream in _due(self.unfinished, now_ns - _ns(self.config.request_timeout_s)):
             stream.close(CloseCode.TIMED_OUT, "a frame was not finished in time")
         for stream in _due(self.closing, now_ns - _ns(self.config.close_timeout_s)):

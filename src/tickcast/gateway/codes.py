@@ -28,6 +28,7 @@ class ErrorCode(IntEnum):
     WRONG_OPCODE = 4009, "a binary message on a connection whose codec is JSON, or a text message on another"
     TOO_MANY_REQUESTS = 4101, "more requests a second than allowed"
     TOO_MANY_SYMBOLS = 4102, "more symbols on this connection than allowed"
+    NOT_ENTITLED = 4200, "not within what this client may do: mode `all` where its updates are limited, another token"
     INTERNAL = 4500, "we failed; try again"
     UNAVAILABLE = 4501, "the process that owns the data does not answer; try again"
 
@@ -52,6 +53,8 @@ class CloseCode(IntEnum):
     DRAIN = 4702, "the gateway stops or restarts"
     FLOOD = 4703, "requests kept coming long after they were refused"
     TIMED_OUT = 4704, "nothing came back between two pings, or a frame was never finished"
+    USER_FULL = 4705, "the user holds as many streams as one may, or opens them too fast"
+    NOT_ADMITTED = 4801, "a token or key is missing, wrong, over or withdrawn; come back with another only"
 
     meaning: str
 

@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from tickcast.gateway.auth.config import Config as AuthConfig
+
 WORKERS_MAX: Final = 64
 """More than any machine has cores for."""
 TOKEN_MIN: Final = 16
@@ -66,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     characters. Empty: nobody may."""
     admin_token_file: str | None = None
     """A file that holds the token, in place of ``admin_token``."""
+    auth: AuthConfig = AuthConfig()
+    """Who may connect, and what they may see."""
 
     def __post_init__(self) -> None:
         """Refuse values that no gateway could run with.

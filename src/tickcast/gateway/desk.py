@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tickcast.gateway.auth.access import Access
 from tickcast.gateway.codes import ErrorCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.requests import Refused
@@ -37,6 +38,7 @@ class Desk:
     __slots__ = (
         "clock",
         "config",
+        "delay_s",
         "directory",
         "field_bits",
         "field_names",
@@ -44,6 +46,7 @@ class Desk:
         "hub",
         "owner",
         "pattern_watchers",
+        "pay",
         "status",
         "wall",
     )
@@ -60,15 +63,20 @@ class Desk:
         status: StatusBoard,
         directory: Directory | None = None,
         owner: Owner | None = None,
+        pay: Callable[[Access, int], bool] = lambda _access, _now_ns: True,
+        delay_s: float = 0.0,
     ) -> None:
         """``field_names``: of ``price``, in the order of the bits of the core's field mask.
 
         ``wall`` is what clocks on the wall show, where that may differ from ``clock``, which is never set.
+        ``pay(access, now_ns)`` spends a request of a user; ``delay_s`` is how late all data of the hub is.
         ``flush(client)`` sends a client what waits for it, after an answer of the ``owner`` that came on its own time.
         """
         self.hub = hub
         self.config = config
         self.clock = clock
+        self.pay = pay
+        self.delay_s = delay_s
         self.wall = wall or clock
         self.flush = flush
         self.directory: Directory = directory or NoDirectory()

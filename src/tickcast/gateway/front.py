@@ -12,8 +12,10 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tickcast.gateway.auth.access import Denied
+from tickcast.gateway.auth.guests import Guest
 from tickcast.gateway.clients import Clients
-from tickcast.gateway.handshake import Rejected, negotiate
+from tickcast.gateway.handshake import Accepted, Rejected, negotiate
 from tickcast.gateway.problem import answer
 from tickcast.gateway.stream import StreamProtocol
 
@@ -140,8 +142,11 @@ class FrontConnection(HttpToolsProtocol):
         if not isinstance(outcome, Rejected) and (clients.full or clients.is_overloaded):
             outcome = Rejected(503, "this gateway has no room for another client", ((b"retry-after", b"5"),))
         if isinstance(outcome, Rejected):
-            clients.refused(outcome.status)
-            self._end(outcome.status, outcome.detail, outcome.headers)
+            self._reject(outcome)
+            return
+        guest = self._admit(outcome)
+        if isinstance(guest, Rejected):
+            self._reject(guest)
             return
         transport = self.transport
         self.connections.discard(self)
@@ -149,9 +154,24 @@ class FrontConnection(HttpToolsProtocol):
         # The parser refers to this object and back: let go, so that both are freed now.
         self.parser = self.flow = self.transport = None  # type: ignore[assignment]
         stream = StreamProtocol(clients, self._address)
-        stream.open(transport, outcome)
+        stream.open(transport, outcome, guest)
         if rest:
             stream.data_received(rest)
+
+    def _admit(self, accepted: Accepted) -> Guest | Rejected | None:
+        """Find out who it is, by its headers or its ticket; None: it shows nothing, and may still do so."""
+        clients = self._clients
+        try:
+            return clients.guests.enter(clients.admission.admit(self.headers, ticket=accepted.ticket), _no_end)
+        except Denied as denied:
+            if denied.is_missing:
+                return None
+            headers = tuple((name.encode(), value.encode()) for name, value in denied.headers.items())
+            return Rejected(denied.status, denied.reason, headers)
+
+    def _reject(self, rejected: Rejected) -> None:
+        self._clients.refused(rejected.status)
+        self._end(rejected.status, rejected.detail, rejected.headers)
 
     def _end(self, status: int, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         self._clients.waiting.pop(self, None)
@@ -161,3 +181,7 @@ class FrontConnection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(answer(status, detail, headers))
         self.transport.close()
+
+
+def _no_end(_reason: str) -> None:
+    """A connection that is being handed over cannot end in between."""

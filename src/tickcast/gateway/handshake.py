@@ -30,6 +30,8 @@ class Accepted(NamedTuple):
     codec: Codec
     strings: bool
     batch: bool
+    ticket: str = ""
+    """That says who it is."""
 
 
 class Rejected(NamedTuple):
@@ -67,7 +69,8 @@ def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) ->
     if name is not None:
         answer.append(b"sec-websocket-protocol: " + name.encode() + b"\r\n")
     answer.append(b"\r\n")
-    return Accepted(answer=b"".join(answer), codec=codec, strings=numbers == "string", batch=batch == "1")
+    ticket = query.get("ticket", [""])[-1]
+    return Accepted(b"".join(answer), codec, strings=numbers == "string", batch=batch == "1", ticket=ticket)
 
 
 def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) -> Rejected | None:

@@ -4,6 +4,7 @@ import errno
 import socket
 from typing import Final
 
+from tickcast.gateway.auth.admission import check_door
 from tickcast.gateway.config import Config
 from tickcast.model.errors import UsageError
 
@@ -15,8 +16,9 @@ def bind(config: Config) -> socket.socket:
     """Take the address; connections are refused until somebody listens on the socket.
 
     Raises:
-        UsageError: the address cannot be listened on.
+        UsageError: the address cannot be listened on, or others reach it and nobody said who may come in.
     """
+    check_door(config.auth, config.host)
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family)
     try:

@@ -99,6 +99,12 @@ class Sync(Request, frozen=True, kw_only=True):
     """Ask for what is pending and for the counters: a barrier."""
 
 
+class Auth(Request, frozen=True, kw_only=True):
+    """Say who it is, in the first message of a connection; later, stay on a newer token of the same user and scope."""
+
+    token: str
+
+
 REQUESTS: Final[dict[str, type[Request]]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
@@ -107,6 +113,7 @@ REQUESTS: Final[dict[str, type[Request]]] = {
     "visibility": Visibility,
     "ping": Ping,
     "sync": Sync,
+    "auth": Auth,
 }
 """By ``action``."""
 
@@ -246,6 +253,23 @@ class Pong(Reply, frozen=True, kw_only=True, tag="pong"):
     server_timestamp: str
 
 
+class Authenticated(Reply, frozen=True, kw_only=True, tag="authenticated"):
+    """Reply to ``auth``: who the client is taken for, until when, and what it may see."""
+
+    subject: str
+    until: str | UnsetType = UNSET
+    """When the connection ends, unless a newer token comes before; without it, it does not."""
+    symbols: list[str]
+    """Patterns."""
+    channels: list[str]
+    depth: int
+    """Most levels of each side of a book."""
+    rate: int
+    """Most updates a second of each symbol; 0 = no limit."""
+    delay_s: float
+    """How late everything is; 0 = it is not."""
+
+
 class Counters(msgspec.Struct, frozen=True):
     """Since the ack, in this epoch: published = delivered + merged + lost."""
 
@@ -320,6 +344,6 @@ class Heartbeat(Reply, frozen=True, kw_only=True, tag="hb"):
 
 
 REPLIES: Final[tuple[type[Reply], ...]] = (
-    Subscribed, Unsubscribed, Resumed, Ok, Visible, Rate, Pong, Synced, Error, Heartbeat,
+    Subscribed, Unsubscribed, Resumed, Ok, Visible, Rate, Pong, Synced, Error, Heartbeat, Authenticated,
     FeedNote, GapNote, DeliveryNote, StatusSnapshot,
 )  # fmt: skip

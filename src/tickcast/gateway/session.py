@@ -18,6 +18,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from tickcast.gateway import messages
+from tickcast.gateway.auth.access import Access, Denied
 from tickcast.gateway.codecs import JSON, TEXT, Codec
 from tickcast.gateway.codes import CloseCode, ErrorCode
 from tickcast.gateway.desk import Desk
@@ -37,7 +38,19 @@ QUEUE_MAX: Final = 100
 class Session:
     """One client's requests."""
 
-    __slots__ = ("_batch", "_client", "_codec", "_credit", "_credited_ns", "_desk", "_queue", "_strings", "_watching")
+    __slots__ = (
+        "_access",
+        "_batch",
+        "_client",
+        "_codec",
+        "_credit",
+        "_credited_ns",
+        "_desk",
+        "_queue",
+        "_renew",
+        "_strings",
+        "_watching",
+    )
 
     def __init__(
         self,
@@ -45,14 +58,22 @@ class Session:
         client: int,
         now_ns: int,
         *,
+        access: Access,
         codec: Codec = JSON,
         strings: bool = False,
         batch: bool = False,
+        renew: Callable[[str], Access] | None = None,
     ) -> None:
-        """``client`` is the hub's number; ``codec``, ``strings`` and ``batch`` come from the handshake."""
+        """``client`` is the hub's number; ``codec``, ``strings`` and ``batch`` come from the handshake.
+
+        ``access`` is what :meth:`tickcast.gateway.auth.admission.Admission.admit` gave; ``renew(token)`` lets the
+        client stay on a newer token, or raises :class:`~tickcast.gateway.auth.access.Denied`.
+        """
         self._desk = desk
         self._client = client
-        self._watching = Watching(desk, client, codec)
+        self._access = access
+        self._renew = renew
+        self._watching = Watching(desk, client, codec, access)
         self._queue: deque[bytes] | None = None
         """Requests behind one that waits for the owner."""
         self._credit = float(desk.config.requests_per_second)
@@ -221,7 +242,7 @@ class Session:
         elapsed_s = max(0, now_ns - self._credited_ns) / 1e9
         self._credit = min(float(limit), self._credit + elapsed_s * limit) - 1.0
         self._credited_ns = now_ns
-        return self._credit >= 0
+        return self._credit >= 0 and self._desk.pay(self._access, now_ns)
 
     # ------------------------------------------------------------------ requests
 
@@ -260,9 +281,25 @@ class Session:
                 replies = [messages.Visible(id=request.id, hidden=request.hidden)]
             case messages.Sync():
                 replies = watching.sync(request, now_ns)
+            case messages.Auth():
+                replies = [self._prove(request)]
             case _:
                 replies = [messages.Pong(id=request.id, server_timestamp=timestamp(self._desk.wall()))]
         return replies
+
+    def greet(self, request_id: messages.RequestId | None) -> None:
+        """Answer the first message of a client that showed its token there."""
+        self._reply(authenticated(self._access, request_id, delay_s=self._desk.delay_s))
+
+    def _prove(self, request: messages.Auth) -> messages.Reply:
+        """Stay on a newer token."""
+        try:
+            if self._renew is None:
+                raise Denied("this connection came without a token, and goes on so")
+            self._access = self._renew(request.token)
+        except Denied as denied:
+            raise Refused(ErrorCode.NOT_ENTITLED, denied.reason) from None
+        return authenticated(self._access, request.id, delay_s=self._desk.delay_s)
 
     def _configure(self, request: messages.Channelled) -> None:
         strings = self._strings if request.numbers is UNSET else request.numbers == "string"
@@ -271,3 +308,18 @@ class Session:
         if (strings, batch) != (self._strings, self._batch):
             self._strings, self._batch = strings, batch
             self._desk.hub.configure(self._client, codec=self._codec.number(strings=strings), batch=batch)
+
+
+def authenticated(access: Access, request_id: messages.RequestId | None, *, delay_s: float) -> messages.Authenticated:
+    """Say who a client is taken for, and what it may see."""
+    scope = access.scope
+    return messages.Authenticated(
+        id=request_id,
+        subject=access.subject.partition(":")[2],
+        until=timestamp(access.until_ns) if access.until_ns else UNSET,
+        symbols=list(scope.symbols),
+        channels=list(scope.channels),
+        depth=scope.depth,
+        rate=scope.rate,
+        delay_s=delay_s,
+    )

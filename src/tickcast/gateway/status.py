@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tickcast.gateway import messages
+from tickcast.gateway.auth.access import ANYONE, NOT_ENTITLED, Access
 from tickcast.gateway.gaps import shown
 from tickcast.model.ledger import LedgerEntry
 from tickcast.ports import GapLedger, GapQuery, Insight
@@ -103,22 +104,26 @@ class StatusBoard:
         self._gaps: dict[str, dict[str, Any]] = {}
         self._delivery: dict[str, Any] = {"rung": 0, "word": "normal"}
         self._watchers: dict[int, frozenset[str]] = {}
+        self._limited: dict[int, Access] = {}
+        """Watchers who may not see all feeds."""
 
     def __len__(self) -> int:
         """Clients that watch."""
         return len(self._watchers)
 
     def watch(
-        self, client: int, names: Sequence[str], request_id: messages.RequestId | None
+        self, client: int, names: Sequence[str], request_id: messages.RequestId | None, *, access: Access
     ) -> tuple[messages.Subscribed, messages.StatusSnapshot]:
-        """Begin to tell a client about feeds; returns what it gets now."""
-        known = {name: self._standing(name) for name in dict.fromkeys(names)}
-        wanted = {name for name, standing in known.items() if standing.state != "no_such_symbol"}
+        """Begin to tell a client about the feeds in its scope; returns what it gets now."""
+        if not access.sees_everything:
+            self._limited[client] = access
+        known = {name: self._standing(name, access) for name in dict.fromkeys(names)}
+        wanted = {name for name, standing in known.items() if standing.state not in {"no_such_symbol", NOT_ENTITLED}}
         watched = self._watchers.get(client, frozenset()) | wanted
         if watched:
             self._watchers[client] = watched
         subscribed = messages.Subscribed(id=request_id, channel=STATUS, symbols=known, rate=0, mode="all")
-        return subscribed, self._snapshot(watched)
+        return subscribed, self._snapshot(watched, access)
 
     def forget(self, client: int, names: Iterable[str]) -> list[str]:
         """Stop telling a client; returns the names that it watched. ``*`` ends all."""
@@ -129,6 +134,7 @@ class StatusBoard:
             self._watchers[client] = rest
         else:
             self._watchers.pop(client, None)
+            self._limited.pop(client, None)
         return gone
 
     def put(self, notes: Iterable[messages.StatusNote]) -> None:
@@ -137,7 +143,7 @@ class StatusBoard:
             self._seq = note.seq
             feed = self._keep(note)
             for client, watched in list(self._watchers.items()):
-                if not feed or EVERYTHING in watched or feed in watched:
+                if (not feed or EVERYTHING in watched or feed in watched) and self._may_see(client, note):
                     self._tell(client, note)
 
     def replace(self, notes: Iterable[messages.StatusNote]) -> None:
@@ -148,7 +154,7 @@ class StatusBoard:
             self._seq = note.seq
             self._keep(note)
         for client, watched in list(self._watchers.items()):
-            self._tell(client, self._snapshot(watched))
+            self._tell(client, self._snapshot(watched, self._limited.get(client, ANYONE)))
 
     def take(self, notes: Iterable[messages.StatusNote], *, is_whole: bool) -> None:
         """Take in notes that another process made; ``is_whole``: earlier ones are void.
@@ -200,18 +206,48 @@ class StatusBoard:
                 self._delivery = note.delivery
         return ""
 
-    def _standing(self, name: str) -> messages.Standing:
+    def _may_see(self, client: int, note: messages.StatusNote) -> bool:
+        access = self._limited.get(client)
+        if access is None or isinstance(note, messages.DeliveryNote):
+            return True
+        if isinstance(note, messages.FeedNote):
+            return _shows_feed(access, note.feed)
+        return isinstance(note, messages.GapNote) and _shows_gap(access, note.gap)
+
+    def _standing(self, name: str, access: Access) -> messages.Standing:
+        """State of a feed; for those who may not see all of them, others are as good as those that are not there."""
+        row = self._feeds.get(name)
+        if not access.may_use(STATUS) or (
+            not access.sees_everything and name != EVERYTHING and (row is None or not _shows_feed(access, row))
+        ):
+            return messages.Standing(NOT_ENTITLED)
         if name == EVERYTHING:
             return messages.Standing("live")
-        row = self._feeds.get(name)
         return messages.Standing("no_such_symbol" if row is None else str(row["state"]))
 
-    def _snapshot(self, watched: frozenset[str]) -> messages.StatusSnapshot:
+    def _snapshot(self, watched: frozenset[str], access: Access) -> messages.StatusSnapshot:
         everything = EVERYTHING in watched
+        limited = not access.sees_everything
         return messages.StatusSnapshot(
             channel=STATUS,
             seq=self._seq,
-            feeds=[row for name, row in self._feeds.items() if everything or name in watched],
-            gaps=[row for row in self._gaps.values() if everything or row["feed"] in watched],
+            feeds=[
+                row
+                for name, row in self._feeds.items()
+                if (everything or name in watched) and not (limited and not _shows_feed(access, row))
+            ],
+            gaps=[
+                row
+                for row in self._gaps.values()
+                if (everything or row["feed"] in watched) and not (limited and not _shows_gap(access, row))
+            ],
             delivery=self._delivery,
         )
+
+
+def _shows_feed(access: Access, row: dict[str, Any]) -> bool:
+    return access.may_know(str(row["venue"]))
+
+
+def _shows_gap(access: Access, row: dict[str, Any]) -> bool:
+    return access.may_know(str(row["venue"]), row.get("instruments", ()), int(row.get("instruments_count", 0)))

@@ -12,9 +12,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tickcast.gateway.auth.access import Access, Denied
+from tickcast.gateway.auth.guests import Guest
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.handshake import Accepted
-from tickcast.gateway.messages import Reply
+from tickcast.gateway.messages import Auth, Reply
+from tickcast.gateway.requests import Refused, convert, request_id_of
 from tickcast.gateway.session import Session
 
 if TYPE_CHECKING:
@@ -32,8 +35,10 @@ class StreamProtocol(asyncio.Protocol):
     """A client of ``/stream``, from the end of its handshake on."""
 
     __slots__ = (
+        "_accepted",
         "_clients",
         "_failed",
+        "_guest",
         "_reader",
         "_session",
         "_transport",
@@ -52,6 +57,9 @@ class StreamProtocol(asyncio.Protocol):
         self._reader = clients.reader(clients.config.frame_max)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
+        self._accepted: Accepted | None = None
+        """Of a client that has not said yet who it is."""
+        self._guest: Guest | None = None
         self._failed = False
         """The client broke the framing: what else it sends is read and dropped, so that the close frame is not lost."""
         self.blocked = False
@@ -59,28 +67,78 @@ class StreamProtocol(asyncio.Protocol):
         self.closing = False
         """A close frame was sent; nothing else will be."""
         self.client = -1
-        """The hub's number."""
+        """The hub's number; -1: it is not there yet."""
         self.heard_ns = self.pinged_ns = clients.clock()
 
-    def open(self, transport: asyncio.Transport, accepted: Accepted) -> None:
-        """Take a connection over: answer its handshake and register with the hub."""
+    def open(self, transport: asyncio.Transport, accepted: Accepted, guest: Guest | None) -> None:
+        """Take a connection over: answer its handshake, and register with the hub.
+
+        ``guest`` says who it is; None: it will in its first message, and gets nothing before.
+        """
         self._transport = transport
         transport.set_protocol(self)
         # With a limit of 0 a write is tried at once, and pause and resume tell exactly whether bytes are held.
         transport.set_write_buffer_limits(high=0)
         transport.write(accepted.answer)
+        self._accepted = accepted
+        if guest is None:
+            self._clients.unproven[self] = self.heard_ns
+        else:
+            self._begin(transport, accepted, guest)
+
+    def _begin(self, transport: asyncio.Transport, accepted: Accepted, guest: Guest) -> None:
+        """Give a client that was let in its session and its place in the hub."""
         clients = self._clients
+        self._guest = guest
+        if guest.end is not None:
+            guest.end = self._end_access
         direct = transport.get_extra_info("sslcontext") is None and not transport.get_write_buffer_size()
         self.client = clients.hub.open(transport.get_extra_info("socket").fileno() if direct else -1)
         self._session = Session(
             clients.desk,
             self.client,
             self.heard_ns,
+            access=guest.access,
+            renew=None if guest.access.is_anonymous else self._renew,
             codec=accepted.codec,
             strings=accepted.strings,
             batch=accepted.batch,
         )
+        self._accepted = None
         clients.add(self)
+
+    def _prove(self, opcode: int, payload: bytes) -> None:
+        """Read the first message of a client that came without saying who it is: a token, or the end."""
+        accepted, transport = self._accepted, self._transport
+        if accepted is None or transport is None or opcode not in {TEXT, BINARY}:
+            return
+        try:
+            if opcode != accepted.codec.opcode:
+                raise Denied("the first message is none of the connection's codec")
+            raw = accepted.codec.decode(payload)
+            if raw.get("action") != "auth":
+                raise Denied('expected {"action":"auth","token":"..."} as the first message')
+            request = convert(raw, Auth)
+            guest = self._clients.guests.enter(self._clients.admission.admit(token=request.token), self._end_access)
+        except Refused:
+            self.close(CloseCode.NOT_ADMITTED, 'expected {"action":"auth","token":"..."} as the first message')
+        except Denied as denied:
+            self.close(CloseCode.USER_FULL if denied.status == 429 else CloseCode.NOT_ADMITTED, denied.reason)
+        else:
+            self._clients.unproven.pop(self, None)
+            self._begin(transport, accepted, guest)
+            if self._session is not None:
+                self._session.greet(request_id_of(raw))
+
+    def _renew(self, token: str) -> Access:
+        """Stay on a newer token."""
+        access = self._clients.admission.admit(token=token)
+        if self._guest is not None:
+            self._clients.guests.renew(self._guest, access)
+        return access
+
+    def _end_access(self, reason: str) -> None:
+        self.close(CloseCode.NOT_ADMITTED, reason)
 
     def data_received(self, data: bytes) -> None:
         """Serve whole messages; what they cause is sent before this returns."""
@@ -93,7 +151,7 @@ class StreamProtocol(asyncio.Protocol):
             for opcode, payload in frames:
                 self._serve(opcode, payload, now_ns)
             frames = self._read(b"")
-        if self.closing:
+        if self.closing or self.client < 0:
             return
         if served:
             clients.flush(self.client, now_ns)
@@ -106,12 +164,16 @@ class StreamProtocol(asyncio.Protocol):
             code, reason = broken.args
             if not self.closing:
                 # Requests in front of the broken frame were served; their replies go out before the close.
-                self._clients.flush(self.client, self.heard_ns)
+                self._flush()
                 self.close(code, reason)
                 self._fail()
             elif not self._failed:
                 self.abort()
             return []
+
+    def _flush(self) -> None:
+        if self.client >= 0:
+            self._clients.flush(self.client, self.heard_ns)
 
     def _fail(self) -> None:
         """End our half of the connection behind the close frame (RFC 6455 section 7.1.7): no answer to it is awaited.
@@ -127,7 +189,10 @@ class StreamProtocol(asyncio.Protocol):
         if opcode == CLOSE:
             self._closed_by_peer(payload)
         session = self._session
-        if self.closing or session is None:
+        if self.closing:
+            return
+        if session is None:
+            self._prove(opcode, payload)
             return
         verdict: CloseCode | None = None
         if opcode == session.opcode:
@@ -181,7 +246,7 @@ class StreamProtocol(asyncio.Protocol):
         if self._transport is None:
             return
         if not self.closing:
-            self._clients.flush(self.client, self.heard_ns)
+            self._flush()
         if not self.closing:
             self._forget()
             self._send_close(payload[:2])
@@ -193,6 +258,8 @@ class StreamProtocol(asyncio.Protocol):
         if self._session is not None:
             self._session.end()
         self._session = None
+        if self._guest is not None:
+            self._clients.guests.leave(self._guest)
         self._clients.remove(self)
 
     def _send_close(self, payload: bytes) -> None:
@@ -224,4 +291,5 @@ class StreamProtocol(asyncio.Protocol):
         self.blocked = False
         if self._transport is not None and not self.closing:
             self._transport.resume_reading()
-            self._clients.drained(self.client)
+            if self.client >= 0:
+                self._clients.drained(self.client)

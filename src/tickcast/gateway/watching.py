@@ -6,17 +6,19 @@ their own in the core; here they are terms of ``book`` and ``bars``.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import UNSET, UnsetType
 
 from tickcast.gateway import messages
+from tickcast.gateway.auth.access import NOT_ENTITLED, Access
 from tickcast.gateway.codecs import Codec
 from tickcast.gateway.codes import ErrorCode
 from tickcast.gateway.desk import Desk
 from tickcast.gateway.requests import (
     CHANNEL_MODES,
     CHANNEL_NAMES,
+    DEFAULT_DEPTH,
     DEFAULT_RATE,
     DEPTHS,
     MODES,
@@ -36,19 +38,24 @@ from tickcast.gateway.requests import (
 from tickcast.ports import Standing as HubStanding
 from tickcast.ports import Want
 
+MATCHED_MAX: Final = 50_000
+"""Symbols of a pattern that are looked at for those in a client's scope."""
 SYMBOLS_NAMED_MAX: Final = 100
 """Symbols that an error lists at most."""
 PRICE: Final = 0
 Mark = messages.Place | tuple[int, int]
+Found = HubStanding | Literal["not_entitled"] | None
+"""What was found of a symbol: where it stands; None: there is none such; or that it is outside the client's scope."""
 
 
 class Watching:
     """One client's subscriptions."""
 
-    __slots__ = ("_client", "_codec", "_desk", "_patterns")
+    __slots__ = ("_access", "_client", "_codec", "_desk", "_patterns")
 
-    def __init__(self, desk: Desk, client: int, codec: Codec) -> None:
-        """``client`` is the hub's number; ``codec`` says what acks must tell."""
+    def __init__(self, desk: Desk, client: int, codec: Codec, access: Access) -> None:
+        """``client`` is the hub's number; ``codec`` says what acks must tell, ``access`` what may be watched."""
+        self._access = access
         self._codec = codec
         self._desk = desk
         self._client = client
@@ -64,16 +71,27 @@ class Watching:
             marks = self._marks(request)
             names = [symbol for symbol in dict.fromkeys(request.symbols) if not is_pattern(symbol)]
             patterns = [symbol for symbol in dict.fromkeys(request.symbols) if is_pattern(symbol)]
-            return [_want(terms, name, marks.get(name)) for name in names], patterns
+            wants = [_want(terms, name, marks.get(name)) for name in names if self._may_watch(request.channel, name)]
+            return wants, [pattern for pattern in patterns if self._may_match(request.channel, pattern)]
         if isinstance(request, messages.Reconnect) and request.channel != STATUS:
             terms = self._terms(request)
-            return [_want(terms, name, mark) for name, mark in self._marks(request).items()], []
+            marks = self._marks(request)
+            return [
+                _want(terms, name, mark) for name, mark in marks.items() if self._may_watch(request.channel, name)
+            ], []
         return [], []
+
+    def _may_watch(self, channel: str, symbol: str) -> bool:
+        """Whether a symbol is in the client's scope, in a channel that is. Nobody is asked whether it exists."""
+        return self._access.may_use(channel) and self._access.may_see(symbol)
+
+    def _may_match(self, channel: str, pattern: str) -> bool:
+        return self._access.may_use(channel) and self._access.may_ask(pattern)
 
     def wants_of(self, pattern: str, request: messages.Subscribe) -> list[Want]:
         """Subscriptions that a pattern of a request comes to."""
         terms = self._terms(request)
-        return [_want(terms, name, None) for name in self._desk.directory.match(pattern, self._desk.config.symbols_max)]
+        return [_want(terms, name, None) for name in self._matching(request.channel, pattern)]
 
     # ------------------------------------------------------------------ requests
 
@@ -90,14 +108,22 @@ class Watching:
             raise Refused(
                 ErrorCode.INVALID_REQUEST, f"resume, last_seen: expected names in symbols, found {strangers[0][:96]!r}"
             )
-        patterns = {symbol: self._match(symbol) for symbol in dict.fromkeys(request.symbols) if is_pattern(symbol)}
+        asked = dict.fromkeys(request.symbols)
+        patterns = {symbol: self._match(request.channel, symbol) for symbol in asked if is_pattern(symbol)}
         names = [name for name in request.symbols if not is_pattern(name)]
         symbols = list(dict.fromkeys([*names, *(name for found in patterns.values() for name in found)]))
-        self._check_room(request.channel, terms.number, symbols)
-        found = {symbol: self._begin(symbol, terms, now_ns) for symbol in symbols}
-        recovered = {symbol: self._resume(terms.number, symbol, mark, now_ns) for symbol, mark in marks.items()}
+        seen = {symbol for symbol in symbols if self._may_watch(request.channel, symbol)}
+        self._check_room(request.channel, terms.number, [symbol for symbol in symbols if symbol in seen])
+        found: dict[str, Found] = {
+            symbol: self._begin(symbol, terms, now_ns) if symbol in seen else NOT_ENTITLED for symbol in symbols
+        }
+        recovered = {
+            symbol: self._resume(terms.number, symbol, mark, now_ns) if symbol in seen else "unknown"
+            for symbol, mark in marks.items()
+        }
         for pattern in patterns:
-            self._remember(request.channel, pattern, terms)
+            if self._may_match(request.channel, pattern):
+                self._remember(request.channel, pattern, terms)
         terms = self._in_force(symbols, terms)
         replies: list[messages.Reply] = [self._subscribed(request.channel, terms, found, request.id, patterns)]
         if marks:
@@ -112,11 +138,15 @@ class Watching:
         marks = self._marks(request)
         if not marks:
             raise Refused(ErrorCode.INVALID_REQUEST, "expected symbols in resume or last_seen, found none")
-        self._check_room(request.channel, terms.number, marks)
+        seen = {symbol for symbol in marks if self._may_watch(request.channel, symbol)}
+        self._check_room(request.channel, terms.number, [symbol for symbol in marks if symbol in seen])
         watched = {} if has_terms(request) else self._watched(request.channel)
-        found: dict[str, HubStanding | None] = {}
+        found: dict[str, Found] = {}
         recovered: dict[str, str | None] = {}
         for symbol, mark in marks.items():
+            if symbol not in seen:
+                found[symbol], recovered[symbol] = NOT_ENTITLED, "unknown"
+                continue
             in_force = watched.get((symbol, terms.number), terms)
             found[symbol] = self._begin(symbol, in_force, now_ns)
             recovered[symbol] = self._resume(in_force.number, symbol, mark, now_ns)
@@ -187,12 +217,12 @@ class Watching:
         """Symbols are new: those that fall under a pattern join, as far as there is room."""
         replies: list[messages.Reply] = []
         for (channel, pattern), terms in (self._patterns or {}).items():
-            new = [symbol for symbol in symbols if self._desk.directory.matches(pattern, symbol)]
+            new = [symbol for symbol in self._access.seen(symbols) if self._desk.directory.matches(pattern, symbol)]
             try:
                 self._check_room(channel, terms.number, new)
             except Refused:
                 continue
-            found = {symbol: self._begin(symbol, terms, now_ns) for symbol in new}
+            found: dict[str, Found] = {symbol: self._begin(symbol, terms, now_ns) for symbol in new}
             if found:
                 replies.append(self._subscribed(channel, terms, found, None, {pattern: list(found)}))
         return replies
@@ -209,11 +239,23 @@ class Watching:
             raise Refused(ErrorCode.INVALID_REQUEST, 'symbols: expected names of feeds or "*", found none')
         if has_terms(request) or request.resume or request.last_seen:
             raise Refused(ErrorCode.INVALID_REQUEST, "channel status has no rate, fields, mode, depth or resume")
-        return list(self._desk.status.watch(self._client, request.symbols, request.id))
+        return list(self._desk.status.watch(self._client, request.symbols, request.id, access=self._access))
 
-    def _match(self, pattern: str) -> list[str]:
+    def _matching(self, channel: str, pattern: str) -> list[str]:
+        """Symbols in the client's scope that a pattern stands for; one more than allowed where there are too many.
+
+        A pattern that cannot touch the scope is not looked up at all, so that its answer tells nothing.
+        """
+        if not self._may_match(channel, pattern):
+            return []
         limit = self._desk.config.symbols_max
-        found = list(self._desk.directory.match(pattern, limit))
+        if self._access.sees_all_of(pattern):
+            return list(self._desk.directory.match(pattern, limit))
+        return self._access.seen(self._desk.directory.match(pattern, max(limit, MATCHED_MAX)))[: limit + 1]
+
+    def _match(self, channel: str, pattern: str) -> list[str]:
+        limit = self._desk.config.symbols_max
+        found = self._matching(channel, pattern)
         if len(found) > limit:
             raise Refused(
                 ErrorCode.TOO_MANY_SYMBOLS, f"{pattern[:96]}: more than {limit} symbols; ask for fewer", [pattern[:96]]
@@ -240,13 +282,21 @@ class Watching:
     def _terms(self, request: messages.Channelled) -> Terms:
         """Terms of a request, defaults filled in."""
         number = number_of(request.channel, request.depth, request.interval)
+        if request.channel == "book":
+            asked = DEFAULT_DEPTH if request.depth is UNSET else request.depth
+            number = DEPTHS[self._access.depth(asked)]
         modes = CHANNEL_MODES[request.channel]
         mode = modes[0] if request.mode is UNSET else request.mode
         if mode not in modes:
             raise Refused(
                 ErrorCode.UNKNOWN_MODE, f"mode of {request.channel}: expected {' or '.join(modes)}, found {mode[:40]!r}"
             )
-        rate = DEFAULT_RATE[request.channel] if request.rate is UNSET else rate_class(request.rate)
+        rate = self._access.rate(DEFAULT_RATE[request.channel] if request.rate is UNSET else rate_class(request.rate))
+        if mode == "all" and "merge" in modes and self._access.scope.rate:
+            raise Refused(
+                ErrorCode.NOT_ENTITLED,
+                f"mode all sends every update; you may have {self._access.scope.rate} a second of each symbol",
+            )
         if mode == "all":
             rate = 0  # every update goes out as it comes
         if request.fields is UNSET or (request.fields is None and request.channel != "price"):
@@ -324,7 +374,7 @@ class Watching:
         self,
         channel: str,
         terms: Terms,
-        found: dict[str, HubStanding | None],
+        found: dict[str, Found],
         request_id: messages.RequestId | None,
         patterns: dict[str, list[str]],
     ) -> messages.Subscribed:
@@ -341,9 +391,9 @@ class Watching:
             layout=self._codec.layout,
         )
 
-    def _standing(self, standing: HubStanding | None) -> messages.Standing:
-        if standing is None:
-            return messages.Standing("no_such_symbol")
+    def _standing(self, standing: Found) -> messages.Standing:
+        if standing is None or isinstance(standing, str):
+            return messages.Standing(standing or "no_such_symbol")
         return messages.Standing(standing.state, standing.epoch, standing.seq, self._handle(standing))
 
     def _handle(self, standing: HubStanding) -> int | UnsetType:
@@ -353,14 +403,15 @@ class Watching:
         self,
         request: messages.Channelled,
         recovered: dict[str, str | None],
-        found: dict[str, HubStanding | None],
+        found: dict[str, Found],
         terms: Terms,
     ) -> messages.Resumed:
         symbols: dict[str, messages.Recovery] = {}
         for symbol, reason in recovered.items():
             standing = found[symbol]
-            if standing is None:
-                symbols[symbol] = messages.Recovery(recovered=False, reason="unknown", state="no_such_symbol")
+            if standing is None or isinstance(standing, str):
+                state = standing or "no_such_symbol"
+                symbols[symbol] = messages.Recovery(recovered=False, reason="unknown", state=state)
                 continue
             symbols[symbol] = messages.Recovery(
                 recovered=reason is None,

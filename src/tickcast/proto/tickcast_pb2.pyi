@@ -48,7 +48,7 @@ class ServerFrame(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("snapshot", "update", "trade", "book", "bar", "book_snapshot", "bars_snapshot", "status", "lost", "subscribed", "unsubscribed", "resumed", "ok", "pong", "synced", "error", "hb", "visibility", "rate", "feed", "gap", "delivery", "status_snapshot")
+    __slots__ = ("snapshot", "update", "trade", "book", "bar", "book_snapshot", "bars_snapshot", "status", "lost", "subscribed", "unsubscribed", "resumed", "ok", "pong", "synced", "error", "hb", "visibility", "rate", "feed", "gap", "delivery", "status_snapshot", "authenticated")
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     TRADE_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class Message(_message.Message):
     GAP_FIELD_NUMBER: _ClassVar[int]
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     STATUS_SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATED_FIELD_NUMBER: _ClassVar[int]
     snapshot: Snapshot
     update: Price
     trade: Trade
@@ -95,7 +96,8 @@ class Message(_message.Message):
     gap: GapNote
     delivery: DeliveryNote
     status_snapshot: StatusSnapshot
-    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., update: _Optional[_Union[Price, _Mapping]] = ..., trade: _Optional[_Union[Trade, _Mapping]] = ..., book: _Optional[_Union[Book, _Mapping]] = ..., bar: _Optional[_Union[Bar, _Mapping]] = ..., book_snapshot: _Optional[_Union[BookSnapshot, _Mapping]] = ..., bars_snapshot: _Optional[_Union[BarsSnapshot, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., lost: _Optional[_Union[Lost, _Mapping]] = ..., subscribed: _Optional[_Union[Subscribed, _Mapping]] = ..., unsubscribed: _Optional[_Union[Unsubscribed, _Mapping]] = ..., resumed: _Optional[_Union[Resumed, _Mapping]] = ..., ok: _Optional[_Union[Ok, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., synced: _Optional[_Union[Synced, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hb: _Optional[_Union[Heartbeat, _Mapping]] = ..., visibility: _Optional[_Union[Visible, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., feed: _Optional[_Union[FeedNote, _Mapping]] = ..., gap: _Optional[_Union[GapNote, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryNote, _Mapping]] = ..., status_snapshot: _Optional[_Union[StatusSnapshot, _Mapping]] = ...) -> None: ...
+    authenticated: Authenticated
+    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., update: _Optional[_Union[Price, _Mapping]] = ..., trade: _Optional[_Union[Trade, _Mapping]] = ..., book: _Optional[_Union[Book, _Mapping]] = ..., bar: _Optional[_Union[Bar, _Mapping]] = ..., book_snapshot: _Optional[_Union[BookSnapshot, _Mapping]] = ..., bars_snapshot: _Optional[_Union[BarsSnapshot, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., lost: _Optional[_Union[Lost, _Mapping]] = ..., subscribed: _Optional[_Union[Subscribed, _Mapping]] = ..., unsubscribed: _Optional[_Union[Unsubscribed, _Mapping]] = ..., resumed: _Optional[_Union[Resumed, _Mapping]] = ..., ok: _Optional[_Union[Ok, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., synced: _Optional[_Union[Synced, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hb: _Optional[_Union[Heartbeat, _Mapping]] = ..., visibility: _Optional[_Union[Visible, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., feed: _Optional[_Union[FeedNote, _Mapping]] = ..., gap: _Optional[_Union[GapNote, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryNote, _Mapping]] = ..., status_snapshot: _Optional[_Union[StatusSnapshot, _Mapping]] = ..., authenticated: _Optional[_Union[Authenticated, _Mapping]] = ...) -> None: ...
 
 class Price(_message.Message):
     __slots__ = ("handle", "seq", "price", "size", "bid", "bid_size", "ask", "ask_size", "timestamp", "unknown", "volume", "change", "change_pct", "side", "state", "high", "low", "open", "prev_close", "venue", "server_timestamp", "crossed", "legs_live", "legs_of", "wide")
@@ -641,8 +643,28 @@ class StatusSnapshot(_message.Message):
     delivery: Json
     def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., channel: _Optional[str] = ..., seq: _Optional[int] = ..., feeds: _Optional[_Iterable[_Union[Json, _Mapping]]] = ..., gaps: _Optional[_Iterable[_Union[Json, _Mapping]]] = ..., delivery: _Optional[_Union[Json, _Mapping]] = ...) -> None: ...
 
+class Authenticated(_message.Message):
+    __slots__ = ("id", "subject", "until", "symbols", "channels", "depth", "rate", "delay_s")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    DELAY_S_FIELD_NUMBER: _ClassVar[int]
+    id: RequestId
+    subject: str
+    until: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    channels: _containers.RepeatedScalarFieldContainer[str]
+    depth: int
+    rate: int
+    delay_s: float
+    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., subject: _Optional[str] = ..., until: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ..., channels: _Optional[_Iterable[str]] = ..., depth: _Optional[int] = ..., rate: _Optional[int] = ..., delay_s: _Optional[float] = ...) -> None: ...
+
 class ClientFrame(_message.Message):
-    __slots__ = ("id", "subscribe", "unsubscribe", "set", "reconnect", "ping", "sync", "visibility")
+    __slots__ = ("id", "subscribe", "unsubscribe", "set", "reconnect", "ping", "sync", "visibility", "auth")
     ID_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
@@ -651,6 +673,7 @@ class ClientFrame(_message.Message):
     PING_FIELD_NUMBER: _ClassVar[int]
     SYNC_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
+    AUTH_FIELD_NUMBER: _ClassVar[int]
     id: RequestId
     subscribe: Subscribe
     unsubscribe: Unsubscribe
@@ -659,7 +682,14 @@ class ClientFrame(_message.Message):
     ping: Ping
     sync: Sync
     visibility: Visibility
-    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., set: _Optional[_Union[Set, _Mapping]] = ..., reconnect: _Optional[_Union[Reconnect, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ..., visibility: _Optional[_Union[Visibility, _Mapping]] = ...) -> None: ...
+    auth: Auth
+    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., set: _Optional[_Union[Set, _Mapping]] = ..., reconnect: _Optional[_Union[Reconnect, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ..., visibility: _Optional[_Union[Visibility, _Mapping]] = ..., auth: _Optional[_Union[Auth, _Mapping]] = ...) -> None: ...
+
+class Auth(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    def __init__(self, token: _Optional[str] = ...) -> None: ...
 
 class Place(_message.Message):
     __slots__ = ("epoch", "seq")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 import uvloop
 
+from tickcast.gateway.auth.access import ANYONE
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import Accepted, Rejected, negotiate
@@ -22,6 +23,7 @@ from tickcast.gateway.stream import BINARY, TEXT, StreamProtocol
 from tickcast.testing.gateway import RunningGateway, running_gateway
 
 if TYPE_CHECKING:
+    from tickcast.gateway.auth.guests import Guest
     from tickcast.gateway.clients import Clients
     from tickcast.gateway.session import Session
 
@@ -80,9 +82,10 @@ class EchoStream(StreamProtocol):
 
     __slots__ = ("_echo",)
 
-    def open(self, transport: asyncio.Transport, accepted: Accepted) -> None:
+    def open(self, transport: asyncio.Transport, accepted: Accepted, guest: "Guest | None" = None) -> None:
         """Take a connection over, with an echo in the session's place."""
-        super().open(transport, accepted)
+        guest = guest or self._clients.guests.enter(ANYONE, lambda _reason: None)
+        super().open(transport, accepted, guest)
         inner = self._session
         assert inner is not None  # opened just above
         self._echo = EchoSession(self._clients, self, inner)

@@ -1,0 +1,183 @@
+"""Who is in: the connections of each user, what they may still do, and when they must go.
+
+Whoever holds a connection that lasts (a stream, server-sent events, Socket.IO) enters here with what ends it, and
+leaves when it is gone. Anonymous clients are not users: they pass through, and the limits of their address count.
+"""
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from tickcast.gateway.auth.access import ANYONE, Access, Denied
+from tickcast.gateway.auth.admission import Admission
+from tickcast.ports import Clock
+from tickcast.runtime import metrics
+
+IDLE_MAX: Final = 65_536
+"""Users without a connection whose allowances are remembered; the longest idle is forgotten first."""
+NS: Final = 1_000_000_000
+OVER: Final = "the token or key is over; come back with another"
+WITHDRAWN: Final = "the token or key was withdrawn; come back with another"
+
+_users: Final = metrics.gauge("gateway_users", "Users that hold connections now.")
+_ended: Final = metrics.counter("gateway_access_ended", "Connections closed because their access ended, so far.")
+
+End = Callable[[str], None]
+"""Closes a connection for a reason."""
+
+
+class Guest:
+    """One connection of a user."""
+
+    __slots__ = ("access", "end")
+
+    def __init__(self, access: Access, end: End | None) -> None:
+        self.access = access
+        self.end = end
+        """None: it left, was sent away, or is anonymous."""
+
+
+NOBODY: Final = Guest(ANYONE, None)
+"""All anonymous connections."""
+
+
+class _User:
+    __slots__ = ("connections", "handshakes", "looked_ns", "paid_ns", "requests")
+
+    def __init__(self, handshakes: float, requests: float, now_ns: int) -> None:
+        self.connections = 0
+        self.handshakes, self.requests = handshakes, requests
+        self.looked_ns = self.paid_ns = now_ns
+
+
+class Guests:
+    """The connections that rest on a token, a key or a ticket."""
+
+    def __init__(self, admission: Admission, *, clock: Clock, wall: Clock) -> None:
+        """``clock`` is never set; ``wall`` is what ends of tokens are compared with."""
+        config = admission.config
+        self._admission = admission
+        self._clock = clock
+        self._wall = wall
+        self._connections_max = config.connections_per_user_max
+        self._handshake_rate = float(config.handshakes_per_second_per_user)
+        self._request_rate = float(config.requests_per_second_per_user)
+        self._users: OrderedDict[str, _User] = OrderedDict()
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._guests: dict[Guest, None] = {}
+        self._ends: list[tuple[int, int, Guest]] = []
+        """A heap by end; those that left are dropped when their end comes, or when they are many."""
+        self._entered = 0
+        _users.set_function(lambda: len(self._users) - len(self._idle))
+
+    def __len__(self) -> int:
+        """Connections of users."""
+        return len(self._guests)
+
+    def enter(self, access: Access, end: End) -> Guest:
+        """Take a connection in; ``end(reason)`` is called once if its access ends before it leaves.
+
+        Raises:
+            Denied: with status 429, the user holds too many, or opens them too fast.
+        """
+        if access.is_anonymous:
+            return NOBODY
+        guest = Guest(access, end)
+        user = self._user(access.subject)
+        now_ns = self._clock()
+        if self._handshake_rate:
+            since_ns = max(0, now_ns - user.looked_ns)
+            user.handshakes = min(self._handshake_rate, user.handshakes + since_ns * self._handshake_rate / NS)
+            user.looked_ns = now_ns
+            if user.handshakes < 1:
+                retry_s = (1 - user.handshakes) / self._handshake_rate
+                raise Denied(
+                    "this user opens streams faster than one may; come back later", status=429, retry_s=retry_s
+                )
+            user.handshakes -= 1
+        allowed = access.scope.connections or self._connections_max
+        if allowed and user.connections >= allowed:
+            raise Denied(f"this user holds {allowed} streams, as many as one may; close some", status=429, retry_s=5)
+        user.connections += 1
+        self._idle.pop(access.subject, None)
+        self._guests[guest] = None
+        self._await_end(guest)
+        return guest
+
+    def leave(self, guest: Guest) -> None:
+        """Note that a connection is gone; more than once does no harm."""
+        guest.end = None
+        if self._guests.pop(guest, guest) is guest:
+            return
+        user = self._users[guest.access.subject]
+        user.connections -= 1
+        if not user.connections:
+            self._rest(guest.access.subject)
+
+    def pay(self, access: Access, now_ns: int) -> bool:
+        """Spend one request of a user; False: it has none left."""
+        user = self._users.get(access.subject) if self._request_rate else None
+        if user is None:
+            return True
+        since_ns = max(0, now_ns - user.paid_ns)
+        user.requests = min(self._request_rate, user.requests + since_ns * self._request_rate / NS)
+        user.paid_ns = now_ns
+        if user.requests < 1:
+            return False
+        user.requests -= 1
+        return True
+
+    def renew(self, guest: Guest, access: Access) -> None:
+        """Let a connection stay on a newer token.
+
+        Raises:
+            Denied: it is another user's, or for something else.
+        """
+        if guest.end is None or guest not in self._guests:
+            raise Denied("this connection came without a token, and goes on so")
+        if (access.subject, access.scope) != (guest.access.subject, guest.access.scope):
+            raise Denied("expected a token of the same user with the same scope; connect again for another")
+        guest.access = access
+        self._await_end(guest)
+
+    def sweep(self) -> None:
+        """Send away those whose access ended; called a few times a second."""
+        wall_ns = self._wall()
+        while self._ends and self._ends[0][0] <= wall_ns:
+            guest = heapq.heappop(self._ends)[2]
+            if guest.access.is_over(wall_ns):
+                self._send_away(guest, OVER)
+        if self._admission.refresh():
+            for guest in list(self._guests):
+                if not self._admission.stands(guest.access):
+                    self._send_away(guest, WITHDRAWN)
+
+    def _send_away(self, guest: Guest, reason: str) -> None:
+        end, guest.end = guest.end, None
+        if end is not None:
+            _ended.inc()
+            end(reason)
+
+    def _await_end(self, guest: Guest) -> None:
+        if not guest.access.until_ns:
+            return
+        self._entered += 1
+        heapq.heappush(self._ends, (guest.access.until_ns, self._entered, guest))
+        if len(self._ends) > 1024 + 2 * len(self._guests):
+            self._ends = [entry for entry in self._ends if entry[2].end is not None]
+            heapq.heapify(self._ends)
+
+    def _user(self, subject: str) -> _User:
+        user = self._users.get(subject)
+        if user is None:
+            user = self._users[subject] = _User(self._handshake_rate, self._request_rate, self._clock())
+            self._rest(subject)
+        return user
+
+    def _rest(self, subject: str) -> None:
+        """A user without connections: its allowances are remembered for a while."""
+        self._idle[subject] = None
+        if len(self._idle) > IDLE_MAX:
+            oldest, _ = self._idle.popitem(last=False)
+            del self._users[oldest]

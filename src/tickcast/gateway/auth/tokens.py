@@ -1,0 +1,271 @@
+"""JSON Web Tokens (RFC 7519), signed by keys from files.
+
+The key decides the algorithm, never the token: a public RSA key is for RS256 and a secret for HS256, so neither a token
+with ``alg`` ``none`` nor one that is "signed" with the public key as a secret (RFC 8725 section 2.1) can be right.
+Times are compared here, with the clock that is given, and not by the library with one of its own.
+
+Rotation: several keys count at one time, and the token's ``kid`` says which it is. Whoever rotates adds the new key's
+file, changes the issuer, and takes the old file away when the last token of the old key is over; connections that rest
+on a key that is gone are closed.
+"""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import jwt
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from tickcast.gateway.auth.access import SUBJECT_MAX, Access, Denied, scope_of
+from tickcast.gateway.auth.config import Config
+from tickcast.model.errors import UsageError
+from tickcast.runtime.log import get_logger
+
+log = get_logger("gateway")
+
+CLAIM: Final = "tickcast"
+"""The claim that holds the scope."""
+SECRET_MIN: Final = 32
+"""Bytes of a secret for HS256 (RFC 7518 section 3.2)."""
+RSA_BITS_MIN: Final = 2048
+"""Of a key for RS256 (RFC 7518 section 3.3)."""
+FILE_MAX: Final = 262_144
+KID_MAX: Final = 128
+SECONDS_MAX: Final = 1 << 33
+"""Seconds since 1970 beyond which no time is meant."""
+NS: Final = 1_000_000_000
+INVALID: Final = "the token is not valid: expected a JSON Web Token signed by a key of this gateway"
+_OPTIONS: Final[jwt.types.Options] = {
+    "require": ["exp", "iss", "aud", "sub"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+}
+
+
+class VerifyKey(NamedTuple):
+    """A key, and the only algorithm that it is for."""
+
+    algorithm: str
+    key: RSAPublicKey | bytes
+
+
+class KeyRing:
+    """The keys of the config's files, read again when a file changes."""
+
+    def __init__(self, config: Config) -> None:
+        """Read them.
+
+        Raises:
+            UsageError: a file cannot be read, holds no key, or two have one id.
+        """
+        self._config = config
+        self._paths = tuple(Path(path) for path in config.jwt_keys)
+        self._stamps = [_stamp(path) for path in self._paths]
+        self._keys = _read_all(self._paths)
+
+    def refresh(self) -> bool:
+        """Read the files again if one is another than before; returns whether the keys changed.
+
+        Files that are no keys (a half-written one, say) leave the keys as they are until they change again. A file that
+        is gone withdraws its keys.
+        """
+        stamps = [_stamp(path) for path in self._paths]
+        if stamps == self._stamps:
+            return False
+        self._stamps = stamps
+        try:
+            keys = _read_all([path for path, stamp in zip(self._paths, stamps, strict=True) if stamp is not None])
+        except UsageError as wrong:
+            log.error("keys of tokens cannot be read again: those before stay", error=str(wrong))  # noqa: TRY400  a file
+            return False
+        changed = {kid: _material(key) for kid, key in keys.items()} != {
+            kid: _material(key) for kid, key in self._keys.items()
+        }
+        self._keys = keys
+        if changed:
+            log.info("keys of tokens were read again", keys=sorted(keys))
+        return changed
+
+    def admit(self, token: str, wall_ns: int) -> Access:
+        """Let a token's holder in.
+
+        Raises:
+            Denied: it is not signed by one of the keys, is for others, or not for now.
+        """
+        if len(token) > self._config.token_max:
+            raise Denied(f"the token is too long: expected at most {self._config.token_max} bytes, found {len(token)}")
+        kid, claims = self._verify(token)
+        until_ns = self._until(claims, wall_ns)
+        subject = claims["sub"]
+        if not 0 < len(subject) <= SUBJECT_MAX or not subject.isprintable():
+            raise Denied(f"the token is not valid: expected a sub of 1 to {SUBJECT_MAX} printable characters")
+        if not isinstance(claims.get(CLAIM), dict):
+            raise Denied(f"the token says nothing of what may be seen: expected an object in the claim {CLAIM!r}")
+        try:
+            scope = scope_of(claims[CLAIM])
+        except ValueError as wrong:
+            raise Denied(f"the token's claim {CLAIM!r} is no scope: {wrong}") from None
+        return Access(subject=f"jwt:{subject}", credential=f"jwt:{kid}", scope=scope, until_ns=until_ns)
+
+    def stands(self, access: Access) -> bool:
+        """Whether the key that signed an access's token is still one of ours."""
+        return access.credential.removeprefix("jwt:") in self._keys
+
+    def _verify(self, token: str) -> tuple[str, dict[str, Any]]:
+        """The key's id and the claims of a token with a good signature, issuer and audience."""
+        try:
+            header = jwt.get_unverified_header(token)
+            kid = header.get("kid")
+            if kid is None and len(self._keys) == 1:
+                kid = next(iter(self._keys))
+            known = self._keys.get(kid) if isinstance(kid, str) else None
+            if known is None or "crit" in header:
+                raise Denied(INVALID)
+            claims = jwt.decode(
+                token,
+                known.key,
+                algorithms=[known.algorithm],
+                audience=self._config.jwt_audience,
+                issuer=self._config.jwt_issuer,
+                options=_OPTIONS,
+            )
+        except jwt.InvalidAudienceError:
+            raise Denied("the token is for another audience than this gateway") from None
+        except jwt.InvalidIssuerError:
+            raise Denied("the token is of another issuer than this gateway's") from None
+        except jwt.MissingRequiredClaimError as missing:
+            raise Denied(f"the token lacks the claim {missing.claim}") from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise Denied(INVALID) from None
+        return str(kid), claims
+
+    def _until(self, claims: dict[str, Any], wall_ns: int) -> int:
+        """End of the access, ns; refuses tokens that are not for now."""
+        leeway_ns = int(self._config.jwt_leeway_s * NS)
+        until_ns = _seconds_ns(claims, "exp") + leeway_ns
+        if until_ns <= wall_ns:
+            raise Denied("the token has expired")
+        if "nbf" in claims and _seconds_ns(claims, "nbf") - leeway_ns > wall_ns:
+            raise Denied("the token is not valid yet")
+        return until_ns
+
+
+def _seconds_ns(claims: dict[str, Any], name: str) -> int:
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Denied(f"the token's claim {name} is no time: expected seconds since 1970")
+    if not 0 <= value < SECONDS_MAX:
+        raise Denied(f"the token's claim {name} is no time: expected seconds since 1970")
+    return int(value * NS)
+
+
+def _read_all(paths: Sequence[Path]) -> dict[str, VerifyKey]:
+    keys: dict[str, VerifyKey] = {}
+    for path in paths:
+        for kid, key in _read(path).items():
+            if not 0 < len(kid) <= KID_MAX:
+                raise UsageError(f"{path}: expected key ids of 1 to {KID_MAX} characters, found one of {len(kid)}")
+            if kid in keys:
+                raise UsageError(f"{path}: the key id {kid!r} is that of another key already; each needs its own")
+            keys[kid] = key
+    return keys
+
+
+def _read(path: Path) -> dict[str, VerifyKey]:
+    """The keys of a file, by id."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_MAX + 1)
+    except OSError as wrong:
+        raise UsageError(f"gateway.auth.jwt_keys: cannot read {path}: {wrong.strerror or wrong}") from wrong
+    if len(data) > FILE_MAX:
+        raise UsageError(f"gateway.auth.jwt_keys: expected at most {FILE_MAX} bytes in {path}")
+    text = data.strip()
+    if text.startswith(b"{"):
+        return _key_set(path, text)
+    if text.startswith(b"-----BEGIN"):
+        return {path.stem: _public_key(path, text)}
+    if len(text) < SECRET_MIN:
+        raise UsageError(
+            f"gateway.auth.jwt_keys: expected a public key (PEM), a JWK Set or a secret of at least {SECRET_MIN} bytes "
+            f"in {path}, found {len(text)} bytes"
+        )
+    return {path.stem: VerifyKey("HS256", text)}
+
+
+def _public_key(path: Path, text: bytes) -> VerifyKey:
+    if b"PRIVATE KEY" in text:
+        raise UsageError(
+            f"gateway.auth.jwt_keys: {path} holds a private key, which only the issuer of tokens may have; "
+            "give the gateway the public one: openssl pkey -pubout"
+        )
+    try:
+        found = load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm) as wrong:
+        raise UsageError(f"gateway.auth.jwt_keys: expected a public key in {path}, found none") from wrong
+    return VerifyKey("RS256", _rsa(path, found))
+
+
+def _rsa(path: Path, key: object) -> RSAPublicKey:
+    if not isinstance(key, RSAPublicKey) or key.key_size < RSA_BITS_MIN:
+        found = f"one of {key.key_size} bits" if isinstance(key, RSAPublicKey) else "another kind of key"
+        raise UsageError(
+            f"gateway.auth.jwt_keys: expected an RSA public key of at least {RSA_BITS_MIN} bits in {path}, "
+            f"found {found}"
+        )
+    return key
+
+
+def _key_set(path: Path, text: bytes) -> dict[str, VerifyKey]:
+    """The keys of a JWK Set (RFC 7517 section 5)."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        raw = msgspec.json.decode(text)
+        entries = raw.get("keys", [raw])
+        if isinstance(entries, list) and entries:
+            keys = [_jwk(path, entry, alone=len(entries) == 1) for entry in entries]
+            if len(found := dict(keys)) == len(keys):
+                return found
+            raise UsageError(f"gateway.auth.jwt_keys: two keys of {path} have the same kid")
+    raise UsageError(f"gateway.auth.jwt_keys: expected a JWK Set with at least one key in {path}, found none")
+
+
+def _jwk(path: Path, entry: Any, *, alone: bool) -> tuple[str, VerifyKey]:
+    kid = entry.get("kid", path.stem if alone else None) if isinstance(entry, dict) else None
+    if not isinstance(kid, str):
+        raise UsageError(f"gateway.auth.jwt_keys: expected a kid in each key of {path}")
+    kind = {"RSA": "RS256", "oct": "HS256"}.get(str(entry.get("kty")))
+    if kind is None or entry.get("alg", kind) != kind or "d" in entry:
+        raise UsageError(
+            f"gateway.auth.jwt_keys: expected public RSA keys for RS256 and oct keys for HS256 in {path}, "
+            f"found another (kid {kid[:KID_MAX]!r})"
+        )
+    try:
+        key = jwt.PyJWK(entry, algorithm=kind).key
+    except (jwt.PyJWTError, ValueError, TypeError) as wrong:
+        raise UsageError(f"gateway.auth.jwt_keys: the key {kid[:KID_MAX]!r} of {path} is broken") from wrong
+    if kind == "RS256":
+        return kid, VerifyKey(kind, _rsa(path, key))
+    if not isinstance(key, bytes) or len(key) < SECRET_MIN:
+        raise UsageError(
+            f"gateway.auth.jwt_keys: expected a secret of at least {SECRET_MIN} bytes in the key {kid[:KID_MAX]!r} "
+            f"of {path}"
+        )
+    return kid, VerifyKey(kind, key)
+
+
+def _material(key: VerifyKey) -> object:
+    return key.key if isinstance(key.key, bytes) else key.key.public_numbers()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
