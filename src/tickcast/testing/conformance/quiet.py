@@ -109,7 +109,7 @@ def _quiet_night(bench: Bench) -> None:
     _steps(bench, NIGHT_STEPS, DARKEST)
     _steps(bench, 120, 1.0)
     _no_alarm(bench)
-    usual = ("compare ", "poll ", "book ")
+    usual = ("compare ", "poll ", "book ", "clock")
     probes = [
         request.purpose for _, request, _ in bench.shell.requests[asked:] if not request.purpose.startswith(usual)
     ]
