@@ -56,6 +56,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     ),
     "BITMEX": ("BITMEX_20210722T223607Z",),
     "CRYPTO_COM": ("CRYPTO.COM/CRYPTO.COM_20211123T231839Z",),
+    "POLONIEX": ("POLONIEX_20220821T231157Z_v2",),
 }
 """By venue; another folder of the recordings, and name in cryptofeed, before a slash."""
 CHECKSUMS = frozenset({"OKX", "KRAKEN", "BITGET"})

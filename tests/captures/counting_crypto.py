@@ -350,6 +350,16 @@ def htx(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
         yield name, True, {"bid": pairs(tick.get("bids", [])), "ask": pairs(tick.get("asks", []))}, None
 
 
+def poloniex(found: Count, conn: str, frame: Any) -> Iterator[Trade | Change]:
+    del found, conn
+    for row in frame.get("data", []):
+        if frame["channel"] == "trades":
+            yield row["symbol"], row["id"], Decimal(row["price"]), Decimal(row["quantity"]), False
+        elif frame["channel"] == "book_lv2":
+            sides = {"bid": pairs(row["bids"]), "ask": pairs(row["asks"])}
+            yield row["symbol"], frame["action"] == "snapshot", sides, None
+
+
 def quotes_of_binance(path: Path) -> dict[str, tuple[Decimal, Decimal]]:
     """The last best bid and offer of each symbol."""
     found = {}

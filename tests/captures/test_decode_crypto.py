@@ -33,6 +33,7 @@ VENUES: dict[str, Any] = {
     "GATEIO_FUTURES": counting.gateio,
     "BITMEX": counting.bitmex,
     "CRYPTO.COM": counting.crypto_com,
+    "POLONIEX": counting.poloniex,
     "BINANCE": counting.binance,
     "BINANCE_FUTURES": counting.binance,
     "BINANCE_US": counting.binance,
@@ -152,6 +153,7 @@ SYMBOLS: dict[str, Callable[[str], str]] = {
     "KUCOIN": kucoin_symbol,
     "BITMEX": bitmex_symbol,
     "CRYPTO.COM": lambda native: native.replace("_", "-"),
+    "POLONIEX": lambda native: native.replace("_", "-"),
 }
 QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "EUR", "AUD", "BRL", "GBP", "USD")
 

@@ -60,6 +60,7 @@ RECORDED: Final = (
     ("HTX", "HUOBI_SWAP_20220219T164944Z_linear.jsonl.xz", "wss://api.hbdm.com/linear-swap-ws"),
     ("BITMEX", "BITMEX_20210722T223607Z.jsonl.xz", "wss://www.bitmex.com/realtime"),
     ("CRYPTO_COM", "CRYPTO.COM_20211123T231839Z.jsonl.xz", "wss://stream.crypto.com/v2/market"),
+    ("POLONIEX", "POLONIEX_20220821T231157Z_v2.jsonl.xz", "wss://ws.poloniex.com/ws/public"),
 )
 """Sessions of the collection that the tests decode, with an address of each."""
 

@@ -47,6 +47,7 @@ VENUES = (
     "gateio",
     "bitmex",
     "crypto_com",
+    "poloniex",
 )
 WAIT_S = 20.0
 STILL_S = 4.0

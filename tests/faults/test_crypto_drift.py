@@ -27,6 +27,7 @@ CHANNELS = {
     "bitfinex": '{"event":"zzz","chanId":5}',
     "gemini": '{"type":"zzz","symbol":"BTCUSD"}',
     "crypto_com": '{"id":-1,"method":"subscribe","code":0,"result":{"channel":"zzz","data":[{"p":1}]}}',
+    "poloniex": '{"channel":"zzz","data":[{"symbol":"BTC_USDT","p":"1"}]}',
     "bitmex": '{"table":"zzz","action":"insert","data":[{"symbol":"XBTUSD","p":1}]}',
 }
 """A message of a channel that does not exist, in each dialect."""

@@ -72,6 +72,7 @@ EXCHANGES: Final[Mapping[str, Callable[[Place], tuple[Table, Table]]]] = {
     "HTX": _crypto("htx"),
     "BITMEX": _crypto("bitmex"),
     "CRYPTO_COM": _crypto("crypto_com"),
+    "POLONIEX": _crypto("poloniex"),
     "XSIM": _xsim,
 }
 """All that can be simulated, in the order in which they stand in the files."""

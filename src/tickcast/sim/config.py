@@ -306,6 +306,10 @@ class CryptoComConfig(CryptoConfig, frozen=True, kw_only=True, tag="crypto_com")
     """CRYPTO_COM: spot, perpetuals and a future, heartbeats that want an answer."""
 
 
+class PoloniexConfig(CryptoConfig, frozen=True, kw_only=True, tag="poloniex"):
+    """POLONIEX: spot, books of twenty levels that name their predecessor."""
+
+
 VenueConfig = (
     SoupItchConfig
     | FixConfig
@@ -329,6 +333,7 @@ VenueConfig = (
     | GateioConfig
     | BitmexConfig
     | CryptoComConfig
+    | PoloniexConfig
 )
 
 
@@ -397,7 +402,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Venues by name; ``dialect`` is ``soup_itch``, ``mold_itch``, ``pitch``, ``fix``, ``xsim``, ``binance``,
     ``binance_futures``, ``okx``, ``bybit``, ``coinbase``, ``kraken``, ``kraken_futures``, ``bitstamp``, ``bitfinex``,
     ``gemini``, ``deribit``, ``htx``, ``bitget``, ``kucoin``, ``gateio``,
-    ``bitmex`` or ``crypto_com``."""
+    ``bitmex``, ``crypto_com`` or ``poloniex``."""
 
 
 SYMBOLS_MAX = 50_000

@@ -74,6 +74,7 @@ FACTORIES: Final = {
     "htx": "tickcast.sim.crypto.dialect:create",
     "bitmex": "tickcast.sim.crypto.dialect:create",
     "crypto_com": "tickcast.sim.crypto.dialect:create",
+    "poloniex": "tickcast.sim.crypto.dialect:create",
 }
 """Tag of the config struct to factory; imported when used."""
 

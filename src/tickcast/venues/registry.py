@@ -31,6 +31,7 @@ from tickcast.venues.kraken.venue import KrakenVenue
 from tickcast.venues.kraken_futures.venue import KrakenFuturesVenue
 from tickcast.venues.kucoin.venue import KucoinVenue
 from tickcast.venues.okx.venue import OkxVenue
+from tickcast.venues.poloniex.venue import PoloniexVenue
 from tickcast.venues.xnas.transport import open_itch
 from tickcast.venues.xnys.session import XnysSession
 from tickcast.venues.xsim.session import XsimSession
@@ -89,6 +90,7 @@ VENUES: Final[Mapping[str, Factory]] = {
     "GATEIO": declared(GateioVenue),
     "BITMEX": declared(BitmexVenue),
     "CRYPTO_COM": declared(CryptoComVenue),
+    "POLONIEX": declared(PoloniexVenue),
 }
 """Ours, by code."""
 

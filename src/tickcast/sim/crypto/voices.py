@@ -24,6 +24,7 @@ VOICES: Final[dict[str, str]] = {
     "gateio": "tickcast.sim.crypto.gateio:GateioVoice",
     "bitmex": "tickcast.sim.crypto.bitmex:BitmexVoice",
     "crypto_com": "tickcast.sim.crypto.crypto_com:CryptoComVoice",
+    "poloniex": "tickcast.sim.crypto.poloniex:PoloniexVoice",
 }
 """Word of the config's ``dialect`` to the voice's class; imported when used. Its house code is the word in capitals."""
 
