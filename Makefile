@@ -117,6 +117,9 @@ bench-many: setup ## 50,000 connections for five minutes, idle and served; then 
 	$(BIN)/python bench/many.py --gateways 4 --json bench/results/many.json
 	$(BIN)/python bench/storm.py --rounds 3 --json bench/results/storm.json
 
+bench-tls: setup ## what TLS costs each connection and update, beside plain TCP and nginx in front
+	$(BIN)/python bench/tls.py
+
 soak: setup ## clients that come and go for half an hour, or MINUTES=5: memory stays flat, counters add up
 	@mkdir -p bench/results
 	$(BIN)/python bench/soak.py --minutes $(MINUTES) --json bench/results/soak.json
@@ -162,4 +165,4 @@ wheel-check: wheel ## the wheel installs and runs without Rust, Node and this ch
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd build && env PATH=$(CURDIR)/build/wheel/bin wheel/bin/python -I $(CURDIR)/.ci/try_wheel.py
 
-.PHONY: help setup page sdk run lint test proto faults faults-quick day fuzz autobahn bench bench-spine bench-peers bench-many soak witness-venv witnesses wheel wheel-check
+.PHONY: help setup page sdk run lint test proto faults faults-quick day fuzz autobahn bench bench-spine bench-peers bench-many bench-tls soak witness-venv witnesses wheel wheel-check

@@ -18,6 +18,7 @@ import os
 import resource
 import select
 import socket
+import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal
 
@@ -59,6 +60,7 @@ _turned_away: Final = metrics.counter(
 
 Reason = Literal["full", "descriptors"]
 Take = Callable[[socket.socket, str], asyncio.Protocol | None]
+Lose = Callable[[asyncio.Protocol, OSError], None]
 
 
 class Acceptor:
@@ -73,13 +75,31 @@ class Acceptor:
         shared: bool,
         clock: Clock,
         is_ahead: Callable[[], bool] = lambda: False,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls_timeout_s: float = 10.0,
+        lose: Lose = lambda _protocol, _reason: None,
     ) -> None:
-        """``shared``: other processes accept from the socket too; ``is_ahead``: and hold fewer clients."""
+        """Prepare.
+
+        Args:
+            listener: a bound socket that listens.
+            take: makes the protocol of a connection.
+            has_room: whether another connection is welcome.
+            shared: other processes accept from the socket too.
+            clock: now, ns.
+            is_ahead: whether those processes hold fewer clients.
+            tls: what connections are encrypted with; None: they are not.
+            tls_timeout_s: time to finish the TLS handshake.
+            lose: told of connections that ended before their protocol began.
+        """
         self._listener = listener
         self._take = take
         self._has_room = has_room
         self._is_ahead = is_ahead
         self._shared = shared
+        self._tls = tls
+        self._tls_timeout_s = tls_timeout_s
+        self._lose = lose
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._at_once = SHARED_AT_ONCE if shared else ALONE_AT_ONCE
@@ -157,8 +177,16 @@ class Acceptor:
         connection.setblocking(False)  # noqa: FBT003  the standard library's signature
         protocol = self._take(connection, address[0] if isinstance(address, tuple) else "")
         if protocol is not None:
-            _Handover(self._loop.connect_accepted_socket(lambda: protocol, connection)).go_on()
+            self._hand_over(connection, protocol)
         return True
+
+    def _hand_over(self, connection: socket.socket, protocol: asyncio.Protocol) -> None:
+        tls = self._tls()
+        timeout_s = None if tls is None else self._tls_timeout_s
+        work = self._loop.connect_accepted_socket(
+            lambda: protocol, connection, ssl=tls, ssl_handshake_timeout=timeout_s
+        )
+        _Handover(work, lambda reason: self._lose(protocol, reason)).go_on()
 
     # ------------------------------------------------------------------ no room
 
@@ -263,10 +291,11 @@ def turn_away(connection: socket.socket, status: int, detail: str, reason: str) 
 class _Handover:
     """Drives ``connect_accepted_socket`` to its end by the futures it waits for."""
 
-    __slots__ = ("_work",)
+    __slots__ = ("_lose", "_work")
 
-    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Any], lose: Callable[[OSError], None]) -> None:
         self._work = work
+        self._lose = lose
 
     def go_on(self, _done: object = None) -> None:
         try:
@@ -275,6 +304,7 @@ class _Handover:
             return
         except OSError as gone:
             log.debug("a connection was gone before it could be served", reason=str(gone))
+            self._lose(gone)
             return
         waits_for.add_done_callback(self.go_on)
 

@@ -27,6 +27,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Names under which the gateway is reached (``prices.example``), besides ``localhost`` and addresses. Where it
     listens on a loopback address, requests for other names are refused, so that a foreign page cannot reach it by a
     name of its own; elsewhere all names are taken while the list is empty."""
+    tls_certificate: str | None = None
+    """PEM file with the certificate and its chain: the gateway speaks ``https`` and ``wss`` only. The file is loaded
+    anew when it changes."""
+    tls_key: str | None = None
+    """PEM file with the private key of ``tls_certificate``, not encrypted."""
     workers: int = 0
     """Gateway processes that share the port (``tickcast up --gateways``); 0: the core serves clients itself."""
     connections_max: int = 100_000
@@ -110,6 +115,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("admin_token: expected a token or the file that holds it (admin_token_file), found both")
 
     def _check_sharing(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate: expected both tls_certificate and tls_key, or neither; found one")
         for name in (
             "connections_per_address_max", "handshakes_per_second_per_address", "drain_jitter_s",
         ):  # fmt: skip

@@ -46,8 +46,12 @@ class FrontConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._clients.waiting.pop(self, None)
-        self._clients.addresses.leave(self._address, refused=not self._is_welcome)
+        self.leave()
         super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """Give back what the connection counts for at its address; also of one that never began."""
+        self._clients.addresses.leave(self._address, refused=not self._is_welcome)
 
     def _wait(self, timeout_s: float) -> None:
         self._clients.waiting[self] = self._clients.clock() + int(timeout_s * 1e9)

@@ -56,7 +56,8 @@ def inherit(number: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """``http://host:port`` of a bound socket."""
+def address_of(listener: socket.socket, *, is_tls: bool = False) -> str:
+    """``http://host:port`` of a bound socket, or ``https``."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

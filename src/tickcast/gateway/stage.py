@@ -18,6 +18,7 @@ from tickcast.gateway.listener import BACKLOG, address_of, bind
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.status import StatusSource
 from tickcast.gateway.timestamps import timestamp
+from tickcast.gateway.tls import Certificate, certificate, failed
 from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime.log import get_logger
 from tickcast.runtime.tasks import TaskGroupOwner
@@ -92,10 +93,11 @@ class GatewayStage:
         self._tasks = TaskGroupOwner("gateway")
         self._socket = listener
         self._is_shared = listener is not None
+        self._certificate: Certificate | None = None
         self._shares = shares
         self._acceptor: Acceptor | None = None
         self.address = ""
-        """``http://host:port`` once started."""
+        """``http://host:port``, or ``https``, once started."""
 
     def deliver(self, flushed: Flush) -> None:
         """Do what a flush of the fan-out stage left to do."""
@@ -113,8 +115,9 @@ class GatewayStage:
         """Take the address, before anything is started; clients are refused until :meth:`start`.
 
         Raises:
-            UsageError: the address cannot be listened on.
+            UsageError: the address cannot be listened on, or the certificate cannot be used.
         """
+        self._certificate = certificate(self._config)
         if self._socket is None:
             self._socket = bind(self._config)
 
@@ -127,7 +130,7 @@ class GatewayStage:
         self.bind()
         assert self._socket is not None  # noqa: S101  bound just above
         files_max = raise_files_max()
-        self.address = address_of(self._socket)
+        self.address = address_of(self._socket, is_tls=self._certificate is not None)
         await self._http.start()
         self._socket.listen(BACKLOG)
         self._acceptor = Acceptor(
@@ -137,6 +140,9 @@ class GatewayStage:
             shared=self._is_shared,
             clock=self._clock,
             is_ahead=self._is_ahead,
+            tls=lambda: None if self._certificate is None else self._certificate.context,
+            tls_timeout_s=self._config.handshake_timeout_s,
+            lose=self._lose,
         )
         self._acceptor.start()
         self._tasks.spawn(self._sweep(), "sweep")
@@ -151,6 +157,13 @@ class GatewayStage:
         return FrontConnection(
             self.clients, address=key, is_welcome=verdict == "welcome", **self._http.protocol_settings()
         )
+
+    def _lose(self, protocol: asyncio.Protocol, reason: OSError) -> None:
+        """A connection ended before a byte of it was served."""
+        if self._certificate is not None:
+            failed(reason)
+        if isinstance(protocol, FrontConnection):
+            protocol.leave()
 
     def _tell_shares(self) -> None:
         if self._shares is not None:
@@ -170,6 +183,8 @@ class GatewayStage:
             await asyncio.sleep(min(SWEEP_S, shortest_s / 4))
             self._tell_shares()
             now_ns = self._clock()
+            if self._certificate is not None:
+                self._certificate.look(now_ns)
             self.clients.hub.set_wall_ahead(self._wall() - now_ns)
             self.clients.sweep(now_ns)
             if self._status is not None and not 0 <= now_ns - self._status_ns < STATUS_NS:

@@ -77,8 +77,9 @@ class StreamProtocol(asyncio.Protocol):
         """
         self._transport = transport
         transport.set_protocol(self)
-        # With a limit of 0 a write is tried at once, and pause and resume tell exactly whether bytes are held.
-        transport.set_write_buffer_limits(high=0)
+        # With a limit of 0 a write is tried at once, and pause and resume tell exactly whether bytes are held. uvloop's
+        # TLS compares with "at least" where its TCP has "more than": 0 would pause it for ever.
+        transport.set_write_buffer_limits(high=0 if _is_plain(transport) else 1, low=0)
         transport.write(accepted.answer)
         self._accepted = accepted
         if guest is None:
@@ -92,7 +93,7 @@ class StreamProtocol(asyncio.Protocol):
         self._guest = guest
         if guest.end is not None:
             guest.end = self._end_access
-        direct = transport.get_extra_info("sslcontext") is None and not transport.get_write_buffer_size()
+        direct = _is_plain(transport) and not transport.get_write_buffer_size()
         self.client = clients.hub.open(transport.get_extra_info("socket").fileno() if direct else -1)
         self._session = Session(
             clients.desk,
@@ -291,5 +292,9 @@ class StreamProtocol(asyncio.Protocol):
         self.blocked = False
         if self._transport is not None and not self.closing:
             self._transport.resume_reading()
-            if self.client >= 0:
+            if self.client >= 0:  # TLS holds the answer to the handshake back for a moment
                 self._clients.drained(self.client)
+
+
+def _is_plain(transport: asyncio.Transport) -> bool:
+    return transport.get_extra_info("sslcontext") is None
