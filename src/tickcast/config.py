@@ -233,7 +233,8 @@ def as_toml(config: Config) -> str:
     """The config with every default written out, as TOML."""
     lines: list[str] = []
     for name, value in msgspec.to_builtins(config).items():
-        within = {f"{name}.{key}": item for key, item in value.items() if name == "feeds" or key == "auth"}
+        inner = _tables_in(type(getattr(config, name))) if name != "feeds" else {}
+        within = {f"{name}.{key}": item for key, item in value.items() if name == "feeds" or key in inner}
         tables = within if name == "feeds" else {name: value} | within
         for table, pairs in tables.items():
             lines.append(f"[{table}]")

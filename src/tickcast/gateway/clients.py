@@ -4,6 +4,7 @@ One sweep serves everybody: handshakes and frames that are never finished, pings
 answered. Tables are dicts whose order is the order of their deadlines, so a sweep looks at what is due and stops.
 """
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
@@ -15,6 +16,7 @@ from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.config import Config
 from tickcast.gateway.desk import Desk
+from tickcast.gateway.handshake import Accepted, Headers
 from tickcast.gateway.status import StatusBoard
 from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime import metrics
@@ -79,6 +81,14 @@ class Stream(Protocol):
         """Cut the connection."""
 
 
+class Upgrade(Protocol):
+    """Takes over a connection whose upgrade was checked, with the head of its request."""
+
+    def __call__(
+        self, transport: asyncio.Transport, accepted: Accepted, target: bytes, headers: Headers, address: str
+    ) -> asyncio.Protocol: ...
+
+
 class Clients:
     """The tables, and the rules of time."""
 
@@ -140,6 +150,10 @@ class Clients:
         """Clients in the middle of a frame, since when."""
         self.unproven: dict[Stream, int] = {}
         """Clients that have not said yet who they are, since when."""
+        self.sources: dict[int, Stream] = {}
+        """Clients of the hub that are nobody's connection: rooms."""
+        self.upgrades: dict[str, Upgrade] = {}
+        """Who takes over a connection that is upgraded at another path than the stream's."""
         self.closing: dict[Stream, int] = {}
         """Clients that were sent a close, since when."""
         self.waiting: dict[Pending, int] = {}
@@ -196,7 +210,7 @@ class Clients:
     def deliver(self, flushed: Flush) -> None:
         """Do what a flush left to do: write, close the slow, cut the broken, tell of rates."""
         for client, data in flushed.unsent:
-            stream = self.streams.get(client)
+            stream = self.streams.get(client) or self.sources.get(client)
             if stream is None:
                 continue
             stream.write(data)
@@ -215,7 +229,7 @@ class Clients:
 
     def _known(self, clients: Iterable[int]) -> Iterator[Stream]:
         for client in clients:
-            stream = self.streams.get(client)
+            stream = self.streams.get(client) or self.sources.get(client)
             if stream is not None:
                 yield stream
 

@@ -1,7 +1,7 @@
 """Settings of the gateway: the address, who may connect, and the limits of one client."""
 
 import ipaddress
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,6 +11,14 @@ WORKERS_MAX: Final = 64
 """More than any machine has cores for."""
 TOKEN_MIN: Final = 16
 """Characters of a token: a shorter one could be guessed."""
+
+
+class SocketIoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[gateway.socketio]``: the Socket.IO dialect."""
+
+    mode: Literal["off", "memory"] = "off"
+    """How clients of Socket.IO are served at ``/socket.io``. ``off``: not at all. ``memory``: each at its own pace.
+    Needs the extra: ``pip install 'tickcast[socketio]'``."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Time a client has to answer a close before the connection is cut."""
     drain_jitter_s: float = 5.0
     """When the gateway stops, it asks each client to come back after a time of its own between 0 and this."""
+    socketio: SocketIoConfig = SocketIoConfig()
+    """The Socket.IO dialect."""
     admin_token: str = ""
     """Who sends ``Authorization: Bearer`` and this token may change over REST which symbols feeds stream; at least 16
     characters. Empty: nobody may."""

@@ -14,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tickcast.gateway.auth.access import Denied
 from tickcast.gateway.auth.guests import Guest
-from tickcast.gateway.clients import Clients
-from tickcast.gateway.handshake import Accepted, Rejected, negotiate
+from tickcast.gateway.clients import Clients, Upgrade
+from tickcast.gateway.handshake import PATH, Accepted, Rejected, negotiate
 from tickcast.gateway.problem import answer
 from tickcast.gateway.stream import StreamProtocol
 
@@ -140,7 +140,10 @@ class FrontConnection(HttpToolsProtocol):
             clients.refused(429)
             self._end(429, TOO_MANY_HANDSHAKES, ((b"retry-after", str(math.ceil(retry_s)).encode()),))
             return
-        outcome = negotiate(self.scope["method"].encode(), self.url, self.headers, clients.config)
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        upgrade = clients.upgrades.get(path)
+        expected = PATH if upgrade is None else path
+        outcome = negotiate(self.scope["method"].encode(), self.url, self.headers, clients.config, path=expected)
         if self.scope["http_version"] != "1.1":
             outcome = Rejected(400, "expected HTTP/1.1 for an upgrade")
         if not isinstance(outcome, Rejected) and (clients.full or clients.is_overloaded):
@@ -148,19 +151,29 @@ class FrontConnection(HttpToolsProtocol):
         if isinstance(outcome, Rejected):
             self._reject(outcome)
             return
-        guest = self._admit(outcome)
+        # other dialects say who they are in a way of their own
+        guest = self._admit(outcome) if upgrade is None else None
         if isinstance(guest, Rejected):
             self._reject(guest)
             return
-        transport = self.transport
+        self._hand_over(outcome, guest, upgrade, rest)
+
+    def _hand_over(self, accepted: Accepted, guest: Guest | None, upgrade: Upgrade | None, rest: bytes) -> None:
+        """Let another protocol go on with the connection, from ``rest`` on."""
+        clients = self._clients
+        transport, target, headers = self.transport, self.url, self.headers
         self.connections.discard(self)
         clients.waiting.pop(self, None)
         # The parser refers to this object and back: let go, so that both are freed now.
         self.parser = self.flow = self.transport = None  # type: ignore[assignment]
-        stream = StreamProtocol(clients, self._address)
-        stream.open(transport, outcome, guest)
+        protocol: asyncio.Protocol
+        if upgrade is None:
+            protocol = stream = StreamProtocol(clients, self._address)
+            stream.open(transport, accepted, guest)
+        else:
+            protocol = upgrade(transport, accepted, target, headers, self._address)
         if rest:
-            stream.data_received(rest)
+            protocol.data_received(rest)
 
     def _admit(self, accepted: Accepted) -> Guest | Rejected | None:
         """Find out who it is, by its headers or its ticket; None: it shows nothing, and may still do so."""

@@ -42,15 +42,17 @@ class Rejected(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) -> Accepted | Rejected:
-    """Answer an upgrade request."""
+def negotiate(
+    method: bytes, target: bytes, headers: Headers, config: Config, *, path: str = PATH
+) -> Accepted | Rejected:
+    """Answer an upgrade request to ``path``."""
     address = urlsplit(target.decode("latin-1"))
     query = parse_qs(address.query, keep_blank_values=True)
     numbers = query.get("numbers", ["number"])[-1]
     batch = query.get("batch", ["0"])[-1]
     compact = query.get("compact", ["0"])[-1]
     refusal = (
-        _refuse_address(method, address.path, headers, config)
+        _refuse_address(method, address.path, headers, config, expected=path)
         or _refuse_opening(headers)
         or _refuse_query(numbers, batch, compact)
     )
@@ -73,15 +75,15 @@ def negotiate(method: bytes, target: bytes, headers: Headers, config: Config) ->
     return Accepted(b"".join(answer), codec, strings=numbers == "string", batch=batch == "1", ticket=ticket)
 
 
-def _refuse_address(method: bytes, path: str, headers: Headers, config: Config) -> Rejected | None:
+def _refuse_address(method: bytes, path: str, headers: Headers, config: Config, *, expected: str) -> Rejected | None:
     """Refuse what is not for us or not from an origin of ours."""
-    if path != PATH:
-        return Rejected(404, f"expected a WebSocket at {PATH}, found {path[:80]}")
+    if path != expected:
+        return Rejected(404, f"expected a WebSocket at {expected}, found {path[:80]}")
     if method != b"GET":
         return Rejected(405, f"expected GET, found {method.decode('latin-1')[:20]}", ((b"allow", b"GET"),))
     if not host_allowed(headers, config):
         return Rejected(421, host_refusal(headers))
-    if not _origin_allowed(headers, config):
+    if not origin_allowed(headers, config):
         origin = _one(headers, b"origin").decode("latin-1")[:120]
         return Rejected(403, f"origin {origin} is not allowed; the operator can list it in gateway.origins")
     return None
@@ -131,7 +133,8 @@ def host_refusal(headers: Headers) -> str:
     return f"expected one Host header with localhost, an address, or a name in gateway.hosts; found {found}"
 
 
-def _origin_allowed(headers: Headers, config: Config) -> bool:
+def origin_allowed(headers: Headers, config: Config) -> bool:
+    """Whether the request comes from no page, or from one that may use us."""
     origin = _one(headers, b"origin").decode("latin-1").lower()
     if not any(name == b"origin" for name, _ in headers) or "*" in config.origins or origin in config.origins:
         return True

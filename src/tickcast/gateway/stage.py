@@ -16,6 +16,7 @@ from tickcast.gateway.front import TOO_MANY_CONNECTIONS, FrontConnection
 from tickcast.gateway.http import HttpServer
 from tickcast.gateway.listener import BACKLOG, address_of, bind
 from tickcast.gateway.shares import Shares
+from tickcast.gateway.socketio.door import EventDoor, open_door
 from tickcast.gateway.status import StatusSource
 from tickcast.gateway.timestamps import timestamp
 from tickcast.gateway.tls import Certificate, certificate, failed
@@ -86,7 +87,8 @@ class GatewayStage:
         )
         self._status = status
         self._status_ns = 0
-        self._http = HttpServer(app)
+        self._events: EventDoor | None = open_door(self.clients, app)
+        self._http = HttpServer(app if self._events is None else self._events)
         self._clock = clock
         self._wall = wall or clock
         self._chance = chance
@@ -132,6 +134,8 @@ class GatewayStage:
         files_max = raise_files_max()
         self.address = address_of(self._socket, is_tls=self._certificate is not None)
         await self._http.start()
+        if self._events is not None:
+            await self._events.start()
         self._socket.listen(BACKLOG)
         self._acceptor = Acceptor(
             self._socket,
@@ -204,6 +208,8 @@ class GatewayStage:
         self._socket = None
         await self._drain()
         await self._tasks.stop()
+        if self._events is not None:
+            await self._events.stop()
         await self._http.stop()
 
     async def _drain(self) -> None:
