@@ -4,23 +4,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tickcast.client import StreamClosedError, StreamError, Tick, stream
+    from tickcast.client import ClientError, connect, connect_sync, to_pandas, to_polars
     from tickcast.direct import book, feed
     from tickcast.model.errors import FeedError, TickcastError, UsageError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClientError",
     "FeedError",
-    "StreamClosedError",
-    "StreamError",
-    "Tick",
     "TickcastError",
     "UsageError",
     "__version__",
     "book",
+    "connect",
+    "connect_sync",
     "feed",
-    "stream",
+    "to_pandas",
+    "to_polars",
 ]
 
 _DIRECT, _ERRORS = "tickcast.direct", "tickcast.model.errors"

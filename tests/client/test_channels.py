@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tickcast.client.bars import BarsSession
 from tickcast.client.books import BooksSession
-from tickcast.client.tick import StreamError
+from tickcast.client.errors import RequestError
 from tickcast.client.trades import Lost, Trade, TradesSession
 
 
@@ -33,7 +33,7 @@ def trade(seq: int, **more: Any) -> dict[str, Any]:
 
 def test_trades_are_exact_and_losses_counted() -> None:
     session = TradesSession(("A",))
-    assert json.loads(session.connected()) == {"action": "subscribe", "symbols": ["A"], "channel": "trades"}
+    assert json.loads(session.connected()[0]) == {"action": "subscribe", "symbols": ["A"], "channel": "trades", "id": 1}
     first, lost, third = session.receive(text(acknowledged("trades", A=(7, 10)), trade(11), trade(14)))
     assert isinstance(first, Trade)
     assert str(first.price) == "185.40"
@@ -51,7 +51,7 @@ def test_trades_are_exact_and_losses_counted() -> None:
 def test_trades_go_on_after_a_break_and_say_what_cannot_be_proved() -> None:
     session = TradesSession(("A", "B"))
     session.receive(text(acknowledged("trades", A=(7, 10), B=(8, 4)), trade(11)))
-    assert json.loads(session.connected())["resume"] == {"A": {"epoch": 7, "seq": 11}, "B": {"epoch": 8, "seq": 4}}
+    assert json.loads(session.connected()[0])["resume"] == {"A": {"epoch": 7, "seq": 11}, "B": {"epoch": 8, "seq": 4}}
     outcome = {"A": {"recovered": True}, "B": {"recovered": False, "reason": "epoch_changed"}}
     made = session.receive(
         text(acknowledged("trades", A=(7, 13), B=(9, 0)), {"type": "resumed", "symbols": outcome}, trade(12), trade(13))
@@ -73,12 +73,17 @@ def book(kind: str, seq: int, bids: Any = (), asks: Any = (), **more: Any) -> di
 
 def test_a_book_is_kept_by_price_and_proved() -> None:
     session = BooksSession(("A",), depth=5, rate=20)
-    assert json.loads(session.connected())["depth"] == 5
+    assert json.loads(session.connected()[0])["depth"] == 5
     (whole,) = session.receive(text(book("snapshot", 4, [["10.0", "1"], ["9.5", "2.50"]], [["10.5", "3"]])))
     assert whole.bids == ((Decimal("10.0"), Decimal(1)), (Decimal("9.5"), Decimal("2.50")))
     changed = digest([("9.75", "4"), ("9.5", "2.50")], [("10.5", "3")])
     (news,) = session.receive(text(book("update", 7, [["10.0", "0"], ["9.75", "4"]], digest=changed)))
-    assert (news.bids[0], news.merged, session.verified, session.failed) == ((Decimal("9.75"), Decimal(4)), 2, 1, 0)
+    assert (news.bids[0], news.merged, session.proofs.digests, session.proofs.digests_failed) == (
+        (Decimal("9.75"), Decimal(4)),
+        2,
+        1,
+        0,
+    )
     (gone,) = session.disconnected()
     assert (gone.state, len(gone.bids)) == ("stale", 2)
     assert session.disconnected() == []
@@ -88,7 +93,7 @@ def test_a_book_that_is_not_proved_is_asked_for_again() -> None:
     session = BooksSession(("A",), depth=5, rate=20)
     session.receive(text(book("snapshot", 4, [["10.0", "1"]])))
     (told,) = session.receive(text(book("update", 5, [["9.0", "1"]], digest=1)))
-    assert (told.state, session.failed) == ("repairing", 1)
+    assert (told.state, session.proofs.digests_failed) == ("repairing", 1)
     end, begin = (json.loads(one) for one in session.requests())
     assert (end["action"], begin["action"], begin["symbols"]) == ("unsubscribe", "subscribe", ["A"])
     assert session.requests() == []
@@ -101,7 +106,7 @@ def test_a_snapshot_in_parts_counts_when_its_last_is_there() -> None:
     (whole,) = session.receive(
         text(book("snapshot", 4, [["9", "1"]], [["11", "1"]], digest=digest([("10", "1"), ("9", "1")], [("11", "1")])))
     )
-    assert (len(whole.bids), len(whole.asks), session.verified) == (2, 1, 1)
+    assert (len(whole.bids), len(whole.asks), session.proofs.digests) == (2, 1, 1)
 
 
 LEVELS = st.dictionaries(st.integers(1, 30), st.integers(0, 9), max_size=8)
@@ -147,7 +152,7 @@ def test_bars_are_told_once_and_again_when_they_changed() -> None:
 
 @pytest.mark.parametrize("session", [TradesSession(("A",)), BooksSession(("A",), depth=5, rate=1)])
 def test_a_refusal_ends_the_stream(session: TradesSession | BooksSession) -> None:
-    with pytest.raises(StreamError, match="4003: no"):
+    with pytest.raises(RequestError, match="4003: no"):
         session.receive(text({"type": "error", "code": 4003, "reason": "no"}))
     assert session.receive(text({"type": "error", "code": 4501, "reason": "later"}, {"type": "hb"})) == []
 
@@ -158,6 +163,6 @@ def test_unknown_symbols_are_told_once_and_asked_for_again() -> None:
     (told,) = session.receive(text(unknown))
     assert (told.symbol, told.state) == ("NOPE", "no_such_symbol")
     assert session.receive(text(unknown)) == []
-    assert [json.loads(one)["symbols"] for one in session.retry()] == [["NOPE"]]
+    assert [json.loads(one)["symbols"] for one in session.care()] == [["NOPE"]]
     session.receive(text(acknowledged("book", NOPE=(7, 0))))
-    assert session.retry() == []
+    assert session.care() == []

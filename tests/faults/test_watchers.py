@@ -91,18 +91,19 @@ async def shipped(url: str, watching: asyncio.Semaphore) -> tuple[list[str], dic
     epochs: dict[str, int] = {}
     course: list[str] = []
     first: dict[str, int] = {}
-    async for tick in tickcast.stream(url, *SYMBOLS, rate=0):
-        states[tick.symbol] = tick.state
-        if tick.epoch is not None:
-            epochs[tick.symbol] = tick.epoch
-        together = "live" if list(states.values()) == ["live"] * len(SYMBOLS) else "not live"
-        if not course or course[-1] != together:
-            course.append(together)
-        if together == "live" and not first:
-            first = dict(epochs)
-            watching.release()
-        if together == "live" and first and all(epochs[symbol] > first[symbol] for symbol in SYMBOLS):
-            break
+    async with tickcast.connect(url) as client:
+        async for tick in client.ticks(*SYMBOLS, rate=0):
+            states[tick.symbol] = tick.state
+            if tick.epoch is not None:
+                epochs[tick.symbol] = tick.epoch
+            together = "live" if list(states.values()) == ["live"] * len(SYMBOLS) else "not live"
+            if not course or course[-1] != together:
+                course.append(together)
+            if together == "live" and not first:
+                first = dict(epochs)
+                watching.release()
+            if together == "live" and first and all(epochs[symbol] > first[symbol] for symbol in SYMBOLS):
+                break
     return course, epochs
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tickcast._native import CHANNEL_PRICE, CHANNEL_TRADES, CHANNELS, MODE_ALL, MODE_MERGE, Hub, instrument_id
 from tickcast.client.handles import codec_of
-from tickcast.client.tick import timestamp_ns
+from tickcast.client.ticks import timestamp_ns
 from tickcast.model.instrument import Definition
 from tickcast.model.record import Flag, Kind, Records, State, empty_records, record_bytes
 

@@ -1,6 +1,7 @@
 """How a command reaches a running instance: its data folder, control socket and gateway."""
 
 import http.client
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,12 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from tickcast.model.errors import StateError
+from tickcast.model.errors import StateError, UsageError
 from tickcast.ops.control import ask
 from tickcast.ops.datadir import DEFAULT, VARIABLE, DataDir
 
 GATEWAY_TIMEOUT_S: Final = 3.0
+TOKEN_VARIABLE: Final = "TICKCAST_TOKEN"  # noqa: S105  the name of a variable
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -26,6 +28,30 @@ def data_option(command: Command) -> Command:
         callback=lambda _context, _option, value: DataDir.resolve(value),
         help=f"Data folder of the instance (default: ${VARIABLE}, else ./{DEFAULT}).",
     )(command)
+
+
+def token_option(command: Command) -> Command:
+    """``--token-file``: the command gets ``token``, None without one. Never an argument: everybody sees those."""
+    return click.option(
+        "--token-file",
+        "token",
+        type=click.Path(path_type=Path, dir_okay=False),
+        callback=lambda _context, _option, value: _token(value),
+        help=f"File with the token that the gateway wants (default: ${TOKEN_VARIABLE}, else none).",
+    )(command)
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+        raise UsageError(f"--token-file: cannot read {path}: {reason}") from None
+    if not token or not token.isascii() or not token.isprintable():
+        raise UsageError(f"--token-file: expected one line of ASCII in {path}, found something else")
+    return token
 
 
 def json_option(command: Command) -> Command:

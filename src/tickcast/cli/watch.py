@@ -2,23 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tickcast.cli.instance import data_option, gateway_address
+from tickcast.cli.instance import data_option, gateway_address, token_option
 from tickcast.cli.terminal import digits, fitted, live
-from tickcast.client import Bar, Book, Lost, Tick, Trade, bars, books, stream, trades
-from tickcast.client.handles import CODECS
-from tickcast.client.tick import timestamp_ns
+from tickcast.client import Bar, Book, Client, Lost, Stream, Tick, Trade, connect
+from tickcast.client.client import CodecName
+from tickcast.client.ticks import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
 from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import now_ns
@@ -26,6 +26,7 @@ from tickcast.runtime.clock import now_ns
 T = TypeVar("T")
 CHANNELS: Final = ("price", "trades", "book", "bars")
 DEPTHS: Final[dict[str, Literal[5, 10, 50]]] = {"5": 5, "10": 10, "50": 50}
+CODECS: Final[tuple[CodecName, ...]] = ("auto", "json", "msgpack", "compact", "proto")
 INTERVALS: Final[dict[str, Literal["1s", "1m"]]] = {"1s": "1s", "1m": "1m"}
 REFRESH_PER_SECOND = 8
 TIMEOUT_S = 10
@@ -51,8 +52,13 @@ _address = click.option("--url", help="Address of the gateway, such as http://12
 @click.option("--depth", type=click.Choice(("5", "10", "50")), default="5", help="Levels of the channel book.")
 @click.option("--interval", type=click.Choice(("1s", "1m")), default="1s", help="Of the channel bars.")
 @click.option(
-    "--codec", type=click.Choice(tuple(CODECS)), default="json", show_default=True, help="How the gateway writes."
+    "--codec",
+    type=click.Choice(CODECS),
+    default="auto",
+    show_default=True,
+    help="How the gateway writes; auto takes the best that both know.",
 )
+@token_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each update.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many updates.")
 def watch(
@@ -64,7 +70,8 @@ def watch(
     channel: str,
     depth: str,
     interval: str,
-    codec: str,
+    codec: CodecName,
+    token: str | None,
     as_json: bool,
     count: int | None,
 ) -> None:
@@ -72,22 +79,20 @@ def watch(
 
     A symbol that does not exist yet is waited for, unless none of them exists.
     """
-    parts = urlsplit(_gateway(url, data))
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    address = urlunsplit(parts._replace(scheme=scheme, path=parts.path.rstrip("/").removesuffix("/stream") + "/stream"))
+    client = connect(_gateway(url, data), codec=codec, token=token)
     if channel == "price":
-        ticks = _existing(stream(address, *symbols, rate=rate, codec=codec), symbols)
+        ticks = _existing(client.ticks(*symbols, rate=rate), symbols)
         shown = _print(ticks, count) if as_json else _show(ticks, symbols, count)
     elif channel == "trades":
-        shown = _print(trades(address, *symbols, codec=codec), count, None if as_json else line)
+        shown = _print(client.trades(*symbols), count, None if as_json else line)
     elif channel == "book":
-        levels = books(address, *symbols, depth=DEPTHS[depth], rate=rate, codec=codec)
+        levels = client.books(*symbols, depth=DEPTHS[depth], rate=rate)
         shown = _print(levels, count, None if as_json else line)
     else:
-        candles = bars(address, *symbols, interval=INTERVALS[interval], rate=rate, codec=codec)
+        candles = client.bars(*symbols, interval=INTERVALS[interval], rate=rate)
         shown = _print(candles, count, None if as_json else line)
     try:
-        asyncio.run(shown)
+        asyncio.run(_with(client, shown))
     except KeyboardInterrupt:
         return
 
@@ -96,12 +101,13 @@ def watch(
 @click.argument("symbol")
 @_address
 @data_option
+@token_option
 @click.option("--json", "as_json", is_flag=True, help="The gateway's answer, unchanged.")
-def get(*, symbol: str, url: str | None, data: DataDir, as_json: bool) -> None:
+def get(*, symbol: str, url: str | None, data: DataDir, token: str | None, as_json: bool) -> None:
     """Show the newest price of SYMBOL once."""
     base = _gateway(url, data).rstrip("/")
     numbers = "number" if as_json else "string"
-    body = _fetch(f"{base}/prices/{quote(symbol, safe=':')}?numbers={numbers}")
+    body = _fetch(f"{base}/prices/{quote(symbol, safe=':')}?numbers={numbers}", token)
     if as_json:
         click.echo(body.decode())
         return
@@ -120,12 +126,14 @@ def _gateway(url: str | None, data: DataDir) -> str:
     return url
 
 
-def _fetch(address: str) -> bytes:
+def _fetch(address: str, token: str | None) -> bytes:
     parts = urlsplit(address)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     path = parts.path.replace("/stream/", "/", 1)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = Request(urlunsplit(parts._replace(scheme=scheme, path=path)), headers=headers)  # noqa: S310  http or https, checked above
     try:
-        with urlopen(urlunsplit(parts._replace(scheme=scheme, path=path)), timeout=TIMEOUT_S) as answer:  # noqa: S310  http or https, checked above
+        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310  checked above
             return bytes(answer.read())
     except HTTPError as refused:
         raise TickcastError(_detail(refused.read()) or f"the gateway answered {refused.code}") from None
@@ -141,14 +149,19 @@ def _detail(body: bytes) -> str:
         return ""
 
 
-async def _existing(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...]) -> AsyncGenerator[Tick]:
+async def _with(client: Client, shown: Awaitable[None]) -> None:
+    async with client:
+        await shown
+
+
+async def _existing(ticks: Stream[Tick], symbols: tuple[str, ...]) -> AsyncGenerator[Tick]:
     """Pass ticks on.
 
     Raises:
         TickcastError: the gateway knows none of the symbols.
     """
     unseen = set(symbols)
-    async with aclosing(ticks):
+    async with ticks:
         async for tick in ticks:
             if tick.state != "no_such_symbol":
                 unseen.clear()
@@ -178,15 +191,14 @@ def line(one: Trade | Lost | Book | Bar) -> str:
             return f"{one.symbol}  {one.state}  bids {bids}  asks {asks}"
 
 
-async def _print(told: AsyncGenerator[T], count: int | None, as_text: Callable[[T], str] | None = None) -> None:
+async def _print(told: AsyncIterator[T], count: int | None, as_text: Callable[[T], str] | None = None) -> None:
     """Print a line for each; without ``as_text`` as JSON."""
-    async with aclosing(told):
-        shown = 0
-        async for one in told:
-            click.echo(msgspec.json.encode(one).decode() if as_text is None else as_text(one))
-            shown += 1
-            if shown == count:
-                return
+    shown = 0
+    async for one in told:
+        click.echo(msgspec.json.encode(one).decode() if as_text is None else as_text(one))
+        shown += 1
+        if shown == count:
+            return
 
 
 async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: int | None) -> None:

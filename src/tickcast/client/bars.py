@@ -1,12 +1,12 @@
 """Channel ``bars`` from the client's side: newest values of each bar, the final ones, and corrections."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from tickcast.client.channel import ChannelSession, decimal, decimal_or_none
-from tickcast.client.codecs import JSON, Codec
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +34,17 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 class BarsSession(ChannelSession[Bar]):
     """What one stream of bars knows: after a break, bars that are known already are not told again."""
 
-    def __init__(self, symbols: tuple[str, ...], *, interval: str, rate: float, codec: Codec = JSON) -> None:
-        super().__init__(symbols, {"channel": "bars", "interval": interval, "rate": rate}, codec)
+    channel = "bars"
+
+    def __init__(self, symbols: Iterable[str], *, interval: str = "1s", rate: float = 1) -> None:
+        super().__init__(symbols, {"interval": interval, "rate": rate})
+        self._synced_as = f"bars:{interval}"
         self._interval = interval
         self._told: dict[str, dict[str, Bar]] = {}
         """Newest values of each bar that the last snapshot, or what came after it, had."""
+
+    def _forgotten(self, symbol: str) -> None:
+        self._told.pop(symbol, None)
 
     def _frame(self, kind: str, frame: dict[str, Any], made: list[Bar]) -> None:
         symbol = frame["symbol"]
@@ -46,32 +52,34 @@ class BarsSession(ChannelSession[Bar]):
             return
         if kind == "snapshot":
             before = self._told.get(symbol, {})
-            bars = [self._bar(symbol, one) for one in frame["bars"]]
+            bars = [bar_of(symbol, self._interval, one) for one in frame["bars"]]
             self._told[symbol] = {bar.start: bar for bar in bars}
             made.extend(bar for bar in bars if before.get(bar.start) != bar)
         elif kind == "bar":
-            bar = self._bar(symbol, frame)
+            bar = bar_of(symbol, self._interval, frame)
             told = self._told.setdefault(symbol, {})
             told[bar.start] = bar
             while len(told) > KEPT:
                 del told[next(iter(told))]
             made.append(bar)
 
-    def _bar(self, symbol: str, frame: dict[str, Any]) -> Bar:
-        return Bar(
-            symbol=symbol,
-            interval=self._interval,
-            start=frame["start"],
-            open=decimal_or_none("open", frame["open"]),
-            high=decimal_or_none("high", frame["high"]),
-            low=decimal_or_none("low", frame["low"]),
-            close=decimal_or_none("close", frame["close"]),
-            volume=decimal("volume", frame["volume"]),
-            notional=decimal_or_none("notional", frame.get("notional")),
-            trades=frame["trades"],
-            final=frame["final"],
-            corrected=frame.get("corrected", False),
-        )
+
+def bar_of(symbol: str, interval: str, row: dict[str, Any]) -> Bar:
+    """Return the bar of a frame, or of a row of REST."""
+    return Bar(
+        symbol=symbol,
+        interval=interval,
+        start=row["start"],
+        open=decimal_or_none("open", row["open"]),
+        high=decimal_or_none("high", row["high"]),
+        low=decimal_or_none("low", row["low"]),
+        close=decimal_or_none("close", row["close"]),
+        volume=decimal("volume", row["volume"]),
+        notional=decimal_or_none("notional", row.get("notional")),
+        trades=row["trades"],
+        final=row["final"],
+        corrected=row.get("corrected", False),
+    )
 
 
 KEPT = 120

@@ -1,13 +1,13 @@
 """Channel ``book`` from the client's side: a snapshot, then levels by price, proved by digests."""
 
 import zlib
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from tickcast.client.channel import LOST, ChannelSession, decimal
-from tickcast.client.codecs import JSON, Codec
 
 Side = tuple[tuple[Decimal, Decimal], ...]
 """Price and size of each level, best first."""
@@ -76,19 +76,20 @@ class _Levels:
 class BooksSession(ChannelSession[Book]):
     """What one stream of books knows. It fails closed: a book that its digest does not prove is asked for again."""
 
-    def __init__(self, symbols: tuple[str, ...], *, depth: int, rate: float, codec: Codec = JSON) -> None:
-        super().__init__(symbols, {"channel": "book", "depth": depth, "rate": rate}, codec)
+    channel = "book"
+
+    def __init__(self, symbols: Iterable[str], *, depth: int = 10, rate: float = 20) -> None:
+        super().__init__(symbols, {"depth": depth, "rate": rate})
         self._books: dict[str, _Levels] = {}
-        self.verified = 0
-        """Digests that agreed."""
-        self.failed = 0
-        """Digests that did not."""
 
     def disconnected(self) -> list[Book]:
         """Every book is stale, once for each break."""
         gone = [levels.book(symbol, 0) for symbol, levels in self._books.items() if levels.is_whole]
         self._books.clear()
         return [msgspec.structs.replace(book, state="stale", reason=LOST) for book in gone]
+
+    def _forgotten(self, symbol: str) -> None:
+        self._books.pop(symbol, None)
 
     def _missing(self, symbol: str, state: str, made: list[Book]) -> None:
         made.append(Book(symbol=symbol, state=state))
@@ -120,8 +121,8 @@ class BooksSession(ChannelSession[Book]):
 
     def _proves(self, levels: _Levels, digest: int) -> bool:
         agrees = levels.digest() == digest
-        self.verified += agrees
-        self.failed += not agrees
+        self._proofs["digests"] += agrees
+        self._proofs["digests_failed"] += not agrees
         return agrees
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tickcast.client.tick import StreamError
+from tickcast.client.errors import ProtocolError
 
 
 class Codec(Protocol):
@@ -19,7 +19,7 @@ class Codec(Protocol):
         """Return the frames of a message.
 
         Raises:
-            StreamError: it is none of this codec.
+            ProtocolError: it is none of this codec.
         """
 
     def request(self, request: dict[str, Any]) -> str | bytes:
@@ -34,7 +34,7 @@ class JsonCodec:
         try:
             found = msgspec.json.decode(message)
         except msgspec.DecodeError as broken:
-            raise StreamError(f"expected JSON from the gateway, found something else: {broken}") from None
+            raise ProtocolError(f"expected JSON from the gateway, found something else: {broken}") from None
         return objects(found)
 
     def request(self, request: dict[str, Any]) -> str | bytes:
@@ -50,7 +50,7 @@ class MsgpackCodec:
         try:
             found = msgspec.msgpack.decode(binary(message))
         except (msgspec.DecodeError, TypeError, UnicodeDecodeError) as broken:
-            raise StreamError(f"expected MessagePack from the gateway, found something else: {broken}") from None
+            raise ProtocolError(f"expected MessagePack from the gateway, found something else: {broken}") from None
         return objects(found)
 
     def request(self, request: dict[str, Any]) -> str | bytes:
@@ -64,7 +64,7 @@ JSON: Final = JsonCodec()
 def binary(message: str | bytes) -> bytes:
     """Return a message that must be binary."""
     if isinstance(message, str):
-        raise StreamError("expected binary messages from the gateway, found text")
+        raise ProtocolError("expected binary messages from the gateway, found text")
     return message
 
 
@@ -73,5 +73,5 @@ def objects(found: object) -> Sequence[dict[str, Any]]:
     frames: list[Any] = found if isinstance(found, list) else [found]
     for frame in frames:
         if not isinstance(frame, dict):
-            raise StreamError(f"expected frames that are objects, found {type(frame).__name__}")
+            raise ProtocolError(f"expected frames that are objects, found {type(frame).__name__}")
     return frames

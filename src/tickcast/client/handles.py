@@ -7,13 +7,14 @@ venue's own digits, times as RFC 3339.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 from google.protobuf.message import DecodeError
 
 from tickcast.client.codecs import JSON, Codec, MsgpackCodec, binary, objects
-from tickcast.client.tick import StreamError
+from tickcast.client.errors import ProtocolError, RequestError
 from tickcast.proto import tickcast_pb2 as wire
 from tickcast.proto.plain import fill, plain
 
@@ -32,15 +33,27 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def unpacked(value: int) -> str:
     """Text of a decimal that came as ``mantissa * 32 + scale``."""
-    return f"{Decimal(value >> 5).scaleb(-(value & 31)):f}"
+    scale = value & 31
+    if not scale:
+        return str(value >> 5)
+    mantissa = value >> 5
+    digits = str(abs(mantissa)).rjust(scale + 1, "0")
+    return f"{'-' if mantissa < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
 
 
 def time_text(ns: int) -> str:
     """RFC 3339 of a time, to as many digits (3, 6 or 9) as it needs."""
-    whole = (_EPOCH + timedelta(seconds=ns // 1_000_000_000)).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f"{ns % 1_000_000_000:09d}"
-    digits = next(count for count in (3, 6, 9) if not fraction[count:].strip("0"))
-    return f"{whole}.{fraction[:digits]}Z"
+    seconds, fraction = divmod(ns, 1_000_000_000)
+    if not fraction % 1_000_000:
+        return f"{_second_text(seconds)}.{fraction // 1_000_000:03d}Z"
+    if not fraction % 1_000:
+        return f"{_second_text(seconds)}.{fraction // 1_000:06d}Z"
+    return f"{_second_text(seconds)}.{fraction:09d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class Handles:
@@ -63,11 +76,11 @@ class Handles:
         """Return the symbol.
 
         Raises:
-            StreamError: nobody told it.
+            ProtocolError: nobody told it.
         """
         name = self._names.get(handle)
         if name is None:
-            raise StreamError(f"expected a handle that the gateway has told, found {handle}")
+            raise ProtocolError(f"expected a handle that the gateway has told, found {handle}")
         return name
 
 
@@ -86,7 +99,7 @@ class CompactCodec:
                 return [self._frame(frame) for frame in found]
             return [self._frame(found)]
         except (msgspec.DecodeError, TypeError, ValueError, KeyError, IndexError, UnicodeDecodeError) as broken:
-            raise StreamError(f"expected MessagePack from the gateway, found something else: {broken}") from None
+            raise ProtocolError(f"expected MessagePack from the gateway, found something else: {broken}") from None
 
     def request(self, request: dict[str, Any]) -> str | bytes:
         """Return a request's message."""
@@ -102,24 +115,38 @@ class CompactCodec:
 
 def _compact_price(rest: list[Any]) -> dict[str, Any]:
     mask, *values = rest
-    names = [name for place, name in enumerate(FIELDS) if mask >> place & 1]
-    return {"type": "update", **{name: _compact_value(name, value) for name, value in zip(names, values, strict=True)}}
+    frame: dict[str, Any] = {"type": "update"}
+    for (name, read), value in zip(_compact_fields(mask), values, strict=True):
+        frame[name] = read(value)
+    return frame
 
 
-def _compact_value(name: str, value: Any) -> Any:
-    match name:
-        case "side":
-            return SIDES[value]
-        case "state":
-            return STATES[value]
-        case "venue" | "crossed":
-            return value
-        case "legs":
-            return {"live": value[0], "of": value[1]}
-        case "timestamp" | "server_timestamp":
-            return None if value is None else time_text(value)
-        case _:
-            return _compact_decimal(value)
+@lru_cache(maxsize=256)
+def _compact_fields(mask: int) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """Names and readers of the values that follow a mask; few masks make nearly all updates."""
+    return tuple(
+        (name, _COMPACT_READERS.get(name, _compact_decimal)) for place, name in enumerate(FIELDS) if mask >> place & 1
+    )
+
+
+def _compact_time(value: int | None) -> str | None:
+    return None if value is None else time_text(value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_COMPACT_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "side": lambda value: SIDES[value],
+    "state": lambda value: STATES[value],
+    "venue": _as_it_is,
+    "crossed": _as_it_is,
+    "legs": lambda value: {"live": value[0], "of": value[1]},
+    "timestamp": _compact_time,
+    "server_timestamp": _compact_time,
+}
+"""Fields of an update of ``price`` that are no decimals."""
 
 
 def _compact_decimal(value: int | str | None) -> str | None:
@@ -195,7 +222,7 @@ class ProtoCodec:
         try:
             found = wire.ServerFrame.FromString(binary(message))
         except DecodeError as broken:
-            raise StreamError(f"expected a ServerFrame from the gateway, found something else: {broken}") from None
+            raise ProtocolError(f"expected a ServerFrame from the gateway, found something else: {broken}") from None
         # What a later gateway may add has no kind here.
         kinds = ((entry, entry.WhichOneof("kind")) for entry in found.messages)
         return [self._frame(entry, kind) for entry, kind in kinds if kind is not None]
@@ -378,11 +405,11 @@ def codec_of(name: str) -> Codec:
     """Return a codec for a connection.
 
     Raises:
-        StreamError: there is none of that name.
+        RequestError: there is none of that name.
     """
     make = CODECS.get(name)
     if make is None:
-        raise StreamError(f"codec: expected one of {', '.join(CODECS)}; found {name[:40]!r}")
+        raise RequestError(f"codec: expected one of {', '.join(CODECS)}; found {name[:40]!r}")
     return make()
 
 

@@ -1,168 +1,158 @@
-"""The async shell of the client: dial, feed the session, back off and dial again."""
+"""A stream as users have it: a loop, or functions that are called."""
 
-import asyncio
-import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
-from typing import Protocol, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+import inspect
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Self, TypeVar
 
-import websockets
-from websockets.asyncio.client import ClientConnection, connect
-
-from tickcast.client.handles import codec_of, handshake_of
-from tickcast.client.session import ClientSession
-from tickcast.client.tick import StreamClosedError, StreamError, Tick
-from tickcast.runtime.clock import monotonic_ns
+from tickcast.client.channel import ChannelSession
+from tickcast.client.counters import Counters, Proofs
+from tickcast.client.errors import RequestError
+from tickcast.client.wire import Settings, Wire
 
 T = TypeVar("T")
-MESSAGE_MAX = 16 * 1024 * 1024
-"""Bytes of one message: a flush of many symbols is one array."""
-STOP_CODES = range(4800, 4900)
-STOP_STATUSES = frozenset({400, 401, 403, 404, 421, 426})
-"""Answers to the handshake that another attempt would get too."""
-BACKOFF_FIRST_S = 0.25
-BACKOFF_MAX_S = 15.0
-RETRY_UNKNOWN_S = 5.0
+Handler = TypeVar("Handler", bound=Callable[[Any], Any])
+EVERYTHING: Final = ""
 
 
-class Session(Protocol[T]):
-    """One channel's side of the conversation; see :class:`~tickcast.client.channel.ChannelSession`."""
+class Handlers:
+    """Functions by the symbol they want to hear of."""
 
-    def connected(self) -> str | bytes: ...
-    def disconnected(self) -> list[T]: ...
-    def retry(self) -> list[str | bytes]: ...
-    def requests(self) -> list[str | bytes]: ...
-    def receive(self, message: str | bytes) -> list[T]: ...
+    def __init__(self) -> None:
+        self._by_symbol: dict[str, list[Callable[[Any], Any]]] = {}
+
+    def add(self, symbols: tuple[str, ...], handler: Callable[[Any], Any]) -> None:
+        """Call ``handler`` for these symbols; for all if there are none."""
+        for symbol in symbols or (EVERYTHING,):
+            self._by_symbol.setdefault(symbol, []).append(handler)
+
+    def of(self, event: object) -> list[Callable[[Any], Any]]:
+        """Functions that want an event, in the order in which they were added for its symbol, then for everything."""
+        symbol = getattr(event, "symbol", None) or getattr(event, "name", None)
+        found = self._by_symbol.get(symbol, []) if symbol else []
+        return [*found, *self._by_symbol.get(EVERYTHING, ())]
+
+    def check(self) -> None:
+        """Find that nobody listens.
+
+        Raises:
+            RequestError: there is no function to call.
+        """
+        if not self._by_symbol:
+            raise RequestError("expected a function to call, found none: decorate one with @stream.on() first")
 
 
-async def stream(
-    url: str,
-    *symbols: str,
-    rate: float = 20,
-    fields: Sequence[str] | None = None,
-    mode: str = "merge",
-    codec: str = "json",
-    connect_timeout_s: float = 10.0,
-    silence_s: float = 35.0,
-    jitter: Callable[[], float] = random.random,
-) -> AsyncGenerator[Tick]:
-    """Yield a tick for every change of the symbols, for ever: broken connections are resumed.
+class Stream(Generic[T]):
+    """What one call of a client's ``ticks``, ``trades``, ``books``, ``bars`` or ``status`` gives, for ever.
 
-    While the connection is down, each symbol is reported once as ``stale``. A symbol the gateway does not know is
-    reported once as ``no_such_symbol`` and asked for again now and then.
-
-    Args:
-        url: Address of the stream, such as ``ws://127.0.0.1:8000/stream``.
-        symbols: ``AAPL`` is consolidated over venues, ``XNAS:AAPL`` one venue's.
-        rate: Most ticks a second of each symbol (1, 2, 5, 10, 20), or 0 = unfiltered.
-        fields: Names of the fields wanted; None = all.
-        mode: ``merge`` (newest state) or ``all`` (every update).
-        codec: How messages are written: ``json``, ``msgpack``, ``compact`` (MessagePack without keys) or ``proto``; the
-            ticks are the same.
-        connect_timeout_s: Give up if the first connection takes longer; later ones are tried for ever.
-        silence_s: A connection that is silent for longer is given up; the gateway speaks every 15 s.
-        jitter: Random numbers from 0 to 1, which spread the reconnects of many clients.
-
-    Raises:
-        StreamError: the gateway cannot be reached at first, or refuses what is asked for.
-        StreamClosedError: the gateway closed and said not to come back.
+    ``async for event in stream``, or ``@stream.on("AAPL")`` and ``await stream.run()``. Broken connections are made
+    again and resumed. It connects when the first event is asked for, and ends with ``close`` (or ``async with``).
     """
-    if not symbols:
-        raise StreamError("expected at least one symbol, found none")
-    session = ClientSession(
-        symbols, rate=rate, fields=None if fields is None else tuple(fields), mode=mode, codec=codec_of(codec)
-    )
-    followed = follow(
-        url, session, codec=codec, connect_timeout_s=connect_timeout_s, silence_s=silence_s, jitter=jitter
-    )
-    async with aclosing(followed) as ticks:
-        async for tick in ticks:
-            yield tick
 
+    def __init__(self, settings: Settings, session: ChannelSession[T]) -> None:
+        self._session = session
+        self._wire = Wire(settings, session)
+        self._ready: deque[T] = deque()
+        self._handlers = Handlers()
 
-async def follow(
-    url: str,
-    session: Session[T],
-    *,
-    codec: str = "json",
-    connect_timeout_s: float = 10.0,
-    silence_s: float = 35.0,
-    jitter: Callable[[], float] = random.random,
-) -> AsyncGenerator[T]:
-    """Yield what a session makes of a stream, for ever: broken connections are made again and resumed."""
-    subprotocol, query = handshake_of(codec)
-    address = _address(url, query)
-    give_up_ns = monotonic_ns() + int(connect_timeout_s * 1e9)
-    was_connected = False
-    attempt = 0
-    while True:
-        delay_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(attempt, 10)) * (0.5 + jitter() / 2)
-        attempt += 1
-        try:
-            async with connect(
-                address,
-                subprotocols=[websockets.Subprotocol(subprotocol)],
-                max_size=MESSAGE_MAX,
-                compression=None,
-                open_timeout=connect_timeout_s,
-            ) as connection:
-                was_connected = True
-                await connection.send(session.connected())
-                async for made in _made(connection, session, silence_s):
-                    attempt = 0
-                    for one in made:
-                        yield one
-        except (websockets.WebSocketException, OSError, TimeoutError) as failure:
-            delay_s = _delay_s(failure, delay_s)
-            if not was_connected and monotonic_ns() >= give_up_ns:
-                raise StreamError(
-                    f"expected a gateway at {url}, found none within {connect_timeout_s:g} s: {failure}"
-                ) from None
-        for one in session.disconnected():
-            yield one
-        await asyncio.sleep(delay_s)
+    # ------------------------------------------------------------------ events
 
+    def __aiter__(self) -> Self:
+        """Iterate over events."""
+        return self
 
-def _delay_s(failure: Exception, delay_s: float) -> float:
-    """Return the time until the next attempt, unless the failure is one that another attempt would meet too."""
-    match failure:
-        case websockets.InvalidURI():
-            raise StreamError(f"expected an address such as ws://127.0.0.1:8000/stream: {failure}") from None
-        case websockets.ConnectionClosed() if failure.rcvd is not None and failure.rcvd.code in STOP_CODES:
-            raise StreamClosedError(failure.rcvd.code, failure.rcvd.reason) from None
-        case websockets.InvalidStatus():
-            response = failure.response
-            if response.status_code in STOP_STATUSES:
-                body = (response.body or b"").decode(errors="replace")[:500]
-                raise StreamError(f"the gateway refused with status {response.status_code}: {body}") from None
-            text = response.headers.get("Retry-After", "")
-            return max(delay_s, float(text)) if text.isascii() and text.isdigit() else delay_s
-    return delay_s
+    async def __anext__(self) -> T:
+        """Return the next event."""
+        if not self._ready:
+            self._ready.extend(await self._wire.receive())
+            if not self._ready:
+                raise StopAsyncIteration
+        return self._ready.popleft()
 
+    async def batch(self) -> list[T]:
+        """Return all events that came together, at least one; empty: the stream was closed. For frames of rows."""
+        made = list(self._ready) or await self._wire.receive()
+        self._ready.clear()
+        return made
 
-async def _made(connection: ClientConnection, session: Session[T], silence_s: float) -> AsyncIterator[list[T]]:
-    """What one connection brings, until it breaks or is silent for too long."""
-    heard_ns = asked_ns = monotonic_ns()
-    while True:
-        try:
-            message = await asyncio.wait_for(connection.recv(), min(RETRY_UNKNOWN_S, silence_s))
-        except TimeoutError:
-            if monotonic_ns() - heard_ns >= silence_s * 1e9:
-                raise
-        else:
-            heard_ns = monotonic_ns()
-            yield session.receive(message)
-            for request in session.requests():
-                await connection.send(request)
-        if monotonic_ns() - asked_ns >= RETRY_UNKNOWN_S * 1e9:
-            asked_ns = monotonic_ns()
-            for request in session.retry():
-                await connection.send(request)
+    def on(self, *symbols: str) -> Callable[[Handler], Handler]:
+        """Have a function called with each event of these symbols, or of all; it may be ``async``. See :meth:`run`."""
 
+        def add(handler: Handler) -> Handler:
+            self._handlers.add(symbols, handler)
+            return handler
 
-def _address(url: str, extra: dict[str, str]) -> str:
-    """Ask for exact numbers and for arrays of frames, whatever else is in the address."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query)) | {"numbers": "string", "batch": "1"} | extra
-    return urlunsplit(parts._replace(query=urlencode(query)))
+        return add
+
+    async def run(self) -> None:
+        """Call the functions of :meth:`on` for each event, one at a time, until the stream is closed.
+
+        What a function raises ends it, and is raised here.
+
+        Raises:
+            RequestError: there is no function to call.
+            ClientError: the stream cannot go on.
+        """
+        self._handlers.check()
+        async for event in self:
+            for handler in self._handlers.of(event):
+                outcome = handler(event)
+                if inspect.isawaitable(outcome):
+                    await outcome
+
+    # ------------------------------------------------------------------ what is watched
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols and patterns that are watched."""
+        return self._session.symbols
+
+    async def add(self, *symbols: str) -> None:
+        """Watch more symbols, on the same terms."""
+        await self._wire.send(self._session.add(symbols))
+
+    async def drop(self, *symbols: str) -> None:
+        """Watch symbols no more. A few events of them may still be on their way."""
+        await self._wire.send(self._session.drop(symbols))
+
+    # ------------------------------------------------------------------ how it is
+
+    @property
+    def counters(self) -> Mapping[str, Counters]:
+        """What came, was merged and was lost, by symbol, since the stream began."""
+        return self._session.counters
+
+    @property
+    def proofs(self) -> Proofs:
+        """Digests of books, and counters, that were compared with the gateway's."""
+        return self._session.proofs
+
+    @property
+    def codec(self) -> str:
+        """How the gateway writes to us: ``json``, ``msgpack``, ``compact`` or ``proto``; empty before it connected."""
+        return self._wire.codec
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._wire.is_connected
+
+    @property
+    def connects(self) -> int:
+        """Connections that were made, the first one too."""
+        return self._wire.connects
+
+    # ------------------------------------------------------------------ the end
+
+    async def close(self) -> None:
+        """End the stream; a loop over it ends."""
+        self._ready.clear()
+        await self._wire.close()
+
+    async def __aenter__(self) -> Self:
+        """Begin a block at whose end the stream is closed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.close()

@@ -1,5 +1,6 @@
 """Channel ``trades`` from the client's side: every trade, and every loss with its count."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 from tickcast.client.channel import LOST, ChannelSession, decimal_or_none
 from tickcast.client.codecs import JSON, Codec
+from tickcast.client.ticks import timestamp_ns
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +27,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     """Counts the symbol's trades without a break, but for what :class:`Lost` says."""
 
+    @property
+    def ts_ns(self) -> int:
+        """``timestamp`` in ns since 1970 UTC."""
+        return timestamp_ns(self.timestamp)
+
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
     """Trades are missing here."""
@@ -38,14 +45,16 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 class TradesSession(ChannelSession[Trade | Lost]):
     """What one stream of trades knows."""
 
-    def __init__(self, symbols: tuple[str, ...], codec: Codec = JSON) -> None:
-        super().__init__(symbols, {"channel": "trades"}, codec)
+    channel = "trades"
+
+    def __init__(self, symbols: Iterable[str]) -> None:
+        super().__init__(symbols, {}, is_lossy=True)
         self._resuming: set[str] = set()
 
-    def connected(self) -> str | bytes:
+    def connected(self, codec: Codec = JSON) -> list[str | bytes]:
         """Ask for what came since; what cannot be told is said as lost."""
         self._resuming = set(self._places)
-        return super().connected()
+        return super().connected(codec)
 
     def _resumed_places(self) -> dict[str, tuple[int, int]]:
         return self._places
@@ -57,10 +66,15 @@ class TradesSession(ChannelSession[Trade | Lost]):
     def _missing(self, symbol: str, state: str, made: list[Trade | Lost]) -> None:
         made.append(Lost(symbol=symbol, count=None, reason=state))
 
-    def _not_recovered(self, symbol: str, reason: str, made: list[Trade | Lost]) -> None:
+    def _not_recovered(self, symbol: str, outcome: dict[str, Any], made: list[Trade | Lost]) -> None:
+        if not self._is_watched(symbol):
+            return
         self._places.pop(symbol, None)
         self._resuming.discard(symbol)
-        made.append(Lost(symbol=symbol, count=None, reason=reason or LOST))
+        if "epoch" in outcome:
+            self._places[symbol] = (outcome["epoch"], outcome["seq"])
+            self._total.stand(symbol, outcome["epoch"], outcome["seq"])
+        made.append(Lost(symbol=symbol, count=None, reason=str(outcome.get("reason") or LOST)))
 
     def _frame(self, kind: str, frame: dict[str, Any], made: list[Trade | Lost]) -> None:
         symbol, seq = frame["symbol"], frame["seq"]

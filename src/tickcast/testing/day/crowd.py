@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from tickcast.client.errors import ProtocolError
 from tickcast.client.handles import codec_of, handshake_of
-from tickcast.client.tick import StreamError
 from tickcast.runtime.clock import monotonic_ns, pause
 from tickcast.testing.day.plan import Member
 
@@ -67,7 +67,7 @@ class Client:
         """Take a message."""
         try:
             frames = self.codec.frames(message)
-        except StreamError as wrong:
+        except ProtocolError as wrong:
             self.fault(str(wrong))
             return
         for frame in frames:

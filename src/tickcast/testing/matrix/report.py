@@ -25,10 +25,10 @@ are attached all the time. This page is what the command printed:
 {date}, {machine}; {cells} cells in {took_s:.0f} s: {verdict}.
 
 - **live again**: from the fault's begin (of those that last: not their end) until the last instrument of the venue is
-  live again, as `tickcast.stream` sees it; "-": no instrument was ever shown as anything but live. Times are shown, and
-  do not decide: only what is not back after 90 s fails.
+  live again, as `tickcast.connect` sees it; "-": no instrument was ever shown as anything but live. Times are shown,
+  and do not decide: only what is not back after 90 s fails.
 - **gaps**: entries of the loss ledger, one a gap and instrument.
-- **books**: the market pauses; the best prices and sizes that `tickcast.stream` shows are compared with the
+- **books**: the market pauses; the best prices and sizes that `tickcast.connect` shows are compared with the
   simulator's own books, for all instruments of all venues. **looks**: how often the market was paused before they were
   equal: a loss that a protocol does not number is seen when something refers to what was lost.
 - **counters**: sampled clients (one unfiltered, one at five updates a second, on every instrument) whose counters add
@@ -41,7 +41,7 @@ are attached all the time. This page is what the command printed:
   else the cell fails.
 
 Beside them, {rude} visits of rude clients: silent ones that never read, senders of garbage, half handshakes, comers and
-goers, greedy ones. `tickcast.stream` yielded {ticks:,} ticks.
+goers, greedy ones. `tickcast.connect` yielded {ticks:,} ticks.
 
 | venue | fault | live again | gaps | books | looks | counters | memory | verdict |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -8,8 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, Self
 
-from tickcast.client.stream import stream
-from tickcast.client.tick import StreamError, Tick
+from tickcast.client import ClientError, Tick, connect
 from tickcast.runtime.clock import monotonic_ns
 from tickcast.testing.rude import HANDSHAKE, RudeClient, frame
 
@@ -61,7 +60,7 @@ class _LoopThread:
 
 
 class StreamWatcher(_LoopThread):
-    """``tickcast.stream`` as users have it: newest ticks, over every break, and when states changed."""
+    """``tickcast.connect`` as users have it: newest ticks, over every break, and when states changed."""
 
     def __init__(self, url: str, symbols: Sequence[str]) -> None:
         super().__init__("stream watcher")
@@ -80,13 +79,14 @@ class StreamWatcher(_LoopThread):
         """Keep the newest tick."""
         while True:
             try:
-                async for tick in stream(self._url, *self._symbols, rate=0):
-                    before = self.ticks.get(tick.symbol)
-                    if before is None or before.state != tick.state:
-                        self._changes.append(Change(monotonic_ns(), tick.symbol, tick.state, tick.reason or ""))
-                    self.ticks[tick.symbol] = tick
-                    self.count += 1
-            except StreamError as wrong:
+                async with connect(self._url) as client:
+                    async for tick in client.ticks(*self._symbols, rate=0):
+                        before = self.ticks.get(tick.symbol)
+                        if before is None or before.state != tick.state:
+                            self._changes.append(Change(monotonic_ns(), tick.symbol, tick.state, tick.reason or ""))
+                        self.ticks[tick.symbol] = tick
+                        self.count += 1
+            except ClientError as wrong:
                 self.error = str(wrong)
                 await asyncio.sleep(0.5)
 

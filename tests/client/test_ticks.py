@@ -4,12 +4,18 @@ from typing import Any
 
 import pytest
 
-from tickcast.client.session import ClientSession
-from tickcast.client.tick import StreamError, Tick
+from tickcast.client.errors import ClientError, NotAllowedError, ProtocolError, RequestError
+from tickcast.client.ticks import Tick, TicksSession
 
 
-def session(*symbols: str, fields: tuple[str, ...] | None = None) -> ClientSession:
-    return ClientSession(symbols or ("AAPL",), rate=20, fields=fields, mode="merge")
+def session(*symbols: str, fields: tuple[str, ...] | None = None) -> TicksSession:
+    return TicksSession(symbols or ("AAPL",), fields=fields)
+
+
+def first_request(client: TicksSession) -> dict[str, Any]:
+    (message,) = client.connected()
+    request: dict[str, Any] = json.loads(message)
+    return request
 
 
 def snapshot(seq: int = 10, epoch: int = 7, **fields: Any) -> dict[str, Any]:
@@ -20,15 +26,15 @@ def update(seq: int, **fields: Any) -> dict[str, Any]:
     return {"type": "update", "symbol": "AAPL", "seq": seq} | fields
 
 
-def receive(client: ClientSession, *frames: dict[str, Any]) -> list[Tick]:
+def receive(client: TicksSession, *frames: dict[str, Any]) -> list[Tick]:
     return client.receive(json.dumps(frames))
 
 
 def test_the_first_request_subscribes_all_symbols_once() -> None:
-    request = json.loads(session("AAPL", "MSFT", "AAPL", fields=("bid",)).connected())
+    request = first_request(session("AAPL", "MSFT", "AAPL", fields=("bid",)))
     assert request == {
         "action": "subscribe", "symbols": ["AAPL", "MSFT"], "channel": "price", "rate": 20, "mode": "merge",
-        "fields": ["bid"],
+        "fields": ["bid"], "id": 1,
     }  # fmt: skip
 
 
@@ -84,7 +90,7 @@ def test_a_break_makes_everything_stale_once_and_is_resumed_by_place() -> None:
     (tick,) = client.disconnected()
     assert (tick.symbol, tick.state, tick.price) == ("AAPL", "stale", Decimal(1))
     assert client.disconnected() == []
-    request = json.loads(client.connected())
+    request = first_request(client)
     assert request["resume"] == {"AAPL": {"epoch": 7, "seq": 10}}
     (tick,) = receive(
         client, {"type": "resumed", "symbols": {"AAPL": {"recovered": True, "state": "live", "epoch": 7, "seq": 10}}}
@@ -113,14 +119,16 @@ def test_a_snapshot_after_a_resume_counts_what_was_merged() -> None:
 
 def test_unknown_symbols_are_told_once_and_asked_for_again() -> None:
     client = session("NOPE")
-    ack = {"type": "subscribed", "symbols": {"NOPE": {"state": "no_such_symbol"}}}
-    assert client.retry() == []
+    ack = {"type": "subscribed", "channel": "price", "symbols": {"NOPE": {"state": "no_such_symbol"}}}
+    assert client.care() == []
     assert receive(client, ack) == [Tick(symbol="NOPE", state="no_such_symbol")]
     assert receive(client, ack) == []
-    (request,) = client.retry()
+    (request,) = client.care()
     assert json.loads(request)["symbols"] == ["NOPE"]
-    receive(client, {"type": "subscribed", "symbols": {"NOPE": {"state": "live", "epoch": 1, "seq": 1}}})
-    assert client.retry() == []
+    receive(
+        client, {"type": "subscribed", "channel": "price", "symbols": {"NOPE": {"state": "live", "epoch": 1, "seq": 1}}}
+    )
+    assert client.care() == []
 
 
 def test_a_symbol_that_was_there_stays_stale_while_a_new_gateway_does_not_know_it() -> None:
@@ -128,32 +136,83 @@ def test_a_symbol_that_was_there_stays_stale_while_a_new_gateway_does_not_know_i
     receive(client, snapshot(price="1"))
     assert [tick.state for tick in client.disconnected()] == ["stale"]
     client.connected()
-    ack = {"type": "subscribed", "symbols": {"AAPL": {"state": "no_such_symbol"}}}
+    ack = {"type": "subscribed", "channel": "price", "symbols": {"AAPL": {"state": "no_such_symbol"}}}
     resumed = {"type": "resumed", "symbols": {"AAPL": {"recovered": False, "reason": "unknown"}}}
     assert receive(client, ack, resumed) == []
     assert client.disconnected() == []
     client.connected()
     assert receive(client, ack) == []
-    assert [json.loads(request)["symbols"] for request in client.retry()] == [["AAPL"]]
-    live = {"type": "subscribed", "symbols": {"AAPL": {"state": "live", "epoch": 9, "seq": 1}}}
+    assert [json.loads(request)["symbols"] for request in client.care()] == [["AAPL"]]
+    live = {"type": "subscribed", "channel": "price", "symbols": {"AAPL": {"state": "live", "epoch": 9, "seq": 1}}}
     (tick,) = receive(client, live, snapshot(1, epoch=9, price="2"))
     assert (tick.state, tick.epoch, tick.price) == ("live", 9, Decimal(2))
-    assert client.retry() == []
+    assert client.care() == []
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "error", "text"),
     [
-        "no json",
-        "[1]",
-        json.dumps({"type": "error", "code": 4006, "reason": "fields"}),
-        json.dumps({"type": "error", "code": 4102, "reason": "too many"}),
-        json.dumps(snapshot(price="abc")),
+        ("no json", ProtocolError, "expected JSON"),
+        ("[1]", ProtocolError, "objects"),
+        (json.dumps({"type": "error", "code": 4006, "reason": "fields"}), RequestError, "4006: fields"),
+        (json.dumps({"type": "error", "code": 4102, "reason": "too many"}), RequestError, "watch fewer"),
+        (
+            json.dumps({"type": "error", "code": 4200, "reason": "mode", "symbols": ["A", "B"]}),
+            NotAllowedError,
+            r"\(A, B\).*what the token allows",
+        ),
+        (json.dumps(snapshot(price="abc")), ProtocolError, "price: expected a decimal"),
+        (json.dumps({"type": "update", "symbol": "AAPL"}), ProtocolError, "whole frame"),
     ],
 )
-def test_what_cannot_be_served_is_an_error(message: str) -> None:
-    with pytest.raises(StreamError):
+def test_what_cannot_be_served_is_an_error(message: str, error: type[ClientError], text: str) -> None:
+    with pytest.raises(error, match=text):
         session().receive(message)
+
+
+def test_a_request_that_could_not_be_served_is_sent_again_later() -> None:
+    client = session()
+    number = first_request(client)["id"]
+    needed = [client.needs_care]
+    assert receive(client, {"type": "error", "code": 4501, "reason": "again", "id": number}) == []
+    assert [*needed, client.needs_care] == [False, True]
+    (again,) = client.care()
+    assert json.loads(again)["symbols"] == ["AAPL"]
+    assert json.loads(again)["id"] != number
+    assert client.care() == []
+
+
+def test_symbols_come_and_go() -> None:
+    client = session()
+    receive(client, snapshot(price="1"))
+    (added,) = client.add(["MSFT", "AAPL"])
+    assert json.loads(added)["symbols"] == ["MSFT"]
+    (dropped,) = client.drop(["AAPL", "NOPE"])
+    assert (json.loads(dropped)["action"], json.loads(dropped)["symbols"]) == ("unsubscribe", ["AAPL"])
+    assert receive(client, update(11, price="2")) == [], "what was under way is not told"
+    assert client.add(["MSFT"]) == []
+    request = first_request(client)
+    assert (request["symbols"], "resume" in request) == (["MSFT"], False)
+
+
+def test_members_of_a_pattern_are_told_and_resumed() -> None:
+    client = session("XNAS:*")
+    first_request(client)
+    standing = {"state": "live", "epoch": 7, "seq": 9}
+    ack = {"type": "subscribed", "channel": "price", "symbols": {"AAPL": standing}, "patterns": {"XNAS:*": ["AAPL"]}}
+    (tick,) = receive(client, ack, snapshot(price="1"))
+    assert (tick.symbol, str(tick.price)) == ("AAPL", "1")
+    request = first_request(client)
+    assert (request["symbols"], request["resume"]) == (["XNAS:*", "AAPL"], {"AAPL": {"epoch": 7, "seq": 10}})
+
+
+def test_what_is_not_given_is_told_even_where_it_was_seen() -> None:
+    client = session()
+    receive(client, snapshot(price="1"))
+    client.disconnected()
+    client.connected()
+    ack = {"type": "subscribed", "channel": "price", "symbols": {"AAPL": {"state": "not_entitled"}}}
+    assert receive(client, ack) == [Tick(symbol="AAPL", state="not_entitled")]
 
 
 def test_what_can_be_ignored_is() -> None:
