@@ -1,6 +1,6 @@
 /** Wires the page: stream to store, list to stream, polls and clock to the tab's visibility. */
 
-import { type FeedStatus, type Stream, TickcastClient } from "tickcast";
+import { connect, type FeedStatus, type Tickcast } from "tickcast";
 
 import { MarketStore, Poll, Signal, ThemeStore, Watchlist } from "../store/index.ts";
 import type { Services } from "../views/services.ts";
@@ -21,16 +21,12 @@ export function assemble(): Services {
   const rest = new RestClient(base);
   const storage = openStorage();
   const watchlist = new Watchlist(storage);
-  const client: TickcastClient = new TickcastClient(
-    { url: new URL("stream", base).href.replace(/^http/, "ws") },
-    {
-      onApplied: (applied) => market.applied(applied),
-      onConnection: (connection) => market.setConnection(connection),
-      onInstance: (instance) => market.instance.set(instance),
-      onRate: (rate) => market.slowed.set(rate),
-    },
-  );
-  const market = new MarketStore(client);
+  const client = connect(base);
+  const market = new MarketStore(client.records);
+  client.on("applied", (applied) => market.applied(applied));
+  client.on("connection", (connection) => market.setConnection(connection));
+  client.on("instance", (instance) => market.instance.set(instance));
+  client.on("rate", (rate) => market.slowed.set(rate));
   const ledgerVenue = new Signal("");
   const services: Services = {
     market,
@@ -44,15 +40,13 @@ export function assemble(): Services {
     clock: new Signal(Date.now()),
     search: (query, signal) => rest.symbols(query, SUGGESTIONS, signal),
     retryNow: () => client.retryNow(),
-    watch: countedWatches(client),
+    watch: (symbol, stream) => client.watch(symbol, stream),
   };
   followList(watchlist, client, market);
   followInstance(watchlist, market, new Poll((signal) => rest.overview(signal), POLL_MS));
-  followVisibility(services, client);
+  followVisibility(services);
   followInstanceStatus(services);
   ledgerVenue.subscribe(() => services.ledger.again());
-  window.addEventListener("online", () => client.retryNow());
-  client.start();
   return services;
 }
 
@@ -65,15 +59,17 @@ function openStorage(): Storage | null {
   }
 }
 
-function followList(watchlist: Watchlist, client: TickcastClient, market: MarketStore): void {
-  let before: ReadonlySet<string> = new Set();
+function followList(watchlist: Watchlist, client: Tickcast, market: MarketStore): void {
+  const watched = new Map<string, () => void>();
   const follow = (): void => {
-    const after = new Set(watchlist.symbols.value);
-    const gone = [...before].filter((symbol) => !after.has(symbol));
-    client.watch(after);
-    client.unwatch(gone);
-    for (const symbol of gone) market.forget(symbol);
-    before = after;
+    const wanted = new Set(watchlist.symbols.value);
+    for (const symbol of wanted) if (!watched.has(symbol)) watched.set(symbol, client.watch(symbol));
+    for (const [symbol, release] of watched) {
+      if (wanted.has(symbol)) continue;
+      release();
+      watched.delete(symbol);
+      market.forget(symbol);
+    }
   };
   watchlist.symbols.subscribe(follow);
   follow();
@@ -99,8 +95,8 @@ function followInstance(watchlist: Watchlist, market: MarketStore, overview: Pol
   });
 }
 
-/** A hidden page gets one update a second and leaves polls and clock alone. */
-function followVisibility(services: Services, client: TickcastClient): void {
+/** A hidden page leaves polls and clock alone; the connection sees to itself. */
+function followVisibility(services: Services): void {
   let timer: ReturnType<typeof setInterval> | undefined;
   const beat = (): void => {
     const now = Date.now();
@@ -109,7 +105,6 @@ function followVisibility(services: Services, client: TickcastClient): void {
   };
   const follow = (): void => {
     const hidden = document.visibilityState === "hidden";
-    client.setHidden(hidden);
     clearInterval(timer);
     if (hidden) {
       services.feeds.stop();
@@ -155,21 +150,4 @@ function followInstanceStatus({ market, feeds, troubles, ledger }: Services): vo
 /** Figures as they were asked for, the state as it was told. */
 function withState(asked: FeedStatus, told: FeedStatus | undefined): FeedStatus {
   return told ? { ...asked, state: told.state, since: told.since ?? asked.since } : asked;
-}
-
-/** Several views may want the same of one symbol; the last one to go ends the subscription. */
-function countedWatches(client: TickcastClient): Services["watch"] {
-  const counts = new Map<string, number>();
-  return (symbol: string, stream: Stream) => {
-    const key = `${stream} ${symbol}`;
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-    client.watch([symbol], stream);
-    return () => {
-      const left = (counts.get(key) ?? 1) - 1;
-      counts.set(key, left);
-      if (left > 0) return;
-      counts.delete(key);
-      client.unwatch([symbol], stream);
-    };
-  };
 }

@@ -4,7 +4,7 @@ export interface BackoffOptions {
   readonly capMs: number;
 }
 
-export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 250, capMs: 15_000 };
+export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 500, capMs: 30_000 };
 
 /**
  * The wait before attempt number `attempt` (0 is the first one after a loss).

@@ -16,7 +16,7 @@ function watched() {
   const bars = new Bars();
   const series = bars.open("AAPL", "1s");
   const recent = [bar(10, "1"), bar(11, "2")];
-  expect(bars.snapshot({ type: "snapshot", channel: "bars", symbol: "AAPL", interval: "1s", bars: recent, epoch: 7, seq: 11 })).toBe(true);
+  expect(bars.snapshot({ type: "snapshot", channel: "bars", symbol: "AAPL", interval: "1s", bars: recent, epoch: 7, seq: 11 })).toEqual(recent);
   return { bars, series, closes: () => series.bars.map((one) => one.close) };
 }
 
@@ -42,7 +42,7 @@ test("a bounded number is kept, and nothing of what nobody watches or has no beg
   for (let second = 12; second < 12 + 2 * BARS_MAX; second += 1) bars.bar(message(second, String(second)));
   expect(closes()).toHaveLength(BARS_MAX);
   expect(closes().at(-1)).toBe(String(11 + 2 * BARS_MAX));
-  expect(bars.bar(message(1, "1", { symbol: "MSFT" }))).toBe(false);
+  expect(bars.bar(message(1, "1", { symbol: "MSFT" }))).toBeNull();
   bars.open("AAPL", "1m");
-  expect(bars.bar(message(60, "1", { interval: "1m" }))).toBe(false);
+  expect(bars.bar(message(60, "1", { interval: "1m" }))).toBeNull();
 });

@@ -39,29 +39,35 @@ export class Bars {
     this.#series.delete(`${interval} ${symbol}`);
   }
 
-  /** False: nobody watches it. */
-  snapshot(message: BarsSnapshotMessage): boolean {
+  /** Returns the bars that are not as they were known, or null if nobody watches them. */
+  snapshot(message: BarsSnapshotMessage): readonly Bar[] | null {
     const series = this.get(message.symbol, message.interval);
-    if (!series) return false;
+    if (!series) return null;
+    const before = new Map(series.bars.map((bar) => [bar.start, textOf(bar)]));
     series.bars = message.bars.slice(-BARS_MAX);
     series.complete = true;
     series.epoch = message.epoch;
     series.seq = message.seq;
     series.state = message.state ?? "live";
     series.reason = null;
-    return true;
+    return series.bars.filter((bar) => before.get(bar.start) !== textOf(bar));
   }
 
-  bar(message: BarMessage): boolean {
+  /** A bar without trades is one that the venue took back: it is deleted. */
+  bar(message: BarMessage): readonly Bar[] | null {
     const series = this.get(message.symbol, message.interval);
-    if (!series?.complete) return false;
+    if (!series?.complete) return null;
     series.seq = Math.max(series.seq, message.seq);
     if (message.corrected === true) series.corrections += 1;
     const begin = Date.parse(message.start);
-    const place = series.bars.findIndex((bar) => Date.parse(bar.start) >= begin);
-    if (place < 0) series.bars = [...series.bars, message].slice(-BARS_MAX);
-    else if (Date.parse(series.bars[place]?.start ?? "") === begin) series.bars = series.bars.with(place, message);
-    else series.bars = series.bars.toSpliced(place, 0, message).slice(-BARS_MAX);
-    return true;
+    const found = series.bars.findIndex((bar) => Date.parse(bar.start) >= begin);
+    const place = found < 0 ? series.bars.length : found;
+    const isThere = Date.parse(series.bars[place]?.start ?? "") === begin;
+    series.bars = series.bars.toSpliced(place, isThere ? 1 : 0, ...(message.trades > 0 ? [message] : [])).slice(-BARS_MAX);
+    return [message];
   }
+}
+
+function textOf({ open, high, low, close, volume, trades, final }: Bar): string {
+  return [open, high, low, close, volume, trades, final].join();
 }

@@ -23,7 +23,7 @@ const SNAPSHOT: BookSnapshotMessage = {
 function opened(snapshot: BookSnapshotMessage = SNAPSHOT) {
   const books = new Books();
   const book = books.open("AAPL");
-  expect(books.snapshot(snapshot)).toBe("changed");
+  expect(books.snapshot(snapshot)).toBe(snapshot.digest === undefined ? "changed" : "verified");
   return { books, book };
 }
 
@@ -45,11 +45,13 @@ test("a snapshot is verified, and levels are applied by price, best first", () =
   expect(books.update(update({ seq: 914, asks: [["77", "1"]] }))).toBe("ignored"); // seen before
 });
 
-test("one price written with other digits is one level", () => {
+test.each([
+  ["deleted first", [["185.41", "0"], ["185.4100", "9"]]],
+  ["told first", [["185.4100", "9"], ["185.41", "0"]]],
+] as const)("a price whose digits change is another level, the old one %s", (_, bids) => {
   const { books, book } = opened();
-  books.update(update({ bids: [["185.4100", "9"]] }));
-  expect(book.bids[0]).toEqual({ price: "185.4100", size: "9" });
-  expect(book.bids).toHaveLength(2);
+  books.update(update({ bids }));
+  expect(book.bids).toEqual([{ price: "185.4100", size: "9" }, { price: "185.40", size: "1200" }]);
 });
 
 test("prices below zero are in order too", () => {
@@ -61,7 +63,7 @@ test("prices below zero are in order too", () => {
 test("a book that does not add up is thrown away and counted", () => {
   const { books, book } = opened();
   const digest = digestOf({ bids: book.bids, asks: book.asks.slice(1) });
-  expect(books.update(update({ asks: [["185.43", "0"]], digest }))).toBe("changed");
+  expect(books.update(update({ asks: [["185.43", "0"]], digest }))).toBe("verified");
   expect(books.update(update({ seq: 920, bids: [["185.30", "1"]], digest }))).toBe("broken");
   expect(book).toMatchObject({ complete: false, bids: [], asks: [], verified: 2, failed: 1 });
   expect(books.update(update({ seq: 921 }))).toBe("ignored");

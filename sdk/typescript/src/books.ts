@@ -25,14 +25,16 @@ export interface Book {
   seq: number;
   /** False until a whole snapshot came, and again after continuity was lost. */
   complete: boolean;
+  /** False from the end of a connection until the snapshot of the next one. */
+  current: boolean;
   timestamp: string | null;
   /** Digests that agreed, and that did not. */
   verified: number;
   failed: number;
 }
 
-/** What a message did to a book. */
-export type BookOutcome = "changed" | "ignored" | "broken";
+/** What a message did to a book; "verified": changed, and its digest agreed. */
+export type BookOutcome = "changed" | "verified" | "ignored" | "broken";
 
 export class Books {
   readonly #books = new Map<string, Book>();
@@ -56,6 +58,7 @@ export class Books {
         epoch: 0,
         seq: 0,
         complete: false,
+        current: true,
         timestamp: null,
         verified: 0,
         failed: 0,
@@ -76,10 +79,18 @@ export class Books {
     book.bids = [];
     book.asks = [];
     book.complete = false;
+    book.current = true;
     book.epoch = 0;
     book.state = "syncing";
     book.reason = reason;
     this.#parts.delete(symbol);
+  }
+
+  /** The connection is gone; returns the books of which that is news. */
+  disconnected(): string[] {
+    const books = [...this.#books.values()].filter((book) => book.current);
+    for (const book of books) book.current = false;
+    return books.map((book) => book.symbol);
   }
 
   snapshot(message: BookSnapshotMessage): BookOutcome {
@@ -97,6 +108,7 @@ export class Books {
     }
     this.#parts.delete(message.symbol);
     book.complete = true;
+    book.current = true;
     book.epoch = message.epoch;
     book.seq = message.seq;
     book.state = message.state ?? "live";
@@ -130,7 +142,7 @@ export class Books {
     if (digest === undefined) return "changed";
     if (digestOf(book) === digest) {
       book.verified += 1;
-      return "changed";
+      return "verified";
     }
     book.failed += 1;
     this.drop(book.symbol, "what was received does not add up to the server's digest: asked for anew");
@@ -143,7 +155,7 @@ export function digestOf(book: Pick<Book, "bids" | "asks">): number {
   return crc32([...book.bids, ...book.asks].map(({ price, size }) => `${price}:${size}`).join(","));
 }
 
-/** Puts a level in its place; `order` 1: lowest price first. */
+/** Puts a level in its place; `order` 1: lowest price first. Its key is the text of its price, digits and all. */
 function setLevel(levels: Level[], [price, size]: LevelChange, order: 1 | -1): void {
   let low = 0;
   let high = levels.length;
@@ -152,10 +164,13 @@ function setLevel(levels: Level[], [price, size]: LevelChange, order: 1 | -1): v
     if (order * compareDecimals(levels[middle]?.price ?? "0", price) < 0) low = middle + 1;
     else high = middle;
   }
-  const there = low < levels.length && compareDecimals(levels[low]?.price ?? "", price) === 0;
+  // Prices that are equal in other digits stand side by side until one of them is deleted.
+  let place = low;
+  while (levels[place] && levels[place]?.price !== price && compareDecimals(levels[place]?.price ?? "", price) === 0) place += 1;
+  const isThere = levels[place]?.price === price;
   if (isZero(size)) {
-    if (there) levels.splice(low, 1);
-  } else levels.splice(low, there ? 1 : 0, { price, size });
+    if (isThere) levels.splice(place, 1);
+  } else levels.splice(place, isThere ? 1 : 0, { price, size });
 }
 
 function isZero(size: Decimal): boolean {

@@ -20,7 +20,7 @@ function connected(options: Partial<ClientOptions> = {}) {
   const connections: Connection[] = [];
   const errors: ErrorMessage[] = [];
   const client = new TickcastClient(
-    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1, ...options },
+    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1, backoff: { baseMs: 250, capMs: 15_000 }, ...options },
     { onApplied: () => undefined, onConnection: (one) => connections.push(one), onError: (one) => errors.push(one) },
   );
   client.watch(["AAPL", "MSFT"]);
@@ -33,7 +33,7 @@ function connected(options: Partial<ClientOptions> = {}) {
 test("asks for strings and batches with the first version of the protocol", () => {
   const { server, client, phases } = connected();
   expect(server.last.url).toBe("ws://test/stream?numbers=string&batch=1");
-  expect(server.last.subprotocol).toBe("tickcast.json");
+  expect(server.last.subprotocols).toEqual(["tickcast.json"]);
   expect(server.requests("subscribe")).toMatchObject([{ symbols: ["AAPL", "MSFT"], channel: "price", rate: 20 }]);
   expect(client.quote("AAPL")?.fields.price).toBe("185.40");
   expect(phases()).toEqual(["connecting", "live"]);
@@ -137,7 +137,7 @@ test("silence beyond the heartbeat is a loss, a heartbeat is not silence", async
 test("a server that never answers the handshake is given up", async () => {
   const server = new FakeServer();
   const client = new TickcastClient(
-    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1, connectTimeoutMs: 10_000 },
+    { url: "ws://test/stream", createSocket: server.createSocket, random: () => 1, backoff: { baseMs: 250, capMs: 15_000 }, connectTimeoutMs: 10_000 },
     { onApplied: () => undefined, onConnection: () => undefined },
   );
   client.start();
@@ -202,7 +202,7 @@ test("a refused subscription is said in its rows; the server's own trouble is tr
   await vi.advanceTimersByTimeAsync(0);
   expect(errors.map((one) => one.code)).toEqual([4102, 4500]);
   server.refuse = null;
-  await vi.advanceTimersByTimeAsync(250);
+  await vi.advanceTimersByTimeAsync(1_000);
   expect(client.quote("TSLA")).toMatchObject({ complete: true });
 });
 

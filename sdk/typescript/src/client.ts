@@ -1,99 +1,133 @@
 /**
- * The client of the stream: one connection that heals by itself.
- *
- * It asks for numbers as strings and batches, keeps what is to be watched, and after a loss dials again with capped
- * exponential backoff and jitter, taking up every subscription where it stood (`resume` with epoch and seq). Silence
- * beyond the server's `hb` counts as a loss. Close codes 48xx end it; everything else is tried again, after the wait that
- * the server names in the reason (`retry in 1500 ms`), if it names one.
+ * The client of the stream: what is watched is asked for, and after a loss taken up where it stood (`resume` with epoch
+ * and seq), on a {@link Line} that heals by itself. `connect` is the door to it for programs; this is for those who want
+ * to hear of each message once (`Applied`), as the page does.
  */
 
 import { backoffMs, DEFAULT_BACKOFF } from "./backoff.ts";
 import type { BarSeries } from "./bars.ts";
 import type { Book } from "./books.ts";
-import type { ClientEvents, ClientOptions, Connection, SocketLike } from "./contract.ts";
+import type { Codec, CodecSession } from "./codecs/codec.ts";
+import { JSON_CODEC } from "./codecs/json.ts";
+import type { ClientEvents, ClientOptions, Connection, Credentials } from "./contract.ts";
+import { Counts } from "./counts.ts";
 import { type Instance, instanceAfter } from "./instance.ts";
-import { type Applied, Ledger, nothingApplied, type Quote, type Tape } from "./ledger.ts";
+import { type Applied, Ledger, nothingApplied, type Quote } from "./ledger.ts";
+import { Line } from "./line.ts";
 import {
-  type Channel,
   type ClientRequest,
+  type Counted,
   type ErrorMessage,
   type Interval,
   isOfInstance,
-  parseMessages,
   type Position,
+  type ResumedMessage,
   type ServerMessage,
   type Stream,
   STREAMS,
-  SUBPROTOCOL,
   type SubscribedMessage,
-  verdictOfClose,
+  type SyncedMessage,
   verdictOfError,
-  waitOfReason,
 } from "./protocol.ts";
+import type { Tape } from "./tapes.ts";
+import { byStream, channelOf, isPattern, requestFor, type Terms, Wanted } from "./terms.ts";
 import { UnknownSymbols } from "./unknown.ts";
 
 /** Symbols in one request: stays far below the server's limit of 64 KiB a frame. */
 const CHUNK = 200;
-/** A connection must have lived this long before the wait begins small again. */
-const STABLE_MS = 5_000;
-const OPEN = 1;
-/** Longest wait that a close may ask for. */
-const ASKED_WAIT_MAX_MS = 120_000;
+/** Least wait before a request that met a limit is sent again. */
+const AGAIN_MS_MIN = 1_000;
+
+export const DEFAULT_TERMS: Terms = { rate: 20, fields: null, depth: 10 };
 
 interface Pending {
   readonly action: ClientRequest["action"];
   readonly stream: Stream | "status";
   readonly symbols: readonly string[];
+  readonly resume: Readonly<Record<string, Position>>;
   /** Part of taking up the subscriptions after connecting. */
   readonly initial: boolean;
+  readonly answered?: ((message: ServerMessage | null) => void) | undefined;
+}
+
+/** The gateway's counters beside the client's own. */
+export interface Synced {
+  readonly gateway: SyncedMessage["channels"];
+  readonly own: Partial<Record<Stream, Record<string, Counted>>>;
+  /** Whether they are the same, symbol by symbol. */
+  readonly agrees: boolean;
 }
 
 export class TickcastClient {
-  readonly #options: Required<ClientOptions>;
   readonly #events: ClientEvents;
-  readonly #ledger = new Ledger();
-  readonly #wanted = setsByStream();
-  readonly #outbox = { subscribe: setsByStream(), unsubscribe: setsByStream() };
-  #instance: Instance | null = null;
+  readonly #codecs: readonly Codec[];
+  readonly #line: Line;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  readonly #backoff;
+  readonly #ledger: Ledger;
+  readonly #counts = new Counts();
+  readonly #wanted = new Wanted();
+  /** Held by `watch`, by stream and symbol. */
+  readonly #held = byStream(() => new Map<string, Terms>());
+  /** What this connection was asked for: the key of the terms, by symbol. */
+  readonly #asked = byStream(() => new Map<string, string>());
+  readonly #dirty = byStream(() => new Set<string>());
   readonly #pending = new Map<number, Pending>();
-  #connection: Connection = { phase: "idle" };
-  #socket: SocketLike | null = null;
-  #attempt = 0;
-  #openedAtMs = 0;
-  #everLive = false;
+  readonly #againTimers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #unknown = new UnknownSymbols();
+  #session: CodecSession = JSON_CODEC.open();
+  #codec: Codec = JSON_CODEC;
+  #instance: Instance | null = null;
   #hidden = false;
   #nextId = 1;
   #flushQueued = false;
-  #lastHeardMs = 0;
-  #retryTimer: ReturnType<typeof setTimeout> | undefined;
-  #watchdog: ReturnType<typeof setTimeout> | undefined;
-  readonly #againTimers = new Set<ReturnType<typeof setTimeout>>();
   #againAttempt = 0;
-  readonly #unknown = new UnknownSymbols();
+  /** Quickest that was asked for. */
+  #rate = 0;
+  /** What each pattern stands for, and the other way round. */
+  readonly #members = byStream(() => new Map<string, Set<string>>());
+  readonly #patterns = byStream(() => new Map<string, Set<string>>());
+  /** Times that the connection was open. */
+  connections = 0;
 
   constructor(options: ClientOptions, events: ClientEvents) {
-    this.#options = {
-      rate: 20,
-      depth: 10,
-      backoff: DEFAULT_BACKOFF,
-      silenceMs: 25_000,
-      connectTimeoutMs: 10_000,
-      // A browser's WebSocket is a SocketLike but for the types of its events' other properties.
-      createSocket: (url, subprotocol) => new WebSocket(url, subprotocol) as unknown as SocketLike,
-      now: () => Date.now(),
-      random: Math.random,
-      ...options,
-    };
     this.#events = events;
+    this.#ledger = new Ledger(events.listener ?? null);
+    this.#codecs = options.codecs ?? [JSON_CODEC];
+    this.#now = options.now ?? (() => Date.now());
+    this.#random = options.random ?? Math.random;
+    this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
+    this.#line = new Line(
+      { ...options, now: this.#now, random: this.#random },
+      {
+        address: (credentials) => this.#address(options.url, credentials),
+        subprotocols: this.#codecs.map((codec) => codec.subprotocol),
+        opened: (protocol, credentials) => this.#opened(protocol, credentials),
+        heard: (data) => this.#heard(data),
+        dropped: () => this.#dropped(),
+        changed: (connection) => events.onConnection(connection),
+      },
+    );
   }
 
   get connection(): Connection {
-    return this.#connection;
+    return this.#line.connection;
+  }
+
+  /** Of the connection there is, or the last one. */
+  get codec(): string {
+    return this.#codec.name;
   }
 
   /** Updates that had no complete picture to rest on. */
   get ignored(): number {
     return this.#ledger.ignored;
+  }
+
+  /** Over all symbols and connections. */
+  get totals() {
+    return { ...this.#counts.totals, verified: this.#ledger.verified, failed: this.#ledger.failed };
   }
 
   quote(symbol: string): Quote | undefined {
@@ -112,102 +146,124 @@ export class TickcastClient {
     return this.#ledger.bars(symbol, interval);
   }
 
+  counted(symbol: string, stream: Stream): Counted | undefined {
+    return this.#counts.of(stream, symbol);
+  }
+
   start(): void {
-    if (this.#socket || this.#retryTimer !== undefined) return;
-    this.#dial();
+    this.#line.start();
   }
 
   /** Close for good; `start` begins anew. */
   stop(): void {
-    this.#drop(1000, "done");
-    this.#setConnection({ phase: "stopped", code: 0, reason: "stopped" });
+    this.#line.stop();
   }
 
   /** Do not wait for the next attempt: the user asked, or the network is back. */
   retryNow(): void {
-    if (this.#connection.phase === "stopped") this.#attempt = 0;
-    else if (this.#retryTimer === undefined) return;
-    clearTimeout(this.#retryTimer);
-    this.#dial();
+    this.#line.retryNow();
   }
 
-  watch(symbols: Iterable<string>, stream: Stream = "price"): void {
+  watch(symbols: Iterable<string>, stream: Stream = "price", terms: Partial<Terms> = {}): void {
     for (const symbol of symbols) {
-      if (this.#wanted[stream].has(symbol)) continue;
-      this.#wanted[stream].add(symbol);
-      this.#outbox.unsubscribe[stream].delete(symbol);
-      this.#outbox.subscribe[stream].add(symbol);
+      if (this.#held[stream].has(symbol)) continue;
+      const whole = { ...DEFAULT_TERMS, ...(stream.startsWith("bars") ? { rate: 1 } : {}), ...terms };
+      this.#held[stream].set(symbol, whole);
+      this.hold(symbol, stream, whole);
     }
-    this.#queueFlush();
   }
 
   unwatch(symbols: Iterable<string>, stream: Stream = "price"): void {
     for (const symbol of symbols) {
-      if (!this.#wanted[stream].delete(symbol)) continue;
-      this.#ledger.forget(symbol, stream);
-      this.#unknown.forget(symbol, stream);
-      // Even if the subscription is not out yet: a reply to it may be on its way, and unsubscribing does no harm.
-      this.#outbox.subscribe[stream].delete(symbol);
-      this.#outbox.unsubscribe[stream].add(symbol);
+      const terms = this.#held[stream].get(symbol);
+      if (!terms) continue;
+      this.#held[stream].delete(symbol);
+      this.release(symbol, stream, terms);
     }
-    this.#queueFlush();
+  }
+
+  /** Watch a symbol for as long as this very object of terms is not released; others may hold it too. */
+  hold(symbol: string, stream: Stream, terms: Terms): void {
+    this.#wanted.add(stream, symbol, terms);
+    this.#touch(symbol, stream);
+  }
+
+  release(symbol: string, stream: Stream, terms: Terms): void {
+    this.#wanted.remove(stream, symbol, terms);
+    this.#touch(symbol, stream);
+  }
+
+  /** Names under which a symbol is watched: its own, and patterns that stand for it. */
+  namesOf(symbol: string, stream: Stream): readonly string[] {
+    const patterns = this.#patterns[stream].get(symbol);
+    return patterns ? [symbol, ...patterns] : [symbol];
+  }
+
+  /** What a pattern stands for now; of a symbol, itself. */
+  membersOf(name: string, stream: Stream): readonly string[] {
+    return isPattern(name) ? [...(this.#members[stream].get(name) ?? [])] : [name];
   }
 
   /** Of a hidden page the server sends one frame a second and symbol, and the newest state when it is seen again. */
   setHidden(hidden: boolean): void {
     if (hidden === this.#hidden) return;
     this.#hidden = hidden;
-    if (this.#socket?.readyState === OPEN) this.#send({ action: "visibility", hidden });
+    if (this.#line.isOpen) this.#send({ action: "visibility", hidden });
   }
 
-  #dial(): void {
-    this.#retryTimer = undefined;
-    const before = this.#connection;
-    if (!this.#everLive) this.#setConnection({ phase: "connecting" });
-    else if (before.phase === "offline") this.#setConnection({ ...before, retryAtMs: null });
-    else this.#setConnection({ phase: "resuming" });
-    const separator = this.#options.url.includes("?") ? "&" : "?";
-    let socket: SocketLike;
-    try {
-      socket = this.#options.createSocket(`${this.#options.url}${separator}numbers=string&batch=1`, SUBPROTOCOL);
-    } catch (error) {
-      this.#lose(error instanceof Error ? error.message : String(error));
-      return;
+  /** A barrier: what is pending comes first, then both counts. Null: the connection ended before. */
+  sync(): Promise<Synced | null> {
+    if (!this.#line.isOpen) return Promise.resolve(null);
+    this.#flush();
+    return new Promise((resolve) => {
+      const answered = (message: ServerMessage | null): void => resolve(message?.type === "synced" ? this.#compared(message) : null);
+      this.#send({ action: "sync" }, { answered });
+    });
+  }
+
+  #compared({ channels }: SyncedMessage): Synced {
+    const own: Partial<Record<Stream, Record<string, Counted>>> = {};
+    let agrees = true;
+    for (const [stream, symbols] of Object.entries(channels) as [Stream, Readonly<Record<string, Counted>>][]) {
+      for (const [symbol, told] of Object.entries(symbols)) {
+        this.#counts.learnEpoch(stream, symbol, told.epoch);
+        const counted = this.#counts.of(stream, symbol);
+        if (counted) (own[stream] ??= {})[symbol] = counted;
+        const keys = ["epoch", "published", "delivered", "merged", "lost"] as const;
+        if (!counted || keys.some((key) => counted[key] !== told[key])) agrees = false;
+      }
     }
-    this.#socket = socket;
-    this.#watch(this.#options.connectTimeoutMs, `no answer within ${this.#options.connectTimeoutMs / 1000} s`);
-    socket.onopen = () => this.#opened();
-    socket.onmessage = (event) => this.#heard(event.data);
-    socket.onclose = (event) => this.#closed(event.code, event.reason);
-    socket.onerror = () => undefined; // a close follows, with what is known
+    return { gateway: channels, own, agrees };
   }
 
-  #opened(): void {
-    this.#openedAtMs = this.#options.now();
-    this.#lastHeardMs = this.#openedAtMs;
-    this.#watchSilence();
-    if (this.#everLive) this.#setConnection({ phase: "resuming" });
+  #address(url: string, { ticket }: Credentials): string {
+    const query = new URLSearchParams(Object.assign({}, ...this.#codecs.map((codec) => codec.query)) as Record<string, string>);
+    if (ticket !== undefined) query.set("ticket", ticket);
+    return `${url}${url.includes("?") ? "&" : "?"}${query.toString()}`;
+  }
+
+  #opened(protocol: string, { token }: Credentials): void {
+    this.connections += 1;
+    this.#codec = this.#codecs.find((codec) => codec.subprotocol === protocol) ?? JSON_CODEC;
+    this.#session = this.#codec.open();
     this.#pending.clear();
+    if (token !== undefined) this.#send({ action: "auth", token }, { initial: true });
     if (this.#hidden) this.#send({ action: "visibility", hidden: true });
     for (const stream of STREAMS) {
-      this.#outbox.unsubscribe[stream].clear();
-      this.#outbox.subscribe[stream].clear();
-      this.#subscribe([...this.#wanted[stream]], stream, true);
+      this.#dirty[stream].clear();
+      this.#asked[stream].clear();
+      this.#ask(stream, this.#wanted.symbols(stream), true);
     }
-    if (this.#events.onInstance) this.#send({ action: "subscribe", symbols: ["*"], channel: "status" });
+    if (this.#events.onInstance && this.#events.wantsInstance?.() !== false) this.#send({ action: "subscribe", symbols: ["*"], channel: "status" });
     this.#settle();
   }
 
   #heard(data: unknown): void {
-    this.#lastHeardMs = this.#options.now();
     let messages: readonly ServerMessage[];
     try {
-      if (typeof data !== "string") throw new SyntaxError("expected text, found a binary message");
-      messages = parseMessages(data);
+      messages = this.#session.decode(data);
     } catch (error) {
-      // Who cannot read one message has missed something: begin again rather than show a hole as news.
-      this.#drop(4000, "unreadable message");
-      this.#lose(`unreadable message: ${error instanceof Error ? error.message : String(error)}`);
+      this.#line.fail(`unreadable message: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
     const applied = nothingApplied();
@@ -220,24 +276,39 @@ export class TickcastClient {
 
   #take(message: ServerMessage, applied: Applied): void {
     if (message.type === "rate") {
-      const isAsAsked = message.rate === 0 || message.rate >= this.#options.rate;
-      return this.#events.onRate?.(isAsAsked ? null : message);
+      return this.#events.onRate?.(message.rate === 0 || message.rate >= (this.#rate || DEFAULT_TERMS.rate) ? null : message);
     }
     if (isOfInstance(message)) return this.#setInstance(instanceAfter(this.#instance, message));
     const stream = this.#streamOf(message);
-    if (stream !== "status") this.#ledger.apply(message, this.#lastHeardMs, applied, stream);
-    if (message.type === "error") this.#refused(message, applied);
+    const request = "id" in message && typeof message.id === "number" ? this.#pending.get(message.id) : undefined;
+    if (stream !== "status") {
+      this.#count(message, stream, request);
+      this.#ledger.apply(message, this.#line.heardAtMs, applied, stream);
+    }
+    if (message.type === "error") this.#refused(message, applied, request);
     else if (message.type === "subscribed") {
-      if (stream !== "status") this.#noteUnknown(message, stream);
-      if (typeof message.id === "number") this.#subscribedTo(message.id);
-    } else if ("id" in message && typeof message.id === "number") this.#answered(message.id);
+      if (stream !== "status") this.#subscribed(message, stream);
+      // A subscription that resumes is answered twice; `resumed` is the one that ends it.
+      if (request && Object.keys(request.resume).length === 0) this.#answered(message, request);
+    } else if (request) this.#answered(message, request);
+  }
+
+  #count(message: ServerMessage, stream: Stream, request: Pending | undefined): void {
+    if (message.type === "subscribed") {
+      for (const [symbol, ack] of Object.entries(message.symbols)) {
+        this.#counts.acknowledged(stream, symbol, ack, message.depth, request?.resume[symbol] !== undefined);
+      }
+    } else if (message.type === "resumed") {
+      for (const [symbol, outcome] of Object.entries((message as ResumedMessage).symbols)) this.#counts.resumed(stream, symbol, outcome);
+    } else this.#counts.take(message, stream);
   }
 
   /** A reply names its channel not in all cases, but always the request that it answers. */
   #streamOf(message: ServerMessage): Stream | "status" {
     const asked = "id" in message && typeof message.id === "number" ? this.#pending.get(message.id)?.stream : undefined;
-    if (asked !== undefined || (message.type !== "subscribed" && message.type !== "resumed")) return asked ?? "price";
-    if (message.channel !== "bars") return message.channel ?? "price";
+    if (asked !== undefined) return asked;
+    const channel = "channel" in message ? message.channel : undefined;
+    if (channel !== "bars") return (channel as Stream | "status" | undefined) ?? "price";
     return "interval" in message && message.interval === "1m" ? "bars:1m" : "bars:1s";
   }
 
@@ -247,121 +318,71 @@ export class TickcastClient {
     this.#events.onInstance?.(instance);
   }
 
-  /** A subscription that resumes is answered twice; `resumed` is the one that ends it. */
-  readonly #resuming = new Set<number>();
-
-  #subscribedTo(id: number): void {
-    if (!this.#resuming.has(id)) this.#answered(id);
-  }
-
-  #answered(id: number): void {
-    this.#pending.delete(id);
-    this.#resuming.delete(id);
+  #answered(message: ServerMessage, request: Pending): void {
+    this.#pending.delete((message as { id: number }).id);
+    request.answered?.(message);
   }
 
   /** Ask again for what the server does not know, as long as it is wanted: those of one reply together. */
-  #noteUnknown(message: SubscribedMessage, stream: Stream): void {
-    const waits = this.#unknown.note(message, stream, (symbol) => this.#wanted[stream].has(symbol));
-    for (const [wait, missing] of waits) {
-      const timer = setTimeout(() => {
-        this.#againTimers.delete(timer);
-        const still = this.#unknown.still(missing, stream);
-        if (this.#socket?.readyState === OPEN) this.#subscribe(still, stream, false);
-      }, wait);
-      this.#againTimers.add(timer);
+  #subscribed(message: SubscribedMessage, stream: Stream): void {
+    for (const [pattern, symbols] of Object.entries(message.patterns ?? {})) {
+      for (const symbol of symbols) {
+        setIn(this.#members[stream], pattern).add(symbol);
+        setIn(this.#patterns[stream], symbol).add(pattern);
+      }
     }
+    const waits = this.#unknown.note(message, stream, (symbol) => this.#wanted.has(stream, symbol));
+    for (const [wait, missing] of waits) this.#later(wait, () => this.#ask(stream, this.#unknown.still(missing, stream), false));
   }
 
-  #refused(error: ErrorMessage, applied: Applied): void {
-    const request = typeof error.id === "number" ? this.#pending.get(error.id) : undefined;
-    if (typeof error.id === "number") this.#answered(error.id);
+  #refused(error: ErrorMessage, applied: Applied, request: Pending | undefined): void {
+    if (request) this.#answered(error, request);
     this.#events.onError?.(error);
     if (request?.action !== "subscribe" || request.stream === "status") return;
-    const { stream } = request;
+    const { stream, symbols } = request;
+    for (const symbol of symbols) this.#asked[stream].delete(symbol);
     if (verdictOfError(error.code) === "retry") {
-      const wait = backoffMs(this.#againAttempt++, this.#options.random, this.#options.backoff);
-      const timer = setTimeout(() => {
-        this.#againTimers.delete(timer);
-        this.#askAgain(request.symbols, stream);
-      }, wait);
-      this.#againTimers.add(timer);
+      const wait = Math.max(AGAIN_MS_MIN, backoffMs(this.#againAttempt++, this.#random, this.#backoff));
+      this.#later(wait, () => this.#ask(stream, symbols, request.initial));
       return;
     }
-    for (const symbol of request.symbols) this.#ledger.refuse(symbol, stream, `${error.code}: ${error.reason}`, applied);
+    for (const symbol of symbols) this.#ledger.refuse(symbol, stream, `${error.code}: ${error.reason}`, applied);
   }
 
-  #closed(code: number, reason: string): void {
-    this.#drop();
-    if (verdictOfClose(code) === "stop") {
-      this.#setConnection({ phase: "stopped", code, reason: reason || `closed by the server with ${code}` });
-      return;
-    }
-    const told = reason || (code === 1006 || code === 0 ? "the connection was lost" : "closed by the server");
-    this.#lose(code === 1006 ? told : `${told} (${code})`, waitOfReason(reason));
+  /** On this connection, if it still is. */
+  #later(waitMs: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#againTimers.delete(timer);
+      if (this.#line.isOpen) act();
+    }, waitMs);
+    this.#againTimers.add(timer);
   }
 
-  /** The connection is gone: wait, as long as the server asked if it did, and dial again. */
-  #lose(reason: string, askedMs: number | null = null): void {
-    const now = this.#options.now();
-    if (this.#openedAtMs > 0 && now - this.#openedAtMs >= STABLE_MS) this.#attempt = 0;
-    this.#openedAtMs = 0;
-    const asked = askedMs === null ? null : Math.min(askedMs, ASKED_WAIT_MAX_MS);
-    const wait = asked ?? backoffMs(this.#attempt, this.#options.random, this.#options.backoff);
-    this.#attempt += 1;
-    this.#retryTimer = setTimeout(() => this.#dial(), wait);
-    this.#setConnection({ phase: "offline", reason, attempt: this.#attempt, retryAtMs: now + wait });
-  }
-
-  /** Let go of the socket and of every timer; no event of the old socket is heard any more. */
-  #drop(code?: number, reason?: string): void {
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
-    clearTimeout(this.#watchdog);
+  #dropped(): void {
     for (const timer of this.#againTimers) clearTimeout(timer);
     this.#againTimers.clear();
     this.#unknown.clear();
-    this.#resuming.clear();
+    const unanswered = [...this.#pending.values()];
     this.#pending.clear();
-    const socket = this.#socket;
-    this.#socket = null;
+    this.#counts.disconnected();
+    const applied = nothingApplied();
+    this.#ledger.disconnected(applied);
+    if (applied.quotes.size + applied.books.size > 0) this.#events.onApplied(applied);
     this.#setInstance(null);
     this.#events.onRate?.(null);
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
-    if (code !== undefined) socket.close(code, reason);
-  }
-
-  #watch(delayMs: number, reason: string): void {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => {
-      this.#drop(4001, "silent");
-      this.#lose(reason);
-    }, delayMs);
-  }
-
-  /** One timer that looks again when silence could first be over the limit: nothing is done for each message. */
-  #watchSilence(): void {
-    clearTimeout(this.#watchdog);
-    const left = this.#lastHeardMs + this.#options.silenceMs - this.#options.now();
-    if (left <= 0) {
-      this.#drop(4001, "silent");
-      this.#lose(`nothing heard for ${this.#options.silenceMs / 1000} s`);
-      return;
-    }
-    this.#watchdog = setTimeout(() => this.#watchSilence(), left);
+    for (const request of unanswered) request.answered?.(null);
   }
 
   /** Live once every subscription of the beginning has its answer. */
   #settle(): void {
-    const phase = this.#connection.phase;
-    if (this.#socket?.readyState !== OPEN || phase === "live") return;
+    if (!this.#line.isOpen || this.connection.phase === "live") return;
     for (const request of this.#pending.values()) if (request.initial) return;
-    this.#everLive = true;
     this.#againAttempt = 0;
-    this.#setConnection({ phase: "live", sinceMs: this.#options.now() });
+    this.#line.live();
   }
 
-  #queueFlush(): void {
+  #touch(symbol: string, stream: Stream): void {
+    this.#dirty[stream].add(symbol);
     if (this.#flushQueued) return;
     this.#flushQueued = true;
     queueMicrotask(() => {
@@ -370,71 +391,93 @@ export class TickcastClient {
     });
   }
 
+  /** Without a connection only what is not wanted any more is forgotten: the rest is asked for when it opens. */
   #flush(): void {
-    if (this.#socket?.readyState !== OPEN) return; // everything wanted is asked for when it opens
     for (const stream of STREAMS) {
-      const gone = [...this.#outbox.unsubscribe[stream]];
-      const added = [...this.#outbox.subscribe[stream]];
-      this.#outbox.unsubscribe[stream].clear();
-      this.#outbox.subscribe[stream].clear();
-      for (const symbols of chunks(gone)) this.#send({ action: "unsubscribe", symbols, ...channelOf(stream) }, stream);
-      this.#subscribe(added, stream, false);
+      const dirty = [...this.#dirty[stream]];
+      this.#dirty[stream].clear();
+      const gone = dirty.filter((symbol) => !this.#wanted.has(stream, symbol));
+      for (const symbol of gone) this.#forget(symbol, stream);
+      if (!this.#line.isOpen) continue;
+      const told = gone.filter((symbol) => this.#asked[stream].delete(symbol));
+      for (const symbols of chunks(told)) this.#send({ action: "unsubscribe", symbols, ...channelOf(stream) }, { stream });
+      this.#ask(stream, dirty.filter((symbol) => this.#isNew(symbol, stream)), false);
     }
+  }
+
+  #isNew(symbol: string, stream: Stream): boolean {
+    const terms = this.#wanted.terms(stream, symbol);
+    return terms !== undefined && this.#asked[stream].get(symbol) !== keyOf(stream, terms);
+  }
+
+  #forget(symbol: string, stream: Stream): void {
+    for (const member of this.#members[stream].get(symbol) ?? []) {
+      const patterns = this.#patterns[stream].get(member);
+      patterns?.delete(symbol);
+      if (patterns?.size === 0) this.#patterns[stream].delete(member);
+      if (!patterns?.size && !this.#wanted.has(stream, member)) this.#forget(member, stream);
+    }
+    this.#members[stream].delete(symbol);
+    if (this.#patterns[stream].has(symbol)) return; // a pattern still brings it
+    this.#ledger.forget(symbol, stream);
+    this.#counts.forget(stream, symbol);
+    this.#unknown.forget(symbol, stream);
   }
 
   #askAgain(symbols: readonly string[], stream: Stream): void {
-    const wanted = symbols.filter((symbol) => this.#wanted[stream].has(symbol));
-    if (wanted.length === 0 || this.#socket?.readyState !== OPEN) return;
-    this.#send({ action: "unsubscribe", symbols: wanted, ...channelOf(stream) }, stream);
-    this.#subscribe(wanted, stream, false);
+    const wanted = symbols.filter((symbol) => this.#wanted.has(stream, symbol));
+    if (wanted.length === 0 || !this.#line.isOpen) return;
+    this.#send({ action: "unsubscribe", symbols: wanted, ...channelOf(stream) }, { stream });
+    for (const symbol of wanted) this.#counts.forget(stream, symbol);
+    this.#ask(stream, wanted, false);
   }
 
-  #subscribe(symbols: readonly string[], stream: Stream, initial: boolean): void {
-    for (const chunk of chunks(symbols)) {
-      const resume: Record<string, Position> = {};
-      for (const symbol of chunk) {
-        const position = this.#ledger.position(symbol, stream);
-        if (position) resume[symbol] = position;
-      }
-      const id = this.#send(
-        {
-          action: "subscribe",
-          symbols: chunk,
-          ...channelOf(stream),
-          ...(stream === "price" || stream === "book" ? { rate: this.#options.rate } : {}),
-          ...(stream === "book" ? { depth: this.#options.depth } : {}),
-          ...(Object.keys(resume).length > 0 ? { resume } : {}),
-        },
-        stream,
-        initial,
-      );
-      if (Object.keys(resume).length > 0) this.#resuming.add(id);
+  /** Those of the same terms together. */
+  #ask(stream: Stream, symbols: readonly string[], initial: boolean): void {
+    const groups = new Map<string, { readonly terms: Terms; readonly symbols: string[] }>();
+    for (const symbol of symbols) {
+      const terms = this.#wanted.terms(stream, symbol);
+      if (!terms) continue;
+      const key = keyOf(stream, terms);
+      this.#asked[stream].set(symbol, key);
+      if (stream === "price") this.#rate = Math.max(this.#rate, terms.rate || Infinity);
+      const group = groups.get(key);
+      if (group) group.symbols.push(symbol);
+      else groups.set(key, { terms, symbols: [symbol] });
+    }
+    for (const group of groups.values()) {
+      for (const chunk of chunks(group.symbols)) this.#subscribe(chunk, stream, group.terms, initial);
     }
   }
 
-  #send(request: ClientRequest, stream: Stream | "status" = "status", initial = false): number {
+  #subscribe(symbols: readonly string[], stream: Stream, terms: Terms, initial: boolean): void {
+    const resume: Record<string, Position> = {};
+    for (const symbol of symbols) {
+      const position = initial && !isPattern(symbol) ? this.#ledger.position(symbol, stream) : undefined;
+      if (!position) continue;
+      resume[symbol] = position;
+      this.#ledger.expectResumed(symbol, stream);
+    }
+    const more = Object.keys(resume).length > 0 ? { resume } : {};
+    this.#send({ ...requestFor(stream, terms), symbols, ...more }, { stream, resume, initial });
+  }
+
+  #send(request: ClientRequest, about: Partial<Pending> = {}): void {
     const id = this.#nextId++;
     const symbols = "symbols" in request ? request.symbols : [];
-    this.#pending.set(id, { action: request.action, stream, symbols, initial });
-    this.#socket?.send(JSON.stringify({ ...request, id }));
-    return id;
-  }
-
-  #setConnection(connection: Connection): void {
-    this.#connection = connection;
-    this.#events.onConnection(connection);
+    this.#pending.set(id, { action: request.action, stream: "status", symbols, resume: {}, initial: false, ...about });
+    this.#line.send(this.#session.encode({ ...request, id }));
   }
 }
 
-function setsByStream(): Record<Stream, Set<string>> {
-  return { price: new Set(), trades: new Set(), book: new Set(), "bars:1s": new Set(), "bars:1m": new Set() };
+function keyOf(stream: Stream, terms: Terms): string {
+  return JSON.stringify(requestFor(stream, terms));
 }
 
-/** How a request names a stream. */
-function channelOf(stream: Stream): { readonly channel: Channel; readonly interval?: Interval } {
-  if (stream === "bars:1s") return { channel: "bars", interval: "1s" };
-  if (stream === "bars:1m") return { channel: "bars", interval: "1m" };
-  return { channel: stream };
+function setIn(map: Map<string, Set<string>>, key: string): Set<string> {
+  let found = map.get(key);
+  if (!found) map.set(key, (found = new Set()));
+  return found;
 }
 
 function* chunks(symbols: readonly string[]): Generator<readonly string[]> {

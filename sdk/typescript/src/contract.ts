@@ -1,8 +1,9 @@
 /** What the client is given and what it tells. */
 
 import type { BackoffOptions } from "./backoff.ts";
+import type { Codec } from "./codecs/codec.ts";
 import type { Instance } from "./instance.ts";
-import type { Applied } from "./ledger.ts";
+import type { Applied, Listener } from "./ledger.ts";
 import type { ErrorMessage, RateMessage } from "./protocol.ts";
 
 export type Connection =
@@ -16,40 +17,66 @@ export type Connection =
   /** Told not to come back (or stopped by the user, code 0). */
   | { readonly phase: "stopped"; readonly code: number; readonly reason: string };
 
+/** The end of a connection. */
+export interface CloseLike {
+  readonly code: number;
+  readonly reason: string;
+  /** Where the handshake was refused and the socket can tell: the status of the answer. */
+  readonly status?: number;
+  /** With it: how long to stay away. */
+  readonly retryAfterMs?: number | undefined;
+}
+
 /** What the client needs of a WebSocket. */
 export interface SocketLike {
   readonly readyState: number;
+  /** The subprotocol that the server picked; empty or missing: none. */
+  readonly protocol?: string;
+  binaryType?: string;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: { readonly data: unknown }) => void) | null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
+  onclose: ((event: CloseLike) => void) | null;
   onerror: ((event: never) => void) | null;
-  send(text: string): void;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
+}
+
+/** Who the client is, asked for before each attempt. */
+export interface Credentials {
+  /** Told in the first message; it is never part of an address. */
+  readonly token?: string | undefined;
+  /** Part of the address: it is worth something once, and not for long. */
+  readonly ticket?: string | undefined;
 }
 
 export interface ClientOptions {
   /** Address of the stream, `ws:` or `wss:`. */
   readonly url: string;
-  /** Prices and books: frames a second and symbol, at most; the server sends one a second while the page is hidden. */
-  readonly rate?: number;
-  /** Levels of each side of a book: 5, 10 or 50. */
-  readonly depth?: number;
+  /** Codecs in the order in which they are offered. */
+  readonly codecs?: readonly Codec[];
+  readonly credentials?: () => Credentials | Promise<Credentials>;
+  /** True: credentials are made anew each time, so that one that ran out is no reason to stay away. */
+  readonly renewable?: boolean;
   readonly backoff?: BackoffOptions;
   /** Longest silence; the server sends `hb` after 15 s without a frame. */
   readonly silenceMs?: number;
   readonly connectTimeoutMs?: number;
-  readonly createSocket?: (url: string, subprotocol: string) => SocketLike;
+  readonly createSocket: (url: string, subprotocols: readonly string[]) => SocketLike;
   readonly now?: () => number;
   readonly random?: () => number;
 }
 
 export interface ClientEvents {
-  /** Quotes and tapes that changed with one message. */
+  /** What changed with one message. */
   readonly onApplied: (applied: Applied) => void;
   readonly onConnection: (connection: Connection) => void;
   readonly onError?: (error: ErrorMessage) => void;
   /** What the server says of itself changed; null: it says nothing, or there is no connection. */
   readonly onInstance?: (instance: Instance | null) => void;
+  /** Asked as the connection opens; false: the gateway need not say it. */
+  readonly wantsInstance?: () => boolean;
   /** The server allows less than was asked for, until null. */
   readonly onRate?: (rate: RateMessage | null) => void;
+  /** Each change by itself, in order. */
+  readonly listener?: Listener;
 }

@@ -13,10 +13,10 @@ import { Bars, type BarSeries } from "./bars.ts";
 import { type Book, Books } from "./books.ts";
 import type {
   AckState,
+  Bar,
   BookSnapshotMessage,
   BookUpdateMessage,
   Interval,
-  LostMessage,
   Position,
   PriceFields,
   ResumedMessage,
@@ -28,9 +28,7 @@ import type {
   TradeMessage,
   UpdateMessage,
 } from "./protocol.ts";
-
-/** Trades kept per symbol. */
-export const TRADES_MAX = 50;
+import { type Hole, type Tape, Tapes } from "./tapes.ts";
 
 /** The whole known state of one symbol. Changed in place; copy what you keep. */
 export interface Quote {
@@ -43,21 +41,14 @@ export interface Quote {
   seq: number;
   /** False until a snapshot came, and again after continuity was lost. */
   complete: boolean;
+  /** False from the end of a connection until the next one has said where the symbol stands. */
+  current: boolean;
   received: number;
   merged: number;
   /** Times that continuity could not be proved and the counters began anew. */
   resets: number;
   /** When the last frame came, by the client's clock; 0 = none yet. */
   receivedAtMs: number;
-}
-
-/** The last trades of one symbol, newest first. */
-export interface Tape {
-  readonly symbol: string;
-  epoch: number;
-  seq: number;
-  lost: number;
-  trades: TradeMessage[];
 }
 
 /** What a message changed. `broken`: ask for a new snapshot of these. */
@@ -77,15 +68,34 @@ export function nothingApplied(): Applied {
   return { ...sets, broken: new Set(), brokenBooks: new Set(), received: 0, merged: 0 };
 }
 
+/** Told of each change at once, in order: what is in `Applied` is told once a message. */
+export interface Listener {
+  price(quote: Quote, merged: number): void;
+  trade(trade: TradeMessage): void;
+  lost(hole: Hole): void;
+  book(book: Book): void;
+  bar(series: BarSeries, bar: Bar): void;
+}
+
 const NO_FIELDS: ReadonlySet<string> = new Set(["type", "symbol", "channel", "epoch", "seq", "reason", "since"]);
 
 export class Ledger {
   readonly #quotes = new Map<string, Quote>();
-  readonly #tapes = new Map<string, Tape>();
+  readonly #tapes = new Tapes();
   readonly #books = new Books();
   readonly #bars = new Bars();
+  readonly #listener: Listener | null;
+  /** Prices of which a resume was asked: what is known of them counts again when it is answered. */
+  readonly #resuming = new Set<string>();
   /** Updates that had no complete picture to rest on, or repeated a `seq`. */
   ignored = 0;
+  /** Digests of books that agreed, and that did not. */
+  verified = 0;
+  failed = 0;
+
+  constructor(listener: Listener | null = null) {
+    this.#listener = listener;
+  }
 
   quote(symbol: string): Quote | undefined {
     return this.#quotes.get(symbol);
@@ -106,38 +116,53 @@ export class Ledger {
   /** Forget a symbol's stream: its counters begin anew when it is asked for again. */
   forget(symbol: string, stream: Stream): void {
     if (stream === "price") this.#quotes.delete(symbol);
-    else if (stream === "trades") this.#tapes.delete(symbol);
+    else if (stream === "trades") this.#tapes.forget(symbol);
     else if (stream === "book") this.#books.forget(symbol);
     else this.#bars.forget(symbol, intervalOf(stream));
   }
 
   /** Where to resume from, if there is anything to resume: books and bars come anew in any case. */
   position(symbol: string, stream: Stream): Position | undefined {
-    if (stream === "trades") {
-      const tape = this.#tapes.get(symbol);
-      return tape && tape.epoch > 0 ? { epoch: tape.epoch, seq: tape.seq } : undefined;
-    }
+    if (stream === "trades") return this.#tapes.position(symbol);
     if (stream !== "price") return undefined;
     const quote = this.#quotes.get(symbol);
     return quote?.complete ? { epoch: quote.epoch, seq: quote.seq } : undefined;
+  }
+
+  /** A request that resumes is on its way. */
+  expectResumed(symbol: string, stream: Stream): void {
+    if (stream === "trades") this.#tapes.expect(symbol);
+    else if (stream === "price") this.#resuming.add(symbol);
+  }
+
+  /** The connection is gone: nothing that is known is current. */
+  disconnected(applied: Applied): void {
+    this.#resuming.clear();
+    for (const quote of this.#quotes.values()) {
+      if (!quote.current) continue;
+      quote.current = false;
+      this.#changed(quote, applied);
+    }
+    for (const symbol of this.#books.disconnected()) this.#changedBook(symbol, applied);
   }
 
   /** The server refused a symbol: say so where it is shown. */
   refuse(symbol: string, stream: Stream, reason: string, applied: Applied): void {
     if (stream === "book") {
       this.#books.drop(symbol, reason);
-      applied.books.add(symbol);
-      return;
-    }
-    if (stream !== "price") {
-      if (stream !== "trades") this.#bars.open(symbol, intervalOf(stream)).reason = reason;
+      this.#changedBook(symbol, applied);
+    } else if (stream === "trades") {
+      this.#listener?.lost({ symbol, count: null, reason });
+    } else if (stream === "price") {
+      const quote = this.#quoteOf(symbol);
+      quote.complete = false;
+      quote.current = true;
+      quote.reason = reason;
+      this.#changed(quote, applied);
+    } else {
+      this.#bars.open(symbol, intervalOf(stream)).reason = reason;
       applied.bars.add(symbol);
-      return;
     }
-    const quote = this.#quoteOf(symbol);
-    quote.complete = false;
-    quote.reason = reason;
-    applied.quotes.add(symbol);
   }
 
   /** `stream`: what a reply is about, where its channel alone does not tell. */
@@ -148,19 +173,18 @@ export class Ledger {
       case "snapshot":
         if (message.channel === "book") return this.#book(message, applied);
         if (message.channel === "bars") {
-          if (this.#bars.snapshot(message)) applied.bars.add(message.symbol);
-          return;
+          return this.#changedBars(message.symbol, message.interval, this.#bars.snapshot(message), applied);
         }
         return message.channel === "status" ? undefined : this.#snapshot(message, nowMs, applied);
       case "bar":
-        if (this.#bars.bar(message)) applied.bars.add(message.symbol);
-        return;
+        return this.#changedBars(message.symbol, message.interval, this.#bars.bar(message), applied);
       case "status":
-        return this.#status(message, nowMs, applied);
+        return this.#status(message, applied);
       case "trade":
         return this.#trade(message, applied);
       case "lost":
-        return this.#lost(message, applied);
+        if (message.channel === "trades") this.#hole(this.#tapes.lost(message), message.symbol, applied);
+        return;
       case "subscribed":
         return this.#subscribed(message, stream, applied);
       case "resumed":
@@ -172,8 +196,34 @@ export class Ledger {
   #book(message: BookSnapshotMessage | BookUpdateMessage, applied: Applied): void {
     const outcome = message.type === "snapshot" ? this.#books.snapshot(message) : this.#books.update(message);
     if (outcome === "ignored") this.ignored += 1;
-    else applied.books.add(message.symbol);
+    else this.#changedBook(message.symbol, applied);
+    if (outcome === "verified") this.verified += 1;
     if (outcome === "broken") applied.brokenBooks.add(message.symbol);
+    if (outcome === "broken" && message.digest !== undefined) this.failed += 1;
+  }
+
+  #changed(quote: Quote, applied: Applied, merged = 0): void {
+    applied.quotes.add(quote.symbol);
+    this.#listener?.price(quote, merged);
+  }
+
+  #changedBook(symbol: string, applied: Applied): void {
+    applied.books.add(symbol);
+    const book = this.#books.get(symbol);
+    if (book) this.#listener?.book(book);
+  }
+
+  /** `changed` null: nobody watches it. */
+  #changedBars(symbol: string, interval: Interval, changed: readonly Bar[] | null, applied: Applied): void {
+    if (changed === null) return;
+    applied.bars.add(symbol);
+    const series = this.#bars.get(symbol, interval);
+    if (series) for (const bar of changed) this.#listener?.bar(series, bar);
+  }
+
+  #hole(hole: Hole | null, symbol: string, applied: Applied): void {
+    applied.tapes.add(symbol);
+    if (hole) this.#listener?.lost(hole);
   }
 
   #quoteOf(symbol: string): Quote {
@@ -187,6 +237,7 @@ export class Ledger {
         epoch: 0,
         seq: 0,
         complete: false,
+        current: true,
         received: 0,
         merged: 0,
         resets: 0,
@@ -195,15 +246,6 @@ export class Ledger {
       this.#quotes.set(symbol, quote);
     }
     return quote;
-  }
-
-  #tapeOf(symbol: string): Tape {
-    let tape = this.#tapes.get(symbol);
-    if (!tape) {
-      tape = { symbol, epoch: 0, seq: 0, lost: 0, trades: [] };
-      this.#tapes.set(symbol, tape);
-    }
-    return tape;
   }
 
   #update(message: UpdateMessage, nowMs: number, applied: Applied): void {
@@ -220,9 +262,9 @@ export class Ledger {
       this.ignored += 1;
       return;
     }
-    this.#count(quote, message.seq, applied);
+    const merged = this.#count(quote, message.seq, applied);
     assignFields(quote.fields, message);
-    this.#take(quote, message, nowMs, applied);
+    this.#take(quote, message, nowMs, applied, merged);
   }
 
   #snapshot(message: SnapshotMessage, nowMs: number, applied: Applied): void {
@@ -232,8 +274,9 @@ export class Ledger {
       return;
     }
     const continues = quote.epoch === message.epoch && quote.seq <= message.seq;
+    let merged = 0;
     if (continues) {
-      this.#count(quote, message.seq, applied);
+      merged = this.#count(quote, message.seq, applied);
     } else {
       // Nothing is known of what came before: one received, none claimed as merged.
       if (quote.complete) quote.resets += 1;
@@ -247,17 +290,16 @@ export class Ledger {
     quote.fields = fields;
     quote.complete = true;
     quote.reason = null;
-    this.#take(quote, message, nowMs, applied);
+    this.#take(quote, message, nowMs, applied, merged);
   }
 
-  #status(message: StatusMessage, nowMs: number, applied: Applied): void {
+  #status(message: StatusMessage, applied: Applied): void {
     if (message.channel === "book") {
       const book = this.#books.get(message.symbol);
       if (!book) return;
       book.state = message.state;
       book.reason = message.reason ?? null;
-      applied.books.add(message.symbol);
-      return;
+      return this.#changedBook(message.symbol, applied);
     }
     if (message.channel === "bars" || message.channel === "trades") return;
     const quote = this.#quotes.get(message.symbol);
@@ -271,27 +313,28 @@ export class Ledger {
     if (message.legs) quote.fields.legs = message.legs;
     quote.state = message.state;
     quote.reason = message.reason ?? null;
-    applied.quotes.add(message.symbol);
-    void nowMs; // a status is no news of the price: its age goes on
+    this.#changed(quote, applied); // it is no news of the price, whose age goes on
   }
 
-  #take(quote: Quote, message: SnapshotMessage | UpdateMessage, nowMs: number, applied: Applied): void {
+  #take(quote: Quote, message: SnapshotMessage | UpdateMessage, nowMs: number, applied: Applied, merged: number): void {
     if (message.state !== undefined) {
       if (message.state !== quote.state) quote.reason = null;
       quote.state = message.state;
     }
     quote.receivedAtMs = nowMs;
-    applied.quotes.add(quote.symbol);
+    this.#changed(quote, applied, merged);
   }
 
-  #count(quote: Quote, seq: number, applied: Applied): void {
+  /** Returns how many were merged into this one. */
+  #count(quote: Quote, seq: number, applied: Applied): number {
     const jump = seq - quote.seq;
-    if (jump <= 0) return;
+    if (jump <= 0) return 0;
     quote.seq = seq;
     quote.received += 1;
     quote.merged += jump - 1;
     applied.received += 1;
     applied.merged += jump - 1;
+    return jump - 1;
   }
 
   #breakContinuity(quote: Quote, reason: string, applied: Applied): void {
@@ -299,7 +342,7 @@ export class Ledger {
     quote.complete = false;
     quote.state = "syncing";
     quote.reason = reason;
-    applied.quotes.add(quote.symbol);
+    this.#changed(quote, applied);
   }
 
   #subscribed(message: SubscribedMessage, stream: Stream, applied: Applied): void {
@@ -309,7 +352,8 @@ export class Ledger {
         const book = this.#books.open(symbol);
         if (book.complete && exists && book.epoch !== ack.epoch) this.#books.drop(symbol, "the server began a new epoch");
         book.state = ack.state;
-        applied.books.add(symbol);
+        if (!exists) book.current = true;
+        this.#changedBook(symbol, applied);
         continue;
       }
       if (stream === "bars:1s" || stream === "bars:1m") {
@@ -318,12 +362,7 @@ export class Ledger {
         continue;
       }
       if (stream === "trades") {
-        const tape = this.#tapeOf(symbol);
-        if (exists && tape.epoch !== ack.epoch) {
-          tape.epoch = ack.epoch ?? 0;
-          tape.seq = ack.seq ?? 0;
-        }
-        applied.tapes.add(symbol);
+        this.#hole(this.#tapes.subscribed(symbol, ack), symbol, applied);
         continue;
       }
       const quote = this.#quoteOf(symbol);
@@ -336,26 +375,30 @@ export class Ledger {
         quote.seq = ack.seq ?? 0; // counting starts at the ack's
       }
       quote.state = ack.state;
-      applied.quotes.add(symbol);
+      quote.current ||= !this.#resuming.has(symbol);
+      this.#changed(quote, applied);
     }
   }
 
   #resumed(message: ResumedMessage, stream: Stream, applied: Applied): void {
     for (const [symbol, outcome] of Object.entries(message.symbols)) {
-      if (outcome.recovered) continue;
+      if (stream === "trades") {
+        this.#hole(this.#tapes.resumed(symbol, outcome), symbol, applied);
+        continue;
+      }
+      const quote = stream === "price" ? this.#quotes.get(symbol) : undefined;
+      this.#resuming.delete(symbol);
+      if (quote) quote.current = true;
+      if (outcome.recovered) {
+        if (quote) this.#changed(quote, applied);
+        continue;
+      }
       const reason = `not recovered: ${outcome.reason ?? "no reason given"}`;
       if (stream === "book") {
         this.#books.drop(symbol, reason);
-        applied.books.add(symbol);
+        this.#changedBook(symbol, applied);
         continue;
       }
-      if (stream === "trades") {
-        const tape = this.#tapeOf(symbol);
-        tape.trades = []; // what is missing between these and the next is not known
-        applied.tapes.add(symbol);
-        continue;
-      }
-      const quote = this.#quotes.get(symbol);
       if (!quote) continue;
       // What the ack said a moment ago is the better answer: the server does not know the symbol.
       if (quote.state !== "no_such_symbol") this.#breakContinuity(quote, reason, applied);
@@ -364,25 +407,13 @@ export class Ledger {
   }
 
   #trade(message: TradeMessage, applied: Applied): void {
-    const tape = this.#tapes.get(message.symbol);
-    if (!tape || message.seq <= tape.seq) {
+    const hole = this.#tapes.trade(message);
+    if (hole === "ignored") {
       this.ignored += 1;
       return;
     }
-    if (tape.seq > 0) tape.lost += message.seq - tape.seq - 1;
-    tape.seq = message.seq;
-    tape.trades = [message, ...tape.trades.slice(0, TRADES_MAX - 1)];
-    applied.tapes.add(message.symbol);
-  }
-
-  #lost(message: LostMessage, applied: Applied): void {
-    if (message.channel !== "trades") return;
-    const tape = this.#tapes.get(message.symbol);
-    if (!tape) return;
-    tape.lost += message.count;
-    tape.epoch = message.epoch;
-    tape.seq = Math.max(tape.seq, message.seq);
-    applied.tapes.add(message.symbol);
+    this.#hole(hole, message.symbol, applied);
+    this.#listener?.trade(message);
   }
 }
 

@@ -1,9 +1,7 @@
 /**
- * The stream's protocol, version 1 (`tickcast.json`), as a client sees it that asked for `numbers=string` and `batch=1`.
- * The reference is `docs/protocol.md`.
+ * The stream's protocol, version 1, as a client sees it that asked for `numbers=string` and `batch=1`. Other codecs are
+ * read into the same messages. The reference is `docs/protocol.md`.
  */
-
-export const SUBPROTOCOL = "tickcast.json";
 
 /** A decimal number with the venue's own digits. It is never turned into a float here. */
 export type Decimal = string;
@@ -64,6 +62,8 @@ export interface PriceFields {
   change?: Decimal | null;
   change_pct?: Decimal | null;
 }
+
+export type PriceField = keyof PriceFields;
 
 /** Where a subscription stands: `seq` counts since `epoch` began. */
 export interface Position {
@@ -195,14 +195,19 @@ export interface SubscribedMessage {
   readonly id?: RequestId;
   readonly channel: Channel;
   readonly interval?: Interval;
+  readonly depth?: number;
   readonly symbols: Readonly<Record<string, SymbolAck>>;
+  /** What each pattern of the request stands for; their symbols are in `symbols` as well. */
+  readonly patterns?: Readonly<Record<string, readonly string[]>>;
 }
+
+export type Recovery = { readonly recovered: boolean; readonly reason?: string } & Partial<Position>;
 
 export interface ResumedMessage {
   readonly type: "resumed";
   readonly id?: RequestId;
   readonly channel?: Channel;
-  readonly symbols: Readonly<Record<string, { readonly recovered: boolean; readonly reason?: string }>>;
+  readonly symbols: Readonly<Record<string, Recovery>>;
 }
 
 /** Of channel `status`: all there is at first, then each feed, gap or rung that changes. Read by `instance.ts`. */
@@ -227,8 +232,22 @@ export interface ErrorMessage {
   readonly symbols?: readonly string[];
 }
 
+/** How a symbol's ticks went, since the connection's ack and in the current epoch: published = delivered + merged + lost. */
+export interface Counted extends Position {
+  readonly published: number;
+  readonly delivered: number;
+  readonly merged: number;
+  readonly lost: number;
+}
+
+export interface SyncedMessage {
+  readonly type: "synced";
+  readonly id?: RequestId;
+  readonly channels: Readonly<Partial<Record<Stream, Readonly<Record<string, Counted>>>>>;
+}
+
 export interface OtherMessage {
-  readonly type: "unsubscribed" | "ok" | "visibility" | "pong" | "hb" | "synced";
+  readonly type: "unsubscribed" | "ok" | "visibility" | "pong" | "hb" | "authenticated";
   readonly id?: RequestId;
   readonly server_timestamp?: Timestamp;
 }
@@ -248,6 +267,7 @@ export type ServerMessage =
   | SubscribedMessage
   | ResumedMessage
   | ErrorMessage
+  | SyncedMessage
   | OtherMessage;
 
 export interface SubscribeRequest {
@@ -258,6 +278,7 @@ export interface SubscribeRequest {
   readonly depth?: number;
   readonly interval?: Interval;
   readonly rate?: number;
+  readonly fields?: readonly string[];
   readonly resume?: Readonly<Record<string, Position>>;
 }
 
@@ -273,14 +294,20 @@ export type ClientRequest =
   | SubscribeRequest
   | UnsubscribeRequest
   | { readonly action: "visibility"; readonly id?: RequestId; readonly hidden: boolean }
-  | { readonly action: "ping"; readonly id?: RequestId };
+  | { readonly action: "auth"; readonly id?: RequestId; readonly token: string }
+  | { readonly action: "ping" | "sync"; readonly id?: RequestId };
 
 /** What the client does about a close or error code; the ranges are part of the protocol. */
 export type Verdict = "retry" | "stop";
 
-/** 4800-4899 say: do not come back. Everything else, a lost network included, is worth another try. */
+const OUR_FAULTS: ReadonlySet<number> = new Set([1002, 1007, 1009]);
+
+/**
+ * 4800-4899 say: do not come back; 1002, 1007 and 1009 that we broke the framing, and would again. Everything else, a
+ * lost network included, is worth another try.
+ */
 export function verdictOfClose(code: number): Verdict {
-  return code >= 4800 && code < 4900 ? "stop" : "retry";
+  return (code >= 4800 && code < 4900) || OUR_FAULTS.has(code) ? "stop" : "retry";
 }
 
 /** The wait that a server asks for in the reason of a close, `retry in 1500 ms`; null if it says nothing of it. */
@@ -289,19 +316,12 @@ export function waitOfReason(reason: string): number | null {
   return told === undefined ? null : Number(told);
 }
 
-/** Errors 4500-4599 are the server's own and worth another try; the others would fail again. */
+/** 4101 is too many requests, 4500-4599 are the server's own: worth another try, a second later. Others would fail again. */
 export function verdictOfError(code: number): Verdict {
-  return code >= 4500 && code < 4600 ? "retry" : "stop";
+  return code === 4101 || (code >= 4500 && code < 4600) ? "retry" : "stop";
 }
 
-/** The messages of one WebSocket text: an array when batched, one object otherwise. */
-export function parseMessages(text: string): readonly ServerMessage[] {
-  const parsed: unknown = JSON.parse(text);
-  const messages: readonly unknown[] = Array.isArray(parsed) ? parsed : [parsed];
-  for (const message of messages) {
-    if (typeof message !== "object" || message === null || typeof (message as { type?: unknown }).type !== "string") {
-      throw new SyntaxError(`expected an object with a "type", found ${JSON.stringify(message)?.slice(0, 80)}`);
-    }
-  }
-  return messages as readonly ServerMessage[];
+/** Whether something that was read is a message: an object with a `type`. */
+export function isMessage(value: unknown): value is ServerMessage {
+  return typeof value === "object" && value !== null && typeof (value as { type?: unknown }).type === "string";
 }

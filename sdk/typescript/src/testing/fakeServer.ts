@@ -1,6 +1,6 @@
 /** A scripted server in the same process, for tests: it hands out sockets, remembers requests and says what it is told. */
 
-import type { SocketLike } from "../contract.ts";
+import type { CloseLike, SocketLike } from "../contract.ts";
 import type { Channel, Position, ServerMessage } from "../protocol.ts";
 
 type Request = Readonly<Record<string, unknown>> & { readonly action: string; readonly id: number };
@@ -14,25 +14,25 @@ export class FakeSocket implements SocketLike {
   readyState = CONNECTING;
   onopen: ((event: never) => void) | null = null;
   onmessage: ((event: { readonly data: unknown }) => void) | null = null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null = null;
+  onclose: ((event: CloseLike) => void) | null = null;
   onerror: ((event: never) => void) | null = null;
   readonly requests: Request[] = [];
   closedByClient: { readonly code: number | undefined; readonly reason: string | undefined } | null = null;
   readonly url: string;
-  readonly subprotocol: string;
+  readonly subprotocols: readonly string[];
   readonly #answer: (socket: FakeSocket, request: Request) => void;
 
-  constructor(url: string, subprotocol: string, answer: (socket: FakeSocket, request: Request) => void) {
+  constructor(url: string, subprotocols: readonly string[], answer: (socket: FakeSocket, request: Request) => void) {
     this.url = url;
-    this.subprotocol = subprotocol;
+    this.subprotocols = subprotocols;
     this.#answer = answer;
   }
 
   // the client's end
 
-  send(text: string): void {
+  send(text: string | Uint8Array<ArrayBuffer>): void {
     if (this.readyState !== OPEN) throw new Error(`expected an open socket, found state ${this.readyState}`);
-    const request = JSON.parse(text) as Request;
+    const request = JSON.parse(String(text)) as Request;
     this.requests.push(request);
     this.#answer(this, request);
   }
@@ -72,8 +72,8 @@ export class FakeServer {
   /** Changes the next replies before they go out. */
   refuse: ((request: Request) => ServerMessage | null) | null = null;
 
-  readonly createSocket = (url: string, subprotocol: string): FakeSocket => {
-    const socket = new FakeSocket(url, subprotocol, (from, request) => this.#answer(from, request));
+  readonly createSocket = (url: string, subprotocols: readonly string[]): FakeSocket => {
+    const socket = new FakeSocket(url, subprotocols, (from, request) => this.#answer(from, request));
     this.sockets.push(socket);
     return socket;
   };
