@@ -1217,7 +1217,7 @@ class Hub:
         """How the client is written to, from the next ``reply`` on.
 
         ``codec``: 0 JSON, 1 JSON with numbers as strings, 2 MessagePack, 3 compact MessagePack, 4 Protobuf, 5 the link to a
-        gateway worker. ``batch``: every message an array, of one reply or of many updates.
+        gateway worker, 6 and 7 as 0 and 1 but as server-sent events, without WebSocket. ``batch``: every message an array, of one reply or of many updates.
         """
 
     def subscribe(
@@ -1269,6 +1269,15 @@ class Hub:
 
     def control(self, client: int, opcode: int, payload: Buffer = b"") -> None:
         """Queue a control frame: 8 close, 9 ping, 10 pong."""
+
+    def set_ids(self, client: int, prefix: Buffer, most: int) -> None:
+        """Let events of a client (codec 6 or 7) carry ids that say where it stands in all of its symbols.
+
+        Each begins with ``prefix`` and has at most ``most`` bytes; what does not fit is left out.
+        """
+
+    def place_of(self, client: int) -> bytes:
+        """Where the client stands, as its next id says it; empty without ``set_ids``."""
 
     def encode(self, now_ns: int) -> int:
         """First half of a flush: encode what is due and hand out references, unless the quantum holds it.
@@ -1425,7 +1434,7 @@ class WorkerHub:
 
     # as in Hub
     def price(self, symbol: str, strings: bool = False) -> bytes | None:
-        """None: REST is the core's."""
+        """REST's object, as far as the owner sends the symbol; None: it was never told of it."""
 
     def position(self, symbol: str, channel: int) -> Position | None: ...
     def topics(self) -> int: ...
@@ -1454,6 +1463,8 @@ class WorkerHub:
     def sync(self, client: int, now_ns: int) -> list[tuple[int, str, int, int, int, int, int, int]]: ...
     def reply(self, client: int, payload: Buffer) -> None: ...
     def control(self, client: int, opcode: int, payload: Buffer = b"") -> None: ...
+    def set_ids(self, client: int, prefix: Buffer, most: int) -> None: ...
+    def place_of(self, client: int) -> bytes: ...
     def encode(self, now_ns: int) -> int: ...
     def send(self, now_ns: int) -> Flushed: ...
     def flush(self, now_ns: int, only: int = -1) -> Flushed: ...

@@ -72,6 +72,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Time between protocol pings; a client that sent nothing from one to the next is closed."""
     heartbeat_s: float = 15.0
     """A client that got no message for this long gets a heartbeat."""
+    poll_wait_max_s: float = 60.0
+    """Longest time that a request for prices may wait for news (``/prices?wait=``)."""
     close_timeout_s: float = 5.0
     """Time a client has to answer a close before the connection is cut."""
     drain_jitter_s: float = 5.0
@@ -107,6 +109,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
         for name in (
             "handshake_timeout_s", "request_timeout_s", "ping_interval_s", "heartbeat_s", "close_timeout_s",
+            "poll_wait_max_s",
         ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0 seconds, found {getattr(self, name)}")

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -62,7 +62,7 @@ def negotiate(
     codec = JSON if name is None else SPOKEN[name]
     if codec is MSGPACK and compact == "1":
         codec = COMPACT
-    key = _one(headers, b"sec-websocket-key")
+    key = one_header(headers, b"sec-websocket-key")
     answer = [
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ",
         base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()),
@@ -81,19 +81,36 @@ def _refuse_address(method: bytes, path: str, headers: Headers, config: Config, 
         return Rejected(404, f"expected a WebSocket at {expected}, found {path[:80]}")
     if method != b"GET":
         return Rejected(405, f"expected GET, found {method.decode('latin-1')[:20]}", ((b"allow", b"GET"),))
+    return refuse_site(headers, config)
+
+
+def refuse_site(headers: Headers, config: Config) -> Rejected | None:
+    """Refuse a request for data that a page makes which has no business here; None: it may."""
     if not host_allowed(headers, config):
         return Rejected(421, host_refusal(headers))
     if not origin_allowed(headers, config):
-        origin = _one(headers, b"origin").decode("latin-1")[:120]
+        origin = one_header(headers, b"origin").decode("latin-1")[:120]
         return Rejected(403, f"origin {origin} is not allowed; the operator can list it in gateway.origins")
+    if one_header(headers, b"sec-fetch-site") == b"cross-site" and not any(name == b"origin" for name, _ in headers):
+        return Rejected(403, "a page of another site may not ask for this without saying which one it is (CORS)")
     return None
+
+
+def cors_of(headers: Headers, config: Config) -> Iterator[tuple[bytes, bytes]]:
+    """Headers of an answer that let an allowed page read it."""
+    origin = one_header(headers, b"origin")
+    if "*" in config.origins:
+        yield b"access-control-allow-origin", b"*"
+    elif origin and origin_allowed(headers, config):
+        yield b"access-control-allow-origin", origin
+        yield b"vary", b"origin"
 
 
 def _refuse_opening(headers: Headers) -> Rejected | None:
     """Refuse what breaks RFC 6455 or asks for what we do not speak."""
-    if _one(headers, b"sec-websocket-version") != b"13":
+    if one_header(headers, b"sec-websocket-version") != b"13":
         return Rejected(426, "expected Sec-WebSocket-Version 13", ((b"sec-websocket-version", b"13"),))
-    if not _is_key(_one(headers, b"sec-websocket-key")):
+    if not _is_key(one_header(headers, b"sec-websocket-key")):
         return Rejected(400, "expected one Sec-WebSocket-Key of 16 bytes in base64")
     offered = _tokens(headers, b"sec-websocket-protocol")
     if offered and not any(name in SPOKEN for name in offered) and all(name.startswith(FAMILY) for name in offered):
@@ -135,13 +152,13 @@ def host_refusal(headers: Headers) -> str:
 
 def origin_allowed(headers: Headers, config: Config) -> bool:
     """Whether the request comes from no page, or from one that may use us."""
-    origin = _one(headers, b"origin").decode("latin-1").lower()
+    origin = one_header(headers, b"origin").decode("latin-1").lower()
     if not any(name == b"origin" for name, _ in headers) or "*" in config.origins or origin in config.origins:
         return True
     parts = urlsplit(origin) if origin.startswith(("http://", "https://")) else None
     if parts is None or not parts.netloc:
         return False
-    return parts.netloc == _one(headers, b"host").decode("latin-1").lower() or _is_local(_host_name(parts.netloc))
+    return parts.netloc == one_header(headers, b"host").decode("latin-1").lower() or _is_local(_host_name(parts.netloc))
 
 
 def _host_name(netloc: str) -> str:
@@ -173,7 +190,7 @@ def _is_key(key: bytes) -> bool:
         return False
 
 
-def _one(headers: Headers, wanted: bytes) -> bytes:
+def one_header(headers: Headers, wanted: bytes) -> bytes:
     """Value of a header that comes once; empty if it is missing or comes more often."""
     values = [value for name, value in headers if name == wanted]
     return values[0].strip() if len(values) == 1 else b""

@@ -408,6 +408,21 @@ impl Hub {
         Ok(())
     }
 
+    fn set_ids(
+        &mut self,
+        client: ClientId,
+        prefix: &Bound<'_, PyAny>,
+        most: usize,
+    ) -> PyResult<()> {
+        let prefix = bytes_of(prefix)?;
+        self.0.fanout_mut().set_ids(client, &prefix, most);
+        Ok(())
+    }
+
+    fn place_of<'py>(&self, py: Python<'py>, client: ClientId) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.fanout().place_of(client))
+    }
+
     fn encode(&mut self, py: Python<'_>, now_ns: i64) -> i64 {
         py.detach(|| self.0.encode(now_ns))
     }

@@ -151,10 +151,14 @@ impl WorkerHub {
 
     // lookups
     #[pyo3(signature = (symbol, strings = false))]
-    #[allow(unused_variables, clippy::unused_self)]
-    fn price(&self, symbol: &str, strings: bool) -> Option<Py<PyBytes>> {
-        // REST is the core's.
-        None
+    fn price<'py>(
+        &self,
+        py: Python<'py>,
+        symbol: &str,
+        strings: bool,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let body = self.0.price(symbol, strings)?;
+        Some(PyBytes::new(py, &body))
     }
 
     fn position(&self, symbol: &str, channel: u8) -> PyResult<Option<Position>> {
@@ -260,6 +264,21 @@ impl WorkerHub {
         let payload = payload.map_or_else(|| Ok(Default::default()), bytes_of)?;
         self.0.fanout_mut().control(client, opcode, &payload);
         Ok(())
+    }
+
+    fn set_ids(
+        &mut self,
+        client: ClientId,
+        prefix: &Bound<'_, PyAny>,
+        most: usize,
+    ) -> PyResult<()> {
+        let prefix = bytes_of(prefix)?;
+        self.0.fanout_mut().set_ids(client, &prefix, most);
+        Ok(())
+    }
+
+    fn place_of<'py>(&self, py: Python<'py>, client: ClientId) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.fanout().place_of(client))
     }
 
     fn encode(&mut self, py: Python<'_>, now_ns: i64) -> i64 {

@@ -19,17 +19,23 @@ pub enum Codec {
     Proto = 4,
     /// What a hub sends to a gateway worker: no WebSocket, frames with their length in front.
     Link = 5,
+    /// JSON as server-sent events: no WebSocket, an event of `text/event-stream` for each message.
+    Events = 6,
+    /// The same with prices and sizes as strings.
+    EventsStrings = 7,
 }
 
 impl Codec {
     /// All codecs, by number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Json,
         Self::JsonStrings,
         Self::Msgpack,
         Self::MsgpackCompact,
         Self::Proto,
         Self::Link,
+        Self::Events,
+        Self::EventsStrings,
     ];
 
     #[must_use]
@@ -40,12 +46,21 @@ impl Codec {
     /// JSON with numbers as strings.
     #[must_use]
     pub const fn strings(self) -> bool {
-        matches!(self, Self::JsonStrings)
+        matches!(self, Self::JsonStrings | Self::EventsStrings)
+    }
+
+    /// Whether its messages are server-sent events.
+    #[must_use]
+    pub const fn is_events(self) -> bool {
+        matches!(self, Self::Events | Self::EventsStrings)
     }
 
     #[must_use]
     pub const fn is_json(self) -> bool {
-        matches!(self, Self::Json | Self::JsonStrings)
+        matches!(
+            self,
+            Self::Json | Self::JsonStrings | Self::Events | Self::EventsStrings
+        )
     }
 
     /// Opcode of its WebSocket messages.

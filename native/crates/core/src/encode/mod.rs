@@ -60,7 +60,9 @@ pub struct Bars<'a> {
 pub fn snapshot(out: &mut Vec<u8>, stamp: Stamp, view: &View<'_>, fields: u32) {
     let fields = if fields == 0 { field::ALL } else { fields };
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::snapshot(out, stamp, view, fields),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::snapshot(out, stamp, view, fields)
+        }
         Codec::Msgpack | Codec::MsgpackCompact => msgpack::snapshot(out, stamp, view, fields),
         Codec::Proto | Codec::Link => proto::snapshot(out, stamp, view, fields),
     }
@@ -69,7 +71,9 @@ pub fn snapshot(out: &mut Vec<u8>, stamp: Stamp, view: &View<'_>, fields: u32) {
 /// Exactly the fields of the mask.
 pub fn update(out: &mut Vec<u8>, stamp: Stamp, view: &View<'_>, fields: u32) {
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::update(out, stamp, view, fields),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::update(out, stamp, view, fields)
+        }
         Codec::Msgpack => msgpack::update(out, stamp, view, fields),
         Codec::MsgpackCompact => compact::update(out, stamp, view, fields),
         Codec::Proto | Codec::Link => proto::update(out, stamp, view, fields),
@@ -79,7 +83,9 @@ pub fn update(out: &mut Vec<u8>, stamp: Stamp, view: &View<'_>, fields: u32) {
 /// The topic's state and why.
 pub fn status(out: &mut Vec<u8>, stamp: Stamp, status: &Status<'_>) {
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::status(out, status),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::status(out, status)
+        }
         Codec::Msgpack | Codec::MsgpackCompact => msgpack::status(out, status),
         Codec::Proto | Codec::Link => proto::status(out, stamp, status),
     }
@@ -94,7 +100,9 @@ pub fn trade(
     text: Option<&str>,
 ) {
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::trade(out, stamp, quoted_name, row, text),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::trade(out, stamp, quoted_name, row, text)
+        }
         Codec::Msgpack => msgpack::trade(out, stamp, quoted_name, row, text),
         Codec::MsgpackCompact => compact::trade(out, stamp, row, text),
         Codec::Proto | Codec::Link => proto::trade(out, stamp, row, text),
@@ -105,7 +113,9 @@ pub fn trade(
 pub fn lost(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], channel: &str, count: u64) {
     let channel = split_channel(channel);
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::lost(out, stamp, quoted_name, channel, count),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::lost(out, stamp, quoted_name, channel, count)
+        }
         Codec::Msgpack | Codec::MsgpackCompact => {
             msgpack::lost(out, stamp, quoted_name, channel, count);
         }
@@ -116,7 +126,9 @@ pub fn lost(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], channel: &str, 
 /// A snapshot (where the frame has a state) or an update of a book.
 pub fn book(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], frame: &BookFrame<'_>) {
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::book(out, stamp, quoted_name, frame),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::book(out, stamp, quoted_name, frame)
+        }
         Codec::MsgpackCompact if frame.state.is_none() => compact::book(out, stamp, frame),
         Codec::Msgpack | Codec::MsgpackCompact => msgpack::book(out, stamp, quoted_name, frame),
         Codec::Proto | Codec::Link => proto::book(out, stamp, quoted_name, frame),
@@ -126,7 +138,9 @@ pub fn book(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], frame: &BookFra
 /// One bar; `interval` as clients name it: `1s` or `1m`.
 pub fn bar(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], interval: &str, bar: &Bar) {
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::bar(out, stamp, quoted_name, interval, bar),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::bar(out, stamp, quoted_name, interval, bar)
+        }
         Codec::Msgpack => msgpack::bar(out, stamp, quoted_name, interval, bar),
         Codec::MsgpackCompact => compact::bar(out, stamp, interval, bar),
         Codec::Proto | Codec::Link => proto::bar(out, stamp, interval, bar),
@@ -136,7 +150,9 @@ pub fn bar(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], interval: &str, 
 /// The recent bars.
 pub fn bars(out: &mut Vec<u8>, stamp: Stamp, quoted_name: &[u8], bars: &Bars<'_>) {
     match stamp.codec {
-        Codec::Json | Codec::JsonStrings => json::bars(out, stamp, quoted_name, bars),
+        Codec::Json | Codec::JsonStrings | Codec::Events | Codec::EventsStrings => {
+            json::bars(out, stamp, quoted_name, bars)
+        }
         Codec::Msgpack | Codec::MsgpackCompact => msgpack::bars(out, stamp, quoted_name, bars),
         Codec::Proto | Codec::Link => proto::bars(out, stamp, quoted_name, bars),
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Fanout;
+use super::events::write_comment;
 use super::frames::{Arena, FrameRef, write_batch};
 use super::send::set_watermark;
 use crate::encode::Codec;
@@ -44,6 +45,8 @@ pub(super) struct Client {
     pub subs: Vec<u32>,
     /// Of a link to a gateway worker.
     pub links: Option<Box<super::linked::Links>>,
+    /// Of a stream of events whose client can pick up where it ended.
+    pub ids: Option<Box<super::events::Ids>>,
     /// Bytes given to the transport that it has not drained.
     pub unsent: usize,
     pub blocked_ns: i64,
@@ -133,6 +136,7 @@ impl Fanout {
             pending: Vec::new(),
             subs: Vec::new(),
             links: None,
+            ids: None,
             unsent: 0,
             blocked_ns: 0,
             blocked_before_ns: 0,
@@ -162,6 +166,7 @@ impl Fanout {
         client.pending = Vec::new();
         client.subs = Vec::new();
         client.links = None;
+        client.ids = None;
         client.is_open = false;
         // Lists may still hold its id, which no client has any more.
         self.clients_free.push(index);
@@ -192,7 +197,7 @@ impl Fanout {
         self.settle(index);
         let client = &mut self.clients[index as usize];
         let (codec, out) = (client.codec, &mut client.pending);
-        if client.batch {
+        if client.batch || codec.is_events() {
             write_batch([payload].into_iter(), 1, payload.len(), codec, out);
         } else {
             ws::write_header(codec.opcode(), payload.len(), out);
@@ -201,7 +206,7 @@ impl Fanout {
         client.mark_dirty(index, &mut self.dirty);
     }
 
-    /// Queues a control frame; what is too long for one is cut.
+    /// Queues a control frame, in a stream of events a comment; what is too long for one is cut.
     pub fn control(&mut self, id: ClientId, opcode: u8, payload: &[u8]) {
         let Some(index) = self.index_of(id) else {
             return;
@@ -209,6 +214,11 @@ impl Fanout {
         self.settle(index);
         let client = &mut self.clients[index as usize];
         let payload = &payload[..payload.len().min(ws::CONTROL_MAX)];
+        if client.codec.is_events() {
+            write_comment(&mut client.pending, payload);
+            client.mark_dirty(index, &mut self.dirty);
+            return;
+        }
         ws::write_header(opcode, payload.len(), &mut client.pending);
         client.pending.extend_from_slice(payload);
         client.mark_dirty(index, &mut self.dirty);

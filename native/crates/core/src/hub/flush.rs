@@ -285,12 +285,17 @@ impl Fanout {
         }
         self.gathered.clear();
         self.gathered.extend_from_slice(&client.pending);
-        self.arena.gather(
-            &client.references,
-            client.codec,
-            client.batch,
-            &mut self.gathered,
-        );
+        if client.ids.is_some() {
+            self.gather_events(index, now_ns);
+        } else {
+            self.arena.gather(
+                &client.references,
+                client.codec,
+                client.batch,
+                &mut self.gathered,
+            );
+        }
+        let client = &mut self.clients[index as usize];
         self.references -= client.references.len();
         client.references.clear();
         if client.references.capacity() > REFERENCES_KEPT {

@@ -1,5 +1,6 @@
-//! The arena of encoded frames: each is written once, with its WebSocket header, and clients hold references to it.
+//! The arena of encoded frames: each is written once, with its WebSocket header (or as an event), and clients hold references to it.
 
+use super::events::write_event;
 use crate::encode::{Codec, msgpack};
 use crate::ws;
 
@@ -14,7 +15,7 @@ pub(super) struct FrameRef {
 const BATCH_MAX: usize = 256 << 10;
 
 /// One message of `count` payloads that are `length` bytes together: a JSON array, a MessagePack array, or Protobuf, whose
-/// repeated fields are joined by writing one behind the other.
+/// repeated fields are joined by writing one behind the other. Events stay events.
 pub(super) fn write_batch<'a>(
     payloads: impl Iterator<Item = &'a [u8]>,
     count: usize,
@@ -23,6 +24,11 @@ pub(super) fn write_batch<'a>(
     out: &mut Vec<u8>,
 ) {
     match codec {
+        Codec::Events | Codec::EventsStrings => {
+            payloads.for_each(|payload| {
+                write_event(out, |out| out.extend_from_slice(payload));
+            });
+        }
         Codec::Json | Codec::JsonStrings => {
             ws::write_header(codec.opcode(), length + count + 1, out);
             for (index, payload) in payloads.enumerate() {
@@ -59,6 +65,8 @@ impl Arena {
         let offset = self.bytes.len();
         if codec == Codec::Link {
             crate::link::write_length(&mut self.bytes, write);
+        } else if codec.is_events() {
+            write_event(&mut self.bytes, write);
         } else {
             ws::write_frame_with(codec.opcode(), &mut self.bytes, write);
         }
@@ -85,7 +93,7 @@ impl Arena {
 
     /// Appends frames as they go to one client: each as it is, or all in one message (in several where they are many).
     pub fn gather(&self, frames: &[FrameRef], codec: Codec, batch: bool, out: &mut Vec<u8>) {
-        if !batch || codec == Codec::Link {
+        if !batch || codec == Codec::Link || codec.is_events() {
             for frame in frames {
                 out.extend_from_slice(self.framed(*frame));
             }

@@ -213,7 +213,7 @@ impl Hub {
         let topic = self.latest.topic(symbol)?;
         let position = self.fanout.position(topic, super::CHANNEL_PRICE);
         let mut out = Vec::with_capacity(512);
-        let now_ns = self.fanout.wall(self.fanout.now_ns);
+        let now_ns = self.fanout.wall_now();
         encode::write_price(
             &mut out,
             &self.latest,

@@ -30,6 +30,7 @@ mod allowed;
 mod attend;
 mod clients;
 mod counters;
+mod events;
 mod flush;
 mod frames;
 mod history;
@@ -462,6 +463,11 @@ impl Fanout {
     /// What a clock on the wall shows.
     pub(crate) fn wall(&self, now_ns: i64) -> i64 {
         now_ns.saturating_add(self.wall_ahead_ns)
+    }
+
+    /// What a clock on the wall showed at the newest time the hub was told.
+    pub(crate) fn wall_now(&self) -> i64 {
+        self.wall(self.now_ns)
     }
 
     /// The hub's time never goes back.

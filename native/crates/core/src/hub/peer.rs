@@ -151,6 +151,13 @@ impl Peer {
         true
     }
 
+    /// Bytes that are no frames of a WebSocket.
+    pub fn raw(&mut self) -> Vec<u8> {
+        let mut chunk = [0; 4096];
+        let count = self.theirs.read(&mut chunk).expect("something came");
+        chunk[..count].to_vec()
+    }
+
     /// Every message that is whole: (opcode, payload); arrays are taken apart.
     pub fn read(&mut self) -> Vec<(u8, String)> {
         let mut chunk = [0; 4096];

@@ -9,6 +9,7 @@ use super::message::{
 };
 use super::mirror::{Mirror, Told};
 use super::wire::{Fields, Frames};
+use crate::encode;
 use crate::hub::{
     CHANNEL_PRICE, CHANNEL_TRADES, CLASS_ALL, CLASS_NONE, ClientId, Counters, Fanout, Flushed,
     Position, Refusal, Settings, Wish, is_keyed,
@@ -606,6 +607,17 @@ impl WorkerHub {
             self.mirror.state_name(topic),
             self.fanout.position(topic, channel),
         ))
+    }
+
+    /// REST's object of a topic, as far as the owner told it.
+    #[must_use]
+    pub fn price(&self, symbol: &str, strings: bool) -> Option<Vec<u8>> {
+        let topic = self.mirror.topic(symbol)?;
+        let position = self.fanout.position(topic, CHANNEL_PRICE);
+        let mut out = Vec::with_capacity(512);
+        let (epoch, seq, now_ns) = (position.epoch, position.seq, self.fanout.wall_now());
+        encode::write_price(&mut out, &self.mirror, topic, strings, epoch, seq, now_ns);
+        Some(out)
     }
 
     pub fn sync(&mut self, client: ClientId, now_ns: i64) -> Vec<Counters> {
