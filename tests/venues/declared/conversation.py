@@ -41,6 +41,10 @@ class Conversation:
         self.dropped: list[tuple[str, str]] = []
         self.lose: Callable[[bytes], bool] = lambda _: False
         """Which frames of the venue never arrive."""
+        self.on_sent: Callable[[bytes], None] = lambda _: None
+        self.read_every_ms = 0
+        """Above 0: the venue reads what it is sent only so often, all at once."""
+        self._unread: list[tuple[str, Client, bytes]] = []
         self._reopen: dict[str, int] = {}
         self._requests: list[tuple[int, Request]] = []
         self._carry_out(self.session.start(self.now_ns))
@@ -52,6 +56,7 @@ class Conversation:
     def run(self, ms: int, *, quiet: bool = False) -> None:
         """Let time pass."""
         for _ in range(0, ms, 10):
+            self._read()
             self.rig.run(10, quiet=quiet)
             self._deliver()
             self._reopen_links()
@@ -93,6 +98,13 @@ class Conversation:
                     self._reopen[link] = self.now_ns + REOPEN_NS
                 self._carry_out(self.session.closed(link, self.now_ns))
 
+    def _read(self) -> None:
+        if self.read_every_ms and self.now_ns // MILLISECOND_NS % self.read_every_ms < 10:
+            unread, self._unread = self._unread, []
+            for link, client, frame in unread:
+                if self.clients.get(link) is client:
+                    self.rig.say(client, frame)
+
     def _deliver(self) -> None:
         for link, client in list(self.clients.items()):
             frames, self.rig.got[client] = self.rig.got[client], []
@@ -129,7 +141,10 @@ class Conversation:
         self.dead += step.dead
         for link, frame in step.send:
             self.sent[link] += 1
-            if link in self.clients:
+            self.on_sent(frame)
+            if link in self.clients and self.read_every_ms:
+                self._unread.append((link, self.clients[link], frame))
+            elif link in self.clients:
                 self.rig.say(self.clients[link], frame)
         for new in step.links:
             self.links[new.name] = new.target

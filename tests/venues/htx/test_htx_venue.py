@@ -232,9 +232,12 @@ def test_refusals_name_what_we_sent() -> None:
         "error bad-request: invalid symbol", Channel("bbo", "zzz")
     )
     assert said(error) == Refused("error bad-request: invalid symbol")
-    assert isinstance(said({**error, "id": "req market.btcusdt.mbp.150"}), Unknown)
-    soon = {**error, "id": "req market.btcusdt.mbp.150", "err-msg": "429 too many request"}
-    assert said(soon) == Alive()
+    book = Channel("mbp.150", "btcusdt", book=True)
+    asked = said({**error, "id": "req market.btcusdt.mbp.150"})
+    assert (asked.channel, asked.too_soon) == (book, False)
+    assert "invalid symbol" in asked.reason
+    soon = said({**error, "id": "req market.btcusdt.mbp.150", "err-msg": "429 too many request"})
+    assert (soon.channel, soon.too_soon) == (book, True)
     wrong = {"op": "sub", "cid": "c", "topic": "public.X-USDT.funding_rate", "err-code": 2011, "err-msg": "no"}
     assert said(wrong) == Refused("error 2011: no", Channel("funding_rate", "X-USDT"))
     assert said({"op": "error", "err-code": 2040, "err-msg": "Missing"}) == Refused("error 2040: Missing")

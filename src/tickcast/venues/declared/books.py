@@ -10,11 +10,11 @@ from tickcast.model.record import State
 from tickcast.venues.base import Answer, Request, Step, VenueConfig
 from tickcast.venues.declared import dialect, incidents
 from tickcast.venues.declared.instruments import Catalogue, Instrument
-from tickcast.venues.declared.links import Wires
+from tickcast.venues.declared.links import Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, Errands, soonest
 from tickcast.venues.declared.placing import place_rows
 from tickcast.venues.declared.repairs import Repairs
-from tickcast.venues.declared.venue import Venue
+from tickcast.venues.declared.venue import Venue, Withheld
 
 BOOK: Final = "book "
 COMPARE: Final = "compare "
@@ -52,6 +52,7 @@ class BookKeeping:
         self._repairs = Repairs()
         rules = snapshot_kinds(venue.dialect)
         self._from_rest = "rest" in rules
+        self._asks_on_links = "asked" in rules
         self._heals_itself = rules <= {"every"}
         self._begins_over_rest = self._from_rest or (self._heals_itself and venue.dialect.rest_book is not None)
         """Where every message is a whole book, the first may be long in coming: a book over REST stands in for it."""
@@ -91,10 +92,19 @@ class BookKeeping:
                 continue  # it broke again behind that
             self._whole.add(instrument)
             self._repairs.whole(instrument, now_ns)
+            self._came(instrument, now_ns)
             became.append(instrument)
         for instrument in decoded.short:
+            self._came(instrument, now_ns)
             self.broken(instrument, now_ns)
         return became
+
+    def _came(self, instrument: int, now_ns: int) -> None:
+        """A book has come, or is whole without: where books are asked for on their link, the next one's turn comes."""
+        known = self._catalogue.get(instrument) if self._asks_on_links else None
+        wire = self._wires.by_channel.get(known.book) if known is not None and known.book is not None else None
+        if known is not None and known.book is not None and wire is not None:
+            wire.asks.answered(known.book, now_ns)
 
     def broken(self, instrument: int, now_ns: int) -> None:
         """A book is not whole."""
@@ -151,7 +161,10 @@ class BookKeeping:
     def next_ns(self) -> int:
         """When :meth:`pump` has something to do; 0 = never."""
         weighing_ns = self._weighed_ns + WEIGH_NS if self._errands.count > 1 else 0
-        return soonest([self._repairs.next_ns(), self._compare_ns, weighing_ns])
+        due = [self._repairs.next_ns(), self._compare_ns, weighing_ns]
+        if self._asks_on_links:
+            due += [wire.asks.next_ns() for wire in self._wires if wire.is_open]
+        return soonest(due)
 
     def pump(self, step: Step, now_ns: int) -> None:
         """Ask for the books that are due."""
@@ -161,6 +174,8 @@ class BookKeeping:
             self._repair(step, now_ns)
         elif self._errands.count > 1 and self._weighed_ns + WEIGH_NS <= now_ns:
             self._weigh(now_ns)
+        if self._asks_on_links:
+            self._ask_on_links(now_ns)
         if self._compare_every_ns and self._compare_ns <= now_ns:
             if self._compare_ns:
                 self._compare(now_ns)
@@ -201,8 +216,8 @@ class BookKeeping:
                 self._repairs.dismiss(instrument)
                 continue
             if self._venue.ask_book(known.book) is not None:
-                wire.ask(known.book, self.importance(instrument))
-                self._repairs.asked(instrument, now_ns)
+                wire.asks.add(known.book, instrument)
+                self._repairs.queued(instrument)
                 if self._feed.state(instrument) == State.GAP:
                     dropped.append(instrument)
             elif self._begins_over_rest:
@@ -216,6 +231,29 @@ class BookKeeping:
                 dropped.append(instrument)
         if dropped:
             step.records.append(self._feed.suspend(dropped, State.REPAIRING, now_ns))
+
+    def _ask_on_links(self, now_ns: int) -> None:
+        """Ask on each link for the book whose turn it is."""
+        for wire in self._wires:
+            due_ns = wire.asks.next_ns() if wire.is_open else 0
+            if not due_ns or due_ns > now_ns:
+                continue
+            if self._weighed_ns + WEIGH_NS <= now_ns:
+                self._weigh(now_ns)
+            found = wire.asks.take(now_ns, self.importance)
+            frame = None if found is None else self._venue.ask_book(found[0])
+            if found is not None and frame is not None:
+                wire.say(frame)
+                self._repairs.asked(found[1], now_ns)
+
+    def withheld(self, refusal: Withheld, wire: Wire, now_ns: int) -> None:
+        """The venue does not give a book that was asked for on a link."""
+        for channel in wire.named(refusal.channel):
+            is_ours = wire.asks.withheld(channel, now_ns, too_soon=refusal.too_soon)
+            instrument = next((one.id for one in self._catalogue.all if one.book == channel), None)
+            if is_ours and refusal.too_soon and instrument is not None and self._repairs.is_open(instrument):
+                wire.asks.add(channel, instrument)
+                self._repairs.queued(instrument)
 
     def _ask(self, known: Instrument) -> None:
         request = self._venue.book_request(known.listed.native, known.listed.market)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from tickcast.venues.base import Link
+from tickcast.venues.declared.asks import Asks
 from tickcast.venues.declared.pacing import SECOND_NS, Bucket, soonest
 from tickcast.venues.declared.venue import Channel, Limits, Venue
 
@@ -98,22 +99,21 @@ class Wire:
         """The venue confirms subscriptions: one that is not confirmed is none."""
         self._limits = limits
         self._bucket = Bucket(limits.messages)
-        self._asks = Bucket(limits.asks)
+        self.asks = Asks(limits.asks)
+        """Books that are asked for on this link."""
         self._queue: deque[tuple[bytes, tuple[Channel, ...]]] = deque()
         """Frames to be sent, and the channels of which it is the last word."""
         self._unanswered: deque[tuple[Channel, ...]] = deque()
         self._dropping: list[Channel] = []
         self._renewing: dict[Channel, float] = {}
         """To be subscribed anew, and how urgent it is."""
-        self._asking: dict[Channel, float] = {}
-        """Whose books are to be asked for on this link, and how urgent it is."""
 
     # ------------------------------------------------------------------ what it carries
 
     @property
     def room(self) -> int:
         """How many channels more it may carry."""
-        return self._limits.channels_per_link - len(self.subscriptions)
+        return self._limits.room(self.endpoint) - len(self.subscriptions)
 
     def add(self, channels: Iterable[Channel]) -> None:
         """Carry channels."""
@@ -126,7 +126,7 @@ class Wire:
         for channel in channels:
             subscription = self.subscriptions.pop(channel, None)
             self._renewing.pop(channel, None)
-            self._asking.pop(channel, None)
+            self.asks.discard(channel)
             self._restless.pop(channel, None)
             if subscription is not None and self.is_open and subscription.phase in {"asked", "active"}:
                 self._dropping.append(subscription.named)
@@ -136,10 +136,9 @@ class Wire:
         if self.is_open and channel in self.subscriptions:
             self._renewing[channel] = urgency
 
-    def ask(self, channel: Channel, urgency: float) -> None:
-        """Ask for a whole book on this link."""
-        if self.is_open and channel in self.subscriptions:
-            self._asking[channel] = urgency
+    def say(self, frame: bytes) -> None:
+        """Send a frame when its turn comes."""
+        self._queue.append((frame, ()))
 
     def opened(self, hello: Sequence[bytes], now_ns: int) -> None:
         """It is open: everything is to be asked for."""
@@ -161,9 +160,8 @@ class Wire:
         self._unanswered.clear()
         self._dropping.clear()
         self._renewing.clear()
-        self._asking.clear()
         self._bucket = Bucket(self._limits.messages)
-        self._asks = Bucket(self._limits.asks)
+        self.asks = Asks(self._limits.asks)
         self._restless = dict(self.subscriptions)
         for subscription in self._restless.values():
             subscription.phase = "wanted"
@@ -210,15 +208,6 @@ class Wire:
             self._queue.extend((frame, ()) for frame in venue.unsubscribe(named))
             self._ask(venue, urgent, now_ns)
             return bool(self._queue)
-        # what waits for the quota of all messages would be sent too soon after what waited before it
-        if self._asking and max(self._asks.ready_ns(1, now_ns), self._bucket.ready_ns(1, now_ns)) <= now_ns:
-            channel = max(self._asking, key=self._asking.__getitem__)
-            del self._asking[channel]
-            self._asks.spend(1, now_ns)
-            frame = venue.ask_book(channel)
-            if frame is not None:
-                self._queue.append((frame, ()))
-                return True
         wanted = [one for one in self._restless.values() if one.phase == "wanted"]
         if wanted:
             wanted.sort(key=lambda one: -one.urgency)
@@ -262,7 +251,7 @@ class Wire:
         """Return the channels that are meant, and keep what the venue calls them."""
         found = []
         for named in channels:
-            for known in self._named(named):
+            for known in self.named(named):
                 if named.handle:
                     self.subscriptions[known].handle = named.handle
                 found.append(known)
@@ -286,14 +275,14 @@ class Wire:
         """
         if channel is None:
             found: Sequence[Channel] = (
-                [one for named in among for one in self._named(named)] if among else self._oldest()
+                [one for named in among for one in self.named(named)] if among else self._oldest()
             )
             if among or len(found) > 1:
                 for one in found:
                     self.subscriptions[one].share_out()
                 return []
         else:
-            found = self._named(channel)
+            found = self.named(channel)
         for one in found:
             subscription = self.subscriptions.get(one)
             if subscription is not None:
@@ -304,7 +293,7 @@ class Wire:
 
     def is_active(self, channel: Channel) -> bool:
         """Whether the subscription to a channel was confirmed."""
-        return all(self.subscriptions[one].phase == "active" for one in self._named(channel))
+        return all(self.subscriptions[one].phase == "active" for one in self.named(channel))
 
     def _oldest(self) -> Sequence[Channel]:
         """Channels of the oldest message that is not answered, as far as they still wait for an answer."""
@@ -318,7 +307,8 @@ class Wire:
                 return waiting
         return ()
 
-    def _named(self, named: Channel) -> list[Channel]:
+    def named(self, named: Channel) -> list[Channel]:
+        """Return the channels of this link that are meant by a name."""
         if named in self.subscriptions:
             return [named]
         return [one for one in self.subscriptions if (one.name, one.native) == (named.name, named.native)]
@@ -351,8 +341,6 @@ class Wire:
         due = [self.ping_due_ns, self.pinged_ns + PONG_NS if self.pinged_ns else 0]
         if self.waits:
             due.append(self._bucket.ready_ns(1, now_ns))
-        if self._asking:
-            due.append(max(self._bucket.ready_ns(1, now_ns), self._asks.ready_ns(1, now_ns)))
         for subscription in self._restless.values():
             if subscription.phase == "asked":
                 due.append(subscription.asked_ns + ANSWER_NS)
@@ -396,7 +384,7 @@ class Wires:
                 if channel not in placed:
                     parts.setdefault((channel.endpoint, channel.market), []).append(channel)
             for (endpoint, market), channels in parts.items():
-                most = self._limits.channels_per_link
+                most = self._limits.room(endpoint)
                 for begin in range(0, len(channels), most):
                     part = channels[begin : begin + most]
                     wire = self._find_room(endpoint, market, part, line)

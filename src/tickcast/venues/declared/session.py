@@ -367,7 +367,7 @@ class DeclaredSession:
                     cold.add(records, texts)
                 case said.Relist():
                     self._list(ts_recv)
-                case said.Unknown() | said.Strange():
+                case said.Unknown() | said.Strange() | said.Withheld():
                     self._unfamiliar(one, cold)
                 case said.Alive():
                     sight(one, wire, ts_recv, step)
@@ -375,8 +375,14 @@ class DeclaredSession:
                     assert_never(one)
         return cold.records, cold.texts
 
-    def _unfamiliar(self, one: said.Unknown | said.Strange, cold: "Cold") -> None:
-        """Count what the venue class does not know."""
+    def _unfamiliar(self, one: said.Unknown | said.Strange | said.Withheld, cold: "Cold") -> None:
+        """Count what the venue class does not know, and books that it asked for in vain other than by its haste."""
+        if isinstance(one, said.Withheld):
+            if cold.wire is not None:
+                self._books.withheld(one, cold.wire, cold.now_ns)
+            if one.too_soon:
+                return
+            one = said.Unknown(one.reason, "refused request")
         if isinstance(one, said.Strange):
             self._drift.met("value", one.word, cold.frame, now_ns=cold.now_ns, step=cold.step)
             return

@@ -32,12 +32,15 @@ class Limits:
     """What the venue allows; with the page that says so in NOTES.md."""
 
     channels_per_link: int
+    channels_at: Mapping[str, int] = field(default_factory=dict)
+    """Fewer on one link at some of the :attr:`Venue.endpoints`."""
     channels_per_message: int = 50
     """Of one subscribe message."""
     messages: Quota | None = None
     """We send on one link."""
     asks: Quota | None = None
-    """Of these, requests for books on one link (:meth:`Venue.ask_book`)."""
+    """Requests for books on one link (:meth:`Venue.ask_book`): each is sent so long after the answer to the one before
+    (:mod:`.asks`)."""
     connects: Quota | None = None
     """New connections of one address."""
     lifetime_s: float = 0.0
@@ -46,6 +49,10 @@ class Limits:
     """REST: sum of :attr:`tickcast.venues.base.Request.weight`."""
     weight_header: str = ""
     """Header of a REST answer that tells how much of ``weight`` this address has used of the running window."""
+
+    def room(self, endpoint: str) -> int:
+        """Return how many channels a link at an endpoint carries."""
+        return min(self.channels_per_link, self.channels_at.get(endpoint, self.channels_per_link))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +199,16 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """The venue does not give a book that was asked for on the link (:meth:`Venue.ask_book`)."""
+
+    channel: Channel
+    reason: str
+    too_soon: bool = False
+    """Only for having been asked for too soon after another one: it is asked for again, and all more slowly."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """A heartbeat, a pong: nothing to tell."""
 
@@ -250,7 +267,9 @@ class Strange:
     """Where it stands, and what: ``status=paused``."""
 
 
-Happening = Acknowledged | Refused | Repeated | Reply | Alive | Status | Rows | Relist | Leaving | Unknown | Strange
+Happening = (
+    Acknowledged | Refused | Repeated | Withheld | Reply | Alive | Status | Rows | Relist | Leaving | Unknown | Strange
+)
 
 
 def strange(place: str, words: Iterable[str], known: Container[str]) -> list[Happening]:

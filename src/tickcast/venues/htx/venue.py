@@ -24,6 +24,7 @@ from tickcast.venues.declared.venue import (
     Status,
     Unknown,
     Venue,
+    Withheld,
 )
 from tickcast.venues.htx import wire
 from tickcast.venues.htx.dialect import DEPTH, DIALECT
@@ -62,9 +63,10 @@ class HtxVenue(Venue):
     dialect: Dialect = DIALECT
     limits: ClassVar[Limits] = Limits(
         channels_per_link=100,
+        channels_at={"spot books": 30},
         channels_per_message=10,
         messages=Quota(amount=20, per_s=1.0),
-        asks=Quota(amount=1, per_s=0.2),
+        asks=Quota(amount=1, per_s=0.12),
         weight=Quota(amount=100, per_s=3.0),
     )
     url: ClassVar[str] = "wss://api.huobi.pro"
@@ -228,13 +230,12 @@ def _operation(word: str, channel: Channel) -> bytes:
 
 
 def _refusal(found: wire.Cold) -> Happening:
-    """Read an error: of a subscription, or of a request for a book, which is asked for again by itself."""
+    """Read an error: of a subscription, or of a request for a book."""
     reason = f"error {found.err_code}: {found.err_msg}"
     asked = bytes(found.id).decode().strip('"') if found.id else ""
-    if asked.startswith("req "):  # it is asked for again; what came too soon on its way is no mistake
-        if TOO_SOON in found.err_msg:
-            return Alive()
-        return Unknown(f"expected a book for {asked}, found {reason}", "refused request")
+    if asked.startswith("req "):
+        book = _channel(asked.removeprefix("req "))
+        return Withheld(book, f"expected a book for {asked}, found {reason}", too_soon=TOO_SOON in found.err_msg)
     named_topic = TOPIC.fullmatch(asked)
     return Refused(reason, _channel(asked) if named_topic else None)
 
