@@ -106,6 +106,12 @@ async def test_a_delay_keeps_the_order() -> None:
         proxy.delay(0)
         writer.write(b"three\n")
         assert [await reader.readline(), await reader.readline()] == [b"two\n", b"three\n"]
+        words = [f"{number}\n".encode() for number in range(400)]
+        for number, word in enumerate(words):
+            proxy.delay(3 - number % 4)
+            writer.write(word)
+            await asyncio.sleep(0)
+        assert [await reader.readline() for _ in words] == words
         writer.close()
 
 

@@ -26,6 +26,7 @@ import asyncio
 import socket
 import struct
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Self
 
@@ -49,7 +50,8 @@ class _Half(asyncio.Protocol):
         self.is_over = False
         self.has_ended = False
         self._pending = 0
-        self._due = 0.0
+        self._is_held = False
+        self._waiting: deque[tuple[float, int, Callable[[], None]]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -73,30 +75,46 @@ class _Half(asyncio.Protocol):
             self._later(other.end if exc is None else other.reset, 0)
 
     def pause_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None and not self.other.is_over:
-            self.other.transport.pause_reading()
+        if self.other is not None:
+            self.other.hold(is_held=True)
 
     def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None and not self.other.is_over:
-            self.other.transport.resume_reading()
+        if self.other is not None:
+            self.other.hold(is_held=False)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Read on or not, as the other side's peer takes it."""
+        self._is_held = is_held
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self.transport is None or self.is_over:
+            return
+        if self._is_held or self._pending > PENDING_MAX:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
 
     def _later(self, act: Callable[[], None], size: int) -> None:
-        """Act after the delay, and never before what came earlier."""
-        self._due = max(self._due, self._loop.time() + self._proxy.delay_s)
+        """Act after the delay, behind what came earlier."""
+        now = self._loop.time()
+        self._waiting.append((now + self._proxy.delay_s, size, act))
         self._pending += size
-        if self._pending > PENDING_MAX and self.transport is not None and not self.is_over:
-            self.transport.pause_reading()
+        if len(self._waiting) == 1:
+            self._run()
+        self._read_or_not()
 
-        def run() -> None:
+    def _run(self) -> None:
+        """Do what is due, and come back for the rest."""
+        while self._waiting:
+            due, size, act = self._waiting[0]
+            if due > self._loop.time():
+                self._loop.call_at(due, self._run)
+                return
+            self._waiting.popleft()
             self._pending -= size
-            if self._pending <= PENDING_MAX // 2 and self.transport is not None and not self.is_over:
-                self.transport.resume_reading()
             act()
-
-        if self._due <= self._loop.time():
-            run()
-        else:
-            self._loop.call_at(self._due, run)
+        self._read_or_not()
 
     def _pass_on(self, data: bytes) -> None:
         other = self.other
