@@ -47,7 +47,7 @@ async def test_a_channel_that_nobody_knows_is_counted_and_told(word: str) -> Non
                 frame = rude.venue.voice.dress(client, None, said.encode())
                 rude.write(text_frame(frame), to=client)
             links = len(rude.venue.clients)
-        await run.until(lambda: run.unknown("message"), "it is told", within_s=5)
+        await run.until(lambda: run.unknown("message"), "it is told")
         (found,) = run.unknown("message")
         assert "zzz" in found.name
         assert found.count == sent * links
@@ -63,7 +63,7 @@ async def test_a_channel_that_nobody_knows_is_counted_and_told(word: str) -> Non
 async def test_a_key_that_nobody_knows_is_counted_and_told(word: str) -> None:
     async with RudeVenue(word) as rude, running(rude) as run:
         run.spoil = lambda _, topic, frame: [unknown_fields(frame, None) if topic is not None else frame]  # type: ignore[arg-type]
-        await run.until(lambda: run.unknown("key"), "it is told", within_s=5)
+        await run.until(lambda: run.unknown("key"), "it is told")
         await run.until_right()
         found = run.unknown("key")
         assert len(found) <= UNKNOWN_MAX

@@ -111,6 +111,16 @@ class Dependence:
         if owner is not None and self._feed.book_link(owner.id) == lost.number:
             self._books.renew(owner, step, now_ns)
 
+    def damaged(self, wire: Wire, step: Step, now_ns: int) -> None:
+        """A frame of a link could not be read, so something is missing: books that nothing proves begin anew.
+
+        Nothing else would ever show that it was a change of theirs; those that prove themselves do so.
+        """
+        for channel in wire.subscriptions:
+            owner = self._owner.get(channel) if channel.book else None
+            if owner is not None and self.is_main(wire, owner) and self._feed.state(owner.id) == State.UNVERIFIED:
+                self._books.renew(owner, step, now_ns)
+
     def _lose(self, wire: Wire, reason: str, step: Step, now_ns: int) -> None:
         """What depends on a link is stale: nobody knows what it misses."""
         self._backfill.lost(wire, now_ns)

@@ -319,7 +319,7 @@ class DeclaredSession:
             step.bury(reason, chunks[place])
         step.dead_count += decoded.dead_count - len(decoded.dead)
         if decoded.dead and wire is not None:
-            self._tell_damage(decoded.dead, step, times, wire.name)
+            self._tell_damage(decoded.dead, step, times, wire)
         if decoded.holes:
             self._backfill.jumped(decoded, step, times, wire.name if wire is not None else "")
             self._is_settled = False
@@ -328,11 +328,14 @@ class DeclaredSession:
             link = wire.name if wire is not None else ""
             self._became_whole(self._books.judge(decoded, step, times, link), times[-1], step)
 
-    def _tell_damage(self, dead: Sequence[tuple[int, str]], step: Step, times: Sequence[int], link: str) -> None:
+    def _tell_damage(self, dead: Sequence[tuple[int, str]], step: Step, times: Sequence[int], wire: Wire) -> None:
         """Tell the ledger of frames that nobody could read, at most once in :data:`DAMAGE_NS` for each link."""
-        damage = of_damage(dead, link=link, times=times)
-        if damage is not None and times[-1] - self._damaged_ns.get(link, -DAMAGE_NS) >= DAMAGE_NS:
-            self._damaged_ns[link] = times[-1]
+        damage = of_damage(dead, link=wire.name, times=times)
+        if damage is None:
+            return
+        self._dependence.damaged(wire, step, times[-1])
+        if times[-1] - self._damaged_ns.get(wire.name, -DAMAGE_NS) >= DAMAGE_NS:
+            self._damaged_ns[wire.name] = times[-1]
             step.incidents.append(damage)
 
     def _became_whole(self, instruments: Sequence[int], now_ns: int, step: Step) -> None:
