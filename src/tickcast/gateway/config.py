@@ -16,9 +16,9 @@ TOKEN_MIN: Final = 16
 class SocketIoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[gateway.socketio]``: the Socket.IO dialect."""
 
-    mode: Literal["off", "memory"] = "off"
+    mode: Literal["off", "memory", "rooms"] = "off"
     """How clients of Socket.IO are served at ``/socket.io``. ``off``: not at all. ``memory``: each at its own pace.
-    Needs the extra: ``pip install 'tickcast[socketio]'``."""
+    ``rooms``: one stream for all who watch the same. Both need the extra: ``pip install 'tickcast[socketio]'``."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

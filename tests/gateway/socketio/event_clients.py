@@ -23,7 +23,14 @@ class EventClient:
         self.url = gateway_url
         self.sio = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.2)
         self.events: list[tuple[str, Any]] = []
-        self.sio.on("*", lambda event, *arguments: self.events.append((event, arguments[0] if arguments else None)))
+        self.taps: list[Callable[[str, Any], None]] = []
+        self.sio.on("*", self._take)
+
+    def _take(self, event: str, *arguments: Any) -> None:
+        body = arguments[0] if arguments else None
+        self.events.append((event, body))
+        for tap in self.taps:
+            tap(event, body)
 
     async def connect(self, transports: list[str] | None = None, auth: Any = None) -> None:
         await self.sio.connect(self.url, transports=transports, auth=auth)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tickcast.gateway.auth.guests import Guest
 from tickcast.gateway.socketio.client import EventClient
+from tickcast.gateway.socketio.rooms import Rooms
 from tickcast.runtime.tasks import TaskGroupOwner
 
 if TYPE_CHECKING:
@@ -47,5 +48,4 @@ class Memory:
 
 def make_mode(clients: "Clients") -> Mode:
     """Make the mode of the config."""
-    del clients
-    return Memory()
+    return Rooms(clients) if clients.config.socketio.mode == "rooms" else Memory()
