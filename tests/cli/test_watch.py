@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from rich.console import Console
 from tickcast.cli import watch
 from tickcast.cli.terminal import digits
 from tickcast.client import Book, Lost, Tick
+from tickcast.gateway.config import Config
 from tickcast.testing.gateway import running_gateway
+from tickcast.testing.instance import eventually
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,105 @@ def test_every_kind_has_a_line() -> None:
     assert watch.line(Book(symbol="A", state="live", bids=((Decimal("1.50"), Decimal(2)),))).endswith(
         "bids 1.50 x 2  asks -"
     )
+
+
+# ------------------------------------------------------------------ gateways that come and go, and the end
+
+
+class Run:
+    """The command as a process, and what it has said so far."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "tickcast", "watch", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.said: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._readers = [Thread(target=self._read, args=(name,)) for name in self.said]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str) -> None:
+        stream = getattr(self.process, name)
+        for text in stream:
+            self.said[name].append(text)
+        stream.close()
+
+    def has_said(self, name: str, text: str) -> bool:
+        return any(text in said for said in self.said[name])
+
+    def await_said(self, name: str, text: str) -> None:
+        eventually(lambda: self.has_said(name, text), deadline_s=30, what=f"{text!r} in {name}: {self.said}")
+
+    def end(self) -> int:
+        self.process.terminate()
+        status = self.process.wait(30)
+        for reader in self._readers:
+            reader.join()
+        return status
+
+
+class Comes:
+    """A gateway at a port, from :meth:`come` to :meth:`go`."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.is_watched = False
+        self._thread: Thread | None = None
+
+    def come(self) -> None:
+        self._is_up, self._is_over = Event(), Event()
+        self._thread = Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        assert self._is_up.wait(30)
+
+    def go(self) -> None:
+        if self._thread is not None:
+            self._is_over.set()
+            self._thread.join()
+            self._thread = None
+
+    async def _serve(self) -> None:
+        async with running_gateway(Config(port=self.port)) as gateway:
+            gateway.trade("XNAS:AAPL", "185.40")
+            self._is_up.set()
+            while not self._is_over.is_set():
+                self.is_watched = bool(gateway.hub.watched())
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Comes]:
+    found = Comes()
+    yield found
+    found.go()
+
+
+def test_a_gateway_that_does_not_answer_is_waited_for_and_said(gateway: Comes) -> None:
+    run = Run("XNAS:AAPL", "--json", "--url", gateway.url)
+    try:
+        run.await_said("stderr", f"no gateway answers at {gateway.url}; trying again")
+        gateway.come()
+        run.await_said("stdout", '"185.40"')
+        run.await_said("stderr", f"connected to {gateway.url}")
+        gateway.go()
+        run.await_said("stderr", f"the gateway at {gateway.url} answers no more; trying again")
+        gateway.come()
+        eventually(lambda: len(run.said["stderr"]) == 4, deadline_s=30, what="four lines")
+    finally:
+        status = run.end()
+    assert status == 143
+    assert [text.split()[0] for text in run.said["stderr"]] == ["no", "connected", "the", "connected"]
+
+
+def test_a_table_in_a_pipe_is_printed_when_sigterm_ends_it(gateway: Comes) -> None:
+    gateway.come()
+    run = Run("XNAS:AAPL", "--url", gateway.url, "--rate", "20")
+    try:
+        eventually(lambda: gateway.is_watched, deadline_s=30, what="somebody who watches")
+    finally:
+        status = run.end()
+    assert status == 143
+    assert run.has_said("stdout", "XNAS:AAPL"), run.said
+    assert run.said["stderr"] == []

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
@@ -22,6 +24,7 @@ from tickcast.client.ticks import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
 from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import now_ns
+from tickcast.runtime.tasks import TaskGroupOwner
 
 T = TypeVar("T")
 CHANNELS: Final = ("price", "trades", "book", "bars")
@@ -29,6 +32,12 @@ DEPTHS: Final[dict[str, Literal[5, 10, 50]]] = {"5": 5, "10": 10, "50": 50}
 CODECS: Final[tuple[CodecName, ...]] = ("auto", "json", "msgpack", "compact", "proto")
 INTERVALS: Final[dict[str, Literal["1s", "1m"]]] = {"1s": "1s", "1m": "1m"}
 REFRESH_PER_SECOND = 8
+FOREVER_S: Final = 1e9
+"""A gateway is waited for so long."""
+LOOK_S: Final = 0.1
+PATIENCE_S: Final = 0.5
+"""Without a connection for so long, it is said: one that is replaced for an upgrade is back sooner."""
+ENDED_BY_SIGTERM: Final = 128 + signal.SIGTERM
 TIMEOUT_S = 10
 _STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
 _COLUMNS = ("symbol", "price", "change", "%", "bid", "ask", "size", "volume", "age", "merged", "state")
@@ -77,24 +86,30 @@ def watch(
 ) -> None:
     """Show live prices, trades, books or bars of SYMBOLS: AAPL over all venues, XNAS:AAPL at one.
 
-    A symbol that does not exist yet is waited for, unless none of them exists.
+    A symbol that does not exist yet is waited for, unless none of them exists. So is the gateway: whether it answers is
+    said on stderr. SIGTERM ends it with status 143; a table in a pipe is printed then, as it is.
     """
-    client = connect(_gateway(url, data), codec=codec, token=token)
+    base = _gateway(url, data)
+    client = connect(base, codec=codec, token=token, connect_timeout_s=FOREVER_S)
+    stream: Stream[Any]
     if channel == "price":
-        ticks = _existing(client.ticks(*symbols, rate=rate), symbols)
+        stream = client.ticks(*symbols, rate=rate)
+        ticks = _existing(stream, symbols)
         shown = _print(ticks, count) if as_json else _show(ticks, symbols, count)
-    elif channel == "trades":
-        shown = _print(client.trades(*symbols), count, None if as_json else line)
-    elif channel == "book":
-        levels = client.books(*symbols, depth=DEPTHS[depth], rate=rate)
-        shown = _print(levels, count, None if as_json else line)
     else:
-        candles = client.bars(*symbols, interval=INTERVALS[interval], rate=rate)
-        shown = _print(candles, count, None if as_json else line)
+        if channel == "trades":
+            stream = client.trades(*symbols)
+        elif channel == "book":
+            stream = client.books(*symbols, depth=DEPTHS[depth], rate=rate)
+        else:
+            stream = client.bars(*symbols, interval=INTERVALS[interval], rate=rate)
+        shown = _print(stream, count, None if as_json else line)
     try:
-        asyncio.run(_with(client, shown))
+        asyncio.run(_with(client, stream, base, shown))
     except KeyboardInterrupt:
         return
+    except asyncio.CancelledError:  # only SIGTERM cancels it
+        sys.exit(ENDED_BY_SIGTERM)
 
 
 @click.command()
@@ -149,9 +164,33 @@ def _detail(body: bytes) -> str:
         return ""
 
 
-async def _with(client: Client, shown: Awaitable[None]) -> None:
-    async with client:
-        await shown
+async def _with(client: Client, stream: Stream[Any], base: str, shown: Awaitable[None]) -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    beside = TaskGroupOwner("watch")
+    beside.spawn(_tell_connection(stream, base), "connection")
+    try:
+        async with client:
+            await shown
+    finally:
+        await beside.stop()
+
+
+async def _tell_connection(stream: Stream[Any], base: str) -> None:
+    """Say on stderr that no gateway answers, and that one does again."""
+    away = 0
+    is_told = False
+    while True:
+        await asyncio.sleep(LOOK_S)
+        away = 0 if stream.is_connected else away + 1
+        if stream.is_connected and is_told:
+            click.echo(f"connected to {base}", err=True)
+            is_told = False
+        elif away * LOOK_S >= PATIENCE_S and not is_told:
+            found = f"the gateway at {base} answers no more" if stream.connects else f"no gateway answers at {base}"
+            click.echo(f"{found}; trying again until it does (Ctrl-C ends it)", err=True)
+            is_told = True
 
 
 async def _existing(ticks: Stream[Tick], symbols: tuple[str, ...]) -> AsyncGenerator[Tick]:

@@ -48,6 +48,8 @@ BACKOFF_MAX_S: Final = 30.0
 CARE_FIRST_S: Final = 1.0
 CARE_MAX_S: Final = 30.0
 """Longest time between two requests for symbols that nobody knew."""
+HANDSHAKE_MAX_S: Final = 10.0
+"""Of one attempt, however long the first connection may take."""
 CLOSE_TIMEOUT_S: Final = 1.0
 _RETRY_IN: Final = re.compile(r"retry in (\d+) ms")
 _FOREVER_S: Final = 1e9
@@ -179,7 +181,7 @@ class Wire(Generic[T]):
         if self._refused_header == self._header:
             raise token_error(TOKEN_CLOSE, "it was refused before", with_token=bool(self._header))
         try:
-            is_open = await self._within(settings.connect_timeout_s, self._dial())
+            is_open = await self._within(min(settings.connect_timeout_s, HANDSHAKE_MAX_S), self._dial())
         except (websockets.WebSocketException, OSError) as failure:
             self._failed(failure)
             return []
