@@ -227,6 +227,10 @@ class JsonDecoded:
     holes: list[tuple[int, int, JsonPrint, JsonPrint, int]]
     """Trades that are missing by their numbers: instrument, index of the frame, the trade before, the trade behind, and how
     many."""
+    losses: list[tuple[int, int, JsonPrint, JsonPrint | None]]
+    """Instruments of which trades may be missing that nothing but the connection's counter counts: instrument, index of the
+    frame that jumped, the trade told last before it (which is marked as by :meth:`JsonFeed.mark_trades`), and the first one
+    since the mark before."""
 
 def unpack_frame(frame: bytes, max: int) -> bytes:  # noqa: A002
     """Return a frame that may be packed (gzip), unpacked: what the core does by itself where a dialect says ``packing``.

@@ -8,7 +8,7 @@ import pytest
 
 from tickcast import _native
 from tickcast.model.record import Flag, Kind, Side, State, records_from
-from tickcast.venues.declared.dialect import Aggressor, Dialect, Key, Match, Message, RestTrades, Time, Trades
+from tickcast.venues.declared.dialect import Aggressor, Counter, Dialect, Key, Match, Message, RestTrades, Time, Trades
 
 RECV = 1_700_000_000_000_000_000
 AAA = 11
@@ -19,8 +19,9 @@ def row(**more: Any) -> Trades:
     return Trades(time=Time(path="T", unit="ms"), **declared)
 
 
-def feed_of(trades: Trades, rest: RestTrades | None = None) -> _native.JsonFeed:
-    dialect = Dialect(messages=(Message(name="trade", when=(), rows="d", emits=(trades,)),), rest_trades=rest)
+def feed_of(trades: Trades, rest: RestTrades | None = None, counter: Counter | None = None) -> _native.JsonFeed:
+    messages = (Message(name="trade", when=(), rows="d", emits=(trades,)),)
+    dialect = Dialect(messages=messages, rest_trades=rest, counter=counter)
     feed = _native.JsonFeed(msgspec.json.encode(dialect), depth=0)
     feed.define("", "AAA", AAA, book=False, quotes=False, state=State.LIVE)
     feed.open_link(1, "")
@@ -95,10 +96,22 @@ def test_history_of_a_later_subscription_is_what_was_missed() -> None:
     assert trades_of(say(feed, {"i": 8})) == [(8, 0)]
 
 
-def test_history_that_nothing_counts_stays_history() -> None:
+def test_history_behind_the_newest_trade_was_missed_where_nothing_counts_too() -> None:
     feed = feed_of(row(history=HISTORY))
-    say(feed, {"i": 3}, h=1)
-    assert trades_of(say(feed, {"i": 4}, h=1)) == [(4, Flag.HISTORY)]
+    assert trades_of(say(feed, {"i": 2, "T": 2}, {"i": 3, "T": 3}, h=1)) == [(2, Flag.HISTORY), (3, Flag.HISTORY)]
+    say(feed, {"i": 4, "T": 4})
+    again = say(feed, {"i": 3, "T": 3}, {"i": 4, "T": 4}, {"i": 6, "T": 4}, {"i": 5, "T": 5}, h=1)
+    assert trades_of(again) == [(3, Flag.HISTORY), (4, Flag.HISTORY), (6, Flag.BACKFILLED), (5, Flag.BACKFILLED)]
+    assert feed.mark_trades(AAA) == (5, 0, 5_000_000, 1)
+
+
+def test_history_over_a_second_line_is_not_missed() -> None:
+    feed = feed_of(row(history=HISTORY))
+    say(feed, {"i": 4, "T": 4})
+    feed.open_link(2, "")
+    feed.line_up(AAA, 1, 2)
+    frame = json.dumps({"d": [{"s": "AAA", "p": "1", "v": "1", "i": 5, "T": 5}], "h": 1}).encode()
+    assert trades_of(feed.decode(2, [frame], [RECV])) == [(5, Flag.HISTORY)]
 
 
 # ------------------------------------------------------------------ the ends of a hole that nothing counts
@@ -117,6 +130,46 @@ def test_the_last_trade_before_a_mark_and_the_first_behind_it() -> None:
     assert feed.mark_trades(AAA) == (8, 0, 4_000_000, 1)
     assert feed.mark_trades(99) is None
     assert feed.first_trade(99) is None
+
+
+def test_trades_that_a_subscription_tells_again_without_a_mark_are_not_the_first_behind() -> None:
+    feed = feed_of(row())
+    say(feed, {"i": 50, "T": 1}, {"i": 51, "T": 2}, {"i": 52, "T": 2})
+    feed.mark_trades(AAA)
+    say(feed, {"i": 50, "T": 1}, {"i": 51, "T": 2}, {"i": 52, "T": 2})
+    assert feed.first_trade(AAA) is None
+    say(feed, {"i": 53, "T": 2})
+    assert feed.first_trade(AAA) == (53, 0, 2_000_000, 1)
+
+
+def test_trades_among_those_that_a_subscription_tells_again_were_missed() -> None:
+    feed = feed_of(row())
+    say(feed, {"i": 50, "T": 1}, {"i": 51, "T": 2})
+    feed.mark_trades(AAA)
+    again = say(feed, {"i": 50, "T": 1}, {"i": 51, "T": 2}, {"i": 52, "T": 2}, {"i": 53, "T": 3})
+    assert trades_of(again) == [(50, 0), (51, 0), (52, Flag.BACKFILLED), (53, Flag.BACKFILLED)]
+    assert feed.first_trade(AAA) is None
+    assert trades_of(say(feed, {"i": 54, "T": 4})) == [(54, 0)]
+    assert feed.first_trade(AAA) == (54, 0, 4_000_000, 1)
+
+
+def test_a_jump_of_the_connection_may_hide_trades_that_nothing_else_counts() -> None:
+    feed = feed_of(row(), REST, counter=Counter(path="n"))
+    say(feed, {"i": 5, "T": 1}, n=1)
+    assert say(feed, {"i": 7, "T": 2}, n=2).losses == []
+    decoded = say(feed, {"i": 9, "T": 3}, n=5)
+    assert not decoded.is_plain
+    assert decoded.losses == [(AAA, 0, (7, 0, 2_000_000, 1), (5, 0, 1_000_000, 1))]
+    assert feed.first_trade(AAA) == (9, 0, 3_000_000, 1)
+    say(feed, {"i": 10, "T": 4}, n=6)
+    assert say(feed, {"i": 12, "T": 5}, n=9).losses == [(AAA, 0, (10, 0, 4_000_000, 1), (9, 0, 3_000_000, 1))]
+
+
+@pytest.mark.parametrize(("chained", "fetched"), [(True, True), (False, False)])
+def test_a_jump_hides_none_that_are_counted_or_cannot_be_fetched(*, chained: bool, fetched: bool) -> None:
+    feed = feed_of(row(chained=chained), REST if fetched else None, counter=Counter(path="n"))
+    say(feed, {"i": 5}, n=1)
+    assert say(feed, {"i": 6}, n=5).losses == []
 
 
 def test_what_follows_fetched_trades_is_in_its_place() -> None:
@@ -191,6 +244,20 @@ def test_rows_may_stand_under_any_key_or_be_the_answer_itself() -> None:
     assert [one for one, _ in trades_of(decoded)] == [3, 6]
     alone = feed_of(row(), RestTrades(trades=listed))
     assert [one for one, _ in trades_of(alone.rest_trades(AAA, b'[["1","2",3]]', RECV))] == [3]
+
+
+def test_rows_of_another_make_are_read_by_another_declaration() -> None:
+    first = Trades(key=Key(path="s"), price="p", size="v", id="i", only=(Match(path="s", present=True),))
+    other = Trades(
+        key=Key(path="s"), price="px", size="sz", id="n", signed="buyer", only=(Match(path="n", present=True),)
+    )
+    feed = feed_of(row(), RestTrades(trades=first, or_trades=(other,)))
+    rows = [{"s": "A", "p": "1", "v": "2", "i": 3}, {"px": "4", "sz": "-5", "n": 6}, {"px": "4", "sz": "5"}]
+    decoded = feed.rest_trades(AAA, json.dumps(rows).encode(), RECV)
+    told = records_from(decoded.records)
+    assert [(int(one["id"]), int(one["size"]), int(one["side"])) for one in told] == [(3, 2, 0), (6, 5, Side.SELLER)]
+    assert decoded.dead_count == 1
+    assert "expected a trade" in decoded.dead[0][1]
 
 
 def test_without_a_declaration_nothing_is_read() -> None:

@@ -12,7 +12,7 @@ from tickcast.model.ledger import Incident
 from tickcast.model.record import Flag, Kind, records_from
 from tickcast.venues.base import Request, Step, VenueConfig
 from tickcast.venues.declared.backfill import HOLES_MAX, PATIENCE_NS, SETTLE_NS, TRIES_MAX, VAIN_MAX
-from tickcast.venues.declared.dialect import Key, Message, RestTrades, Trades
+from tickcast.venues.declared.dialect import Counter, Key, Message, RestTrades, Time, Trades
 from tickcast.venues.declared.venue import Channel, Limits, Listed, Print, TradeHistory
 
 TRADE = Trades(key=Key(path="name"), id="id", price="price", size="size")
@@ -24,15 +24,16 @@ class Telling(ScriptedVenue):
     limits = Limits(channels_per_link=10)
     trade_history: ClassVar[TradeHistory | None] = TradeHistory(page=3, pages_max=4, reach="the test's")
     newest_first = False
+    trade = TRADE
 
     def __init__(self, config: VenueConfig) -> None:
         super().__init__(config)
         declared = dialect(self.rule)
-        trade = msgspec.structs.replace(TRADE, chained=self.is_chained)
+        trade = msgspec.structs.replace(self.trade, chained=self.is_chained)
         messages = tuple(
             msgspec.structs.replace(one, emits=(trade,)) if one.name == "trade" else one for one in declared.messages
         )
-        rest = RestTrades(rows="rows", trades=TRADE, newest_first=self.newest_first)
+        rest = RestTrades(rows="rows", trades=self.trade, newest_first=self.newest_first)
         self.dialect = msgspec.structs.replace(declared, messages=messages, rest_trades=rest)
 
     is_chained = False
@@ -74,6 +75,21 @@ class OverlappingBackwards(Telling):
     newest_first = True
 
 
+class Numbered(OverlappingForwards):
+    """Its messages are numbered, its trades are not."""
+
+    def __init__(self, config: VenueConfig) -> None:
+        super().__init__(config)
+        self.dialect = msgspec.structs.replace(self.dialect, counter=Counter(path="n"))
+
+
+class UnorderedForwards(Telling):
+    trade = msgspec.structs.replace(TRADE, time=Time(path="ms", unit="ms"))
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        order="place", page=3, pages_max=4, overlaps=True, reach="the test's"
+    )
+
+
 class Play:
     """A session whose trades are told, cut and asked for; the market is ``truth``."""
 
@@ -86,6 +102,8 @@ class Play:
         self.incidents: list[Incident] = []
         self.requests: list[Request] = []
         self.texts: dict[int, str] = {}
+        self.times: dict[object, int] = {}
+        """Of trades, in ms; others happen when they come."""
         self._keep(self.script.list(a=dict.fromkeys(names, "LIVE")))
         self.open()
 
@@ -113,7 +131,8 @@ class Play:
         self._keep(self.script.say(*said, at=self.now))
 
     def trade(self, *idents: object, name: str = "A") -> None:
-        self.say(*({"kind": "trade", "name": name, "id": one, "price": "1", "size": "1"} for one in idents))
+        row = {"kind": "trade", "name": name, "price": "1", "size": "1"}
+        self.say(*({**row, "id": one, "ms": self.times.get(one)} for one in idents))
 
     def wait(self, seconds: float) -> None:
         end = self.now + round(seconds * SECOND)
@@ -131,7 +150,7 @@ class Play:
     def answer(self, *idents: object, status: int = 200) -> None:
         (request,) = self.requests
         self.requests = []
-        rows = [{"name": "A", "id": one, "price": "1", "size": "1"} for one in idents]
+        rows = [{"name": "A", "id": one, "price": "1", "size": "1", "ms": self.times.get(one)} for one in idents]
         body = {"rows": rows} if status == 200 else {}
         self._keep(self.script.answer(request, body, status=status, at=self.now))
 
@@ -362,6 +381,58 @@ def test_a_list_that_does_not_reach_back_is_said() -> None:
     play.answer("f", "e", "d")
     assert play.entry().repair == ""
     assert "the newest 4" in play.entry().reason
+
+
+def after_a_cut_of_texts() -> Play:
+    play = Play(UnorderedForwards)
+    play.times = {name: play.now // 1_000_000 + place for place, name in enumerate("abcdef")}
+    play.trade("a")
+    play.cut()
+    play.wait(1)
+    play.open()
+    play.trade("f")
+    play.wait(3)
+    return play
+
+
+def test_pages_of_trades_without_an_order_are_joined() -> None:
+    play = after_a_cut_of_texts()
+    play.answer("a", "b", "c")
+    assert len(play.requests) == 1
+    play.answer("c", "d", "e")
+    play.answer("e", "f")
+    assert len(play.fetched()) == 4
+    assert play.entry().repair == "backfill"
+
+
+def test_pages_of_trades_without_an_order_that_do_not_join_are_a_loss() -> None:
+    play = after_a_cut_of_texts()
+    play.answer("a", "b", "c")
+    play.answer("e", "f")
+    assert play.requests == []
+    assert play.entry().repair == ""
+
+
+def test_a_jump_of_a_connections_numbers_is_asked_for_where_nothing_else_counts_trades() -> None:
+    play = Play(Numbered)
+    play.say({"kind": "trade", "name": "A", "id": 10, "price": "1", "size": "1", "n": 7})
+    play.say({"kind": "trade", "name": "A", "id": 15, "price": "1", "size": "1", "n": 12})
+    play.wait(2)
+    assert play.asked() == {"of": "A", "after": "10", "before": "15"}
+    play.answer(10, 11, 15)
+    assert play.fetched() == [11]
+    entry = play.entry()
+    assert (entry.scope, entry.repair) == ("connection", "backfill")
+    assert "over a jump of the numbers of a connection" in entry.reason
+
+
+def test_a_second_jump_ends_the_hole_of_the_first() -> None:
+    play = Play(Numbered)
+    for ident, number in ((10, 1), (15, 5), (16, 6), (20, 9)):
+        play.say({"kind": "trade", "name": "A", "id": ident, "price": "1", "size": "1", "n": number})
+    play.wait(3)
+    asked = [parse_qs(urlsplit(one.url).query) for one in play.requests]
+    assert [(one["after"], one["before"]) for one in asked] == [(["10"], ["15"]), (["16"], ["20"])]
 
 
 # ------------------------------------------------------------------ trades that count up by one

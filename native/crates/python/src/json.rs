@@ -63,6 +63,7 @@ struct JsonDecoded {
     whole: Vec<u64>,
     short: Vec<u64>,
     holes: Vec<(u64, usize, PrintTuple, PrintTuple, u64)>,
+    losses: Vec<(u64, usize, PrintTuple, Option<PrintTuple>)>,
 }
 
 fn handed_over(py: Python<'_>, decoded: Decoded) -> PyResult<JsonDecoded> {
@@ -96,6 +97,18 @@ fn handed_over(py: Python<'_>, decoded: Decoded) -> PyResult<JsonDecoded> {
             .map(|hole| {
                 let (after, before) = (told(hole.after), told(hole.before));
                 (hole.instrument, hole.frame, after, before, hole.missing)
+            })
+            .collect(),
+        losses: decoded
+            .losses
+            .into_iter()
+            .map(|loss| {
+                (
+                    loss.instrument,
+                    loss.frame,
+                    told(loss.after),
+                    loss.first.map(told),
+                )
             })
             .collect(),
     })

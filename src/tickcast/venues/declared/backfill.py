@@ -84,6 +84,8 @@ class Hole:
     high: Print | None = None
     """What is left of the hole while it is paged through."""
     found: dict[int, Row] = field(default_factory=dict)
+    placed: list[Row] = field(default_factory=list)
+    """All that its answers hold, where trades have only their place."""
     pages: int = 0
     tries: int = 0
     meets_start: bool = False
@@ -95,6 +97,7 @@ class Hole:
         self.low, self.high = self.after, self.before
         self.meets_start = self.meets_end = False
         self.pages = 0
+        self.placed = []
 
 
 class Backfill:
@@ -133,24 +136,39 @@ class Backfill:
         """A link is lost: trades of every instrument that it told trades of may be missed."""
         if self._history is None:
             return
-        salvage = Salvage(f"{wire.name} {now_ns}", "connection", now_ns, wire.name)
+        salvage = Salvage(f"{wire.name} {now_ns}", "connection", now_ns, wire.name, over="a lost connection")
         for instrument, kind, number, _ in self._feed.heard():
             if kind == HEARD and number == wire.number and self._catalogue.get(instrument) is not None:
-                self._lose(instrument, wire.name, salvage, now_ns)
+                first = self._feed.first_trade(instrument)
+                if self._is_again(instrument, first, wire.name, now_ns):
+                    continue
+                newest = self._feed.mark_trades(instrument)
+                if newest is not None:
+                    self._lose(instrument, Print(*newest), salvage, now_ns)
 
-    def _lose(self, instrument: int, link: str, salvage: Salvage, now_ns: int) -> None:
+    def _is_again(self, instrument: int, first: "_native.JsonPrint | None", link: str, now_ns: int) -> bool:
+        """End an open hole of an instrument with the first trade behind it; True: nothing came, and it stays open."""
         waiting = self._open_ended(instrument)
-        first = self._feed.first_trade(instrument) if waiting is not None else None
-        if waiting is not None and first is None:
-            waiting.link, waiting.back_ns, waiting.due_ns, waiting.purpose = link, 0, 0, ""
-            return  # lost again before anything came
         if waiting is not None and first is not None:
             waiting.before, waiting.link, waiting.due_ns = Print(*first), "", now_ns
             waiting.begin_again()
-        newest = self._feed.mark_trades(instrument)
-        if newest is not None:
-            after = Print(*newest)
-            self._open(Hole(instrument=instrument, salvage=salvage, after=after, low=after, link=link), now_ns)
+        elif waiting is not None:
+            waiting.link, waiting.back_ns, waiting.due_ns, waiting.purpose = link, 0, 0, ""
+            return True
+        return False
+
+    def _lose(self, instrument: int, after: Print, salvage: Salvage, now_ns: int) -> None:
+        self._open(Hole(instrument=instrument, salvage=salvage, after=after, low=after, link=salvage.link), now_ns)
+
+    def _skipped(self, decoded: "_native.JsonDecoded", times: Sequence[int], link: str) -> None:
+        """The numbers of a connection have jumped, and nothing else counts its trades: any may be missed."""
+        found: dict[int, Salvage] = {}
+        for instrument, frame, newest, first in decoded.losses:
+            now_ns = times[frame]
+            over = "a jump of the numbers of a connection"
+            salvage = found.setdefault(frame, Salvage(f"{link} {now_ns}", "connection", now_ns, link, over=over))
+            if not self._is_again(instrument, first, link, now_ns):
+                self._lose(instrument, Print(*newest), salvage, now_ns)
 
     def _open_ended(self, instrument: int) -> Hole | None:
         """The hole of an instrument behind which nothing was told."""
@@ -161,6 +179,7 @@ class Backfill:
         """Numbers of trades have jumped; tell it before the rows that say so."""
         if self._history is None:
             return
+        self._skipped(decoded, times, link)
         told: dict[Salvage, None] = {}
         for instrument, frame, after, before, missing in decoded.holes:
             now_ns = times[frame]
@@ -281,7 +300,8 @@ class Backfill:
             return
         hole.pages += 1
         found = self._rows(decoded, history)
-        again = self._take_placed(hole, found) if history.order == "place" else self._take(hole, found, history)
+        take = self._take_placed if history.order == "place" else self._take
+        again = take(hole, found, history)
         is_complete = self._chained and hole.before is not None and not self._absent(hole)
         if again and not is_complete:
             if hole.pages < history.pages_max:
@@ -348,23 +368,18 @@ class Backfill:
         hole.low = last.print
         return True
 
-    @staticmethod
-    def _take_placed(hole: Hole, found: list[Row]) -> bool:
-        """Take an answer whose trades have no numbers: those between the two that are known, by place."""
-        idents = [row.print.ident for row in found]
-        begin = max((place + 1 for place, ident in enumerate(idents) if ident == hole.after.ident), default=0)
-        hole.meets_start = begin > 0 or (bool(found) and found[0].print.ts_ns < hole.after.ts_ns)
-        if not begin:
-            begin = next((place for place, row in enumerate(found) if row.print.ts_ns >= hole.after.ts_ns), len(found))
-        end = len(found)
-        hole.meets_end = hole.before is None
-        if hole.before is not None and hole.before.ident in idents:
-            end, hole.meets_end = idents.index(hole.before.ident), True
-        elif hole.before is not None:
-            newer = (place for place, row in enumerate(found) if row.print.ts_ns >= hole.before.ts_ns)
-            end = next(newer, len(found))
-        hole.found = dict(enumerate(found[begin:end]))
-        return False
+    def _take_placed(self, hole: Hole, found: list[Row], history: TradeHistory) -> bool:
+        """Take a page of trades without numbers: those between the two that are known, by place."""
+        known = {row.print.ident for row in hole.placed}
+        more = [row for row in found if row.print.ident not in known]
+        joins = hole.pages == 1 or len(more) < len(found)
+        hole.placed += more
+        _choose(hole)
+        hole.meets_start &= joins
+        if history.backwards or not (more and joins) or len(found) < history.page or _is_past(hole):
+            return False
+        hole.low = found[-1].print
+        return True
 
     # ------------------------------------------------------------------ what became of it
 
@@ -458,6 +473,29 @@ class Backfill:
     def open_count(self) -> int:
         """Holes that are not settled."""
         return sum(map(len, self._holes.values()))
+
+
+def _choose(hole: Hole) -> None:
+    """Find the trades of a hole among those of its answers, by place."""
+    found = hole.placed
+    idents = [row.print.ident for row in found]
+    begin = max((place + 1 for place, ident in enumerate(idents) if ident == hole.after.ident), default=0)
+    hole.meets_start = begin > 0 or (bool(found) and found[0].print.ts_ns < hole.after.ts_ns)
+    if not begin:
+        begin = next((place for place, row in enumerate(found) if row.print.ts_ns >= hole.after.ts_ns), len(found))
+    end = len(found)
+    hole.meets_end = hole.before is None
+    if hole.before is not None and hole.before.ident in idents:
+        end, hole.meets_end = idents.index(hole.before.ident), True
+    elif hole.before is not None:
+        newer = (place for place, row in enumerate(found) if row.print.ts_ns >= hole.before.ts_ns)
+        end = next(newer, len(found))
+    hole.found = dict(enumerate(found[begin:end]))
+
+
+def _is_past(hole: Hole) -> bool:
+    """Whether the answers reach beyond the end of a hole."""
+    return hole.before is not None and (hole.meets_end or hole.placed[-1].print.ts_ns > hole.before.ts_ns)
 
 
 def _numbered(row: Row) -> int:

@@ -317,6 +317,8 @@ class RestTrades(Declared, frozen=True):
 
     trades: Trades
     """Of a row; ``key`` is not used. Ids are those of the stream."""
+    or_trades: tuple[Trades, ...] = ()
+    """Where ``only`` of ``trades`` does not hold for a row, the first of these of which it does (Gate's contracts)."""
     rows: str = ""
     """Path of the rows; ``*`` stands for every list or object of an object. Empty = the answer is the list."""
     newest_first: bool = False

@@ -17,6 +17,8 @@ class Salvage:
     scope: Scope
     began_ns: int
     link: str = ""
+    over: str = ""
+    """What they were missed over, for people: ``a lost connection``."""
     missing: int = 0
     recovered: int = 0
     from_number: int = 0
@@ -54,7 +56,7 @@ class Salvage:
     def _reason(self, *, is_over: bool) -> str:
         many = self.missing != 1
         text = f"{self.missing} trade{'s were' if many else ' was'} missed" if self.missing else "trades may be missed"
-        text += " over a lost connection" if self.scope == "connection" else ""
+        text += f" over {self.over}" if self.over else ""
         if not is_over:
             return text
         if not self.recovered and not self.lost_count:

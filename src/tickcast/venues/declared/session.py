@@ -320,7 +320,7 @@ class DeclaredSession:
         step.dead_count += decoded.dead_count - len(decoded.dead)
         if decoded.dead and wire is not None:
             self._tell_damage(decoded.dead, step, times, wire)
-        if decoded.holes:
+        if decoded.holes or decoded.losses:
             self._backfill.jumped(decoded, step, times, wire.name if wire is not None else "")
             self._is_settled = False
         if decoded.breaks or decoded.whole or decoded.short:

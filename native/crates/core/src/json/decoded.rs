@@ -32,6 +32,18 @@ pub struct Hole {
     pub missing: u64,
 }
 
+/// Messages of a connection are missing, and trades that nothing counts may have been among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub instrument: u64,
+    /// Index of the frame behind them.
+    pub frame: usize,
+    /// The trade told last before it.
+    pub after: Print,
+    /// The first one since the mark before this one.
+    pub first: Option<Print>,
+}
+
 /// What one call decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
@@ -54,6 +66,7 @@ pub struct Decoded {
     /// Instruments whose differences begin behind the snapshot that was given.
     pub short: Vec<u64>,
     pub holes: Vec<Hole>,
+    pub losses: Vec<Loss>,
 }
 
 impl Decoded {
@@ -67,6 +80,7 @@ impl Decoded {
             && self.whole.is_empty()
             && self.short.is_empty()
             && self.holes.is_empty()
+            && self.losses.is_empty()
     }
 
     /// Counts a dead letter; the reason is written only while it is handed back.

@@ -229,6 +229,8 @@ pub struct RestTrades {
     #[serde(default)]
     pub newest_first: bool,
     pub trades: Trades,
+    #[serde(default)]
+    pub or_trades: Vec<Trades>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -392,4 +394,15 @@ pub struct Dialect {
     pub packing: Packing,
     #[serde(default = "unpacked_max")]
     pub unpacked_max: usize,
+}
+
+impl Dialect {
+    /// Whether trades of an instrument count up by one.
+    #[must_use]
+    pub fn chains_trades(&self) -> bool {
+        let mut emits = self.messages.iter().flat_map(|message| &message.emits);
+        emits.any(
+            |emit| matches!(emit, Emit::Trades(trades) if trades.chained && !trades.liquidation),
+        )
+    }
 }

@@ -1,12 +1,14 @@
 //! Rows to records: the state of a feed, and what each kind of row does to it.
 
 mod books;
+mod missed;
 mod overlap;
 
 use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::missed::Late;
 use super::binding::Bound;
 use super::decoded::{Decoded, Hole, Print};
 use super::drift::Drift;
@@ -55,6 +57,8 @@ pub struct Known {
     refilled: u64,
     /// The frame that told the first trade ever: history in it is of before the subscription.
     begun: u64,
+    /// The frame that told trades again which were told before the mark.
+    retelling: u64,
     /// Rows that came, by [`Heard`], and the connection that brought the newest.
     pub heard: [(u64, u32); HEARD],
 }
@@ -243,6 +247,9 @@ impl Engine {
                 covers: trades::covers(plan, row),
             };
             let mut is_late = is_history;
+            if is_history && !plan.chained && !has_twin && self.was_missed(index, print) {
+                record.flags ^= flag::HISTORY | flag::BACKFILLED;
+            }
             if let Some(number) = number {
                 is_late = self.chain_trade(index, number, print, call, out);
                 if is_history && is_late {
@@ -256,7 +263,14 @@ impl Engine {
                 }
             }
             if plan.kind == kind::TRADE {
-                self.remember(index, print, is_late, is_history);
+                let late = Late {
+                    is_late,
+                    is_history,
+                    is_numbered: matches!(id, Id::Number(_)),
+                };
+                if self.remember(index, print, late) {
+                    record.flags |= flag::BACKFILLED;
+                }
             }
             if let Id::Text(text) = id {
                 let text = String::from_utf8_lossy(&text).into_owned();
@@ -277,57 +291,6 @@ impl Engine {
             let word = row.frame.text(place);
             self.drift
                 .value(call.message, aggressor.path.text(), &word, row.frame);
-        }
-    }
-
-    /// Keeps what tells the newest trade from the others, and the first since the mark.
-    #[inline]
-    fn remember(&mut self, index: u32, print: Print, is_late: bool, is_history: bool) {
-        let known = &mut self.known[index as usize];
-        if known.begun == 0 {
-            known.begun = self.frames;
-        }
-        if !is_late || known.newest.is_none() {
-            known.newest = Some(print);
-        }
-        let is_again = known
-            .marked
-            .is_some_and(|marked| marked.id == print.id && print.id != 0);
-        if known.first.is_none() && !is_late && !is_history && !is_again {
-            known.first = Some(print);
-        }
-    }
-
-    /// The trade told last of an instrument; from now on the first one behind it is looked for.
-    pub fn mark(&mut self, index: u32) -> Option<Print> {
-        let known = &mut self.known[index as usize];
-        known.marked = known.newest;
-        known.first = None;
-        known.refilled = 0;
-        known.newest
-    }
-
-    /// Missed trades since [`Engine::mark`] that a subscription told as history.
-    #[must_use]
-    pub fn refilled(&self, index: u32) -> u64 {
-        self.known[index as usize].refilled
-    }
-
-    /// The first trade since [`Engine::mark`].
-    #[must_use]
-    pub fn first_trade(&self, index: u32) -> Option<Print> {
-        self.known[index as usize].first
-    }
-
-    /// Trades up to this one were fetched: what follows it is in its place.
-    pub fn filled(&mut self, index: u32, print: Print, number: u64) {
-        let known = &mut self.known[index as usize];
-        known.chain.advance(number);
-        if known
-            .newest
-            .is_some_and(|newest| newest.ts_event <= print.ts_event)
-        {
-            known.newest = Some(print);
         }
     }
 

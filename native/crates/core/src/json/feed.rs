@@ -12,7 +12,7 @@ use super::tape::{Fault, Tape};
 use super::twins::LineCounts;
 use crate::books::{Books, Jump, Level, Output, Reason, Statistics};
 use crate::inflate::Inflater;
-use crate::record::{Record, flag, state};
+use crate::record::{Record, state};
 
 /// What one kind of frame brought so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -428,25 +428,7 @@ impl JsonFeed {
         if plan.newest_first {
             self.rows.reverse();
         }
-        for &(place, outer) in &self.rows {
-            let row = Row {
-                frame,
-                place,
-                outer,
-            };
-            match super::trades::trade(&plan.trades, row, ts_recv) {
-                Ok((mut record, id)) => {
-                    if let super::trades::Id::Text(text) = id {
-                        let text = String::from_utf8_lossy(&text).into_owned();
-                        out.texts.push((out.records.len(), text));
-                    }
-                    record.instrument = instrument;
-                    record.flags = (record.flags & !flag::HISTORY) | flag::BACKFILLED;
-                    out.records.push(record);
-                }
-                Err(trouble) => out.refuse(0, || trouble.reason(frame)),
-            }
-        }
+        super::trades::fetched(plan, frame, &self.rows, (instrument, ts_recv), &mut out);
         out
     }
 
@@ -789,6 +771,9 @@ fn count(
             events: &mut engine.events,
         };
         engine.books.break_link(call.link, &jump, &mut output);
+        if plan.counts_trades {
+            engine.lose_trades(call.link, call.index, out);
+        }
     }
     false
 }

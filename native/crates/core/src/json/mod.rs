@@ -29,7 +29,7 @@ mod time;
 mod trades;
 mod twins;
 
-pub use decoded::{Decoded, Hole, NamedBreak, Print};
+pub use decoded::{Decoded, Hole, Loss, NamedBreak, Print};
 pub use drift::Foreign;
 pub use feed::{Counts, JsonFeed, Wanted};
 pub use twins::LineCounts;

@@ -39,7 +39,8 @@ pub struct RestTradesPlan {
     pub when: Box<[RowMatch]>,
     pub rows: Rows,
     pub newest_first: bool,
-    pub trades: TradesPlan,
+    /// A row is read by the first whose `only` holds.
+    pub trades: Box<[TradesPlan]>,
 }
 
 #[derive(Debug)]
@@ -189,6 +190,8 @@ pub struct CounterPlan {
     /// Conditions on the frame, as those of messages, and where the number stands if they hold.
     pub places: Box<[CounterPlace]>,
     pub first: Option<i64>,
+    /// Missing messages may be trades: nothing else counts those, and they can be fetched.
+    pub counts_trades: bool,
 }
 
 pub type CounterPlace = (Box<[(usize, Condition)]>, Path);
@@ -303,7 +306,10 @@ fn rest_trades(declared: &dialect::RestTrades) -> Result<RestTradesPlan, String>
         when: matches("when", &declared.when)?,
         rows: at("rows", Rows::new(&declared.rows))?,
         newest_first: declared.newest_first,
-        trades: trades(&declared.trades)?,
+        trades: core::iter::once(&declared.trades)
+            .chain(&declared.or_trades)
+            .map(trades)
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -714,6 +720,7 @@ impl Plan {
             path: needed("counter", &declared.path)?,
             places: places.into(),
             first: declared.first.and_then(|first| i64::try_from(first).ok()),
+            counts_trades: false,
         })
     }
 
@@ -744,7 +751,12 @@ impl Plan {
             messages.push(at(&place, compiler.message(message))?);
         }
         let counter = declared.counter.as_ref();
-        let counter = counter.map(|counter| Self::counter(counter, &mut compiler));
+        let mut counter = counter
+            .map(|counter| Self::counter(counter, &mut compiler))
+            .transpose()?;
+        if let Some(counter) = &mut counter {
+            counter.counts_trades = declared.rest_trades.is_some() && !declared.chains_trades();
+        }
         let slots = core::mem::take(&mut compiler.slots);
         let binding = declared.binding.as_ref();
         let binding = binding.map(|binding| Self::binding(binding, slots));
@@ -758,7 +770,7 @@ impl Plan {
             .map(|rest| at("rest_trades", rest_trades(rest)));
         Ok(Self {
             messages: messages.into(),
-            counter: counter.transpose()?,
+            counter,
             binding: binding.transpose()?,
             rest_trades: rest_trades.transpose()?,
             plain: texts(&declared.plain),

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::path::{Path, Row, is_nested, says_something};
-use super::plan::{MeasurePlan, Party, QuotesPlan, TradesPlan};
+use super::decoded::Decoded;
+use super::path::{Frame, Path, Row, is_nested, says_something};
+use super::plan::{MeasurePlan, Party, QuotesPlan, RestTradesPlan, TradesPlan};
 use super::read::{
     Trouble, all_hold, decimal_at, is_one_of, rounded_at, sequence, signed_size_at, size_at,
     time_at, time_of, whole,
@@ -77,6 +78,43 @@ pub fn trade<'a, 'p>(
         ..Record::default()
     };
     Ok((record, id))
+}
+
+/// Reads the rows of an answer over REST as trades of an instrument that came at a time, flagged as fetched.
+pub fn fetched(
+    plan: &RestTradesPlan,
+    frame: Frame<'_>,
+    rows: &[(u32, u32)],
+    (instrument, ts_recv): (u64, i64),
+    out: &mut Decoded,
+) {
+    for &(place, outer) in rows {
+        let row = Row {
+            frame,
+            place,
+            outer,
+        };
+        let fits = |trades: &&TradesPlan| all_hold(&trades.only, row) || trades.only.is_empty();
+        let Some(trades) = plan.trades.iter().find(fits) else {
+            out.refuse(0, || {
+                let found = super::read::shown(frame, place);
+                format!("expected a trade, found {found}")
+            });
+            continue;
+        };
+        match trade(trades, row, ts_recv) {
+            Ok((mut record, id)) => {
+                if let Id::Text(text) = id {
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    out.texts.push((out.records.len(), text));
+                }
+                record.instrument = instrument;
+                record.flags = (record.flags & !flag::HISTORY) | flag::BACKFILLED;
+                out.records.push(record);
+            }
+            Err(trouble) => out.refuse(0, || trouble.reason(frame)),
+        }
+    }
 }
 
 /// How many ids a trade stands for: one, unless the venue says more.
