@@ -23,6 +23,8 @@ SEQ_ALL: Final = 65_536
 OB_CHECKSUM: Final = 131_072
 CHECKED: Final = 25
 """Levels a side that the checksum covers."""
+PRINTS_MAX: Final = 10_000
+"""Trades of an answer over REST."""
 HISTORY: Final = 30
 LENGTHS: Final = ("1", "25", "100", "250")
 PERPETUALS: Final = 4
@@ -225,6 +227,8 @@ class BitfinexVoice(Voice):
             return RestAnswer(json([self._list(name) for name in path.removeprefix("conf/").split(",")]))
         if path == "platform/status":
             return RestAnswer(b"[1]")
+        if path.startswith("trades/"):
+            return self._prints(request, path.removeprefix("trades/t").removesuffix("/hist"))
         instrument = self.by_native.get(("", path.removeprefix("book/t").removesuffix("/P0")))
         if not path.startswith("book/") or instrument is None:
             return RestAnswer(json(["error", 10020, "symbol: invalid"]), status=500)
@@ -232,6 +236,24 @@ class BitfinexVoice(Voice):
         book = books.snapshot(instrument, int(length) if length in LENGTHS else 25)
         rows = [_level(instrument, level, sign) for side, sign in ((book.bids, ""), (book.asks, "-")) for level in side]
         return RestAnswer(f"[{','.join(rows)}]".encode())
+
+    def _prints(self, request: RestRequest, native: str) -> RestAnswer:
+        """List trades of a time, the newest that there is room for, or with ``sort`` 1 the oldest."""
+        instrument = self.by_native.get(("", native))
+        if instrument is None:
+            return RestAnswer(json(["error", 10020, "symbol: invalid"]), status=500)
+        begin, end, most = (
+            int(text) if text.isdecimal() else instead
+            for text, instead in (
+                (request.query.get("start", ""), 0),
+                (request.query.get("end", ""), request.now_ns // 1_000_000),
+                (request.query.get("limit", ""), 125),
+            )
+        )
+        found = [one for one in instrument.trades if begin <= one.ts_ns // 1_000_000 <= end]
+        most = min(most, PRINTS_MAX)
+        chosen = found[:most] if request.query.get("sort") == "1" else found[: -most - 1 : -1]
+        return RestAnswer(f"[{','.join([_print(instrument, one) for one in chosen])}]".encode())
 
     def too_many(self) -> RestAnswer:
         """Write the answer to too many requests."""

@@ -32,6 +32,7 @@ CHANNELS: Final[Mapping[str, Topic]] = {
     "ticker": Topic("ticker", interval_ms=300),
 }
 LEVERAGED: Final = 4
+FILLS_MAX: Final = 1000
 HISTORY: Final = 50
 
 
@@ -132,10 +133,23 @@ class BitgetVoice(Voice):
         if word == "spot/public/symbols":
             return _answer(request, [bitget_rows.pair(one) for one in self._of("spot")])
         market = WORDS.get(request.query.get("productType", "").upper())
+        if word in {"spot/market/fills-history", "mix/market/fills-history"}:
+            return self._fills(request, "spot" if word.startswith("spot") else market or "")
         if word == "mix/market/contracts" and market is not None:
             return _answer(request, [bitget_rows.contract(one) for one in self._of(market)])
         wrong = {"code": "40404", "msg": "Request URL NOT FOUND", "requestTime": 0, "data": None}
         return RestAnswer(json(wrong), status=404)
+
+    def _fills(self, request: RestRequest, market: str) -> RestAnswer:
+        """List trades before an id, newest first; those of pairs tell whole seconds."""
+        instrument = self.by_native.get((market, request.query.get("symbol", "")))
+        if instrument is None:
+            wrong = {"code": "40034", "msg": "Parameter symbol does not exist", "requestTime": 0, "data": None}
+            return RestAnswer(json(wrong), status=400)
+        before, limit = request.query.get("idLessThan", ""), request.query.get("limit", "")
+        most = min(int(limit) if limit.isdecimal() else 500, FILLS_MAX)
+        older = [one for one in instrument.trades if not before.isdecimal() or one.id < int(before)]
+        return _answer(request, [bitget_rows.fill(instrument, one) for one in older[: -most - 1 : -1]])
 
     def too_many(self) -> RestAnswer:
         """Write the venue's 429."""

@@ -47,6 +47,21 @@ def trades(
     return _push(topic, now_ns, ",".join(rows), action="snapshot" if history else "update")
 
 
+def fill(instrument: Instrument, trade: Trade) -> dict[str, str]:
+    """Write a trade as REST tells it: of pairs with a time in whole seconds."""
+    at_ms = trade.ts_ns // 1_000_000
+    if instrument.product.market == "spot":
+        at_ms -= at_ms % 1000
+    return {
+        "symbol": instrument.native,
+        "tradeId": str(trade.id),
+        "side": "Buy" if trade.buy else "Sell",
+        "price": instrument.price(trade.price),
+        "size": instrument.size(trade.size),
+        "ts": str(at_ms),
+    }
+
+
 def ticker(topic: Topic, instrument: Instrument, now_ns: int) -> bytes:
     """Write the figures of the day, and of futures what they are worth."""
     stats, price, size, product = instrument.stats, instrument.price, instrument.size, instrument.product

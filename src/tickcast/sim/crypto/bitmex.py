@@ -19,6 +19,8 @@ from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRe
 from tickcast.sim.market import ASK, BID
 from tickcast.sim.universe import UNIT
 
+TRADES_MAX: Final = 1000
+"""Of an answer over REST."""
 TABLES: Final[Mapping[str, Kind]] = {
     "trade": "trade",
     "quote": "quote",
@@ -190,10 +192,24 @@ class BitmexVoice(Voice):
         answers: dict[str, Callable[[RestRequest, Books], RestAnswer]] = {
             "instrument/active": lambda *_: RestAnswer(json([_entry(one) for one in self.instruments])),
             "orderBook/L2": self._order_book,
+            "trade": self._trades,
             "schema/websocketHelp": lambda *_: RestAnswer(json({"usage": {}, "subscriptionSubjects": {}})),
         }
         answer = answers.get(request.path.removeprefix(self.rest_prefix))
         return _wrong("Not Found", 404) if answer is None else answer(request, books)
+
+    def _trades(self, request: RestRequest, books: Books) -> RestAnswer:
+        """List trades of a time, oldest first unless the newest are asked for."""
+        del books
+        instrument = self.by_native.get(("", request.query.get("symbol", "")))
+        count = request.query.get("count", "100")
+        if instrument is None or not count.isdecimal() or int(count) > TRADES_MAX:
+            return _wrong("Invalid symbol or count.", 400)
+        begin, end = request.query.get("startTime", ""), request.query.get("endTime", "~")
+        found = [one for one in instrument.trades if begin <= _time(one.ts_ns) <= end]
+        if request.query.get("reverse") == "true":
+            found.reverse()
+        return RestAnswer(f"[{','.join([_trade(instrument, one) for one in found[: int(count)]])}]".encode())
 
     def too_many(self) -> RestAnswer:
         """Write the answer to too many requests."""

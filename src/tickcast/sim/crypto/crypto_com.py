@@ -18,6 +18,8 @@ from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRe
 from tickcast.sim.universe import decimal_text, tick_digits
 
 DEPTHS: Final = ("10", "50")
+TRADES_MAX: Final = 150
+"""Of an answer over REST."""
 HISTORY: Final = 20
 BEAT_S: Final = 5.0
 """A heartbeat wants its answer within this time."""
@@ -178,6 +180,7 @@ class CryptoComVoice(Voice):
             "get-instruments": lambda *_: json({"data": [_entry(one) for one in self.instruments]}),
             "get-book": self._book,
             "get-tickers": self._tickers,
+            "get-trades": self._trades,
         }
         method = request.path.removeprefix(self.rest_prefix)
         answer = answers.get(method)
@@ -200,6 +203,24 @@ class CryptoComVoice(Voice):
         sides = f'"asks":[{_levels(instrument, book.asks)}],"bids":[{_levels(instrument, book.bids)}]'
         row = f'{{{sides},"t":{request.now_ns // 1_000_000},"u":{book.last}}}'
         return f'{{"depth":{depth},"data":[{row}],"instrument_name":"{instrument.native}"}}'.encode()
+
+    def _trades(self, request: RestRequest, books: Books) -> bytes | None:
+        """List the newest trades of a time, newest first: from its begin on, and before its end."""
+        del books
+        instrument = self.by_native.get(("", request.query.get("instrument_name", "")))
+        if instrument is None:
+            return None
+        begin, end, most = (
+            int(text) if text.isdecimal() else instead
+            for text, instead in (
+                (request.query.get("start_ts", ""), 0),
+                (request.query.get("end_ts", ""), request.now_ns // 1_000_000 + 1),
+                (request.query.get("count", ""), TRADES_MAX),
+            )
+        )
+        found = [one for one in instrument.trades if begin <= one.ts_ns // 1_000_000 < end]
+        rows = ",".join([_trade(instrument, one) for one in found[: -min(most, TRADES_MAX) - 1 : -1]])
+        return f'{{"data":[{rows}]}}'.encode()
 
     def _tickers(self, request: RestRequest, books: Books) -> bytes | None:
         del books

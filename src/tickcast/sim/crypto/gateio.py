@@ -22,6 +22,8 @@ SETTLED: Final = ("usdt", "btc")
 TIME_OFF_S: Final = 60
 """The venue refuses requests whose time is further off."""
 SPEED: Final = "100ms"
+TRADES_MAX: Final = 1000
+"""Of an answer over REST."""
 BOOK_MAX: Final = 100
 FULL_EVERY: Final = 400
 """One message of a book in so many is the whole book."""
@@ -151,12 +153,14 @@ class GateioVoice(Voice):
         found = self._listed(request, market, word, name)
         if found is not None:
             return RestAnswer(json(found))
-        if word != "order_book":
+        if word not in {"order_book", "trades"}:
             return _refused("INVALID_PARAM_VALUE", f"nothing at {path}", status=404)
         native = request.query.get("currency_pair" if market == SPOT else "contract", "")
         instrument = self.by_native.get((market, native))
         if instrument is None:
             return _refused("INVALID_CURRENCY_PAIR" if market == SPOT else "CONTRACT_NOT_FOUND", native)
+        if word == "trades":
+            return RestAnswer(_executed(instrument, request).encode())
         limit = request.query.get("limit", "10")
         levels = min(int(limit), BOOK_MAX) if limit.isascii() and limit.isdigit() else 10
         return RestAnswer(gateio_rows.rest_book(instrument, books.snapshot(instrument, levels), request.now_ns))
@@ -180,6 +184,23 @@ class GateioVoice(Voice):
 
     def _of(self, market: str) -> list[Instrument]:
         return [one for one in self.instruments if one.product.market == market]
+
+
+def _executed(instrument: Instrument, request: RestRequest) -> str:
+    """Write trades, newest first: of a pair before or behind an id, of a contract those of a time in seconds."""
+
+    def asked(name: str, instead: int) -> int:
+        text = request.query.get(name, "")
+        return int(text) if text.isdecimal() else instead
+
+    begin, end, last = asked("from", 0), asked("to", request.now_ns // 1_000_000_000), asked("last_id", 0)
+    most = min(asked("limit", 100), TRADES_MAX)
+    found = [one for one in instrument.trades if begin <= one.ts_ns // 1_000_000_000 <= end]
+    if last and request.query.get("reverse") == "true":
+        found = [one for one in found if one.id < last]
+    elif last:
+        found = [one for one in found if one.id > last]
+    return f"[{','.join([gateio_rows.executed(instrument, one) for one in found[: -most - 1 : -1]])}]"
 
 
 def _parts(path: str) -> tuple[str, str, str]:

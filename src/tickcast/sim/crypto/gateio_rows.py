@@ -56,6 +56,22 @@ def signed(instrument: Instrument, trade: Trade) -> str:
     return f"{'' if trade.buy else '-'}{instrument.size(trade.size)}"
 
 
+def executed(instrument: Instrument, trade: Trade) -> str:
+    """Write a trade as REST tells it: milliseconds of contracts are a fraction of seconds."""
+    micros, price = trade.ts_ns // 1000, instrument.price(trade.price)
+    if instrument.product.kind != "spot":
+        seconds = f"{micros // 1_000_000}.{micros // 1000 % 1000:03d}"
+        return (
+            f'{{"id":{trade.id},"create_time":{seconds},"create_time_ms":{seconds},"contract":"{instrument.native}",'
+            f'"size":"{signed(instrument, trade)}","price":"{price}"}}'
+        )
+    return (
+        f'{{"id":"{trade.id}","create_time":"{micros // 1_000_000}","create_time_ms":"{micros // 1000}.'
+        f'{micros % 1000:03d}000","currency_pair":"{instrument.native}","side":"{"buy" if trade.buy else "sell"}",'
+        f'"amount":"{instrument.size(trade.size)}","price":"{price}","sequence_id":"{trade.id}"}}'
+    )
+
+
 def contract_trades(topic: Topic, instrument: Instrument, trades: Sequence[Trade], now_ns: int) -> bytes:
     """Write trades of a contract."""
     rows = ",".join(

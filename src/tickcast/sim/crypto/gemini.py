@@ -14,6 +14,8 @@ from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topi
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import decimal_text, tick_digits
 
+EXECUTED_MAX: Final = 500
+"""Trades of an answer over REST."""
 HISTORY: Final = 50
 PERPETUALS: Final = 3
 FEEDS: Final = ("l2", "mark_price")
@@ -141,16 +143,20 @@ class GeminiVoice(Voice):
             return RestAnswer(_error("InvalidSymbol", f"supplied value '{name}' is no symbol"), status=400)
         match what:
             case "symbols":
-                return RestAnswer(_detail(instrument))
+                body = _detail(instrument)
             case "book":
                 limit = request.query.get("limit_bids", "")
                 book = books.snapshot(instrument, int(limit) if limit.isdecimal() else BOOK_MAX)
-                return RestAnswer(_rest_book(instrument, book, request.now_ns))
+                body = _rest_book(instrument, book, request.now_ns)
+            case "trades":
+                body = _executed(instrument, request)
             case "pubticker":
                 last = instrument.price(instrument.stats.last or instrument.best[0])
                 bid, ask = instrument.price(instrument.best[0]), instrument.price(instrument.best[2])
-                return RestAnswer(json({"bid": bid, "ask": ask, "last": last}))
-        return RestAnswer(_error("EndpointNotFound", request.path), status=404)
+                body = json({"bid": bid, "ask": ask, "last": last})
+            case _:
+                return RestAnswer(_error("EndpointNotFound", request.path), status=404)
+        return RestAnswer(body)
 
     def too_many(self) -> RestAnswer:
         """Write the answer to too many requests."""
@@ -191,6 +197,21 @@ def _print(instrument: Instrument, one: Trade) -> str:
         f'"timestamp":{one.ts_ns // 1_000_000},"price":"{instrument.price(one.price)}",'
         f'"quantity":"{instrument.size(one.size)}","side":"{"buy" if one.buy else "sell"}","tid":{one.id}}}'
     )
+
+
+def _executed(instrument: Instrument, request: RestRequest) -> bytes:
+    """Write trades, newest first: the oldest ones behind an id, otherwise the newest."""
+    since, limit = request.query.get("since_tid", ""), request.query.get("limit_trades", "")
+    most = min(int(limit) if limit.isdecimal() else 50, EXECUTED_MAX)
+    kept = list(instrument.trades)
+    chosen = [one for one in kept if one.id > int(since)][:most] if since.isdecimal() else kept[-most:]
+    rows = [
+        f'{{"timestamp":{one.ts_ns // 1_000_000_000},"timestampms":{one.ts_ns // 1_000_000},"tid":{one.id},'
+        f'"price":"{instrument.price(one.price)}","amount":"{instrument.size(one.size)}","exchange":"gemini",'
+        f'"type":"{"buy" if one.buy else "sell"}"}}'
+        for one in reversed(chosen)
+    ]
+    return f"[{','.join(rows)}]".encode()
 
 
 def _whole(instrument: Instrument, news: BookNews) -> bytes:

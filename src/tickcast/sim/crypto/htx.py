@@ -18,6 +18,22 @@ from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topi
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
 
+EXECUTED_MAX: Final = 2000
+"""Trades of an answer over REST."""
+HISTORIES: Final[Mapping[str, tuple[str, str, Mapping[str, object]]]] = {
+    "/market/history/trade": ("spot", "symbol", {"err-code": "invalid-parameter", "err-msg": "invalid symbol"}),
+    "/linear-swap-ex/market/history/trade": (
+        "linear",
+        "contract_code",
+        {"err-code": "invalid-parameter", "err-msg": "invalid contract code"},
+    ),
+    "/swap-ex/market/history/trade": (
+        "inverse",
+        "contract_code",
+        {"err-code": "invalid-parameter", "err-msg": "invalid contract code"},
+    ),
+}
+"""Where trades are told: market, name of the instrument's parameter, and what is said where there is none."""
 LEVERAGED: Final = 4
 OWED_MAX: Final = 2
 """So many pings may be unanswered; before the next one the connection is closed."""
@@ -214,6 +230,8 @@ class HtxVoice(Voice):
         if request.path == "/v1/common/symbols":
             pairs = [htx_rows.pair(one) for one in self.instruments if one.product.market == "spot"]
             return RestAnswer(json({"status": "ok", "data": pairs}))
+        if request.path in HISTORIES:
+            return self._executed(request)
         market = {"linear-swap-api": "linear", "swap-api": "inverse"}.get(request.path.split("/")[1], "")
         word = request.path.rpartition("/")[2]
         code = request.query.get("contract_code", "")
@@ -225,6 +243,23 @@ class HtxVoice(Voice):
             return RestAnswer(htx_rows.interest(chosen, now_ms))
         wrong = {"status": "error", "err_code": 1332, "err_msg": "The contract doesn't exist.", "ts": now_ms}
         return RestAnswer(json(wrong), status=200 if market else 404)
+
+    def _executed(self, request: RestRequest) -> RestAnswer:
+        """List the newest trades of an instrument."""
+        market, name, refusal = HISTORIES[request.path]
+        instrument = next(
+            (
+                one
+                for one in self.instruments
+                if one.product.market == market and one.native == request.query.get(name, "")
+            ),
+            None,
+        )
+        if instrument is None:
+            return RestAnswer(json({"status": "error", **refusal, "ts": request.now_ns // 1_000_000}))
+        size = request.query.get("size", "1")
+        most = min(int(size) if size.isdecimal() else 1, EXECUTED_MAX)
+        return RestAnswer(htx_rows.executed(instrument, list(instrument.trades)[: -most - 1 : -1], request.now_ns))
 
     def too_many(self) -> RestAnswer:
         """Write what an address gets that asks too often."""

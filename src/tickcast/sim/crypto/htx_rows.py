@@ -65,6 +65,19 @@ def trades(topic: Topic, instrument: Instrument, chosen: Sequence[Trade], now_ns
     return _push(topic, now_ns // 1_000_000, tick)
 
 
+def executed(instrument: Instrument, chosen: Sequence[Trade], now_ns: int) -> bytes:
+    """Write trades as REST tells them, each in a list of its own: those of pairs with an id beyond 64 bits too."""
+    spot, price, size = instrument.product.market == SPOT, instrument.price, instrument.size
+    rows = []
+    for trade in chosen:
+        ts, side = trade.ts_ns // 1_000_000, "buy" if trade.buy else "sell"
+        named = f'"id":{trade.id}{10**10 + trade.maker % 10**10},"trade-id":{trade.id}' if spot else f'"id":{trade.id}'
+        row = f'{{{named},"ts":{ts},"amount":{size(trade.size)},"price":{price(trade.price)},"direction":"{side}"}}'
+        rows.append(f'{{"id":{trade.id},"ts":{ts},"data":[{row}]}}')
+    channel = f"market.{instrument.native}.trade.detail"
+    return f'{{"ch":"{channel}","status":"ok","ts":{now_ns // 1_000_000},"data":[{",".join(rows)}]}}'.encode()
+
+
 def liquidations(topic: Topic, instrument: Instrument, chosen: Sequence[Trade], now_ns: int) -> bytes:
     """Write liquidations: the side is that of the order."""
     product = instrument.product

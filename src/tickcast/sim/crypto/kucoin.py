@@ -18,6 +18,8 @@ from tickcast.sim.crypto.state import BookNews, Client, Instrument, Stream, Topi
 from tickcast.sim.crypto.voice import Books, House, Reaction, RestAnswer, RestRequest, Voice, json
 from tickcast.sim.universe import UNIT
 
+HISTORY_MAX: Final = 100
+"""Trades of an answer over REST."""
 SPOT: Final = "spot"
 FUTURES: Final = "futures"
 SECOND_NS: Final = 1_000_000_000
@@ -198,16 +200,19 @@ class KucoinVoice(Voice):
             "/api/v1/market/orderbook/level2_100": 100,
             "/futures/api/v1/level2/snapshot": 0,
         }
-        if path not in depths:
+        histories = {"/api/v1/market/histories", "/futures/api/v1/trade/history"}
+        if path not in depths and path not in histories:
             return _refused("404000", "Url Not Found", status=404)
         instrument = self._named.get(request.query.get("symbol", ""))
         if instrument is None or _endpoint(instrument) != (FUTURES if path.startswith("/futures") else SPOT):
             return _refused("900001", "symbol not exists")
+        if path in histories:
+            return _answer([kucoin_rows.executed(instrument, one) for one in list(instrument.trades)[-HISTORY_MAX:]])
         return RestAnswer(kucoin_rows.rest_book(instrument, books.snapshot(instrument, depths[path]), request.now_ns))
 
     def weight(self, request: RestRequest) -> int:
         """Weigh a request as the venue does."""
-        ends = {"bullet-public": 10, "symbols": 4, "level2_20": 2, "level2_100": 4}
+        ends = {"history": 5, "bullet-public": 10, "symbols": 4, "level2_20": 2, "level2_100": 4}
         return ends.get(request.path.rpartition("/")[2], 3)
 
     def too_many(self) -> RestAnswer:

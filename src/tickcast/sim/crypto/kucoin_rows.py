@@ -87,6 +87,20 @@ def match(topic: Topic, instrument: Instrument, trade: Trade) -> bytes:
     ).encode()
 
 
+def executed(instrument: Instrument, trade: Trade) -> dict[str, object]:
+    """Write a trade as REST tells it: of pairs without its id, which is its sequence."""
+    row: dict[str, object] = {
+        "sequence": str(trade.id),
+        "price": instrument.price(trade.price),
+        "size": instrument.size(trade.size),
+        "side": "buy" if trade.buy else "sell",
+    }
+    if instrument.product.kind == "spot":
+        return {**row, "time": trade.ts_ns}
+    orders = {"takerOrderId": f"{trade.id:024x}", "makerOrderId": f"{trade.maker:024x}"}
+    return {**row, "sequence": trade.id, **orders, "tradeId": str(trade.id), "ts": trade.ts_ns}
+
+
 def rest_book(instrument: Instrument, book: BookNews, now_ns: int) -> bytes:
     """Write a book over REST; of contracts with the number of the newest change that was told."""
     if instrument.product.kind == "spot":

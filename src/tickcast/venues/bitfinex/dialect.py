@@ -26,6 +26,7 @@ from tickcast.venues.declared.dialect import (
     Message,
     Place,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -101,6 +102,11 @@ def dialect(flags: int = FLAGS) -> Dialect:
         counter=Counter(path="2", first=1, places=(Place(when=(Match(path="1", equals=WORDS),), path="3"),))
         if counted
         else None,
+        rest_trades=RestTrades(
+            trades=Trades(
+                key=Key(path="0"), id="0", time=Time(path="1", unit="ms"), size="2", signed="buyer", price="3"
+            ),
+        ),
         binding=Binding(
             when=(Match(path="event", equals=("subscribed",)),),
             number="chanId",

@@ -19,13 +19,16 @@ from tickcast.venues.declared.venue import (
     Leaving,
     Limits,
     Listed,
+    Print,
     Refused,
     Repeated,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
 )
 
+MILLISECOND_NS: Final = 1_000_000
 BOOK: Final = "book"
 TRADES: Final = "trades"
 TICKER: Final = "ticker"
@@ -58,7 +61,7 @@ class BitfinexVenue(Venue):
         channels_per_message=1,
         messages=Quota(amount=20, per_s=1.0),
         connects=Quota(amount=20, per_s=60.0),
-        weight=Quota(amount=10, per_s=60.0),
+        weight=Quota(amount=15, per_s=60.0),
     )
     url: ClassVar[str] = "wss://api-pub.bitfinex.com"
     rest_url: ClassVar[str] = "https://api-pub.bitfinex.com"
@@ -75,6 +78,9 @@ class BitfinexVenue(Venue):
         "status",
     )
     ping_interval_s: ClassVar[float] = 15.0
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        page=10_000, pages_max=5, overlaps=True, reach="all trades, by time, 10,000 at once"
+    )
     proof: ClassVar[str] = (
         "one number counts all messages of a connection (SEQ_ALL); a CRC32 of the 25 best levels a side in messages of "
         "their own checks each book"
@@ -157,6 +163,13 @@ class BitfinexVenue(Venue):
             case "conf":
                 return [Refused(f"conf: expected OK, found {found.status or found.msg}", fatal=True)]
         return [Unknown(f"event {found.event[:60]!r}")]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades from the time of the last one known on, oldest first."""
+        query = f"limit=10000&sort=1&start={after.ts_ns // MILLISECOND_NS}"
+        if before is not None:
+            query += f"&end={before.ts_ns // MILLISECOND_NS + 1}"
+        return Request(purpose="trades", url=f"{self._rest}/v2/trades/t{listed.native}/hist?{query}")
 
     def probe_request(self) -> Request | None:
         """Ask whether the platform trades."""

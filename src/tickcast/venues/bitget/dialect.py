@@ -21,6 +21,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -241,4 +242,17 @@ DIALECT: Final = Dialect(
         *SILENT,
     ),
     plain=("pong",),
+    rest_trades=RestTrades(
+        when=(Match(path="code", equals=("00000",)),),
+        rows="data",
+        newest_first=True,
+        trades=Trades(
+            key=Key(path="symbol"),
+            price="price",
+            size="size",
+            id="tradeId",
+            aggressor=Aggressor(path="side", buyer=("buy", "Buy"), seller=("sell", "Sell")),
+            time=TIME,
+        ),
+    ),
 )

@@ -19,8 +19,10 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -53,6 +55,9 @@ class BitgetVenue(Venue):
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "mark", "funding", "open_interest")
     ping_interval_s: ClassVar[float] = 25.0
     clock: ClassVar[ClockReading | None] = ClockReading(path="data.serverTime", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, overlaps=True, reach="pairs 30 days, futures 90, 1,000 at once"
+    )
     proof: ClassVar[str] = (
         "pseq of each book message is the seq of the one before, for each instrument; a checksum of 25 levels where it "
         "is not 0"
@@ -118,6 +123,15 @@ class BitgetVenue(Venue):
         if found.event or channel is None:
             return [Unknown(f"expected an event or a channel's push, found {found.event or 'neither'}")]
         return [Unknown(f"channel {channel.name[:60]} which was not asked for", channel.name)]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades up to an id, with it, or the newest."""
+        del after
+        older = "" if before is None else f"&idLessThan={before.ident + 1}"
+        query = f"symbol={listed.native}&limit=1000{older}"
+        if listed.market == "spot":
+            return self._request("trades", f"/api/v2/spot/market/fills-history?{query}")
+        return self._request("trades", f"/api/v2/mix/market/fills-history?productType={MARKETS[listed.market]}&{query}")
 
     def probe_request(self) -> Request | None:
         """Ask for the venue's time."""

@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -198,5 +199,8 @@ DIALECT: Final = Dialect(
         key=SYMBOL,
         levels=Levels(rows=True, side="side", bid_words=("Buy",), ask_words=("Sell",), price="price", size="size"),
         rule=BookRule(chain="none", snapshot="stream"),
+    ),
+    rest_trades=RestTrades(
+        trades=Trades(key=SYMBOL, price="price", size="size", id="trdMatchID", aggressor=SIDE, time=TIME)
     ),
 )

@@ -18,14 +18,18 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
     Relist,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
 )
+from tickcast.venues.times import rfc3339_ms
 
+MILLISECOND_NS: Final = 1_000_000
 BOOK: Final = "orderBookL2"
 CHANNELS: Final = {"trade": "trade", "quote": "quote", "book": BOOK, "liquidation": "liquidation"}
 """Table of each stream that has one."""
@@ -52,6 +56,9 @@ class BitmexVenue(Venue):
     endpoints: ClassVar[dict[str, str]] = {"": "/realtime"}
     streams: ClassVar[tuple[str, ...]] = (*CHANNELS, *FIGURES)
     ping_interval_s: ClassVar[float] = 10.0
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        order="place", overlaps=True, reach="all trades, by time, 1,000 at once"
+    )
     proof: ClassVar[str] = (
         "nothing counts the messages; a level that changes or is deleted and was never inserted, or is inserted twice, "
         "shows that one is missing; books are compared over REST by turns"
@@ -110,6 +117,13 @@ class BitmexVenue(Venue):
         """Ask for the book to hold it against ours: nothing proves it."""
         del market
         return self._request(f"book {native}", f"/api/v1/orderBook/L2?symbol={native}&depth={self.config.depth_limit}")
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades of a time, in whole milliseconds, that holds both ends, oldest first."""
+        query = f"symbol={listed.native}&count=1000&startTime={rfc3339_ms(after.ts_ns)}"
+        if before is not None:
+            query += f"&endTime={rfc3339_ms(before.ts_ns + MILLISECOND_NS)}"
+        return self._request("trades", f"/api/v1/trade?{query}")
 
     def probe_request(self) -> Request | None:
         """Ask for the list of tables."""

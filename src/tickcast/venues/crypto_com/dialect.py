@@ -16,6 +16,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -94,4 +95,17 @@ DIALECT: Final = Dialect(
     messages=(UPDATES, BOOKS, TRADES, TICKERS, *VALUES, CANDLES, OTC),
     rest_book=Book(key=NAME, levels=WHOLE, rule=BookRule(chain="none", snapshot="stream"), last="u"),
     rest_rows="result.data.0",
+    rest_trades=RestTrades(
+        when=(Match(path="code", equals=("0",)),),
+        rows="result.data",
+        newest_first=True,
+        trades=Trades(
+            key=NAME,
+            price="p",
+            size="q",
+            id="d",
+            aggressor=SIDES,
+            time=TIME,
+        ),
+    ),
 )

@@ -18,13 +18,16 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
     Reply,
+    TradeHistory,
     Unknown,
     Venue,
 )
 
+MILLISECOND_NS: Final = 1_000_000
 DEPTH: Final = 50
 """Levels a side; the venue has 10 and 50."""
 BOOK: Final[dict[str, Any]] = {"book_subscription_type": "SNAPSHOT_AND_UPDATE", "book_update_frequency": 10}
@@ -56,6 +59,9 @@ class CryptoComVenue(Venue):
     rest_url: ClassVar[str] = "https://api.crypto.com"
     endpoints: ClassVar[dict[str, str]] = {"": "/exchange/v1/market"}
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "mark", "funding", "open_interest")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, overlaps=True, page=150, reach="by time, 150 at once"
+    )
     proof: ClassVar[str] = "pu of each book message is the u of the one before, for each instrument"
 
     def __init__(self, config: VenueConfig) -> None:
@@ -129,6 +135,13 @@ class CryptoComVenue(Venue):
         """Ask for the book: to see what a silent one misses."""
         del market
         return self._request(f"book {native}", f"get-book?instrument_name={native}&depth={DEPTH}")
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades of a time, in whole milliseconds, that holds both ends."""
+        query = f"instrument_name={listed.native}&count=150&start_ts={after.ts_ns // MILLISECOND_NS}"
+        if before is not None:
+            query += f"&end_ts={before.ts_ns // MILLISECOND_NS + 1}"
+        return self._request("trades", f"get-trades?{query}")
 
     def probe_request(self) -> Request | None:
         """Ask for one ticker."""

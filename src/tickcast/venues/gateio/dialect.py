@@ -20,6 +20,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -159,6 +160,29 @@ SILENT: Final = tuple(
 )
 """What a recorder may have asked for, and nothing is told of: candles, statistics, single changes without a side."""
 
+OLDER_TRADES: Final = RestTrades(
+    newest_first=True,
+    trades=Trades(
+        key=Key(path="currency_pair"),
+        id="id",
+        price="price",
+        size="amount",
+        aggressor=SIDES,
+        time=Time(path="create_time_ms", unit="ms"),
+        only=(Match(path="currency_pair", present=True),),
+    ),
+    or_trades=(
+        Trades(
+            key=Key(path="contract"),
+            id="id",
+            price="price",
+            size="size",
+            signed="buyer",
+            time=Time(path="create_time", unit="s"),
+        ),
+    ),
+)
+"""Over REST, of pairs and of contracts; ``create_time_ms`` of the latter is in seconds."""
 DIALECT: Final = Dialect(
     messages=(
         differences("spot.order_book_update", LISTS),
@@ -243,4 +267,5 @@ DIALECT: Final = Dialect(
         *V3,
     ),
     rest_book=Book(key=NAME, levels=REST, rule=OVER_REST, last="id"),
+    rest_trades=OLDER_TRADES,
 )

@@ -18,8 +18,10 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -71,6 +73,9 @@ class GateioVenue(Venue):
         "funding",
         "open_interest",
         "liquidation",
+    )
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, overlaps=True, reach="pairs by id, contracts by time, 1,000 at once"
     )
     proof: ClassVar[str] = "U of each difference of a book is not beyond u + 1 of the one before"
 
@@ -165,6 +170,16 @@ class GateioVenue(Venue):
         name = "currency_pair" if market == SPOT else "contract"
         limit = min(self.config.depth_limit, LEVELS_MAX)
         return self._request(f"{rest_of(market)}/order_book?{name}={native}&limit={limit}&with_id=true")
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades of a pair up to an id, with it; of a contract those of a time, in whole seconds."""
+        if listed.market == SPOT:
+            older = "" if before is None else f"&last_id={before.ident + 1}&reverse=true"
+            return self._request(f"spot/trades?currency_pair={listed.native}&limit=1000{older}")
+        query = f"contract={listed.native}&limit=1000&from={after.ts_ns // SECOND_NS}"
+        if before is not None:
+            query += f"&to={before.ts_ns // SECOND_NS + 1}"
+        return self._request(f"{rest_of(listed.market)}/trades?{query}")
 
     def polls(self, listed: Listed) -> Sequence[Request]:
         """Ask for the next funding time of a perpetual."""

@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -137,6 +138,17 @@ DIALECT: Final = Dialect(
         key=SYMBOL,
         levels=Levels(bids="bids", asks="asks", price="price", size="amount"),
         rule=RULE,
+    ),
+    rest_trades=RestTrades(
+        newest_first=True,
+        trades=Trades(
+            key=SYMBOL,
+            id="tid",
+            price="price",
+            size="amount",
+            aggressor=Aggressor(path="type", buyer=("buy",), seller=("sell",)),
+            time=Time(path="timestampms", unit="ms"),
+        ),
     ),
 )
 """With what recordings of the newer feed (``wss://ws.gemini.com``) hold, but its books."""

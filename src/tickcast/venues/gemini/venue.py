@@ -16,7 +16,9 @@ from tickcast.venues.declared.venue import (
     Happening,
     Limits,
     Listed,
+    Print,
     Refused,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -49,6 +51,9 @@ class GeminiVenue(Venue):
     rest_url: ClassVar[str] = "https://api.gemini.com"
     endpoints: ClassVar[dict[str, str]] = {"": "/v2/marketdata"}
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "mark")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        page=500, overlaps=True, reach="the last seven days, by id, 500 at once"
+    )
     proof: ClassVar[str] = (
         "nothing: the messages of v2 have neither numbers nor checksums; a book that crosses is broken, and books are "
         "compared with REST"
@@ -116,6 +121,12 @@ class GeminiVenue(Venue):
         depth = self.config.depth_limit
         query = f"limit_bids={depth}&limit_asks={depth}"
         return Request(purpose="", url=f"{self._rest}/v1/book/{native.lower()}?{query}")
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the trades from the last one known on, with it."""
+        del before
+        query = f"limit_trades=500&since_tid={after.ident - 1}"
+        return Request(purpose="trades", url=f"{self._rest}/v1/trades/{listed.native.lower()}?{query}")
 
     def probe_request(self) -> Request | None:
         """Ask for one price."""

@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -325,6 +326,22 @@ SILENT: Final = (
     *(Message(name=name, when=topic(f".{name}")) for name in ("contract_elements", "heartbeat")),
 )
 
+OLDER_TRADES: Final = RestTrades(
+    when=(Match(path="status", equals=("ok",)),),
+    rows="data.data",
+    newest_first=True,
+    trades=Trades(
+        key=CHANNEL,
+        price="price",
+        size="amount",
+        id="trade-id",
+        aggressor=SIDE,
+        time=TIME,
+        only=(Match(path="trade-id", present=True),),
+    ),
+    or_trades=(Trades(key=CHANNEL, price="price", size="amount", id="id", aggressor=SIDE, time=TIME),),
+)
+"""Over REST, of pairs and of contracts."""
 DIALECT: Final = Dialect(
     messages=(
         TRADES,
@@ -355,4 +372,5 @@ DIALECT: Final = Dialect(
         *SILENT,
     ),
     packing="gzip",
+    rest_trades=OLDER_TRADES,
 )

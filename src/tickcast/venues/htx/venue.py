@@ -18,10 +18,12 @@ from tickcast.venues.declared.venue import (
     Leaving,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
     Reply,
     Status,
+    TradeHistory,
     Unknown,
     Venue,
     Withheld,
@@ -41,6 +43,12 @@ INTEREST: Final = {
     "linear": "/linear-swap-api/v1/swap_open_interest",
     "inverse": "/swap-api/v1/swap_open_interest",
 }
+HISTORIES: Final = {
+    "spot": ("symbol", ""),
+    "linear": ("contract_code", "/linear-swap-ex"),
+    "inverse": ("contract_code", "/swap-ex"),
+}
+"""How the newest trades of a market are asked for: name of the instrument's parameter, beginning of the path."""
 INCREMENTAL: Final = f"depth.size_{DEPTH}.high_freq"
 MBP: Final = f"mbp.{DEPTH}"
 BOOKS: Final = (INCREMENTAL, MBP)
@@ -92,6 +100,9 @@ class HtxVenue(Venue):
         "status",
     )
     clock: ClassVar[ClockReading | None] = ClockReading(path="data", unit="ms")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        backwards=True, page=2000, pages_max=1, overlaps=True, reach="the newest 2,000"
+    )
     proof: ClassVar[str] = (
         "spot: prevSeqNum of each mbp message is the seqNum of the one before, from a book requested on the same "
         "connection; swaps: version of each message is the one before + 1"
@@ -180,6 +191,13 @@ class HtxVenue(Venue):
         if "open_interest" not in self.config.streams or market == "spot":
             return ()
         return [self._request(market, "", f"{INTEREST[market]}?contract_code={listed.native}")]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the newest trades: the venue tells no others."""
+        del after, before
+        market = market_of(listed)
+        name, path = HISTORIES[market]
+        return self._request(market, "trades", f"{path}/market/history/trade?{name}={listed.native}&size=2000")
 
     def probe_request(self) -> Request | None:
         """Ask for the time of the host that is used."""

@@ -19,6 +19,7 @@ from tickcast.venues.declared.dialect import (
     Measures,
     Message,
     Quotes,
+    RestTrades,
     Time,
     Trades,
 )
@@ -276,4 +277,29 @@ DIALECT: Final = Dialect(
     messages=(*SPOT, *FUTURES, *POLLED, *SILENT),
     rest_book=Book(key=SYMBOL, levels=Levels(bids="bids", asks="asks"), rule=SPOT_RULE, last="sequence"),
     rest_rows="data",
+    rest_trades=RestTrades(
+        when=(Match(path="code", equals=("200000",)),),
+        rows="data",
+        trades=Trades(
+            key=SYMBOL,
+            id="sequence",
+            price="price",
+            size="size",
+            aggressor=SIDES,
+            time=Time(path="time", unit="ns"),
+            seq="sequence",
+            only=(Match(path="time", present=True),),
+        ),
+        or_trades=(
+            Trades(
+                key=SYMBOL,
+                id="tradeId",
+                price="price",
+                size="size",
+                aggressor=SIDES,
+                time=Time(path="ts", unit="ns"),
+                seq="sequence",
+            ),
+        ),
+    ),
 )

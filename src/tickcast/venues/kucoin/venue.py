@@ -18,8 +18,10 @@ from tickcast.venues.declared.venue import (
     Leaving,
     Limits,
     Listed,
+    Print,
     Quota,
     Refused,
+    TradeHistory,
     Unknown,
     Venue,
 )
@@ -70,6 +72,9 @@ class KucoinVenue(Venue):
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "ticker", "mark", "funding", "open_interest")
     ping_interval_s: ClassVar[float] = 18.0
     recorded_books: ClassVar[tuple[str, ...]] = ("level2", "level2_20", "level2_100", "snapshot", "depth20", "depth100")
+    trade_history: ClassVar[TradeHistory | None] = TradeHistory(
+        order="seq", backwards=True, page=100, pages_max=1, overlaps=True, reach="the newest 100"
+    )
     proof: ClassVar[str] = (
         "spot: sequenceStart of each difference is not beyond sequenceEnd + 1 of the one before; futures: sequence "
         "counts by one"
@@ -191,6 +196,13 @@ class KucoinVenue(Venue):
         if listed.asset_class == "crypto" or not POLLED & set(self.config.streams):
             return ()
         return [self._request(FUTURES, f"/api/v1/contracts/{listed.native}", weight=3, purpose=listed.native)]
+
+    def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
+        """Ask for the newest trades: the venue tells no others."""
+        del after, before
+        if "-" in listed.native:
+            return self._request(SPOT, f"/api/v1/market/histories?symbol={listed.native}", weight=3, purpose="trades")
+        return self._request(FUTURES, f"/api/v1/trade/history?symbol={listed.native}", weight=5, purpose="trades")
 
     def probe_request(self) -> Request | None:
         """Ask for the venue's time."""
