@@ -34,6 +34,9 @@ from tickcast.feeds.commands import FeedDoor
 from tickcast.feeds.relay import Relay
 from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.feeds.standby import StandbyPublisher
+from tickcast.gateway.auth.admission import Admission
+from tickcast.gateway.auth.door import for_operators
+from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.config import WORKERS_MAX
 from tickcast.gateway.http import UnixServer
 from tickcast.gateway.owner import OwnerClient
@@ -186,6 +189,17 @@ def make_worker_hub(config: Config) -> _native.WorkerHub:
     )
 
 
+def make_guests(config: Config, data: DataDir) -> Guests:
+    """Make what lets clients of this process in.
+
+    Raises:
+        UsageError: keys cannot be read.
+    """
+    gateway = config.gateway
+    admission = Admission(gateway.auth, host=gateway.host, folder=data.root / "auth", wall=now_ns)
+    return Guests(admission, clock=steady_ns, wall=now_ns)
+
+
 def ledger_of(config: Config, registry: InstrumentRegistry, data: DataDir) -> CoreLedger:
     """Open the ledger of losses in the data folder."""
     latest = config.latest
@@ -279,6 +293,7 @@ class Core:
             failures=self.failures,
             clock=now_ns,
         )
+        guests = make_guests(config, data)
         rest = create_app(
             hub=self._hub,
             registry=self._registry,
@@ -287,10 +302,13 @@ class Core:
             config=config.gateway,
             clock=now_ns,
             symbols=FeedControl(data, tuple(config.feeds)),
+            guests=guests,
         )
         status = StatusSource(insight, self._ledger, self._standing)
-        self._rest = UnixServer(rest, data.socket("rest"))
+        self._rest = UnixServer(for_operators(rest), data.socket("rest"))
+        self._rest_of_clients: UnixServer | None = None
         if config.gateway.workers:
+            self._rest_of_clients = UnixServer(rest, data.socket("rest-clients"))
             self._links = LinkServer(
                 self._hub,
                 data.socket("fanout"),
@@ -309,6 +327,7 @@ class Core:
                 wake=self._wake,
                 directory=self._registry,
                 status=status,
+                guests=guests,
             )
         return status
 
@@ -328,7 +347,8 @@ class Core:
             await self._wait_for_definitions()
         if self._links is not None:
             await self._links.start()
-        await self._rest.start()
+        for rest in self._rests:
+            await rest.start()
         self._tasks.spawn(self._look_after(), "door")
         if self._links is not None:
             return {"rest": str(self._rest.path)}
@@ -376,7 +396,13 @@ class Core:
             await self._gateway.stop()
         if self._links is not None:
             await self._links.stop()
-        await self._rest.stop()
+        for rest in self._rests:
+            await rest.stop()
+
+    @property
+    def _rests(self) -> list[UnixServer]:
+        """REST for this machine's commands, and for the clients of gateway workers."""
+        return [self._rest] + ([self._rest_of_clients] if self._rest_of_clients is not None else [])
 
     def _deliver(self, flushed: Flush) -> None:
         if self._gateway is not None:
@@ -399,7 +425,8 @@ class Core:
         try:
             if self._links is not None:
                 await self._links.heal()
-            await self._rest.heal()
+            for rest in self._rests:
+                await rest.heal()
         except (UsageError, OSError) as wrong:
             log.warning("a socket that was removed cannot be made again", error=str(wrong))
 
@@ -532,7 +559,8 @@ async def run_gateway(
     worker = GatewayWorker(
         config.gateway,
         hub=hub,
-        rest=data.socket("rest"),
+        rest=data.socket("rest-clients"),
+        guests=make_guests(config, data),
         clock=steady_ns,
         wall=now_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below

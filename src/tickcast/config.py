@@ -15,7 +15,6 @@ from tickcast.bus.config import Config as BusConfig
 from tickcast.fanout.config import Config as FanoutConfig
 from tickcast.feeds.config import FeedConfig
 from tickcast.gateway.auth.admission import check_door
-from tickcast.gateway.config import TOKEN_MIN
 from tickcast.gateway.config import Config as GatewayConfig
 from tickcast.latest.config import Config as LatestConfig
 from tickcast.model.errors import UsageError
@@ -257,12 +256,9 @@ def as_json(config: Config) -> str:
 
 
 def hide_secrets(config: Config) -> Config:
-    """The config without passwords and tokens, to be shown."""
+    """The config without passwords, to be shown. Keys of tokens are in files of their own, which it names."""
     feeds = {
         name: msgspec.structs.replace(feed, password="***") if feed.password else feed  # noqa: S106  it hides one
         for name, feed in config.feeds.items()
     }
-    gateway = config.gateway
-    if gateway.admin_token:
-        gateway = msgspec.structs.replace(gateway, admin_token="*" * TOKEN_MIN)
-    return msgspec.structs.replace(config, feeds=feeds, gateway=gateway)
+    return msgspec.structs.replace(config, feeds=feeds)

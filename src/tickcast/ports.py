@@ -324,15 +324,26 @@ class Registry(Protocol):
     """Knows every instrument that was ever defined; answers searches page by page."""
 
     def search(
-        self, query: str = "", *, venue: str = "", asset_class: str = "", limit: int = 100, cursor: str = ""
+        self,
+        query: str = "",
+        *,
+        venue: str = "",
+        asset_class: str = "",
+        limit: int = 100,
+        cursor: str = "",
+        may: Callable[[str], bool] | None = None,
     ) -> tuple[Sequence[Listing], str | None]:
         """Listings in the order of their symbols, and the cursor of the next page (None: that was the last).
 
-        ``query`` is a part of the symbol, in any case; empty filters match all.
+        ``query`` is a part of the symbol, in any case; empty filters match all. ``may`` says which symbols are
+        searched at all.
         """
 
-    def overview(self, limit: int) -> Sequence[Listing]:
-        """Return what to look at first: the securities over most venues, then one instrument of each venue."""
+    def overview(self, limit: int, *, may: Callable[[str], bool] | None = None) -> Sequence[Listing]:
+        """Return what to look at first: the securities over most venues, then one instrument of each venue.
+
+        ``may`` says which symbols are looked at at all.
+        """
 
 
 Verdict = Literal["complete", "incomplete", "unknown"]

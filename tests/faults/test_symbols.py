@@ -16,7 +16,6 @@ from tickcast.testing.follower import Follower
 from tickcast.testing.instance import ConfiguredInstance, eventually
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
-TOKEN = "0123456789-a-token"  # noqa: S105  a test's own
 BTC, ETH, SOL, XRP = (f"OKX:{base}-USDT" for base in ("BTC", "ETH", "SOL", "XRP"))
 WATCHED = "KRAKEN:BTC-USD"
 OTHER = "KRAKEN:ETH-USD"
@@ -26,7 +25,7 @@ OTHER = "KRAKEN:ETH-USD"
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredInstance]:
     """A feed that is told its symbols and one that streams on demand, behind a gateway worker."""
     tables = {
-        "gateway": f'workers = 1\nadmin_token = "{TOKEN}"',
+        "gateway": "workers = 1",
         "feeds.okx": 'symbols = ["BTC-USDT", "ETH-USDT"]',
         "feeds.kraken": "on_demand = true\non_demand_max = 1\non_demand_linger_s = 2.0",
     }
@@ -59,6 +58,13 @@ def post(instance: ConfiguredInstance, path: str, body: Any, *, token: str = "")
         return wrong.code, json.load(wrong)
 
 
+def admin_key(instance: ConfiguredInstance) -> str:
+    """A key that may change the instance; it counts as soon as it is made."""
+    done = instance.cli("keys", "add", "operator", "--admin")
+    assert done.returncode == 0, done
+    return done.stdout.strip()
+
+
 def streamed(instance: ConfiguredInstance, name: str) -> list[str]:
     return [row["symbol"] for row in instance.get(f"/feeds/{name}/symbols")["symbols"]]
 
@@ -73,7 +79,7 @@ def test_symbols_come_and_go_and_nothing_else_is_touched(instance: ConfiguredIns
         assert (done.returncode, done.stdout) == (0, "okx: added SOL-USDT\nokx: 3 instruments are streamed\n"), done
         eventually(lambda: state(instance, SOL) == "live", what="the added one is live")
 
-        status, answer = post(instance, "/feeds/okx/symbols", {"drop": ["ETH-USDT"]}, token=TOKEN)
+        status, answer = post(instance, "/feeds/okx/symbols", {"drop": ["ETH-USDT"]}, token=admin_key(instance))
         assert (status, answer["dropped"]) == (200, ["ETH-USDT"])
         eventually(lambda: state(instance, ETH) == "stale", what="the dropped one says so")
 
@@ -127,11 +133,12 @@ def reload_config(instance: ConfiguredInstance) -> None:
 
 def test_over_rest_only_the_token_changes_anything(instance: ConfiguredInstance) -> None:
     path, body = "/feeds/okx/symbols", {"drop": ["BTC-USDT"]}
-    for token in ("", "wrong", TOKEN[:-1]):
-        assert post(instance, path, body, token=token)[0] == 401
-    assert post(instance, f"{path}?token={TOKEN}&access_token={TOKEN}", body)[0] == 401
-    assert post(instance, "/feeds/none/symbols", body, token=TOKEN)[0] == 404
-    status, answer = post(instance, path, {"add": ["NO-SUCH"]}, token=TOKEN)
+    key = admin_key(instance)
+    for wrong in ("", "wrong", key[:-1]):
+        assert post(instance, path, body, token=wrong)[0] == 401
+    assert post(instance, f"{path}?token={key}&access_token={key}", body)[0] == 401
+    assert post(instance, "/feeds/none/symbols", body, token=admin_key(instance))[0] == 404
+    status, answer = post(instance, path, {"add": ["NO-SUCH"]}, token=admin_key(instance))
     assert (status, "not among the" in answer["detail"]) == (422, True)
     assert "BTC-USDT" in streamed(instance, "okx")
 

@@ -1,22 +1,22 @@
-"""REST of what feeds stream, and the token that guards it."""
+"""REST of what feeds stream, and the scope that guards it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from tickcast.gateway.choosing import BODY_MAX
 from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
-from tickcast.gateway.token import is_token, read_token
 from tickcast.model.errors import StateError, UsageError
 from tickcast.testing.gateway import RunningGateway
+from tickcast.testing.tokens import NOW_S, auth_config, token
 
-TOKEN = "0123456789-a-token"  # noqa: S105  a test's own
+TOKEN = token({"admin": True})
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
+READER = {"authorization": f"Bearer {token()}"}
 
 
 class Feeds:
@@ -53,7 +53,7 @@ def client(gateway: RunningGateway, feeds: Feeds, config: Config) -> httpx.Async
         insight=NO_INSIGHT,
         ledger=gateway.ledger,
         config=config,
-        clock=lambda: 0,
+        clock=lambda: NOW_S * 10**9,
         symbols=feeds,
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
@@ -62,13 +62,18 @@ def client(gateway: RunningGateway, feeds: Feeds, config: Config) -> httpx.Async
 NO_INSIGHT: Any = object()
 
 
-async def test_with_the_token_symbols_are_changed(gateway: RunningGateway) -> None:
+async def test_with_the_token_symbols_are_changed(gateway: RunningGateway, config: Config) -> None:
     feeds = Feeds()
-    async with client(gateway, feeds, Config(admin_token=TOKEN)) as http:
+    async with client(gateway, feeds, config) as http:
         answer = await http.post("/feeds/okx/symbols", json={"add": ["A"], "drop": ["B"]}, headers=HEADERS)
         assert (answer.status_code, answer.json()) == (200, {"added": ["A"], "dropped": ["B"], "streamed": 3})
-        assert (await http.get("/feeds/okx/symbols")).json() == {"feed": "okx", "symbols": []}
+        assert (await http.get("/feeds/okx/symbols", headers=HEADERS)).json() == {"feed": "okx", "symbols": []}
     assert feeds.changes == [("okx", ["A"], ["B"])]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(auth=auth_config(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +81,9 @@ async def test_with_the_token_symbols_are_changed(gateway: RunningGateway) -> No
     [{}, {"authorization": TOKEN}, {"authorization": f"Basic {TOKEN}"}, {"authorization": "Bearer "},
      {"authorization": f"Bearer {TOKEN}x"}, {"x-token": TOKEN}],
 )  # fmt: skip
-async def test_without_it_nothing_is(gateway: RunningGateway, headers: dict[str, str]) -> None:
+async def test_without_it_nothing_is(gateway: RunningGateway, config: Config, headers: dict[str, str]) -> None:
     feeds = Feeds()
-    async with client(gateway, feeds, Config(admin_token=TOKEN)) as http:
+    async with client(gateway, feeds, config) as http:
         answer = await http.post(f"/feeds/okx/symbols?token={TOKEN}", json={"add": ["A"]}, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -86,12 +91,24 @@ async def test_without_it_nothing_is(gateway: RunningGateway, headers: dict[str,
     assert feeds.changes == []
 
 
-async def test_without_a_token_in_the_config_nobody_may(gateway: RunningGateway) -> None:
+async def test_who_may_only_look_changes_nothing(gateway: RunningGateway, config: Config) -> None:
+    feeds = Feeds()
+    async with client(gateway, feeds, config) as http:
+        answer = await http.post("/feeds/okx/symbols", json={"add": ["A"]}, headers=READER)
+        assert (answer.status_code, answer.json()["state"]) == (403, "not_entitled")
+        assert (await http.get("/feeds/okx/symbols", headers=READER)).status_code == 200
+        part = {"authorization": f"Bearer {token({'symbols': ['OKX:*']})}"}
+        hidden = [await http.get(f"/feeds/{feed}/symbols", headers=part) for feed in ("okx", "nowhere")]
+        assert {(answer.status_code, answer.content) for answer in hidden} == {(403, hidden[0].content)}
+    assert feeds.changes == []
+
+
+async def test_where_anybody_may_look_nobody_changes_without_a_key(gateway: RunningGateway) -> None:
     feeds = Feeds()
     async with client(gateway, feeds, Config()) as http:
-        for headers in ({}, {"authorization": "Bearer "}):
-            answer = await http.post("/feeds/okx/symbols", json={"add": ["A"]}, headers=headers)
-            assert (answer.status_code, "admin_token" in answer.json()["detail"]) == (403, True)
+        answer = await http.post("/feeds/okx/symbols", json={"add": ["A"]})
+        assert (answer.status_code, "tickcast keys add" in answer.json()["detail"]) == (401, True)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
     assert feeds.changes == []
 
 
@@ -108,9 +125,11 @@ async def test_without_a_token_in_the_config_nobody_may(gateway: RunningGateway)
         ("okx", b'{"add":["' + b"A" * BODY_MAX + b'"]}', 413),
     ],
 )
-async def test_what_is_wrong_is_a_problem(gateway: RunningGateway, feed: str, body: bytes, status: int) -> None:
+async def test_what_is_wrong_is_a_problem(
+    gateway: RunningGateway, config: Config, feed: str, body: bytes, status: int
+) -> None:
     feeds = Feeds()
-    async with client(gateway, feeds, Config(admin_token=TOKEN)) as http:
+    async with client(gateway, feeds, config) as http:
         answer = await http.post(f"/feeds/{feed}/symbols", content=body, headers=HEADERS)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert feeds.changes == []
@@ -120,51 +139,3 @@ async def test_what_is_wrong_is_a_problem(gateway: RunningGateway, feed: str, bo
 async def test_a_list_that_cannot_be_had(gateway: RunningGateway, feed: str, status: int) -> None:
     async with client(gateway, Feeds(), Config()) as http:
         assert (await http.get(f"/feeds/{feed}/symbols")).status_code == status
-
-
-# ------------------------------------------------------------------ the token
-
-
-def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    path.write_text(f"{TOKEN}\n")
-    assert read_token(Config(admin_token_file=str(path))) == TOKEN
-    assert read_token(Config(admin_token=TOKEN)) == TOKEN
-    assert read_token(Config()) == ""
-
-
-@pytest.mark.parametrize("text", ["", "short", "two words that are long", "\u00e4" * 20, "a\nb" * 20])
-def test_a_file_without_a_token_is_said(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "token"
-    path.write_text(text)
-    with pytest.raises(UsageError, match=r"admin_token_file: expected one line of at least 16"):
-        read_token(Config(admin_token_file=str(path)))
-
-
-def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"admin_token_file: cannot read .*No such file"):
-        read_token(Config(admin_token_file=str(tmp_path / "none")))
-    (tmp_path / "bytes").write_bytes(b"\xff" * 20)
-    with pytest.raises(UsageError, match="it is no text"):
-        read_token(Config(admin_token_file=str(tmp_path / "bytes")))
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        {"admin_token": "short"},
-        {"admin_token": "with spaces in between"},
-        {"admin_token": TOKEN, "admin_token_file": "x"},
-    ],
-)
-def test_a_token_that_is_none_is_refused(table: dict[str, str]) -> None:
-    with pytest.raises(msgspec.ValidationError, match="admin_token"):
-        msgspec.convert(table, Config)
-
-
-def test_only_the_whole_token_is_the_token() -> None:
-    assert is_token(f"Bearer {TOKEN}", TOKEN)
-    assert is_token(f"bearer  {TOKEN} ", TOKEN)
-    assert not is_token("Bearer ", "")
-    assert not is_token(f"Bearer {TOKEN[:-1]}", TOKEN)
-    assert not is_token("Bearer \u00e4\u00f6", TOKEN)

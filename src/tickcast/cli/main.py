@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "stop": "tickcast.cli.ops:stop",
     "restart": "tickcast.cli.ops:restart",
     "symbols": "tickcast.cli.symbols:symbols",
+    "keys": "tickcast.cli.keys:keys",
     "reload": "tickcast.cli.reload:reload",
     "upgrade": "tickcast.cli.ops:upgrade",
     "latency": "tickcast.cli.ops:latency",

@@ -105,11 +105,11 @@ class Clients:
         directory: Directory | None = None,
         owner: Owner | None = None,
         wall: Clock | None = None,
-        admission: Admission | None = None,
+        guests: Guests | None = None,
     ) -> None:
         """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's.
 
-        ``owner`` is the process that the hub's data comes from, where that is another one. ``admission`` lets clients
+        ``owner`` is the process that the hub's data comes from, where that is another one. ``guests`` lets clients
         in; without it there is one that knows no API keys.
 
         Raises:
@@ -119,9 +119,12 @@ class Clients:
         self.config = config
         self.clock = clock
         wall = wall or clock
-        self.admission = admission or Admission(config.auth, host=config.host, folder=None, wall=wall)
+        if guests is None:
+            admission = Admission(config.auth, host=config.host, folder=None, wall=wall)
+            guests = Guests(admission, clock=clock, wall=wall)
+        self.admission = guests.admission
         """Decides who comes in."""
-        self.guests = Guests(self.admission, clock=clock, wall=wall)
+        self.guests = guests
         """Who is in by a token or a key, whatever they speak."""
         self.status = StatusBoard(self.tell)
         self.desk = Desk(

@@ -9,8 +9,6 @@ from tickcast.gateway.auth.config import Config as AuthConfig
 
 WORKERS_MAX: Final = 64
 """More than any machine has cores for."""
-TOKEN_MIN: Final = 16
-"""Characters of a token: a shorter one could be guessed."""
 
 
 class SocketIoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,11 +78,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """When the gateway stops, it asks each client to come back after a time of its own between 0 and this."""
     socketio: SocketIoConfig = SocketIoConfig()
     """The Socket.IO dialect."""
-    admin_token: str = ""
-    """Who sends ``Authorization: Bearer`` and this token may change over REST which symbols feeds stream; at least 16
-    characters. Empty: nobody may."""
-    admin_token_file: str | None = None
-    """A file that holds the token, in place of ``admin_token``."""
     auth: AuthConfig = AuthConfig()
     """Who may connect, and what they may see."""
 
@@ -117,15 +110,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if origin not in {"*", "null"} and (not origin.startswith(("http://", "https://")) or origin.endswith("/")):
                 raise ValueError(f"origins: expected entries such as https://app.example, found {origin!r}")
         self._check_sharing()
-        if self.admin_token and (
-            len(self.admin_token) < TOKEN_MIN or not self.admin_token.isascii() or " " in self.admin_token
-        ):
-            raise ValueError(
-                f"admin_token: expected at least {TOKEN_MIN} ASCII characters without spaces, "
-                f"found {len(self.admin_token)} characters"
-            )
-        if self.admin_token and self.admin_token_file is not None:
-            raise ValueError("admin_token: expected a token or the file that holds it (admin_token_file), found both")
 
     def _check_sharing(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):

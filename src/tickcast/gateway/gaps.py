@@ -1,5 +1,6 @@
 """REST of the gap ledger: what was less than whole, and whether a symbol was complete over a time."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -8,11 +9,15 @@ from fastapi.responses import Response
 
 from tickcast.gateway import schemas
 from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
+from tickcast.gateway.auth.access import Access
+from tickcast.gateway.auth.door import Viewer, not_entitled, refuse_part
 from tickcast.gateway.timestamps import parse_timestamp, timestamp
 from tickcast.model.ledger import IncidentKind, LedgerEntry
 from tickcast.ports import Clock, Completeness, GapLedger, GapQuery, LegCompleteness
 
 SYMBOL_MAX: Final = 96
+PAGE: Final = 1_000
+"""Entries that are looked at together for those that somebody may know of."""
 KindFilter = IncidentKind | Literal[""]
 _UNITS_NS: Final = {"s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
 Since = Annotated[
@@ -23,8 +28,9 @@ Since = Annotated[
 def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
     """Add ``/gaps`` and ``/completeness``."""
 
-    @app.get("/gaps", tags=["operations"], response_class=Response, responses=answers(schemas.GAPS, 422))
+    @app.get("/gaps", tags=["operations"], response_class=Response, responses=answers(schemas.GAPS, 401, 403, 422))
     async def gaps(  # noqa: PLR0917  the parameters of the address
+        access: Viewer,
         since: Since = "",
         until: Since = "",
         venue: Annotated[str, Query(max_length=20, description="One venue's entries.")] = "",
@@ -38,6 +44,8 @@ def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
         cursor: Annotated[str, Query(max_length=200, description="`next` of the page before.")] = "",
     ) -> Response:
         """The gap ledger, newest first: every gap, repair, checksum failure, reconnect, halt and outage."""
+        if refused := refuse_part(access, "status"):
+            return refused
         now_ns, after = clock(), read_cursor(cursor)
         if after is None:
             return refusal(422, f"cursor: expected `next` of the page before, or none; found {cursor[:40]!r}")
@@ -55,7 +63,7 @@ def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
             )
         except ValueError as wrong:
             return refusal(422, str(wrong))
-        found, following = ledger.gaps(query)
+        found, following = _found(ledger, query, access)
         body = {
             "gaps": [shown(entry, now_ns) for entry in found],
             "next": None if following is None else cursor_after(following),
@@ -63,9 +71,13 @@ def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
         return Response(msgspec.json.encode(body), media_type=JSON)
 
     @app.get(
-        "/completeness", tags=["operations"], response_class=Response, responses=answers(schemas.COMPLETENESS, 404, 422)
+        "/completeness",
+        tags=["operations"],
+        response_class=Response,
+        responses=answers(schemas.COMPLETENESS, 401, 403, 404, 422),
     )
     async def completeness(
+        access: Viewer,
         symbol: Annotated[
             str, Query(min_length=1, max_length=SYMBOL_MAX, description="XNAS:AAPL, or AAPL over its venues.")
         ],
@@ -82,12 +94,45 @@ def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
             return refusal(422, str(wrong))
         if not from_ns < min(to_ns, now_ns):
             return refusal(422, "from: expected a time before `to` and before now")
+        if not access.may_use("status") or not access.may_see(symbol):
+            return not_entitled(symbol)
         found = ledger.completeness(symbol, from_ns, to_ns)
         if found is None:
             return refusal(
                 404, f"nothing was ever told of a symbol {symbol}; /symbols lists what there is", symbol=symbol
             )
-        return Response(msgspec.json.encode(_answer(found, now_ns)), media_type=JSON)
+        return Response(msgspec.json.encode(_answer(_within(found, access), now_ns)), media_type=JSON)
+
+
+def _may_know(entry: LedgerEntry, access: Access) -> bool:
+    return access.may_know(entry.venue, entry.instruments, entry.instruments_count)
+
+
+def _found(ledger: GapLedger, query: GapQuery, access: Access) -> tuple[Sequence[LedgerEntry], str | None]:
+    """A page of entries that somebody may know of; others leave no hole, and no page behind them."""
+    if access.sees_everything:
+        return ledger.gaps(query)
+    found: list[LedgerEntry] = []
+    page = msgspec.structs.replace(query, limit=PAGE)
+    while len(found) <= query.limit:
+        entries, following = ledger.gaps(page)
+        found += [entry for entry in entries if _may_know(entry, access)]
+        if following is None:
+            break
+        page = msgspec.structs.replace(page, cursor=following)
+    return found[: query.limit], found[query.limit - 1].id if len(found) > query.limit else None
+
+
+def _within(found: Completeness, access: Access) -> Completeness:
+    """The answer without legs outside the scope, and without entries that name others."""
+    if access.sees_everything:
+        return found
+    legs = [
+        msgspec.structs.replace(leg, entries=tuple(entry for entry in leg.entries if _may_know(entry, access)))
+        for leg in found.legs
+        if access.may_see(leg.symbol)
+    ]
+    return msgspec.structs.replace(found, legs=tuple(legs))
 
 
 def _moment(name: str, text: str, now_ns: int) -> int:

@@ -3,6 +3,7 @@
 Bodies of prices come out of the core as bytes and go out unchanged, so that every digit of the venue survives.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -16,12 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tickcast import __version__, _native
 from tickcast.gateway import gaps, page, schemas
 from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
+from tickcast.gateway.auth.access import NOT_ENTITLED, Access
+from tickcast.gateway.auth.admission import Admission
+from tickcast.gateway.auth.door import Door, Viewer, not_entitled, refuse_part, refuse_whole, shown
+from tickcast.gateway.auth.guests import Guests
+from tickcast.gateway.auth.issuing import add_tickets
 from tickcast.gateway.choosing import add_choosing
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
-from tickcast.gateway.token import read_token
 from tickcast.model.instrument import AssetClass
-from tickcast.ports import Clock, FeedSymbols, GapLedger, Insight, Registry, States
+from tickcast.ports import Clock, FeedSymbols, GapLedger, Insight, Listing, Registry, States
 from tickcast.runtime import metrics
 
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
@@ -45,13 +50,17 @@ def create_app(
     config: Config,
     clock: Clock,
     symbols: FeedSymbols | None = None,
+    guests: Guests | None = None,
     with_page: bool = True,
 ) -> ASGIApp:
-    """Build the HTTP application.
+    """Build the HTTP application; ``guests`` lets people in, without it there is one that knows no API keys.
 
     Raises:
-        UsageError: the file of the token cannot be read.
+        UsageError: keys of tokens cannot be read.
     """
+    if guests is None:
+        admission = Admission(config.auth, host=config.host, folder=None, wall=clock)
+        guests = Guests(admission, clock=clock, wall=clock)
     app = FastAPI(
         title="tickcast REST", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
     )
@@ -62,11 +71,13 @@ def create_app(
     gaps.add_gaps(app, ledger, clock)
     _add_operations(app, insight)
     if symbols is not None:
-        add_choosing(app, symbols, read_token(config))
+        add_choosing(app, symbols)
+    add_tickets(app, guests.admission)
     add_basics(app)
     page.add_docs(app)
     if with_page:
         page.add_page(app)
+    app.add_middleware(Door, guests=guests, clock=clock, is_page=page.own_paths())
     app.add_middleware(CORSMiddleware, **cors_settings(config))
     return Guard(app, config)
 
@@ -77,7 +88,8 @@ def cors_settings(config: Config) -> dict[str, Any]:
     return {
         "allow_origins": ["*"] if anyone else list(config.origins),
         "allow_origin_regex": None if anyone else LOCAL_ORIGINS,
-        "allow_methods": ["GET", "HEAD"],
+        "allow_methods": ["GET", "HEAD", "POST"],
+        "allow_headers": ["authorization", "x-api-key"],
     }
 
 
@@ -143,12 +155,16 @@ def add_errors(app: FastAPI) -> None:
 
 
 def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
-    @app.get("/prices/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.PRICE, 404, 422))
-    async def price(
-        symbol: Symbol,
-        numbers: Numbers = "number",
-    ) -> Response:
+    @app.get(
+        "/prices/{symbol}",
+        tags=["prices"],
+        response_class=Response,
+        responses=answers(schemas.PRICE, 401, 403, 404, 422),
+    )
+    async def price(symbol: Symbol, access: Viewer, numbers: Numbers = "number") -> Response:
         """Newest state of one symbol."""
+        if not _may_watch(access, "price", symbol):
+            return not_entitled(symbol)
         body = hub.price(symbol, numbers == "string")
         if body is None:
             return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
@@ -158,9 +174,10 @@ def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
         "/prices",
         tags=["prices"],
         response_class=Response,
-        responses=answers(schemas.PRICES, 422),
+        responses=answers(schemas.PRICES, 401, 422),
     )
     async def prices(
+        access: Viewer,
         symbols: Annotated[str, Query(min_length=1, description="Symbols, separated by commas.")],
         numbers: Numbers = "number",
     ) -> Response:
@@ -169,34 +186,51 @@ def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
         if len(names) > config.symbols_max:
             return refusal(422, f"symbols: expected at most {config.symbols_max}, found {len(names)}")
         strings = numbers == "string"
-        items = [
-            hub.price(name, strings) or msgspec.json.encode({"symbol": name, "state": "no_such_symbol"})
-            for name in names
-        ]
+        items = [_price(hub, name, access, strings=strings) for name in names]
         return Response(b'{"prices":[' + b",".join(items) + b"]}", media_type=JSON)
 
 
+def _may_watch(access: Access, channel: str, symbol: str) -> bool:
+    return access.may_use(channel) and access.may_see(symbol)
+
+
+def _price(hub: States, name: str, access: Access, *, strings: bool) -> bytes:
+    if not _may_watch(access, "price", name):
+        return msgspec.json.encode({"symbol": name, "state": NOT_ENTITLED})
+    return hub.price(name, strings) or msgspec.json.encode({"symbol": name, "state": "no_such_symbol"})
+
+
 def _add_depth(app: FastAPI, hub: States) -> None:
-    @app.get("/books/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BOOK, 404, 422))
+    @app.get(
+        "/books/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BOOK, 401, 403, 404, 422)
+    )
     async def book(
         symbol: Symbol,
+        access: Viewer,
         depth: Annotated[int, Query(ge=1, le=50, description="Most levels of each side.")] = 10,
         numbers: Numbers = "number",
     ) -> Response:
         """Best levels of one symbol's book. Levels are known while somebody watches the book on the stream."""
-        body = hub.book(symbol, depth, numbers == "string")
+        if not _may_watch(access, "book", symbol):
+            return not_entitled(symbol)
+        body = hub.book(symbol, access.depth(depth), numbers == "string")
         if body is None:
             return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
         return Response(body, media_type=JSON)
 
-    @app.get("/bars/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BARS, 404, 422))
+    @app.get(
+        "/bars/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BARS, 401, 403, 404, 422)
+    )
     async def bars(
         symbol: Symbol,
+        access: Viewer,
         interval: Annotated[Literal["1s", "1m"], Query(description="Length of a bar.")] = "1m",
         limit: Annotated[int, Query(ge=1, le=1000, description="Most bars in the answer, the newest ones.")] = 60,
         numbers: Numbers = "number",
     ) -> Response:
         """Newest bars of one symbol, oldest first."""
+        if not _may_watch(access, "bars", symbol):
+            return not_entitled(symbol)
         body = hub.bars(symbol, _native.CHANNELS.index(f"bars:{interval}"), limit, numbers == "string")
         if body is None:
             return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
@@ -208,9 +242,10 @@ def _add_symbols(app: FastAPI, registry: Registry) -> None:
         "/symbols",
         tags=["prices"],
         response_class=Response,
-        responses=answers(schemas.SYMBOLS, 422),
+        responses=answers(schemas.SYMBOLS, 401, 422),
     )
-    async def symbols(
+    async def symbols(  # noqa: PLR0917  the parameters of the address
+        access: Viewer,
         q: Annotated[str, Query(max_length=SYMBOL_MAX, description="Part of the symbol, in any case.")] = "",
         venue: Annotated[str, Query(max_length=20, description="One venue's instruments.")] = "",
         asset_class: Annotated[ClassFilter, Query(alias="class", description="One kind of instrument.")] = "",
@@ -221,40 +256,57 @@ def _add_symbols(app: FastAPI, registry: Registry) -> None:
         after = read_cursor(cursor)
         if after is None:
             return refusal(422, f"cursor: expected `next` of the page before, or none; found {cursor[:40]!r}")
-        found, following = registry.search(q, venue=venue, asset_class=asset_class, limit=limit, cursor=after)
+        found, following = registry.search(
+            q, venue=venue, asset_class=asset_class, limit=limit, cursor=after, may=access.may_see
+        )
         following = None if following is None else cursor_after(following)
-        return Response(msgspec.json.encode({"symbols": found, "next": following}), media_type=JSON)
+        return Response(msgspec.json.encode({"symbols": _shown(found, access), "next": following}), media_type=JSON)
 
-    @app.get("/symbols/overview", tags=["prices"], response_class=Response, responses=answers(schemas.OVERVIEW, 422))
+    @app.get(
+        "/symbols/overview", tags=["prices"], response_class=Response, responses=answers(schemas.OVERVIEW, 401, 422)
+    )
     async def overview(
+        access: Viewer,
         limit: Annotated[int, Query(ge=1, le=100, description="Most symbols in the answer.")] = 16,
     ) -> Response:
         """What to look at first: the securities over most venues, then one instrument of each venue."""
-        return Response(msgspec.json.encode({"symbols": registry.overview(limit)}), media_type=JSON)
+        found = registry.overview(limit, may=access.may_see)
+        return Response(msgspec.json.encode({"symbols": _shown(found, access)}), media_type=JSON)
+
+
+def _shown(found: Sequence[Listing], access: Access) -> Sequence[Any]:
+    """Listings as somebody may see them: those outside the scope are not among them, and not named either."""
+    return found if access.sees_everything else [shown(msgspec.to_builtins(listing), access) for listing in found]
 
 
 def _add_operations(app: FastAPI, insight: Insight) -> None:
-    @app.get("/feeds", tags=["operations"], response_class=Response, responses=answers(schemas.FEEDS))
-    async def feeds() -> Response:
+    @app.get("/feeds", tags=["operations"], response_class=Response, responses=answers(schemas.FEEDS, 401, 403))
+    async def feeds(access: Viewer) -> Response:
         """Health of each feed; counters only grow while the feed lives."""
-        return Response(msgspec.json.encode({"feeds": insight.feeds()}), media_type=JSON)
+        rows = [row for row in insight.feeds() if access.sees_everything or access.may_know(str(row["venue"]))]
+        return refuse_part(access, "status") or Response(msgspec.json.encode({"feeds": rows}), media_type=JSON)
 
-    @app.get("/latency", tags=["operations"], response_class=Response, responses=answers(schemas.LATENCY))
-    async def latency() -> Response:
+    @app.get("/latency", tags=["operations"], response_class=Response, responses=answers(schemas.LATENCY, 401, 403))
+    async def latency(access: Viewer) -> Response:
         """Percentiles of each hop against its budget."""
+        if refused := refuse_whole(access):
+            return refused
         return Response(msgspec.json.encode(insight.latency()), media_type=JSON)
 
     @app.get("/health/ready", tags=["operations"], response_class=Response, responses=answers(schemas.READY, 503))
-    async def ready() -> Response:
+    async def ready(access: Viewer) -> Response:
         """Whether prices can be served."""
-        is_ready, facts = insight.ready()
+        is_ready, known = insight.ready()
+        facts = known if access.sees_everything else {}
         if not is_ready:
             return refusal(503, "not ready to serve prices", {"retry-after": "1"}, **facts)
         return Response(msgspec.json.encode({"status": "ready", **facts}), media_type=JSON)
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
-    async def scrape() -> Response:
+    async def scrape(access: Viewer) -> Response:
         """Metrics in the text format of Prometheus."""
+        if refused := refuse_whole(access):
+            return refused
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -288,6 +288,14 @@ PROBLEM: Final[Schema] = {
 }
 SYMBOLS: Final = schema_of(SymbolsPage)
 OVERVIEW: Final = schema_of(Overview)
+TICKET: Final[Schema] = {
+    "type": "object",
+    "required": ["ticket", "until"],
+    "properties": {
+        "ticket": {"type": "string", "description": "To be used once, as ?ticket= of /stream."},
+        "until": {"type": "string", "format": "date-time"},
+    },
+}
 FEEDS: Final = schema_of(Feeds)
 LATENCY: Final = schema_of(Latency)
 GAPS: Final = schema_of(Gaps)

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from tickcast import _native
 from tickcast.gateway import messages
 from tickcast.gateway.acceptor import Acceptor, raise_files_max, turn_away
+from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.clients import Clients
 from tickcast.gateway.config import Config
 from tickcast.gateway.front import TOO_MANY_CONNECTIONS, FrontConnection
@@ -55,6 +56,7 @@ class GatewayStage:
         wall: Clock | None = None,
         status: StatusSource | None = None,
         chance: Callable[[], float] = CHANCE,
+        guests: Guests | None = None,
     ) -> None:
         """Prepare; nothing is bound yet.
 
@@ -70,6 +72,7 @@ class GatewayStage:
             owner: the process that the hub's data comes from, where that is another one.
             status: makes the notes of channel ``status``, where this process is the one that knows.
             wall: what clocks on the wall show now, where that may differ from ``clock``.
+            guests: lets clients in; without it there is one that knows no API keys.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -84,6 +87,7 @@ class GatewayStage:
             directory=directory,
             owner=owner,
             wall=wall,
+            guests=guests,
         )
         self._status = status
         self._status_ns = 0

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tickcast.gateway import page
 from tickcast.gateway.answers import refusal
+from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.gateway.rest import Guard, add_basics, add_errors, cors_settings
@@ -66,6 +67,7 @@ class GatewayWorker:
         directory: Directory | None = None,
         owner: Owner | None = None,
         wall: Clock | None = None,
+        guests: Guests | None = None,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the others are as in the stage."""
         self.upstream = Upstream(rest)
@@ -81,6 +83,7 @@ class GatewayWorker:
             directory=directory,
             owner=owner,
             wall=wall,
+            guests=guests,
         )
 
     async def start(self) -> str:

@@ -66,7 +66,14 @@ class InstrumentRegistry:
         return news, listed
 
     def search(
-        self, query: str = "", *, venue: str = "", asset_class: str = "", limit: int = 100, cursor: str = ""
+        self,
+        query: str = "",
+        *,
+        venue: str = "",
+        asset_class: str = "",
+        limit: int = 100,
+        cursor: str = "",
+        may: Callable[[str], bool] | None = None,
     ) -> tuple[Sequence[Listing], str | None]:
         """See :meth:`tickcast.ports.Registry.search`."""
         self._refresh()
@@ -76,14 +83,14 @@ class InstrumentRegistry:
             listing = self._listings[name]
             if wanted not in name.upper() or (venue and listing.venue != venue):
                 continue
-            if asset_class and listing.asset_class != asset_class:
+            if (asset_class and listing.asset_class != asset_class) or (may is not None and not may(name)):
                 continue
             if len(found) == limit:
                 return found, found[-1].symbol
             found.append(listing)
         return found, None
 
-    def overview(self, limit: int) -> Sequence[Listing]:
+    def overview(self, limit: int, *, may: Callable[[str], bool] | None = None) -> Sequence[Listing]:
         """See :meth:`tickcast.ports.Registry.overview`."""
         self._refresh()
         securities = (listing for listing in self._listings.values() if listing.venue is None)
@@ -92,7 +99,10 @@ class InstrumentRegistry:
         for security in ranked:
             for name in security.legs:
                 leg = self._listings[name]
-                legs.setdefault(leg.venue, leg)
+                if may is None or may(name):
+                    legs.setdefault(leg.venue, leg)
+        if may is not None:
+            ranked = [security for security in ranked if may(security.symbol)]
         venues = list(legs.values())[: limit // 2]
         return [*ranked[: limit - len(venues)], *venues]
 

@@ -5,10 +5,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, cast
 
 from tickcast import _native
 from tickcast.fanout.stage import FanoutStage
+from tickcast.gateway.auth.admission import Admission
+from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.stage import GatewayStage
@@ -80,9 +83,12 @@ class RunningGateway:
         listener: socket.socket | None = None,
         epoch: int = 1,
         wall: Clock | None = None,
+        folder: Path | None = None,
         **hub: Any,
     ) -> None:
         self._clock = clock
+        admission = Admission(config.auth, host=config.host, folder=folder, wall=wall or clock)
+        self.guests = Guests(admission, clock=clock, wall=wall or clock)
         self.hub = _native.Hub(epoch=epoch, **hub)
         self.definitions = [definition(name, primary=name.startswith("XNAS:")) for name in names]
         self.registry = InstrumentRegistry()
@@ -99,6 +105,7 @@ class RunningGateway:
             ledger=self.ledger,
             config=config,
             clock=clock,
+            guests=self.guests,
         )
         self.stage = GatewayStage(
             config,
@@ -110,6 +117,7 @@ class RunningGateway:
             listener=listener,
             directory=self.registry,
             status=StatusSource(insight, self.ledger, lambda: (0, "normal")),
+            guests=self.guests,
         )
         self._fanout = FanoutStage(
             self.hub, clock=clock, wall=wall, deliver=self.stage.deliver, measure=lambda _hop, _ns: None
@@ -192,9 +200,10 @@ async def running_gateway(
     listener: socket.socket | None = None,
     epoch: int = 1,
     wall: Clock | None = None,
+    folder: Path | None = None,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first."""
+    """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first, ``folder`` holds API keys."""
     running = RunningGateway(
         config or Config(port=0),
         names=names,
@@ -203,6 +212,7 @@ async def running_gateway(
         listener=listener,
         epoch=epoch,
         wall=wall,
+        folder=folder,
         **hub,
     )
     await running.start()

@@ -90,11 +90,14 @@ class Admission:
             raise Denied("this gateway makes no tickets", status=403)
         return self._tickets.issue(access, wall_ns=self._wall(), for_ns=int(self.config.ticket_s * NS))
 
-    def refresh(self) -> bool:
-        """Read keys again that changed; returns whether connections that were let in must be looked at."""
-        keys = self._keys is not None and self._keys.refresh()
-        tokens = self._tokens is not None and self._tokens.refresh()
-        return keys or tokens
+    def refresh(self) -> int:
+        """Read keys again that changed; returns a number that grows when those who were let in must be looked at."""
+        changes = 0
+        for known in (self._keys, self._tokens):
+            if known is not None:
+                known.refresh()
+                changes += known.changes
+        return changes
 
     def stands(self, access: Access) -> bool:
         """Whether somebody who was let in may stay."""

@@ -57,7 +57,7 @@ class Guests:
     def __init__(self, admission: Admission, *, clock: Clock, wall: Clock) -> None:
         """``clock`` is never set; ``wall`` is what ends of tokens are compared with."""
         config = admission.config
-        self._admission = admission
+        self.admission = admission
         self._clock = clock
         self._wall = wall
         self._connections_max = config.connections_per_user_max
@@ -69,6 +69,7 @@ class Guests:
         self._ends: list[tuple[int, int, Guest]] = []
         """A heap by end; those that left are dropped when their end comes, or when they are many."""
         self._entered = 0
+        self._changes = admission.refresh()
         _users.set_function(lambda: len(self._users) - len(self._idle))
 
     def __len__(self) -> int:
@@ -117,9 +118,9 @@ class Guests:
 
     def pay(self, access: Access, now_ns: int) -> bool:
         """Spend one request of a user; False: it has none left."""
-        user = self._users.get(access.subject) if self._request_rate else None
-        if user is None:
+        if access.is_anonymous or not self._request_rate:
             return True
+        user = self._user(access.subject)
         since_ns = max(0, now_ns - user.paid_ns)
         user.requests = min(self._request_rate, user.requests + since_ns * self._request_rate / NS)
         user.paid_ns = now_ns
@@ -148,9 +149,11 @@ class Guests:
             guest = heapq.heappop(self._ends)[2]
             if guest.access.is_over(wall_ns):
                 self._send_away(guest, OVER)
-        if self._admission.refresh():
+        changes = self.admission.refresh()
+        if changes != self._changes:
+            self._changes = changes
             for guest in list(self._guests):
-                if not self._admission.stands(guest.access):
+                if not self.admission.stands(guest.access):
                     self._send_away(guest, WITHDRAWN)
 
     def _send_away(self, guest: Guest, reason: str) -> None:

@@ -170,6 +170,8 @@ class KeyStore:
         self._stamp: tuple[int, int, int] | None = None
         self._pepper = b""
         self._entries: dict[str, KeyEntry] = {}
+        self.changes = 0
+        """How often the file was read again: who holds connections looks at them when it grows."""
         self._load(_stamp(self._path))
 
     def __len__(self) -> int:
@@ -186,6 +188,7 @@ class KeyStore:
             self._stamp = stamp
             log.error("the file of API keys is broken: those before stay", error=str(wrong))  # noqa: TRY400  a file
             return False
+        self.changes += 1
         return True
 
     def admit(self, key: str, wall_ns: int) -> Access:

@@ -10,6 +10,8 @@ on a key that is gone are closed.
 """
 
 import contextlib
+import hashlib
+import hmac
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +56,14 @@ class VerifyKey(NamedTuple):
     algorithm: str
     key: RSAPublicKey | bytes
 
+    @property
+    def mark(self) -> str:
+        """Tells it from another key that comes to the same id later; says nothing of a secret."""
+        if isinstance(self.key, bytes):
+            return hmac.digest(self.key, b"tickcast", hashlib.sha256).hex()[:16]
+        numbers = self.key.public_numbers()
+        return hashlib.sha256(f"{numbers.n}:{numbers.e}".encode()).hexdigest()[:16]
+
 
 class KeyRing:
     """The keys of the config's files, read again when a file changes."""
@@ -68,6 +78,8 @@ class KeyRing:
         self._paths = tuple(Path(path) for path in config.jwt_keys)
         self._stamps = [_stamp(path) for path in self._paths]
         self._keys = _read_all(self._paths)
+        self.changes = 0
+        """How often the keys became others: who holds connections looks at them when it grows."""
 
     def refresh(self) -> bool:
         """Read the files again if one is another than before; returns whether the keys changed.
@@ -84,11 +96,10 @@ class KeyRing:
         except UsageError as wrong:
             log.error("keys of tokens cannot be read again: those before stay", error=str(wrong))  # noqa: TRY400  a file
             return False
-        changed = {kid: _material(key) for kid, key in keys.items()} != {
-            kid: _material(key) for kid, key in self._keys.items()
-        }
+        changed = {kid: key.mark for kid, key in keys.items()} != {kid: key.mark for kid, key in self._keys.items()}
         self._keys = keys
         if changed:
+            self.changes += 1
             log.info("keys of tokens were read again", keys=sorted(keys))
         return changed
 
@@ -98,9 +109,10 @@ class KeyRing:
         Raises:
             Denied: it is not signed by one of the keys, is for others, or not for now.
         """
+        self.refresh()
         if len(token) > self._config.token_max:
             raise Denied(f"the token is too long: expected at most {self._config.token_max} bytes, found {len(token)}")
-        kid, claims = self._verify(token)
+        kid, mark, claims = self._verify(token)
         until_ns = self._until(claims, wall_ns)
         subject = claims["sub"]
         if not 0 < len(subject) <= SUBJECT_MAX or not subject.isprintable():
@@ -111,14 +123,15 @@ class KeyRing:
             scope = scope_of(claims[CLAIM])
         except ValueError as wrong:
             raise Denied(f"the token's claim {CLAIM!r} is no scope: {wrong}") from None
-        return Access(subject=f"jwt:{subject}", credential=f"jwt:{kid}", scope=scope, until_ns=until_ns)
+        return Access(subject=f"jwt:{subject}", credential=f"jwt:{kid}:{mark}", scope=scope, until_ns=until_ns)
 
     def stands(self, access: Access) -> bool:
         """Whether the key that signed an access's token is still one of ours."""
-        return access.credential.removeprefix("jwt:") in self._keys
+        kid, _, mark = access.credential.removeprefix("jwt:").rpartition(":")
+        return kid in self._keys and self._keys[kid].mark == mark
 
-    def _verify(self, token: str) -> tuple[str, dict[str, Any]]:
-        """The key's id and the claims of a token with a good signature, issuer and audience."""
+    def _verify(self, token: str) -> tuple[str, str, dict[str, Any]]:
+        """The key's id and mark, and the claims of a token with a good signature, issuer and audience."""
         try:
             header = jwt.get_unverified_header(token)
             kid = header.get("kid")
@@ -143,7 +156,7 @@ class KeyRing:
             raise Denied(f"the token lacks the claim {missing.claim}") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Denied(INVALID) from None
-        return str(kid), claims
+        return str(kid), known.mark, claims
 
     def _until(self, claims: dict[str, Any], wall_ns: int) -> int:
         """End of the access, ns; refuses tokens that are not for now."""
@@ -257,10 +270,6 @@ def _jwk(path: Path, entry: Any, *, alone: bool) -> tuple[str, VerifyKey]:
             f"of {path}"
         )
     return kid, VerifyKey(kind, key)
-
-
-def _material(key: VerifyKey) -> object:
-    return key.key if isinstance(key.key, bytes) else key.key.public_numbers()
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
