@@ -26,7 +26,7 @@ Since = Annotated[
 
 
 def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
-    """Add ``/gaps`` and ``/completeness``."""
+    """Add ``/gaps``."""
 
     @app.get("/gaps", tags=["operations"], response_class=Response, responses=answers(schemas.GAPS, 401, 403, 422))
     async def gaps(  # noqa: PLR0917  the parameters of the address
@@ -69,6 +69,10 @@ def add_gaps(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
             "next": None if following is None else cursor_after(following),
         }
         return Response(msgspec.json.encode(body), media_type=JSON)
+
+
+def add_completeness(app: FastAPI, ledger: GapLedger, clock: Clock) -> None:
+    """Add ``/completeness``."""
 
     @app.get(
         "/completeness",

@@ -69,6 +69,7 @@ def create_app(
     _add_depth(app, hub)
     _add_symbols(app, registry)
     gaps.add_gaps(app, ledger, clock)
+    gaps.add_completeness(app, ledger, clock)
     _add_operations(app, insight)
     if symbols is not None:
         add_choosing(app, symbols)
