@@ -177,8 +177,8 @@ class Trades(Declared, frozen=True, tag="trades"):
     time: Time | None = None
     seq: str = ""
     history: tuple[Match, ...] = ()
-    """All hold: the trade is history told at subscription, flagged so. Empty = never. What a later subscription tells of
-    a time behind the trade told last was missed: it comes flagged BACKFILLED."""
+    """All hold: the trade is history told at subscription, flagged so. Empty = never. What a later subscription tells
+    of a time behind the trade told last was missed: it comes flagged BACKFILLED."""
     chained: bool = False
     """Ids of an instrument count up by one: a jump is a gap, and history that was told before is not told again. What
     a later subscription tells as history and was not told yet was missed: it comes flagged BACKFILLED."""
