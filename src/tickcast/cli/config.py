@@ -26,7 +26,7 @@ def check(file: Path | None) -> None:
         if not file.exists():
             raise UsageError(
                 f"expected FILE or a {DEFAULT} in this folder, found neither; name the file that you give to"
-                f" `tickcast up --config`, or begin one with `tickcast config show > {DEFAULT}`"
+                f" `tickcast up --config`, or begin one with `tickcast init`"
             )
     read = settings.load(file)
     click.echo(f"{file}: good ({len(read.feeds)} feeds, {len(read.securities)} declared securities)")

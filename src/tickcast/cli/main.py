@@ -8,6 +8,7 @@ import click
 
 COMMANDS: Final = {
     "demo": "tickcast.cli.up:demo",
+    "init": "tickcast.cli.init:init",
     "up": "tickcast.cli.up:up",
     "run": "tickcast.cli.up:run",
     "sim": "tickcast.cli.sim:sim",
