@@ -22,6 +22,7 @@ from tickcast.normalise.pipeline import Pipeline
 from tickcast.runtime.clock import monotonic_ns, now_ns
 from tickcast.sim.crypto.state import Client, Topic
 from tickcast.sim.crypto.venue import Tamper
+from tickcast.sim.crypto.voices import VOICES
 from tickcast.testing.conformance.bench import WATCHED_LEVELS
 from tickcast.testing.conformance.witness import SHOWN, Seen, Witness, plain
 from tickcast.testing.rude_venue import RudeVenue
@@ -29,26 +30,7 @@ from tickcast.testing.spoil import numbers
 from tickcast.venues.declared.session import DeclaredSession
 from tickcast.venues.registry import find_declared, open_session
 
-VENUES = (
-    "binance",
-    "binance_futures",
-    "okx",
-    "bybit",
-    "coinbase",
-    "kraken",
-    "kraken_futures",
-    "bitstamp",
-    "deribit",
-    "bitfinex",
-    "gemini",
-    "htx",
-    "bitget",
-    "kucoin",
-    "gateio",
-    "bitmex",
-    "crypto_com",
-    "poloniex",
-)
+VENUES = tuple(VOICES)
 WAIT_S = 20.0
 STILL_S = 4.0
 """Time for what is on its way to arrive, once the market stands still."""

@@ -1,6 +1,7 @@
 """What a dialect is: it gets a venue's slices of order flow and serves them in its own protocol.
 
-A new dialect is a folder with a factory, a config struct in ``config.VenueConfig`` and a line in ``FACTORIES``.
+A new dialect is a folder with a factory, a config struct in ``config.VenueConfig`` and a line in ``_OWN``. That of a
+JSON venue is a voice in ``crypto/`` instead: it needs the struct and a line in :mod:`tickcast.sim.crypto.voices`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from tickcast.ports import Clock
 from tickcast.sim.config import Config, VenueConfig
+from tickcast.sim.crypto.voices import VOICES
 from tickcast.sim.faults import FaultGate
 from tickcast.sim.market import OrderFlow, Slice
 from tickcast.sim.universe import Universe
@@ -51,32 +53,16 @@ class Dialect(Paced, Protocol):
 Factory = Callable[[str, Any, Config, Universe, int, Clock], Dialect]
 """(venue name, its config, whole config, universe, start in ns, clock) to a dialect."""
 
-FACTORIES: Final = {
+_OWN: Final = {
     "soup_itch": "tickcast.sim.soup_itch.dialect:create",
     "mold_itch": "tickcast.sim.mold_itch.dialect:create",
     "fix": "tickcast.sim.fix.dialect:create",
     "pitch": "tickcast.sim.pitch.dialect:create",
     "binance": "tickcast.sim.binance.dialect:create",
     "xsim": "tickcast.sim.xsim.dialect:create",
-    "binance_futures": "tickcast.sim.crypto.dialect:create",
-    "okx": "tickcast.sim.crypto.dialect:create",
-    "bybit": "tickcast.sim.crypto.dialect:create",
-    "coinbase": "tickcast.sim.crypto.dialect:create",
-    "kraken": "tickcast.sim.crypto.dialect:create",
-    "bitstamp": "tickcast.sim.crypto.dialect:create",
-    "kraken_futures": "tickcast.sim.crypto.dialect:create",
-    "kucoin": "tickcast.sim.crypto.dialect:create",
-    "gateio": "tickcast.sim.crypto.dialect:create",
-    "deribit": "tickcast.sim.crypto.dialect:create",
-    "bitfinex": "tickcast.sim.crypto.dialect:create",
-    "gemini": "tickcast.sim.crypto.dialect:create",
-    "bitget": "tickcast.sim.crypto.dialect:create",
-    "htx": "tickcast.sim.crypto.dialect:create",
-    "bitmex": "tickcast.sim.crypto.dialect:create",
-    "crypto_com": "tickcast.sim.crypto.dialect:create",
-    "poloniex": "tickcast.sim.crypto.dialect:create",
 }
-"""Tag of the config struct to factory; imported when used."""
+FACTORIES: Final = _OWN | {word: "tickcast.sim.crypto.dialect:create" for word in VOICES if word not in _OWN}
+"""Tag of the config struct to factory; imported when used. The simulated BINANCE still has one of its own."""
 
 
 def create(  # noqa: PLR0917  the same order as Factory

@@ -6,7 +6,7 @@ topics (:class:`~tickcast.sim.crypto.state.Topic`) and answers, and news into fr
 for each topic that somebody listens to, however many do.
 
 To write one (``sim/crypto/okx.py``), subclass :class:`Voice`, list the instruments in :meth:`Voice.products`, and add a
-line to ``VOICES`` in :mod:`tickcast.sim.crypto.voices`. ``binance_futures.py`` is a small complete model.
+line to ``VOICES`` in :mod:`tickcast.sim.crypto.voices`. ``poloniex.py`` is a small complete model.
 
 Order of what a client gets: answers of :meth:`Voice.receive`, then for each new topic what :meth:`Voice.begin` says
 (a book's snapshot, recent trades, the newest values), then news.
