@@ -15,6 +15,7 @@ import { type Instance, instanceAfter } from "./instance.ts";
 import { type Applied, Ledger, nothingApplied, type Quote } from "./ledger.ts";
 import { Line } from "./line.ts";
 import {
+  type AuthenticatedMessage,
   type ClientRequest,
   type Counted,
   type ErrorMessage,
@@ -37,6 +38,9 @@ import { UnknownSymbols } from "./unknown.ts";
 const CHUNK = 200;
 /** Least wait before a request that met a limit is sent again. */
 const AGAIN_MS_MIN = 1_000;
+/** Part of a token's time after which a newer one is asked for. */
+const RENEW_AFTER = 0.8;
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export const DEFAULT_TERMS: Terms = { rate: 20, fields: null, depth: 10 };
 
@@ -60,6 +64,7 @@ export interface Synced {
 
 export class TickcastClient {
   readonly #events: ClientEvents;
+  readonly #credentials: ClientOptions["credentials"];
   readonly #codecs: readonly Codec[];
   readonly #line: Line;
   readonly #now: () => number;
@@ -95,6 +100,7 @@ export class TickcastClient {
     this.#events = events;
     this.#ledger = new Ledger(events.listener ?? null);
     this.#codecs = options.codecs ?? [JSON_CODEC];
+    this.#credentials = options.renewable ? options.credentials : undefined;
     this.#now = options.now ?? (() => Date.now());
     this.#random = options.random ?? Math.random;
     this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
@@ -285,6 +291,7 @@ export class TickcastClient {
       this.#count(message, stream, request);
       this.#ledger.apply(message, this.#line.heardAtMs, applied, stream);
     }
+    if (message.type === "authenticated") this.#admitted(message);
     if (message.type === "error") this.#refused(message, applied, request);
     else if (message.type === "subscribed") {
       if (stream !== "status") this.#subscribed(message, stream);
@@ -321,6 +328,26 @@ export class TickcastClient {
   #answered(message: ServerMessage, request: Pending): void {
     this.#pending.delete((message as { id: number }).id);
     request.answered?.(message);
+  }
+
+  /** A newer token, shown in time, keeps the connection: it would end with the old one. */
+  #admitted(access: AuthenticatedMessage): void {
+    this.#events.onAccess?.(access);
+    if (!this.#credentials || access.until === undefined) return;
+    const left = (Date.parse(access.until) - this.#now()) * RENEW_AFTER;
+    this.#later(Math.min(Math.max(left, AGAIN_MS_MIN), TIMER_MAX_MS), () => void this.#renew(this.connections));
+  }
+
+  /** Without a newer token the connection ends when its time is over, and is made again. */
+  async #renew(connection: number): Promise<void> {
+    let token: string | undefined;
+    try {
+      ({ token } = (await this.#credentials?.()) ?? {});
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#events.onError?.({ type: "error", code: 0, reason: `no newer token: ${reason}` });
+    }
+    if (token !== undefined && this.#line.isOpen && connection === this.connections) this.#send({ action: "auth", token });
   }
 
   /** Ask again for what the server does not know, as long as it is wanted: those of one reply together. */
@@ -370,6 +397,7 @@ export class TickcastClient {
     if (applied.quotes.size + applied.books.size > 0) this.#events.onApplied(applied);
     this.#setInstance(null);
     this.#events.onRate?.(null);
+    this.#events.onAccess?.(null);
     for (const request of unanswered) request.answered?.(null);
   }
 

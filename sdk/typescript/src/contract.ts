@@ -4,7 +4,7 @@ import type { BackoffOptions } from "./backoff.ts";
 import type { Codec } from "./codecs/codec.ts";
 import type { Instance } from "./instance.ts";
 import type { Applied, Listener } from "./ledger.ts";
-import type { ErrorMessage, RateMessage } from "./protocol.ts";
+import type { AuthenticatedMessage, ErrorMessage, RateMessage } from "./protocol.ts";
 
 export type Connection =
   | { readonly phase: "idle" }
@@ -70,6 +70,8 @@ export interface ClientEvents {
   /** What changed with one message. */
   readonly onApplied: (applied: Applied) => void;
   readonly onConnection: (connection: Connection) => void;
+  /** Who the gateway takes us for; null: there is no connection, or it was not asked. */
+  readonly onAccess?: (access: AuthenticatedMessage | null) => void;
   readonly onError?: (error: ErrorMessage) => void;
   /** What the server says of itself changed; null: it says nothing, or there is no connection. */
   readonly onInstance?: (instance: Instance | null) => void;

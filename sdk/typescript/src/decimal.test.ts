@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { compareDecimals, groupDecimal, roundDecimal, signOf } from "./decimal.ts";
+import { addDecimals, compareDecimals, formatDecimal, groupDecimal, multiplyDecimals, roundDecimal, signOf, subtractDecimals } from "./decimal.ts";
 
 test.each([
   ["185.40", "185.4", 0],
@@ -41,4 +41,36 @@ test("groups thousands before the point only", () => {
 
 test("the sign of a decimal", () => {
   expect(["0.00", "-0.01", "3", null].map(signOf)).toEqual([0, -1, 1, 0]);
+});
+
+test.each([
+  ["0.1", "0.2", "0.3", "-0.1", "0.02"],
+  ["185.40", "3", "188.40", "182.40", "556.20"],
+  ["-0.5", "0.25", "-0.25", "-0.75", "-0.125"],
+  ["99999999999999999999.99", "0.01", "100000000000000000000.00", "99999999999999999999.98", "999999999999999999.9999"],
+  ["0", "-0.00", "0.00", "0.00", "0.00"],
+])("%s and %s: sum %s, difference %s, product %s", (left, right, sum, difference, product) => {
+  expect([addDecimals(left, right), subtractDecimals(left, right), multiplyDecimals(left, right)]).toEqual([sum, difference, product]);
+});
+
+test("what is subtracted after it was added leaves the number", () => {
+  let seed = 11;
+  const random = (): number => (seed = (seed * 48_271) % 2_147_483_647);
+  for (let round = 0; round < 500; round += 1) {
+    const text = (): string => `${random() % 2 ? "-" : ""}${random() % 100_000}.${String(random() % 10 ** (random() % 9)).padStart(1, "0")}`;
+    const [a, b] = [text(), text()];
+    expect(compareDecimals(subtractDecimals(addDecimals(a, b), b), a), `${a} ${b}`).toBe(0);
+    expect(compareDecimals(multiplyDecimals(a, b), multiplyDecimals(b, a)), `${a} ${b}`).toBe(0);
+  }
+});
+
+test.each(["", "1e5", "abc", "1.2.3", "NaN", " 1"])("arithmetic refuses %j", (text) => {
+  for (const act of [addDecimals, subtractDecimals, multiplyDecimals]) expect(() => act(text, "1")).toThrow(TypeError);
+});
+
+test("decimals are formatted for people", () => {
+  expect(formatDecimal("1234567.5", { digitsMin: 2, group: true })).toBe("1,234,567.50");
+  expect(formatDecimal("0.123456", { digits: 4 })).toBe("0.1235");
+  expect(formatDecimal("7", { digits: 2, digitsMin: 4 })).toBe("7.00");
+  expect([formatDecimal("185.40"), formatDecimal("n/a", { digits: 2 })]).toEqual(["185.40", "n/a"]);
 });

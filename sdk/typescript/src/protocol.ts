@@ -246,8 +246,24 @@ export interface SyncedMessage {
   readonly channels: Readonly<Partial<Record<Stream, Readonly<Record<string, Counted>>>>>;
 }
 
+/** Who the client is taken for, and what it may see. */
+export interface AuthenticatedMessage {
+  readonly type: "authenticated";
+  readonly id?: RequestId;
+  readonly subject: string;
+  /** When the connection ends, unless a newer token is shown; missing: it does not. */
+  readonly until?: Timestamp;
+  /** Patterns. */
+  readonly symbols: readonly string[];
+  readonly channels: readonly Channel[];
+  readonly depth: number;
+  /** 0 = no limit. */
+  readonly rate: number;
+  readonly delay_s: number;
+}
+
 export interface OtherMessage {
-  readonly type: "unsubscribed" | "ok" | "visibility" | "pong" | "hb" | "authenticated";
+  readonly type: "unsubscribed" | "ok" | "visibility" | "pong" | "hb";
   readonly id?: RequestId;
   readonly server_timestamp?: Timestamp;
 }
@@ -268,6 +284,7 @@ export type ServerMessage =
   | ResumedMessage
   | ErrorMessage
   | SyncedMessage
+  | AuthenticatedMessage
   | OtherMessage;
 
 export interface SubscribeRequest {

@@ -27,7 +27,7 @@ import {
 import type { Instance } from "./instance.ts";
 import type { Applied, Listener } from "./ledger.ts";
 import { isNode, NodeSocket } from "./nodeSocket.ts";
-import type { Counted, ErrorMessage, Interval, PriceField, RateMessage, Stream } from "./protocol.ts";
+import type { AuthenticatedMessage, Counted, ErrorMessage, Interval, PriceField, RateMessage, Stream } from "./protocol.ts";
 import { ClosedError, Subscription, type Waiting } from "./subscription.ts";
 import type { Tape } from "./tapes.ts";
 import { isPattern, type Terms } from "./terms.ts";
@@ -95,6 +95,8 @@ export interface TickcastEvents {
   readonly error: ErrorMessage;
   /** The gateway sends less than was asked for, until null. */
   readonly rate: RateMessage | null;
+  /** Who the gateway takes us for and what it shows us; null without a connection. */
+  readonly access: AuthenticatedMessage | null;
   /** Names of what changed with one message. */
   readonly applied: Applied;
   /** Feeds, gaps and load of the gateway; asked for while somebody listens as the connection opens. */
@@ -114,7 +116,7 @@ export function connect(url: string, options: ConnectOptions = {}): Tickcast {
 
 export class Tickcast {
   readonly #client: TickcastClient;
-  readonly #listeners: Listeners = { connection: new Set(), error: new Set(), rate: new Set(), applied: new Set(), instance: new Set() };
+  readonly #listeners: Listeners = { connection: new Set(), error: new Set(), rate: new Set(), access: new Set(), applied: new Set(), instance: new Set() };
   readonly #ticks = new Map<string, Set<Subscription<Tick>>>();
   readonly #books = new Map<string, Set<Subscription<BookView>>>();
   readonly #trades = new Map<string, Set<Subscription<Trade | Lost>>>();
@@ -130,6 +132,7 @@ export class Tickcast {
       onError: (error) => this.#tell("error", error),
       wantsInstance: () => this.#listeners.instance.size > 0,
       onInstance: (instance) => this.#tell("instance", instance),
+      onAccess: (access) => this.#tell("access", access),
       onRate: (rate) => this.#tell("rate", rate),
       listener: this.#listener(),
     });
