@@ -8,13 +8,21 @@ import { ClosedError, connect } from "../../../sdk/typescript/dist/index.js";
 
 const [url, options = "{}"] = process.argv.slice(2);
 const tell = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
-const { tokens, ...rest } = JSON.parse(options);
-const credentials = tokens ? { token: () => (tokens.length > 1 ? tokens.shift() : tokens[0]) } : {};
+const { tokens, ticketFrom, bearer, ...rest } = JSON.parse(options);
+const credentials = {};
+if (tokens) credentials.token = async () => (tokens.length > 1 ? tokens.shift() : tokens[0]);
+if (ticketFrom) {
+  credentials.ticket = async () => {
+    const answer = await fetch(ticketFrom, { method: "POST", headers: { Authorization: `Bearer ${bearer}` } });
+    return (await answer.json()).ticket;
+  };
+}
 const market = connect(url, { ...rest, ...credentials });
 const subscriptions = [];
-const seen = { ticks: {}, states: {}, merged: 0, events: 0, trades: {}, lost: [], books: {}, bars: {}, errors: [], closed: null };
+const seen = { ticks: {}, states: {}, merged: 0, events: 0, trades: {}, lost: [], books: {}, bars: {}, errors: [], access: [], closed: null };
 
 market.on("connection", (connection) => tell({ event: connection.phase, ...connection }));
+market.on("access", (access) => access && seen.access.push(access));
 market.on("error", ({ code, reason }) => seen.errors.push({ code, reason }));
 
 const TAKE = {
