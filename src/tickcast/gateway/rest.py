@@ -32,6 +32,21 @@ from tickcast.runtime import metrics
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
 SYMBOL_MAX: Final = 96
 
+POLLING: Final = [
+    {
+        "name": "since",
+        "in": "query",
+        "description": "`next` of the answer before: only what changed after it.",
+        "schema": {"type": "string", "maxLength": 8000},
+    },
+    {
+        "name": "wait",
+        "in": "query",
+        "description": "Seconds to wait for a change.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 60},
+    },
+]
+"""Parameters of the polls that :mod:`tickcast.gateway.front` answers."""
 Numbers = Annotated[
     Literal["number", "string"], Query(description="string: prices and sizes as JSON strings, for clients with floats.")
 ]
@@ -175,14 +190,18 @@ def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
         "/prices",
         tags=["prices"],
         response_class=Response,
-        responses=answers(schemas.PRICES, 401, 422),
+        responses=answers(schemas.PRICES, 401, 403, 422, 429, 503),
+        openapi_extra={"parameters": POLLING},
     )
     async def prices(
         access: Viewer,
         symbols: Annotated[str, Query(min_length=1, description="Symbols, separated by commas.")],
         numbers: Numbers = "number",
     ) -> Response:
-        """Newest state of several symbols, in the order asked; each item is consistent in itself."""
+        """Newest state of several symbols, in the order asked; each item is consistent in itself.
+
+        With `since` or `wait` the gateway's connections answer it (long polling): those that changed, once one did.
+        """
         names = symbols.split(",")
         if len(names) > config.symbols_max:
             return refusal(422, f"symbols: expected at most {config.symbols_max}, found {len(names)}")
@@ -318,6 +337,11 @@ def add_basics(app: FastAPI) -> None:
     async def live() -> Response:
         """The process answers."""
         return Response(b'{"status":"live"}', media_type=JSON)
+
+    @app.get("/events", include_in_schema=False)
+    async def events() -> Response:
+        # for HEAD alone: whoever asks with GET never comes here
+        return Response(media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @app.get("/stream", include_in_schema=False)
     async def stream() -> Response:

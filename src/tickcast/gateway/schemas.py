@@ -230,7 +230,10 @@ PRICE: Final[Schema] = {
 PRICES: Final[Schema] = {
     "type": "object",
     "required": ["prices"],
-    "properties": {"prices": {"type": "array", "items": PRICE}},
+    "properties": {
+        "prices": {"type": "array", "items": PRICE},
+        "next": {"type": "string", "description": "`since` of the next request, where this one had `since` or `wait`."},
+    },
 }
 _LEVELS: Final[Schema] = {
     "type": "array",

@@ -44,7 +44,11 @@ class _Split:
         self._is_own = is_own
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or scope["path"] in {"/stream", "/health/live"} or self._is_own(scope["path"]):
+        if (
+            scope["type"] != "http"
+            or scope["path"] in {"/stream", "/events", "/health/live"}
+            or self._is_own(scope["path"])
+        ):
             return self._own(scope, receive, send)
         if not host_allowed(scope["headers"], self._config):
             return refusal(421, host_refusal(scope["headers"]))(scope, receive, send)
