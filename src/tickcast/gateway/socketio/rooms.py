@@ -504,6 +504,14 @@ class Rooms:
         """See :class:`tickcast.ports.Fanout`."""
         self._hub.control(client, opcode, payload)
 
+    def set_ids(self, client: int, prefix: bytes, most: int) -> None:
+        """See :class:`tickcast.ports.Fanout`."""
+        self._hub.set_ids(client, prefix, most)
+
+    def place_of(self, client: int) -> bytes:
+        """See :class:`tickcast.ports.Fanout`."""
+        return self._hub.place_of(client)
+
     def flush(self, now_ns: int, only: int = -1) -> Flush:
         """See :class:`tickcast.ports.Fanout`."""
         return self._hub.flush(now_ns, only)
