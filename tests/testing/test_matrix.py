@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from tickcast.cli.demo_market import EXCHANGES
 from tickcast.sim.faults import VERBS, Fault, FaultGate
-from tickcast.testing.matrix.cells import Cell, common_cells, process_cells, rounds, sample, some, venue_cells
+from tickcast.testing.matrix.cells import (
+    Cell,
+    common_cells,
+    process_cells,
+    rounds,
+    sample,
+    some,
+    venue_cells,
+    worker_cells,
+)
 from tickcast.testing.matrix.report import HEAD, Result, line, page
 from tickcast.testing.matrix.run import Row, _grown, _live_again_s
 from tickcast.testing.matrix.subject import same
@@ -53,6 +62,12 @@ def test_processes_are_killed_and_stopped() -> None:
     assert {(cell.venue, cell.signal) for cell in common_cells()} == {
         (name, signal) for name in ("core", "sim", "supervisor") for signal in ("kill", "stop")
     }
+
+
+def test_links_to_workers_are_cut_where_the_machine_lets_us() -> None:
+    cells, fewer = worker_cells(can_cut=True), worker_cells(can_cut=False)
+    assert [cell.signal for cell in cells] == ["cut", "kill", "stop", "kill", "stop"]
+    assert cells[1:] == fewer
 
 
 @given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=6), seed=st.integers(0, 100))

@@ -13,6 +13,7 @@ import msgspec
 
 from tickcast.cli.demo_market import EXCHANGES
 from tickcast.runtime.clock import monotonic_ns
+from tickcast.testing.cut import can_cut
 from tickcast.testing.matrix import report
 from tickcast.testing.matrix.cells import (
     Cell,
@@ -65,7 +66,7 @@ def main(
         subject = stack.enter_context(Subject(place, rate=RATE, symbols=SYMBOLS, exchanges=chosen))
         subject.wait_ready(deadline_s=NEVER_S)
         planned = _plan(subject, seed=seed, quick=quick, venues=venues, only=only)
-        worker_planned = [] if quick or venues else [cell for cell in worker_cells() if only in cell.name]
+        worker_planned = [] if quick or venues else _worker_plan(only)
         if not planned and not worker_planned:
             raise click.UsageError(f"expected cells of {', '.join(subject.faults())}, found none that is asked for")
         click.echo(f"{sum(map(len, planned))} cells in {len(planned)} rounds, seed {seed}", err=True)
@@ -105,6 +106,13 @@ def _with_workers(stack: ExitStack, place: Path, exchanges: Sequence[str]) -> Ma
     subject = stack.enter_context(Subject(place, tables, rate=RATE, symbols=SYMBOLS, exchanges=exchanges))
     subject.wait_ready(deadline_s=NEVER_S)
     return Matrix(subject, stack, tell=_tell)
+
+
+def _worker_plan(only: str) -> list[Cell]:
+    is_able = can_cut()
+    if not is_able:
+        click.echo("left out: links that are cut; this machine lets nobody have another process's sockets", err=True)
+    return [cell for cell in worker_cells(can_cut=is_able) if only in cell.name]
 
 
 def _plan(subject: Subject, *, seed: int, quick: bool, venues: tuple[str, ...], only: str) -> list[list[Cell]]:

@@ -37,7 +37,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[dict[str, Any], ...] = ()
     """Bodies of ``POST /faults/{venue}``, armed one after the other."""
     signal: str = ""
-    """``kill`` or ``stop`` in place of faults."""
+    """``kill`` or ``stop`` in place of faults; ``cut``: the links of the owner to its gateway workers end."""
     may_stay: bool = False
     """What is lost cannot be had again: to say so, and not to be live, is right. A restart of the exchange ends it."""
 
@@ -134,9 +134,14 @@ def common_cells() -> list[Cell]:
     ]
 
 
-def worker_cells() -> list[Cell]:
-    """Kill and stop a gateway worker, and the owner whose state the workers mirror; each a round of its own."""
+def worker_cells(*, can_cut: bool) -> list[Cell]:
+    """Kill and stop a gateway worker, and the owner whose state the workers mirror, and cut the links between them.
+
+    Each is a round of its own. ``can_cut``: the machine lets somebody cut links of other processes.
+    """
+    cut = [Cell(venue="core", name="links from owner to workers cut", signal="cut")] if can_cut else []
     return [
+        *cut,
         Cell(venue="gateway1", name="gateway worker killed", signal="kill"),
         Cell(venue="gateway1", name="gateway worker stopped (SIGSTOP)", signal="stop"),
         Cell(venue="core", name="owner killed with workers", signal="kill"),

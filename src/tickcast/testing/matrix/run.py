@@ -141,7 +141,9 @@ class Matrix:
         names = self.subject.feed_names()
         for cell in cells:
             process = cell.venue if cell.venue in COMMON else names.get(cell.venue, "")
-            if cell.signal:
+            if cell.signal == "cut":
+                self.subject.cut_worker_links()
+            elif cell.signal:
                 pid = self.subject.signal(process, SIGNALS[cell.signal])
                 stopped += [pid] if cell.signal == "stop" else []
             for fault in cell.faults:

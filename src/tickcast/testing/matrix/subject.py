@@ -16,6 +16,7 @@ from tickcast.cli.demo import DemoFiles
 from tickcast.ops.control import ask
 from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import pause
+from tickcast.testing.cut import cut_links
 from tickcast.testing.instance import ConfiguredInstance, eventually
 
 FEED: Final = "refused_retry_s = 3.0\nbackoff_max_ms = 4000"
@@ -95,6 +96,13 @@ class Subject(ConfiguredInstance):
         pid = int(self.processes()[name]["pid"])
         os.kill(pid, number)
         return pid
+
+    def cut_worker_links(self) -> None:
+        """Cut what links the gateway's workers to the owner of their state; both sides notice, and link again."""
+        path = DataDir(self.data).socket("fanout")
+        count = cut_links(int(self.processes()["core"]["pid"]), path)
+        if not count:
+            raise AssertionError(f"expected workers that are linked to {path}, found none")
 
     @staticmethod
     def resume_processes(pids: Sequence[int]) -> None:
