@@ -51,7 +51,7 @@ def test_check_without_any_file_says_where_to_get_one(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(config, ["check"])
     assert isinstance(result.exception, UsageError)
-    assert "`tickcast config show > tickcast.toml`" in str(result.exception)
+    assert "`tickcast init`" in str(result.exception)
     assert "`tickcast up --config`" in str(result.exception)
     (tmp_path / "tickcast.toml").write_text("")
     assert run("check") == "tickcast.toml: good (0 feeds, 0 declared securities)\n"
