@@ -35,7 +35,7 @@ SDK_SOURCES := $(shell find sdk/typescript/src -type f 2>/dev/null) $(wildcard s
 	touch $@
 
 $(PAGE)/index.html: dashboard/node_modules/.installed $(PAGE_SOURCES)
-	$(NPM) dashboard run --silent build -- --logLevel warn
+	$(NPM) dashboard run --silent build
 	touch $@
 
 page: $(PAGE)/index.html ## build the page into the package

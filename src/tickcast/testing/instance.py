@@ -24,6 +24,8 @@ from tickcast.cli.demo import DemoFiles, DemoOptions, free_ports, write
 from tickcast.runtime.clock import monotonic_ns, pause
 
 DEADLINE_S: Final = 30.0
+READY_S: Final = 90.0
+"""A machine that is busy with something else takes long to start thirty processes."""
 EXCHANGES: Final = ("XNAS", "BINANCE", "XSIM")
 """Simulated by default: one stream with sequence numbers, one WebSocket, one that is polled."""
 T = TypeVar("T")
@@ -110,7 +112,7 @@ class DemoInstance:
             found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
-    def wait_ready(self, *, deadline_s: float = DEADLINE_S) -> None:
+    def wait_ready(self, *, deadline_s: float = READY_S) -> None:
         """Wait until every feed is live and prices are served."""
 
         def ready() -> bool:
