@@ -25,7 +25,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[RunningGateway]:
     key = tmp_path / "desk.key"
     key.write_text(SECRET)
     auth = AuthConfig(jwt_keys=(str(key),), jwt_issuer="us", jwt_audience="prices", jwt_leeway_s=0)
-    async with running_gateway(Config(port=0, auth=auth)) as running:
+    async with running_gateway(Config(port=0, auth=auth), folder=tmp_path / "auth") as running:
         running.trade("XNAS:AAPL", "185.40")
         yield running
 
@@ -67,3 +67,14 @@ async def test_one_that_ran_out_without_a_newer_one_comes_back_with_another(gate
         told = await client.told()
         assert [access["subject"] for access in told["access"]] == ["reader", "another"]
         assert [error["code"] for error in told["errors"]] == [4200]
+
+
+async def test_a_ticket_from_a_callback_is_taken_once(gateway: RunningGateway) -> None:
+    async with sdk_client(gateway.url, ticketFrom=f"{gateway.url}/ticket", bearer=token()) as client:
+        await client.watch("prices", "XNAS:AAPL")
+        await client.becomes(lambda told: told["ticks"].get("XNAS:AAPL", {}).get("price") == "185.40")
+        for stream in list(gateway.stage.clients.streams.values()):
+            stream.abort()
+        await client.until("offline")
+        await client.until("live")
+        assert (await client.told())["counters"]["connections"] == 2

@@ -288,6 +288,7 @@ export class TickcastClient {
     const stream = this.#streamOf(message);
     const request = "id" in message && typeof message.id === "number" ? this.#pending.get(message.id) : undefined;
     if (stream !== "status") {
+      if (message.type === "subscribed") this.#learnPatterns(message, stream);
       this.#count(message, stream, request);
       this.#ledger.apply(message, this.#line.heardAtMs, applied, stream);
     }
@@ -350,14 +351,17 @@ export class TickcastClient {
     if (token !== undefined && this.#line.isOpen && connection === this.connections) this.#send({ action: "auth", token });
   }
 
-  /** Ask again for what the server does not know, as long as it is wanted: those of one reply together. */
-  #subscribed(message: SubscribedMessage, stream: Stream): void {
-    for (const [pattern, symbols] of Object.entries(message.patterns ?? {})) {
+  #learnPatterns({ patterns }: SubscribedMessage, stream: Stream): void {
+    for (const [pattern, symbols] of Object.entries(patterns ?? {})) {
       for (const symbol of symbols) {
         setIn(this.#members[stream], pattern).add(symbol);
         setIn(this.#patterns[stream], symbol).add(pattern);
       }
     }
+  }
+
+  /** Ask again for what the server does not know, as long as it is wanted: those of one reply together. */
+  #subscribed(message: SubscribedMessage, stream: Stream): void {
     const waits = this.#unknown.note(message, stream, (symbol) => this.#wanted.has(stream, symbol));
     for (const [wait, missing] of waits) this.#later(wait, () => this.#ask(stream, this.#unknown.still(missing, stream), false));
   }

@@ -101,6 +101,10 @@ export class FakeServer {
     if (refusal) return socket.say(refusal);
     if (request.action === "visibility") return socket.say({ type: "visibility", id: request.id });
     if (request.action === "unsubscribe") return socket.say({ type: "unsubscribed", id: request.id });
+    if (request.action === "auth") {
+      const scope = { subject: "reader", symbols: ["*"], channels: [], depth: 50, rate: 0, delay_s: 0 };
+      return socket.say({ type: "authenticated", id: request.id, ...scope });
+    }
     const symbols = request["symbols"] as readonly string[];
     if (request["channel"] === "status") return socket.say({ type: "subscribed", id: request.id, channel: "status", symbols: {} });
     const channel = (request["channel"] ?? "price") as Channel;
