@@ -12,6 +12,7 @@ from tests.docs.faults import reference as faults_reference
 from tests.docs.venues import page as venues_page
 
 from tickcast import config
+from tickcast.gateway import asyncapi
 from tickcast.model.record import RECORD, Condition, Flag, Kind, State
 from tickcast.ops.latency import LatencyReport
 
@@ -49,6 +50,10 @@ def test_the_config() -> None:
 
 def test_the_faults_on_demand() -> None:
     compare(REFERENCE / "faults.md", faults_reference())
+
+
+def test_the_description_of_the_stream() -> None:
+    compare(REFERENCE / "asyncapi.json", asyncapi.TEXT)
 
 
 def test_the_schema_of_latency() -> None:

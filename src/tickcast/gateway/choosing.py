@@ -25,7 +25,7 @@ def add_choosing(app: FastAPI, symbols: FeedSymbols) -> None:
         "/feeds/{feed}/symbols",
         tags=["operations"],
         response_class=Response,
-        responses=answers(schemas.FEED_SYMBOLS, 401, 403, 404, 409, 503),
+        responses=answers(schemas.FEED_SYMBOLS, 401, 403, 404, 409, 422, 503),
     )
     async def listed(feed: Feed, access: Viewer) -> Response:
         """What a feed streams, and why: the config, an operator, or somebody who watches it."""

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tickcast import __version__, _native
-from tickcast.gateway import gaps, page, schemas
+from tickcast.gateway import asyncapi, gaps, page, schemas
 from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
 from tickcast.gateway.auth.access import NOT_ENTITLED, Access
 from tickcast.gateway.auth.admission import Admission
@@ -342,6 +342,10 @@ def add_basics(app: FastAPI) -> None:
     async def events() -> Response:
         # for HEAD alone: whoever asks with GET never comes here
         return Response(media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    @app.get("/asyncapi.json", include_in_schema=False)
+    async def described() -> Response:
+        return Response(asyncapi.TEXT, media_type=JSON, headers={"cache-control": "no-cache"})
 
     @app.get("/stream", include_in_schema=False)
     async def stream() -> Response:

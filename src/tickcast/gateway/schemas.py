@@ -4,7 +4,7 @@ The bodies are made elsewhere (in the core, by the operations stage); the struct
 hold them against what is really answered.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -80,7 +80,8 @@ class HopTimes(msgspec.Struct, kw_only=True):
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    budget_ms: tuple[float, float, float]
+    budget_ms: Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
+    """Of p50, p95 and p99."""
     ok: bool
     uncertainty_ms: float | None
 

@@ -1,0 +1,115 @@
+"""Requests that are made of the OpenAPI document, good and bad ones: the server says what the document says.
+
+The examples are the same in every run; what one of them breaks is to be mended in the server or in the document.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tickcast.gateway.config import Config
+from tickcast.gateway.rest import create_app
+from tickcast.model.errors import UsageError
+from tickcast.testing.gateway import NoInsight, RunningGateway
+
+EXAMPLES = 6
+"""Of each operation; all of them take some seconds."""
+TOKEN = "0123456789-a-token"  # noqa: S105  a test's own
+CHECKS: list[Callable[..., Any]] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+
+
+class Insight(NoInsight):
+    def latency(self) -> dict[str, Any]:
+        return {"hops": [], "window_s": 10.0}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        return True, {"feeds_live": 1, "feeds": 1, "instruments": 4, "failures": []}
+
+
+class Feeds:
+    feeds = ("okx",)
+
+    async def listed(self, feed: str) -> dict[str, Any]:
+        return {"feed": feed, "venue": "OKX", "symbols": [], "listed": 0, "on_demand": False}
+
+    async def change(self, feed: str, add: Sequence[str], drop: Sequence[str]) -> dict[str, Any]:
+        del feed
+        if drop:
+            raise UsageError("that is not streamed")
+        return {"added": tuple(add), "dropped": tuple(drop), "streamed": 3}
+
+
+@pytest.fixture(scope="module")
+def api() -> Any:
+    gateway = RunningGateway(Config(port=0), names=("XNAS:AAPL", "XSIM:AAPL", "BINANCE:BTC-USDT"), clock=time.time_ns)
+    gateway.trade("XNAS:AAPL", "185.40")
+    app = create_app(
+        hub=gateway.hub,
+        registry=gateway.registry,
+        insight=Insight(),
+        ledger=gateway.ledger,
+        config=Config(admin_token=TOKEN, hosts=("testserver",)),
+        clock=time.time_ns,
+        symbols=Feeds(),
+    )
+    return schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+def exercise(operation: schemathesis.APIOperation[Any, Any, Any, Any], mode: schemathesis.GenerationMode) -> str:
+    """Ask an operation in many ways; what it did wrong, or nothing."""
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(checks=CHECKS, headers={"authorization": f"Bearer {TOKEN}"})
+
+    try:
+        ask()
+    except hypothesis.errors.Unsatisfiable:
+        return ""  # nothing about it can be wrong
+    except (Exception, BaseExceptionGroup) as wrong:  # noqa: BLE001  checks and the server raise what they like
+        return "\n".join([str(wrong), *getattr(wrong, "__notes__", ()), *map(str, getattr(wrong, "exceptions", ()))])
+    return ""
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+def test_the_server_answers_as_its_document_says(
+    api: schemathesis.BaseSchema, mode: schemathesis.GenerationMode
+) -> None:
+    asked = 0
+    failed = []
+    for found in api.get_all_operations():
+        asked += 1
+        assert isinstance(found, Ok), found
+        operation = found.ok()
+        wrong = exercise(operation, mode)
+        if wrong:
+            failed.append(f"{operation.label}: {wrong}")
+    assert asked > 12
+    assert not failed, "\n\n".join(failed)
