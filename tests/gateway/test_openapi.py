@@ -3,7 +3,6 @@
 The examples are the same in every run; what one of them breaks is to be mended in the server or in the document.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,10 +23,12 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
 from tickcast.model.errors import UsageError
 from tickcast.testing.gateway import NoInsight, RunningGateway
+from tickcast.testing.tokens import NOW_S, auth_config, token
 
 EXAMPLES = 6
 """Of each operation; all of them take some seconds."""
-TOKEN = "0123456789-a-token"  # noqa: S105  a test's own
+NOW_NS = NOW_S * 10**9
+HEADERS = {"authorization": f"Bearer {token({'symbols': ['*'], 'admin': True})}"}
 CHECKS: list[Callable[..., Any]] = [
     not_a_server_error,
     status_code_conformance,
@@ -60,16 +61,17 @@ class Feeds:
 
 
 @pytest.fixture(scope="module")
-def api() -> Any:
-    gateway = RunningGateway(Config(port=0), names=("XNAS:AAPL", "XSIM:AAPL", "BINANCE:BTC-USDT"), clock=time.time_ns)
+def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    names = ("XNAS:AAPL", "XSIM:AAPL", "BINANCE:BTC-USDT")
+    gateway = RunningGateway(Config(port=0), names=names, clock=lambda: NOW_NS)
     gateway.trade("XNAS:AAPL", "185.40")
     app = create_app(
         hub=gateway.hub,
         registry=gateway.registry,
         insight=Insight(),
         ledger=gateway.ledger,
-        config=Config(admin_token=TOKEN, hosts=("testserver",)),
-        clock=time.time_ns,
+        config=Config(hosts=("testserver",), auth=auth_config(tmp_path_factory.mktemp("auth"))),
+        clock=lambda: NOW_NS,
         symbols=Feeds(),
     )
     return schemathesis.openapi.from_asgi("/openapi.json", app)
@@ -87,7 +89,7 @@ def exercise(operation: schemathesis.APIOperation[Any, Any, Any, Any], mode: sch
     )
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(checks=CHECKS, headers={"authorization": f"Bearer {TOKEN}"})
+        case.call_and_validate(checks=CHECKS, headers=HEADERS)
 
     try:
         ask()
