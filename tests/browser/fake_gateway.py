@@ -15,7 +15,9 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-CONTENT_POLICY = "default-src 'self'"
+from tickcast.gateway.page import CSP
+
+CONTENT_POLICY = CSP
 HISTORY = 10_000
 
 

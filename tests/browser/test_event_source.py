@@ -89,3 +89,33 @@ async def test_a_page_of_another_site_gets_no_event(browser: Browser, until: Unt
         assert await page.evaluate(script, address) == "refused"
         assert not gateway.stage.clients.streams
         await page.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_pages_break_nothing_of_their_own_policy(browser: Browser, until: Until, path: str) -> None:
+    async with running_gateway() as gateway:
+        gateway.trade("XNAS:AAPL", "185.40")
+        problems: list[str] = []
+        page = await browser.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+        answer = await page.goto(f"{gateway.url}{path}", wait_until="load")
+        assert answer is not None
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+        async def shown() -> bool:
+            text: str = await page.evaluate("document.body.innerText")
+            return bool(text.strip())
+
+        await until(shown)
+        assert not problems
+        if path == "/":
+            inline = """new Promise(done => {
+                document.addEventListener("securitypolicyviolation", event => done(event.violatedDirective));
+                const script = document.createElement("script");
+                script.textContent = "window.reached = true";
+                document.head.append(script);
+            })"""
+            assert await page.evaluate(inline) == "script-src-elem"
+            assert await page.evaluate("window.reached") is None
+        await page.close()

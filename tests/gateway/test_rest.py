@@ -1,3 +1,4 @@
+import gzip
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -146,8 +147,20 @@ async def test_answers_carry_headers_against_misuse(client: httpx.AsyncClient) -
     assert price.headers["x-content-type-options"] == "nosniff"
     assert price.headers["cache-control"] == "no-store"
     document = await client.get("/docs")
-    assert "default-src 'self'" in document.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in document.headers["content-security-policy"]
     assert "content-security-policy" not in price.headers
+    assert price.headers["cross-origin-resource-policy"] == "same-origin"
+    shown = (await client.get("/")).headers
+    assert "unsafe" not in shown["content-security-policy"]
+    assert "frame-ancestors 'none'" in shown["content-security-policy"]
+    assert (shown["x-frame-options"], shown["cross-origin-opener-policy"]) == ("DENY", "same-origin")
+
+
+async def test_compressed_bodies_are_refused_unread(client: httpx.AsyncClient) -> None:
+    bomb = gzip.compress(b"0" * 10_000_000)
+    answer = await client.post("/feeds/xnas/symbols", content=bomb, headers={"content-encoding": "gzip"})
+    assert answer.status_code == 415
+    assert "not compressed" in answer.json()["detail"]
 
 
 async def test_docs_need_no_network(client: httpx.AsyncClient) -> None:

@@ -1,5 +1,7 @@
 """The page and the documentation of REST: files of the package, found once at start. No file, no route."""
 
+import base64
+import hashlib
 import html
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +13,33 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 FOLDER: Final = Path(__file__).parent / "page"
-CSP: Final = (
-    "default-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _FRESH: Final = {"cache-control": "no-cache"}
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}"
     "code{font-family:ui-monospace,monospace}dt{margin-top:1rem}"
+)
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_CLOSED: Final = "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+CSP: Final = (
+    f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{_STYLE_HASH}'; connect-src 'self'; "
+    f"img-src 'self' data:; font-src 'self'; {_CLOSED}"
+)
+"""What a page of ours may load: its own files, nothing inline but the one style above."""
+DOCS_CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    f"img-src 'self' data:; font-src 'self'; {_CLOSED}"
+)
+"""Swagger UI sets styles of single elements."""
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""Of every answer. Pages of other sites read by CORS or not at all, so not as a script or an image either."""
+HTML_HEADERS: Final = (
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"x-frame-options", b"DENY"),
 )
 _NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tickcast</title>
 <link rel="icon" href="data:,"><style>{style}</style>

@@ -128,16 +128,21 @@ class Guard:
                 message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
-                headers += [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+                headers += page.HEADERS
                 names = {name for name, _ in headers}
                 if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
-                    headers.append((b"content-security-policy", page.CSP.encode()))
+                    policy = page.DOCS_CSP if scope["path"].startswith("/docs") else page.CSP
+                    headers += [(b"content-security-policy", policy.encode()), *page.HTML_HEADERS]
                 if b"cache-control" not in names:
                     headers.append((b"cache-control", b"no-store"))
             await send(message)
 
         if not host_allowed(scope["headers"], self._config):
             await refusal(421, host_refusal(scope["headers"]))(scope, receive, send_guarded)
+            return
+        if any(name == b"content-encoding" and value != b"identity" for name, value in scope["headers"]):
+            # nothing here inflates, so nothing can be inflated beyond its bounds
+            await refusal(415, "expected a body that is not compressed")(scope, receive, send_guarded)
             return
         # HEAD is GET without the body (RFC 9110 section 9.3.2), wherever there is a GET.
         await self._app({**scope, "method": "GET"} if head_only else scope, receive, send_guarded)
