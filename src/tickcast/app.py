@@ -45,6 +45,7 @@ from tickcast.gateway.shares import Shares
 from tickcast.gateway.stage import STATUS_NS, GatewayStage
 from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, encode_note
 from tickcast.gateway.worker import GatewayWorker
+from tickcast.late import Late, WorkerLate
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
 from tickcast.latest.ledger import CoreLedger, open_ledger
@@ -252,6 +253,7 @@ class Core:
             applied=self._applied,
             ledger=self._ledger,
         )
+        self._late = self._make_late(data)
         self._gateway: GatewayStage | None = None
         self._links: LinkServer | None = None
         self._notes = StatusBoard(lambda _client, _note: None)
@@ -272,6 +274,16 @@ class Core:
         if config.gateway.workers:
             metrics.PROCESSES.elsewhere = lambda: read_all(data.root / METRICS, now_ns)
         FEEDS.rows = lambda: self._board.rows(steady_ns())
+
+    def _make_late(self, data: DataDir) -> Late | None:
+        """Make what is kept back for those who see everything late."""
+        config = self._config
+        if not config.gateway.auth.delayed:
+            return None
+        late = Late(config, make_hub(config, epoch=next_epoch(data.root / "epoch-late", now_ns())), data.root / "late")
+        if config.gateway.workers:
+            late.link(data.socket("fanout-late"))
+        return late
 
     def _knows(self, before: CoreState) -> bool:
         """Take over what the core before knew."""
@@ -303,6 +315,7 @@ class Core:
             clock=now_ns,
             symbols=FeedControl(data, tuple(config.feeds)),
             guests=guests,
+            late=None if self._late is None else self._late.hub,
         )
         status = StatusSource(insight, self._ledger, self._standing)
         self._rest = UnixServer(for_operators(rest), data.socket("rest"))
@@ -328,7 +341,10 @@ class Core:
                 directory=self._registry,
                 status=status,
                 guests=guests,
+                late=None if self._late is None else self._late.shown,
             )
+            if self._late is not None:
+                self._late.deliver = self._gateway.deliver_late
         return status
 
     async def start(self) -> dict[str, str]:
@@ -340,6 +356,9 @@ class Core:
             for health in self._before.feeds:
                 self._board.report(health, now_ns())
             log.info("took over", instruments=len(self._registry), feeds=len(self._before.feeds))
+        if self._late is not None:
+            self.bus.listen(self._late)
+            await self._late.start()
         await self._latest.start()
         await self.bus.start()
         await self._bus_server.start()
@@ -389,6 +408,8 @@ class Core:
         """Stop from the beginning of the flow to its end."""
         await self._bus_server.stop()
         await self._latest.stop()
+        if self._late is not None:
+            await self._late.stop()
         await self.bus.stop()
         self._fanout.stop()
         await self._tasks.stop()
@@ -441,12 +462,15 @@ class Core:
 
     def failures(self) -> Sequence[str]:
         """What broke inside."""
-        return [f"latest: {self._latest.failure}"] if self._latest.failure is not None else []
+        late = None if self._late is None else self._late.failure
+        return [f"{name}: {why}" for name, why in (("latest", self._latest.failure), ("late", late)) if why is not None]
 
     def _wake(self) -> None:
         self._fanout.flush()
 
     def _applied(self, batch: TickBatch) -> None:
+        if self._late is not None:
+            self._late.put(batch)
         hops, records, event = batch.hops, batch.records, 0
         if hops.bus_out and len(records):
             measure = self._latency.record
@@ -554,6 +578,11 @@ async def run_gateway(
         lost=lambda reason: worker.stage.lose_notes(reason),  # noqa: PLW0108  made below
         symbols_max=config.gateway.symbols_max,
     )
+    late = (
+        WorkerLate(config, make_worker_hub(config), data.socket("fanout-late"), name)
+        if config.gateway.auth.delayed
+        else None
+    )
     number = WORKER_NAME.fullmatch(name)
     place = int(number[1]) if number else 0
     worker = GatewayWorker(
@@ -568,6 +597,7 @@ async def run_gateway(
         shares=Shares(data.root / "gateways", place) if listener is not None and 0 < place <= WORKERS_MAX else None,
         directory=owner,
         owner=owner,
+        late=None if late is None else late.shown,
     )
 
     def on_rung(rung: Rung) -> None:
@@ -587,6 +617,8 @@ async def run_gateway(
     fanout.watch(config.fanout)
     left = MetricsFile(data.root / METRICS, name, now_ns)
     await owner.start()
+    if late is not None:
+        await late.start(worker.stage.deliver_late)
     ready(http=await worker.start())
     try:
         while not stop.is_set():
@@ -597,6 +629,8 @@ async def run_gateway(
         left.remove()
         await worker.stop()
         await owner.stop()
+        if late is not None:
+            await late.stop()
         fanout.stop()
 
 

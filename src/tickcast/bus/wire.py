@@ -23,6 +23,8 @@ T = TypeVar("T")
 VERSION: Final = 4
 FRAME_MAX: Final = 64 * 1024 * 1024
 _HEAD: Final = struct.Struct("<IB")
+HEAD_SIZE: Final = _HEAD.size
+"""Bytes of a frame in front of its body."""
 # number, feed session, received, decoded, bus_in; then lengths of records, definitions, texts, ledger
 _BATCH: Final = struct.Struct("<QQqqqIIII")
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from tickcast.gateway import messages
 from tickcast.gateway.addresses import Addresses
+from tickcast.gateway.auth.access import Access, Denied
 from tickcast.gateway.auth.admission import Admission
 from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.codes import CloseCode
@@ -106,11 +107,15 @@ class Clients:
         owner: Owner | None = None,
         wall: Clock | None = None,
         guests: Guests | None = None,
+        live: "Clients | None" = None,
+        delay_s: float = 0.0,
     ) -> None:
         """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's.
 
         ``owner`` is the process that the hub's data comes from, where that is another one. ``guests`` lets clients
         in; without it there is one that knows no API keys.
+
+        ``live`` are the clients of the hub that is not late, where this one is by ``delay_s``.
 
         Raises:
             UsageError: keys of tokens cannot be read.
@@ -138,11 +143,17 @@ class Clients:
             directory=directory,
             owner=owner,
             pay=self.guests.pay,
+            delay_s=delay_s,
         )
         self.desk.directory.on_listed(self.listed)
         self.reader = reader
         self.protocol_error = protocol_error
-        self.addresses = Addresses(config)
+        self.addresses: Addresses = Addresses(config) if live is None else live.addresses
+        self.late: Clients | None = None
+        """Those who see everything late."""
+        self._live = live or self
+        if live is not None:
+            live.late = self
         self._wake = wake
         self._is_draining = False
         self.is_overloaded = False
@@ -161,7 +172,20 @@ class Clients:
         """Clients that were sent a close, since when."""
         self.waiting: dict[Pending, int] = {}
         """Requests that are not finished, until when."""
-        _connections.set_function(lambda: len(self.streams))
+        if live is None:
+            _connections.set_function(lambda: len(self.streams) + (0 if self.late is None else len(self.late.streams)))
+
+    def at(self, access: Access) -> "Clients":
+        """Where somebody belongs: those who see things as they come, or those who see them late.
+
+        Raises:
+            Denied: nothing is kept back here.
+        """
+        if not access.scope.delayed:
+            return self._live
+        if self._live.late is None:
+            raise Denied("you may see prices late, and nothing is kept back here", status=403)
+        return self._live.late
 
     # ------------------------------------------------------------------ coming and going
 
@@ -284,7 +308,8 @@ class Clients:
             connection.expire()
         for stream in _due(self.unproven, now_ns - _ns(self.config.handshake_timeout_s)):
             stream.close(CloseCode.NOT_ADMITTED, "nobody said in time who this is")
-        self.guests.sweep()
+        if self._live is self:
+            self.guests.sweep()
         for stream in _due(self.unfinished, now_ns - _ns(self.config.request_timeout_s)):
             stream.close(CloseCode.TIMED_OUT, "a frame was not finished in time")
         for stream in _due(self.closing, now_ns - _ns(self.config.close_timeout_s)):

@@ -63,13 +63,13 @@ class Desk:
         status: StatusBoard,
         directory: Directory | None = None,
         owner: Owner | None = None,
-        pay: Callable[[Access, int], bool] = lambda _access, _now_ns: True,
+        pay: Callable[[Access], bool] = lambda _access: True,
         delay_s: float = 0.0,
     ) -> None:
         """``field_names``: of ``price``, in the order of the bits of the core's field mask.
 
         ``wall`` is what clocks on the wall show, where that may differ from ``clock``, which is never set.
-        ``pay(access, now_ns)`` spends a request of a user; ``delay_s`` is how late all data of the hub is.
+        ``pay(access)`` spends a request of a user; ``delay_s`` is how late all data of the hub is.
         ``flush(client)`` sends a client what waits for it, after an answer of the ``owner`` that came on its own time.
         """
         self.hub = hub

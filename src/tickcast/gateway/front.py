@@ -40,7 +40,7 @@ class FrontConnection(HttpToolsProtocol):
     def __init__(self, clients: Clients, *, address: str = "", is_welcome: bool = True, **uvicorn: Any) -> None:
         """``address`` is the key of the limits per address, ``uvicorn`` what uvicorn gives its protocol classes."""
         super().__init__(**uvicorn)
-        self._clients = clients
+        self._clients = self._home = clients
         self._address = address
         self._is_welcome = is_welcome
         self._head_bytes = 0
@@ -196,7 +196,7 @@ class FrontConnection(HttpToolsProtocol):
         guest = self._admit_known(opening.asked.ticket)
         if guest is not None:
             transport = self._release()
-            EventStream(clients, self._address, opening).begin(transport, guest)
+            EventStream(self._home, self._address, opening).begin(transport, guest)
 
     def _begin_poll(self) -> None:
         clients = self._clients
@@ -215,7 +215,7 @@ class FrontConnection(HttpToolsProtocol):
             return
         guest = self._admit_known(wanted.asked.ticket)
         if guest is not None:
-            self._poll = poll = Poll(clients, wanted, guest, self._answer)
+            self._poll = poll = Poll(self._home, wanted, guest, self._answer)
             poll.begin()
 
     def _may_poll(self) -> bool:
@@ -287,7 +287,7 @@ class FrontConnection(HttpToolsProtocol):
         transport = self._release()
         protocol: asyncio.Protocol
         if upgrade is None:
-            protocol = stream = StreamProtocol(self._clients, self._address)
+            protocol = stream = StreamProtocol(self._home, self._address)
             stream.open(transport, accepted, guest)
         else:
             protocol = upgrade(transport, accepted, target, headers, self._address)
@@ -327,7 +327,9 @@ class FrontConnection(HttpToolsProtocol):
         """Find out who it is, by its headers or its ticket; None: it shows nothing, and may still do so."""
         clients = self._clients
         try:
-            return clients.guests.enter(clients.admission.admit(self.headers, ticket=ticket), _no_end)
+            access = clients.admission.admit(self.headers, ticket=ticket)
+            self._home = clients.at(access)
+            return clients.guests.enter(access, _no_end, is_late=access.scope.delayed)
         except Denied as denied:
             if denied.is_missing:
                 return None

@@ -170,6 +170,8 @@ class Subscribed(Reply, frozen=True, kw_only=True, tag="subscribed"):
     ``id`` that nobody asked for: new instruments that a pattern brought."""
     layout: Layout | UnsetType = UNSET
     """Only in compact MessagePack."""
+    delay_s: float | UnsetType = UNSET
+    """How late everything is, where it is."""
 
 
 class Unsubscribed(Reply, frozen=True, kw_only=True, tag="unsubscribed"):
@@ -201,6 +203,8 @@ class Resumed(Reply, frozen=True, kw_only=True, tag="resumed"):
     fields: list[str] | UnsetType | None = UNSET
     depth: int | UnsetType = UNSET
     interval: str | UnsetType = UNSET
+    delay_s: float | UnsetType = UNSET
+    """How late everything is, where it is."""
 
 
 class TermsInForce(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,9 +66,12 @@ def create_app(
     clock: Clock,
     symbols: FeedSymbols | None = None,
     guests: Guests | None = None,
+    late: States | None = None,
     with_page: bool = True,
 ) -> ASGIApp:
     """Build the HTTP application; ``guests`` lets people in, without it there is one that knows no API keys.
+
+    ``late`` is what those are shown who see everything late.
 
     Raises:
         UsageError: keys of tokens cannot be read.
@@ -80,8 +83,9 @@ def create_app(
         title="tickcast REST", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
     )
     add_errors(app)
-    _add_prices(app, hub, config)
-    _add_depth(app, hub)
+    shown_to = ShownTo(hub, late, config.auth.delay_s)
+    _add_prices(app, shown_to, config)
+    _add_depth(app, shown_to)
     _add_symbols(app, registry)
     gaps.add_gaps(app, ledger, clock)
     gaps.add_completeness(app, ledger, clock)
@@ -93,7 +97,7 @@ def create_app(
     page.add_docs(app)
     if with_page:
         page.add_page(app)
-    app.add_middleware(Door, guests=guests, clock=clock, is_page=page.own_paths())
+    app.add_middleware(Door, guests=guests, is_page=page.own_paths())
     app.add_middleware(CORSMiddleware, **cors_settings(config))
     return Guard(app, config)
 
@@ -175,7 +179,38 @@ def add_errors(app: FastAPI) -> None:
         return refusal(500, "the gateway failed on this request; it is logged there")
 
 
-def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
+class ShownTo:
+    """Bodies of prices by who asks: as things are, or as they were a while ago."""
+
+    def __init__(self, live: States, late: States | None, delay_s: float) -> None:
+        self._live = live
+        self._late = late
+        self._mark = b',"delay_s":%d}' % delay_s if delay_s == int(delay_s) else f',"delay_s":{delay_s}}}'.encode()
+
+    def price(self, access: Access, symbol: str, *, strings: bool) -> bytes | None:
+        """Newest state that somebody may see."""
+        return self._marked(access, self._states(access).price(symbol, strings))
+
+    def book(self, access: Access, symbol: str, depth: int, *, strings: bool) -> bytes | None:
+        """Best levels that somebody may see."""
+        return self._marked(access, self._states(access).book(symbol, access.depth(depth), strings))
+
+    def bars(self, access: Access, symbol: str, channel: int, limit: int, *, strings: bool) -> bytes | None:
+        """Newest bars that somebody may see."""
+        return self._marked(access, self._states(access).bars(symbol, channel, limit, strings))
+
+    def _states(self, access: Access) -> States:
+        if not access.scope.delayed:
+            return self._live
+        if self._late is None:
+            raise HTTPException(403, "you may see prices late, and this gateway keeps none back")
+        return self._late
+
+    def _marked(self, access: Access, body: bytes | None) -> bytes | None:
+        return body[:-1] + self._mark if body is not None and access.scope.delayed else body
+
+
+def _add_prices(app: FastAPI, hub: ShownTo, config: Config) -> None:
     @app.get(
         "/prices/{symbol}",
         tags=["prices"],
@@ -186,7 +221,7 @@ def _add_prices(app: FastAPI, hub: States, config: Config) -> None:
         """Newest state of one symbol."""
         if not _may_watch(access, "price", symbol):
             return not_entitled(symbol)
-        body = hub.price(symbol, numbers == "string")
+        body = hub.price(access, symbol, strings=numbers == "string")
         if body is None:
             return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
         return Response(body, media_type=JSON)
@@ -219,13 +254,13 @@ def _may_watch(access: Access, channel: str, symbol: str) -> bool:
     return access.may_use(channel) and access.may_see(symbol)
 
 
-def _price(hub: States, name: str, access: Access, *, strings: bool) -> bytes:
+def _price(hub: ShownTo, name: str, access: Access, *, strings: bool) -> bytes:
     if not _may_watch(access, "price", name):
         return msgspec.json.encode({"symbol": name, "state": NOT_ENTITLED})
-    return hub.price(name, strings) or msgspec.json.encode({"symbol": name, "state": "no_such_symbol"})
+    return hub.price(access, name, strings=strings) or msgspec.json.encode({"symbol": name, "state": "no_such_symbol"})
 
 
-def _add_depth(app: FastAPI, hub: States) -> None:
+def _add_depth(app: FastAPI, hub: ShownTo) -> None:
     @app.get(
         "/books/{symbol}", tags=["prices"], response_class=Response, responses=answers(schemas.BOOK, 401, 403, 404, 422)
     )
@@ -238,7 +273,7 @@ def _add_depth(app: FastAPI, hub: States) -> None:
         """Best levels of one symbol's book. Levels are known while somebody watches the book on the stream."""
         if not _may_watch(access, "book", symbol):
             return not_entitled(symbol)
-        body = hub.book(symbol, access.depth(depth), numbers == "string")
+        body = hub.book(access, symbol, depth, strings=numbers == "string")
         if body is None:
             return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
         return Response(body, media_type=JSON)
@@ -256,7 +291,8 @@ def _add_depth(app: FastAPI, hub: States) -> None:
         """Newest bars of one symbol, oldest first."""
         if not _may_watch(access, "bars", symbol):
             return not_entitled(symbol)
-        body = hub.bars(symbol, _native.CHANNELS.index(f"bars:{interval}"), limit, numbers == "string")
+        channel = _native.CHANNELS.index(f"bars:{interval}")
+        body = hub.bars(access, symbol, channel, limit, strings=numbers == "string")
         if body is None:
             return refusal(404, f"there is no symbol {symbol}; /symbols lists what there is", symbol=symbol)
         return Response(body, media_type=JSON)

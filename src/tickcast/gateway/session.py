@@ -242,7 +242,7 @@ class Session:
         elapsed_s = max(0, now_ns - self._credited_ns) / 1e9
         self._credit = min(float(limit), self._credit + elapsed_s * limit) - 1.0
         self._credited_ns = now_ns
-        return self._credit >= 0 and self._desk.pay(self._access, now_ns)
+        return self._credit >= 0 and self._desk.pay(self._access)
 
     # ------------------------------------------------------------------ requests
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -38,6 +39,17 @@ DRAIN_S = 1.5
 """Time all clients together have to answer the close when the gateway stops."""
 
 
+class LateHub(NamedTuple):
+    """What those are served from who see everything late: a hub of its own, on a clock that is behind."""
+
+    hub: Fanout
+    clock: Clock
+    wake: Callable[[], None]
+    delay_s: float
+    directory: Directory | None = None
+    owner: Owner | None = None
+
+
 class GatewayStage:
     """Clients of ``/stream``, and whatever else ``app`` answers, on one listening socket."""
 
@@ -57,6 +69,7 @@ class GatewayStage:
         status: StatusSource | None = None,
         chance: Callable[[], float] = CHANCE,
         guests: Guests | None = None,
+        late: LateHub | None = None,
     ) -> None:
         """Prepare; nothing is bound yet.
 
@@ -73,6 +86,7 @@ class GatewayStage:
             status: makes the notes of channel ``status``, where this process is the one that knows.
             wall: what clocks on the wall show now, where that may differ from ``clock``.
             guests: lets clients in; without it there is one that knows no API keys.
+            late: what those are served from who see everything late; without it they are refused.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -89,6 +103,9 @@ class GatewayStage:
             wall=wall,
             guests=guests,
         )
+        self._tables = [self.clients]
+        if late is not None:
+            self._tables.append(self._make_late(late, self.clients))
         self._status = status
         self._status_ns = 0
         self._events: EventDoor | None = open_door(self.clients, app)
@@ -109,13 +126,36 @@ class GatewayStage:
         """Do what a flush of the fan-out stage left to do."""
         self.clients.deliver(flushed)
 
+    def _make_late(self, late: "LateHub", live: Clients) -> Clients:
+        return Clients(
+            late.hub,
+            self._config,
+            late.clock,
+            field_names=_native.PRICE_FIELDS,
+            reader=_native.FrameReader,
+            protocol_error=_native.ProtocolError,
+            wake=late.wake,
+            directory=late.directory,
+            owner=late.owner,
+            wall=live.desk.wall,
+            guests=live.guests,
+            live=live,
+            delay_s=late.delay_s,
+        )
+
+    def deliver_late(self, flushed: Flush) -> None:
+        """Do what a flush of the late hub left to do."""
+        self._tables[-1].deliver(flushed)
+
     def take_notes(self, notes: Sequence[messages.StatusNote], *, is_whole: bool) -> None:
         """Take in notes of channel ``status`` that another process made; ``is_whole``: earlier ones are void."""
-        self.clients.status.take(notes, is_whole=is_whole)
+        for clients in self._tables:
+            clients.status.take(notes, is_whole=is_whole)
 
     def lose_notes(self, reason: str) -> None:
         """The process that made the notes is gone: the feeds are shown as stale until it tells of them again."""
-        self.clients.status.lose(reason, timestamp(self._wall()))
+        for clients in self._tables:
+            clients.status.lose(reason, timestamp(self._wall()))
 
     def bind(self) -> None:
         """Take the address, before anything is started; clients are refused until :meth:`start`.
@@ -193,11 +233,15 @@ class GatewayStage:
             now_ns = self._clock()
             if self._certificate is not None:
                 self._certificate.look(now_ns)
-            self.clients.hub.set_wall_ahead(self._wall() - now_ns)
-            self.clients.sweep(now_ns)
+            for clients in self._tables:
+                table_ns = clients.clock()
+                clients.hub.set_wall_ahead(self._wall() - table_ns)
+                clients.sweep(table_ns)
             if self._status is not None and not 0 <= now_ns - self._status_ns < STATUS_NS:
                 self._status_ns = now_ns
-                self.clients.status.put(self._status.notes(self._wall()))
+                notes = self._status.notes(self._wall())
+                for clients in self._tables:
+                    clients.status.put(notes)
 
     async def stop(self) -> None:
         """Tell every client to come back later, give it a moment, and let go of the port."""
@@ -218,15 +262,22 @@ class GatewayStage:
 
     async def _drain(self) -> None:
         """Close in slices, so that 20,000 clients do not stop the loop, and wait for their answers, but not long."""
-        count = len(self.clients.streams)
-        while self.clients.close_some(DRAINED_AT_ONCE, self._retry_ms):  # noqa: ASYNC110  slices, no event
-            await asyncio.sleep(0)
+        count = sum(len(clients.streams) for clients in self._tables)
+        for clients in self._tables:
+            while clients.close_some(DRAINED_AT_ONCE, self._retry_ms):  # noqa: ASYNC110  slices, no event
+                await asyncio.sleep(0)
         deadline_ns = self._clock() + int(min(DRAIN_S, self._config.close_timeout_s) * 1e9)
-        while self.clients.closing and self._clock() < deadline_ns:  # noqa: ASYNC110  uvicorn's own shutdown polls too
+        while self._closing and self._clock() < deadline_ns:  # noqa: ASYNC110  uvicorn's own shutdown polls too
             await asyncio.sleep(POLL_S)
         if count:
-            log.info("drained", clients=count, cut=len(self.clients.closing))
-        self.clients.abort_all()
+            log.info("drained", clients=count, cut=self._closing)
+        for clients in self._tables:
+            clients.abort_all()
+
+    @property
+    def _closing(self) -> int:
+        """Clients that were sent a close and have not answered."""
+        return sum(len(clients.closing) for clients in self._tables)
 
     def _retry_ms(self) -> int:
         return int(self._config.drain_jitter_s * 1000 * self._chance())

@@ -120,13 +120,17 @@ class StreamProtocol(asyncio.Protocol):
             if raw.get("action") != "auth":
                 raise Denied('expected {"action":"auth","token":"..."} as the first message')
             request = convert(raw, Auth)
-            guest = self._clients.guests.enter(self._clients.admission.admit(token=request.token), self._end_access)
+            access = self._clients.admission.admit(token=request.token)
+            home = self._clients.at(access)
+            guest = self._clients.guests.enter(access, self._end_access, is_late=access.scope.delayed)
         except Refused:
             self.close(CloseCode.NOT_ADMITTED, 'expected {"action":"auth","token":"..."} as the first message')
         except Denied as denied:
             self.close(CloseCode.USER_FULL if denied.status == 429 else CloseCode.NOT_ADMITTED, denied.reason)
         else:
             self._clients.unproven.pop(self, None)
+            self._clients = home
+            self.heard_ns = self.pinged_ns = home.clock()
             self._begin(transport, accepted, guest)
             if self._session is not None:
                 self._session.greet(request_id_of(raw))
@@ -154,6 +158,9 @@ class StreamProtocol(asyncio.Protocol):
             frames = self._read(b"")
         if self.closing or self.client < 0:
             return
+        if clients is not self._clients:
+            clients = self._clients
+            now_ns = self.heard_ns
         if served:
             clients.flush(self.client, now_ns)
         clients.track(self, unfinished=self._reader.pending > 0, anew=served, now_ns=now_ns)

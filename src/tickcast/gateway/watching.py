@@ -389,6 +389,7 @@ class Watching:
             interval=interval_of(terms.number),
             patterns=patterns or UNSET,
             layout=self._codec.layout,
+            delay_s=self._desk.delay_s or UNSET,
         )
 
     def _standing(self, standing: Found) -> messages.Standing:
@@ -430,6 +431,7 @@ class Watching:
             fields=self._words(terms),
             depth=depth_of(terms.number),
             interval=interval_of(terms.number),
+            delay_s=self._desk.delay_s or UNSET,
         )
 
 

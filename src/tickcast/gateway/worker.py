@@ -19,7 +19,7 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.gateway.rest import Guard, add_basics, add_errors, cors_settings
 from tickcast.gateway.shares import Shares
-from tickcast.gateway.stage import GatewayStage
+from tickcast.gateway.stage import GatewayStage, LateHub
 from tickcast.gateway.upstream import Upstream
 from tickcast.ports import Clock, Directory, Fanout, Owner
 
@@ -72,6 +72,7 @@ class GatewayWorker:
         owner: Owner | None = None,
         wall: Clock | None = None,
         guests: Guests | None = None,
+        late: LateHub | None = None,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the others are as in the stage."""
         self.upstream = Upstream(rest)
@@ -88,6 +89,7 @@ class GatewayWorker:
             owner=owner,
             wall=wall,
             guests=guests,
+            late=late,
         )
 
     async def start(self) -> str:

@@ -369,7 +369,7 @@ class Standing(_message.Message):
     def __init__(self, state: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., handle: _Optional[int] = ...) -> None: ...
 
 class Subscribed(_message.Message):
-    __slots__ = ("id", "channel", "symbols", "rate", "mode", "fields", "depth", "interval", "patterns")
+    __slots__ = ("id", "channel", "symbols", "rate", "mode", "fields", "depth", "interval", "patterns", "delay_s")
     class SymbolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -393,6 +393,7 @@ class Subscribed(_message.Message):
     DEPTH_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    DELAY_S_FIELD_NUMBER: _ClassVar[int]
     id: RequestId
     channel: str
     symbols: _containers.MessageMap[str, Standing]
@@ -402,7 +403,8 @@ class Subscribed(_message.Message):
     depth: int
     interval: str
     patterns: _containers.MessageMap[str, Fields]
-    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., channel: _Optional[str] = ..., symbols: _Optional[_Mapping[str, Standing]] = ..., rate: _Optional[int] = ..., mode: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., depth: _Optional[int] = ..., interval: _Optional[str] = ..., patterns: _Optional[_Mapping[str, Fields]] = ...) -> None: ...
+    delay_s: float
+    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., channel: _Optional[str] = ..., symbols: _Optional[_Mapping[str, Standing]] = ..., rate: _Optional[int] = ..., mode: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., depth: _Optional[int] = ..., interval: _Optional[str] = ..., patterns: _Optional[_Mapping[str, Fields]] = ..., delay_s: _Optional[float] = ...) -> None: ...
 
 class Unsubscribed(_message.Message):
     __slots__ = ("id", "channel", "symbols")
@@ -431,7 +433,7 @@ class Recovery(_message.Message):
     def __init__(self, recovered: _Optional[bool] = ..., reason: _Optional[str] = ..., state: _Optional[str] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., handle: _Optional[int] = ...) -> None: ...
 
 class Resumed(_message.Message):
-    __slots__ = ("id", "channel", "symbols", "rate", "mode", "fields", "depth", "interval")
+    __slots__ = ("id", "channel", "symbols", "rate", "mode", "fields", "depth", "interval", "delay_s")
     class SymbolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -447,6 +449,7 @@ class Resumed(_message.Message):
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     DEPTH_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    DELAY_S_FIELD_NUMBER: _ClassVar[int]
     id: RequestId
     channel: str
     symbols: _containers.MessageMap[str, Recovery]
@@ -455,7 +458,8 @@ class Resumed(_message.Message):
     fields: Fields
     depth: int
     interval: str
-    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., channel: _Optional[str] = ..., symbols: _Optional[_Mapping[str, Recovery]] = ..., rate: _Optional[int] = ..., mode: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., depth: _Optional[int] = ..., interval: _Optional[str] = ...) -> None: ...
+    delay_s: float
+    def __init__(self, id: _Optional[_Union[RequestId, _Mapping]] = ..., channel: _Optional[str] = ..., symbols: _Optional[_Mapping[str, Recovery]] = ..., rate: _Optional[int] = ..., mode: _Optional[str] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., depth: _Optional[int] = ..., interval: _Optional[str] = ..., delay_s: _Optional[float] = ...) -> None: ...
 
 class TermsInForce(_message.Message):
     __slots__ = ("symbols", "rate", "mode", "fields", "depth", "interval")

@@ -77,6 +77,9 @@ class Admission:
         except Denied:
             _denied.labels(by).inc()
             raise
+        if access.scope.delayed and not self.config.delayed:
+            _denied.labels(by).inc()
+            raise Denied("you may see prices late, and this gateway keeps none back (gateway.auth.delayed)", status=403)
         _admitted.labels(by).inc()
         return access
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+BYTES_MIN: Final = 1 << 28
 TOKEN_MIN: Final = 64
 """Bytes below which no token would fit into the bound."""
 
@@ -28,8 +29,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes of a token; a longer one is refused unread."""
     ticket_s: float = 30.0
     """Time in which a ticket of ``POST /ticket`` may be used, once."""
+    delayed: bool = False
+    """Whether prices are kept back for those whose scope says ``delayed``; without it they are refused. Takes a second
+    hub, which applies everything once more, and room in the data folder."""
     delay_s: float = 900.0
-    """How late those see everything whose scope says ``delayed``."""
+    """How late they see everything."""
+    delay_bytes_max: int = 8 << 30
+    """Bytes of the data folder that prices kept back may take. A feed for which there is no room is ``stale`` for them
+    until the core restarts."""
     connections_per_user_max: int = 100
     """Streams a user may hold in all processes together, unless the scope says another number. 0: no limit."""
     handshakes_per_second_per_user: int = 20
@@ -48,6 +55,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"{missing}: expected a text with jwt_keys, so that tokens for others do not count here")
         if self.jwt_leeway_s < 0:
             raise ValueError(f"jwt_leeway_s: expected 0 or more seconds, found {self.jwt_leeway_s}")
+        if self.delay_bytes_max < BYTES_MIN:
+            raise ValueError(f"delay_bytes_max: expected at least {BYTES_MIN} bytes, found {self.delay_bytes_max}")
         for name in ("ticket_s", "delay_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0 seconds, found {getattr(self, name)}")

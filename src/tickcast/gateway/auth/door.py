@@ -15,7 +15,6 @@ from tickcast.gateway.answers import refusal
 from tickcast.gateway.auth import access as of
 from tickcast.gateway.auth.access import ANYONE, Access, Denied
 from tickcast.gateway.auth.guests import Guests
-from tickcast.ports import Clock
 
 OPEN: Final = frozenset({"/health/live", "/health/ready", "/stream", "/openapi.json"})
 """Paths that answer everybody; besides them the page and the documentation, which are files."""
@@ -30,11 +29,10 @@ OUTSIDE: Final = Access()
 class Door:
     """Finds out who asks, before anything else looks at the request."""
 
-    def __init__(self, app: ASGIApp, guests: Guests, clock: Clock, *, is_page: Callable[[str], bool]) -> None:
+    def __init__(self, app: ASGIApp, guests: Guests, *, is_page: Callable[[str], bool]) -> None:
         """``is_page``: whether a path is one of the page's files."""
         self._app = app
         self._guests = guests
-        self._clock = clock
         self._is_page = is_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +54,7 @@ class Door:
         query = scope.get("query_string", b"")
         ticket = parse_qs(query.decode("latin-1")).get("ticket", [""])[-1] if b"ticket=" in query else ""
         access = self._guests.admission.admit(scope["headers"], ticket=ticket)
-        if not access.is_anonymous and not self._guests.pay(access, self._clock()):
+        if not access.is_anonymous and not self._guests.pay(access):
             raise Denied("this user asks more than one may; come back in a moment", status=429, retry_s=1)
         return access
 

@@ -76,12 +76,17 @@ class Guests:
         """Connections of users."""
         return len(self._guests)
 
-    def enter(self, access: Access, end: End) -> Guest:
+    def enter(self, access: Access, end: End, *, is_late: bool = False) -> Guest:
         """Take a connection in; ``end(reason)`` is called once if its access ends before it leaves.
 
+        ``is_late``: what it will be sent is kept back as the access says; who does not say so sends it as it comes.
+
         Raises:
-            Denied: with status 429, the user holds too many, or opens them too fast.
+            Denied: with status 429, the user holds too many, or opens them too fast; with 403, it may see things late
+                only, and would not.
         """
+        if access.scope.delayed and not is_late:
+            raise Denied("you may see prices late, and here nothing is kept back; use /stream", status=403)
         if access.is_anonymous:
             return NOBODY
         guest = Guest(access, end)
@@ -116,11 +121,11 @@ class Guests:
         if not user.connections:
             self._rest(guest.access.subject)
 
-    def pay(self, access: Access, now_ns: int) -> bool:
+    def pay(self, access: Access) -> bool:
         """Spend one request of a user; False: it has none left."""
         if access.is_anonymous or not self._request_rate:
             return True
-        user = self._user(access.subject)
+        user, now_ns = self._user(access.subject), self._clock()
         since_ns = max(0, now_ns - user.paid_ns)
         user.requests = min(self._request_rate, user.requests + since_ns * self._request_rate / NS)
         user.paid_ns = now_ns

@@ -1,0 +1,162 @@
+"""Everything once more, late: the line that keeps batches back, and the hub that they come to.
+
+The hub is a hub like the other one, applied by the same stage from the same batches, on a clock that is as far behind
+as they are; so sessions roll, feeds fall silent and books are proved when that is seen, and not before. What an
+instrument is (its definition) is no price and is known at once.
+
+Which books a feed tells depends on who watches them now; late, there are those that were watched then.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tickcast import _native
+from tickcast.bus.delay import DelayLine
+from tickcast.config import Config
+from tickcast.fanout.link import LinkServer
+from tickcast.fanout.stage import FanoutStage
+from tickcast.gateway.owner import OwnerClient
+from tickcast.gateway.stage import LateHub
+from tickcast.latest.board import FeedBoard
+from tickcast.latest.registry import InstrumentRegistry
+from tickcast.latest.stage import LatestStage
+from tickcast.model.batch import TickBatch
+from tickcast.model.health import FeedHealth
+from tickcast.ports import Clock, Flush
+from tickcast.runtime.clock import now_ns, steady_ns
+
+NS: Final = 1_000_000_000
+
+
+def late_clock(config: Config) -> Clock:
+    """Return the clock of those who see everything late; it is never set."""
+    delay_ns = int(config.gateway.auth.delay_s * NS)
+    return lambda: steady_ns() - delay_ns
+
+
+class Late:
+    """The late half of a core; it listens to the same bus."""
+
+    def __init__(self, config: Config, hub: _native.Hub, folder: Path) -> None:
+        """``folder`` takes what is kept back."""
+        auth = config.gateway.auth
+        self.delay_s: Final = auth.delay_s
+        self.hub: Final = hub
+        self.clock: Final = late_clock(config)
+        self.registry: Final = InstrumentRegistry()
+        delay_ns = int(auth.delay_s * NS)
+        self._line = DelayLine(folder, delay_ns=delay_ns, bytes_max=auth.delay_bytes_max, clock=steady_ns)
+        self._latest = LatestStage(
+            bus=self._line,
+            state=hub,
+            registry=self.registry,
+            board=FeedBoard(
+                {name: feed.venue for name, feed in config.feeds.items()},
+                silent_ns=int(config.latest.feed_silent_s * NS),
+                now_ns=self.clock(),
+            ),
+            clock=lambda: now_ns() - delay_ns,
+            applied=lambda batch: self._fanout.applied(batch),  # noqa: PLW0108  made below
+            steady=self.clock,
+        )
+        self.deliver: Callable[[Flush], None] = lambda _flushed: None
+        """What a flush left to do; set by who holds the clients."""
+        self._fanout = FanoutStage(
+            hub,
+            clock=self.clock,
+            wall=now_ns,
+            deliver=lambda flushed: self.deliver(flushed),  # noqa: PLW0108  set later
+            measure=lambda _hop, _ns: None,
+            config=config.fanout,
+        )
+        self.links: LinkServer | None = None
+
+    def link(self, path: Path) -> None:
+        """Serve gateway workers instead of clients."""
+        self.links = LinkServer(self.hub, path, clock=self.clock, wake=self.wake, directory=self.registry)
+        self.deliver = self.links.deliver
+
+    @property
+    def shown(self) -> LateHub:
+        """What a gateway in this process serves."""
+        return LateHub(self.hub, self.clock, self.wake, self.delay_s, self.registry)
+
+    def put(self, batch: TickBatch) -> None:
+        """Take in a batch that is applied to the newest state."""
+        if not batch.feed:
+            return
+        if batch.definitions:
+            self._latest.adopt(batch.definitions)
+        self._line.put(batch)
+
+    def feed_health(self, health: FeedHealth) -> None:
+        """Take in what a feed reports."""
+        self._line.feed_health(health)
+
+    def feed_lost(self, feed: str, reason: str) -> None:
+        """Take in that a feed is gone."""
+        self._line.feed_lost(feed, reason)
+
+    def wake(self) -> None:
+        """Flush soon."""
+        self._fanout.flush()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it broke, if it did."""
+        return self._latest.failure
+
+    async def start(self) -> None:
+        """Begin, with an empty line."""
+        await self._line.start()
+        await self._latest.start()
+        if self.links is not None:
+            await self.links.start()
+
+    async def stop(self) -> None:
+        """End, and forget what was kept back."""
+        await self._latest.stop()
+        await self._line.stop()
+        self._fanout.stop()
+        if self.links is not None:
+            await self.links.stop()
+
+
+class WorkerLate:
+    """What a gateway worker serves those from who see everything late: a hub of its own, linked to the core's."""
+
+    def __init__(self, config: Config, hub: _native.WorkerHub, path: Path, name: str) -> None:
+        """``path`` is where the core's late hub is linked to, ``name`` the worker's."""
+        clock = late_clock(config)
+        self._deliver: Callable[[Flush], None] = lambda _flushed: None
+        self._owner = OwnerClient(
+            hub,
+            path,
+            name=name,
+            clock=clock,
+            wake=lambda: self._fanout.flush(),  # noqa: PLW0108  made below
+            notes=lambda _texts, _is_whole: None,
+            lost=lambda _reason: None,
+            symbols_max=config.gateway.symbols_max,
+        )
+        self._fanout = FanoutStage(
+            hub,
+            clock=clock,
+            wall=now_ns,
+            deliver=lambda flushed: self._deliver(flushed),
+            measure=lambda _hop, _ns: None,
+            config=config.fanout,
+        )
+        delay_s = config.gateway.auth.delay_s
+        self.shown: Final = LateHub(hub, clock, self._fanout.flush, delay_s, self._owner, self._owner)
+
+    async def start(self, deliver: Callable[[Flush], None]) -> None:
+        """Link to the core; ``deliver`` gets what a flush left to do."""
+        self._deliver = deliver
+        await self._owner.start()
+
+    async def stop(self) -> None:
+        """Let go of the link."""
+        await self._owner.stop()
+        self._fanout.stop()
