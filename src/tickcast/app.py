@@ -548,6 +548,13 @@ async def run_core(
         await core.stop()
 
 
+def shares_of(data: DataDir, name: str) -> Shares | None:
+    """What a worker tells the others; None: its name has no place among them."""
+    number = WORKER_NAME.fullmatch(name)
+    place = int(number[1]) if number else 0
+    return Shares(data.root / "gateways", place) if 0 < place <= WORKERS_MAX else None
+
+
 async def run_gateway(
     name: str,
     config: Config,
@@ -583,8 +590,6 @@ async def run_gateway(
         if config.gateway.auth.delayed
         else None
     )
-    number = WORKER_NAME.fullmatch(name)
-    place = int(number[1]) if number else 0
     worker = GatewayWorker(
         config.gateway,
         hub=hub,
@@ -594,7 +599,7 @@ async def run_gateway(
         wall=now_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         listener=listener,
-        shares=Shares(data.root / "gateways", place) if listener is not None and 0 < place <= WORKERS_MAX else None,
+        shares=None if listener is None else shares_of(data, name),
         directory=owner,
         owner=owner,
         late=None if late is None else late.shown,

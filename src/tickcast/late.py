@@ -144,7 +144,7 @@ class WorkerLate:
             hub,
             clock=clock,
             wall=now_ns,
-            deliver=lambda flushed: self._deliver(flushed),
+            deliver=lambda flushed: self._deliver(flushed),  # noqa: PLW0108  set later
             measure=lambda _hop, _ns: None,
             config=config.fanout,
         )
