@@ -247,6 +247,22 @@ CASES = [
         empty='{"id":-1,"method":"public/get-trades","code":0,"result":{"data":[]}}',
         refusal='{"id":-1,"method":"public/get-trades","code":40003,"message":"Unknown symbol"}',
     ),
+    Case(
+        code="POLONIEX",
+        native="BTC_USDT",
+        url="https://api.poloniex.com/markets/BTC_USDT/trades?limit=1000",
+        newest="https://api.poloniex.com/markets/BTC_USDT/trades?limit=1000",
+        body="""[{"id":"60184115","price":"21615.95","quantity":"0.006021","amount":"130.14963495","takerSide":"BUY",
+            "ts":1661123528893,"createTime":1661123528888},
+            {"id":"60184114","price":"21614.59","quantity":"0.01149","amount":"248.3516391","takerSide":"SELL",
+            "ts":1661123520386,"createTime":1661123520381}]""",
+        rows=[
+            (60184114, "21614.59", "0.01149", Side.SELLER, 1_661_123_520_381_000_000),
+            (60184115, "21615.95", "0.006021", Side.BUYER, 1_661_123_528_888_000_000),
+        ],
+        empty="[]",
+        refusal='{"code":10040,"message":"Invalid symbol"}',
+    ),
 ]
 
 
