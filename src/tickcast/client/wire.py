@@ -235,24 +235,17 @@ class Wire(Generic[T]):
         settings = self._settings
         backoff_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(self._attempt, 10))
         self._attempt += 1
-        self._delay_s = _delay_s(failure, backoff_s * (0.5 + settings.jitter() / 2), with_token=bool(self._header))
-        if isinstance(failure, websockets.ConnectionClosed) and _close_code(failure) == TOKEN_CLOSE:
-            self._token_refused(failure.rcvd.reason if failure.rcvd else "")
+        self._delay_s = backoff_s * (0.5 + settings.jitter() / 2)
+        if _refuses_token(failure) and callable(settings.token):
+            # A token that ended may be followed by another one; the same again is an error.
+            self._refused_header = self._header
+        else:
+            self._delay_s = _delay_s(failure, self._delay_s, with_token=bool(self._header))
         if not self.connects and monotonic_ns() >= self._give_up_ns:
             raise UnreachableError(
                 f"expected a gateway at {settings.rest_url}, found none within {settings.connect_timeout_s:g} s: "
                 f"{failure or type(failure).__name__}; start one (tickcast demo), or check address and port"
             ) from None
-
-    def _token_refused(self, reason: str) -> None:
-        """A token that ended may be followed by another one, if there is somebody to ask for it.
-
-        Raises:
-            TokenError: there is none.
-        """
-        if not callable(self._settings.token):
-            raise token_error(TOKEN_CLOSE, reason, with_token=bool(self._header)) from None
-        self._refused_header = self._header
 
     # ------------------------------------------------------------------ reading
 
@@ -327,6 +320,15 @@ class Wire(Generic[T]):
         return True
 
 
+def _refuses_token(failure: Exception) -> bool:
+    match failure:
+        case websockets.ConnectionClosed():
+            return _close_code(failure) == TOKEN_CLOSE
+        case websockets.InvalidStatus():
+            return failure.response.status_code == 401
+    return False
+
+
 def _close_code(failure: websockets.ConnectionClosed) -> int:
     return failure.rcvd.code if failure.rcvd is not None else 1006
 
@@ -338,7 +340,9 @@ def _delay_s(failure: Exception, delay_s: float, *, with_token: bool) -> float:
             raise RequestError(f"expected an address such as http://127.0.0.1:8000: {failure}") from None
         case websockets.ConnectionClosed():
             code, reason = _close_code(failure), failure.rcvd.reason if failure.rcvd is not None else ""
-            if code in STOP_CLOSES and code != TOKEN_CLOSE:
+            if code == TOKEN_CLOSE:
+                raise token_error(code, reason, with_token=with_token) from None
+            if code in STOP_CLOSES:
                 raise ClosedError(code, reason) from None
             found = _RETRY_IN.search(reason)
             return int(found[1]) / 1000 if found else delay_s
