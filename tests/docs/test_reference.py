@@ -12,7 +12,7 @@ from tests.docs.faults import reference as faults_reference
 from tests.docs.venues import page as venues_page
 
 from tickcast import config
-from tickcast.gateway import asyncapi
+from tickcast.gateway import asyncapi, errors
 from tickcast.model.record import RECORD, Condition, Flag, Kind, State
 from tickcast.ops.latency import LatencyReport
 
@@ -38,6 +38,10 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 def test_the_command_line() -> None:
     compare(REFERENCE / "cli.md", reference())
+
+
+def test_the_errors() -> None:
+    compare(REFERENCE / "errors.md", errors.markdown())
 
 
 def test_the_venues() -> None:

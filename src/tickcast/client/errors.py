@@ -66,7 +66,7 @@ class ClosedError(ClientError):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(
             f"the gateway closed the stream with {code} ({reason or 'no reason given'}) and does not want a reconnect; "
-            "docs/protocol.md says what the code means"
+            "docs/reference/errors.md and the gateway at /docs/errors say what the code means"
         )
         self.code: Final = code
 

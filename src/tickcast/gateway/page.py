@@ -12,6 +12,8 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from tickcast.gateway import errors
+
 FOLDER: Final = Path(__file__).parent / "page"
 _FRESH: Final = {"cache-control": "no-cache"}
 _STYLE: Final = (
@@ -102,6 +104,11 @@ def own_paths(folder: Path = FOLDER) -> Callable[[str], bool]:
 
 def add_docs(app: FastAPI, folder: Path = FOLDER / "docs") -> None:
     """Serve ``/docs``: Swagger UI where the build brought it, else a listing of our own. Neither needs a network."""
+
+    @app.get(errors.PATH, include_in_schema=False)
+    async def what_errors_mean() -> HTMLResponse:
+        return HTMLResponse(errors.page(), headers=_FRESH)
+
     if (folder / "swagger-ui-bundle.js").is_file():
 
         @app.get("/docs", include_in_schema=False)

@@ -5,13 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
+from tickcast.gateway.errors import link
+
 MEDIA_TYPE: Final = "application/problem+json"
 
 
 def problem(status: int, detail: str, **extra: Any) -> bytes:
-    """Body of an error answer: ``detail`` says what was expected and found."""
+    """Body of an error answer: ``detail`` says what was expected and found, ``type`` leads to what to do."""
     return msgspec.json.encode(
-        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
+        {"type": link(status), "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
     )
 
 
