@@ -34,7 +34,7 @@ from tickcast.feeds.commands import FeedDoor
 from tickcast.feeds.relay import Relay
 from tickcast.feeds.stage import run_feed as feed_until
 from tickcast.feeds.standby import StandbyPublisher
-from tickcast.gateway.auth.admission import Admission
+from tickcast.gateway.auth.admission import Admission, takes_anonymous
 from tickcast.gateway.auth.door import for_operators
 from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.config import WORKERS_MAX
@@ -44,6 +44,7 @@ from tickcast.gateway.rest import create_app
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.stage import STATUS_NS, GatewayStage
 from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, encode_note
+from tickcast.gateway.watching import MATCHED_MAX
 from tickcast.gateway.worker import GatewayWorker
 from tickcast.late import Late, WorkerLate
 from tickcast.latest.board import FeedBoard
@@ -555,6 +556,29 @@ def shares_of(data: DataDir, name: str) -> Shares | None:
     return Shares(data.root / "gateways", place) if 0 < place <= WORKERS_MAX else None
 
 
+def late_of(config: Config, data: DataDir, name: str) -> WorkerLate | None:
+    """Make what a worker serves those from who see everything late, if there are any."""
+    if not config.gateway.auth.delayed:
+        return None
+    return WorkerLate(
+        config, make_worker_hub(config), data.socket("fanout-late"), name, symbols_max=matched_max(config)
+    )
+
+
+def matched_max(config: Config) -> int:
+    """Symbols of a pattern that a worker asks for; more where clients may see a part of them only."""
+    gateway = config.gateway
+    most = gateway.symbols_max
+    return most if takes_anonymous(gateway.auth, gateway.host) else max(most, MATCHED_MAX)
+
+
+async def _leave_metrics(left: MetricsFile, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        left.write()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _METRICS_S)
+
+
 async def run_gateway(
     name: str,
     config: Config,
@@ -583,13 +607,9 @@ async def run_gateway(
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
         notes=lambda texts, is_whole: worker.stage.take_notes([decode_note(text) for text in texts], is_whole=is_whole),
         lost=lambda reason: worker.stage.lose_notes(reason),  # noqa: PLW0108  made below
-        symbols_max=config.gateway.symbols_max,
+        symbols_max=matched_max(config),
     )
-    late = (
-        WorkerLate(config, make_worker_hub(config), data.socket("fanout-late"), name)
-        if config.gateway.auth.delayed
-        else None
-    )
+    late = late_of(config, data, name)
     worker = GatewayWorker(
         config.gateway,
         hub=hub,
@@ -626,10 +646,7 @@ async def run_gateway(
         await late.start(worker.stage.deliver_late)
     ready(http=await worker.start())
     try:
-        while not stop.is_set():
-            left.write()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _METRICS_S)
+        await _leave_metrics(left, stop)
     finally:
         left.remove()
         await worker.stop()

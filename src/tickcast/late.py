@@ -126,7 +126,7 @@ class Late:
 class WorkerLate:
     """What a gateway worker serves those from who see everything late: a hub of its own, linked to the core's."""
 
-    def __init__(self, config: Config, hub: _native.WorkerHub, path: Path, name: str) -> None:
+    def __init__(self, config: Config, hub: _native.WorkerHub, path: Path, name: str, *, symbols_max: int) -> None:
         """``path`` is where the core's late hub is linked to, ``name`` the worker's."""
         clock = late_clock(config)
         self._deliver: Callable[[Flush], None] = lambda _flushed: None
@@ -138,7 +138,7 @@ class WorkerLate:
             wake=lambda: self._fanout.flush(),  # noqa: PLW0108  made below
             notes=lambda _texts, _is_whole: None,
             lost=lambda _reason: None,
-            symbols_max=config.gateway.symbols_max,
+            symbols_max=symbols_max,
         )
         self._fanout = FanoutStage(
             hub,
