@@ -122,6 +122,31 @@ def test_the_config_written_out_is_the_config(file: Path) -> None:
     assert tomllib.loads(as_toml(hide_secrets(config)))["feeds"]["xnas"]["password"] == 3 * "*"
 
 
+def test_passwords_come_from_files_and_the_environment(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = '[feeds.xnas]\nvenue = "XNAS"\naddress = "127.0.0.1:1"\n'
+    kept = tmp_path / "password"
+    kept.write_text("hunter2\n")
+    file.write_text(f'{table}password_file = "{kept}"\n')
+    assert load(file).feeds["xnas"].password == "hunter2"  # noqa: S105  made up
+    assert "hunter2" not in as_toml(hide_secrets(load(file)))
+    monkeypatch.setenv("XNAS_PASSWORD", "hunter3")
+    file.write_text(f'{table}password_variable = "XNAS_PASSWORD"\n')
+    assert load(file).feeds["xnas"].password == "hunter3"  # noqa: S105  made up
+    monkeypatch.delenv("XNAS_PASSWORD")
+    with pytest.raises(
+        UsageError, match=r"feeds\.xnas: expected a password in the variable XNAS_PASSWORD, found nothing"
+    ):
+        load(file)
+    file.write_text(f'{table}password_file = "{tmp_path / "none"}"\n')
+    with pytest.raises(UsageError, match=r"password_file: expected a file that holds the password, found none at"):
+        load(file)
+    file.write_text(f'{table}password = "a"\npassword_file = "{kept}"\n')
+    with pytest.raises(UsageError, match="expected one way to the password, found password and password_file"):
+        load(file)
+
+
 def test_every_key_is_described() -> None:
     made = schema()
     json.dumps(made)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import textwrap
 import typing
@@ -64,9 +65,33 @@ def load(path: Path | str) -> Config:
     """Read an instance's config file.
 
     Raises:
-        UsageError: a line for each thing wrong, with file, line, key, what was expected and what was found.
+        UsageError: a line for each thing wrong, with file, line, key, what was expected and what was found; or a
+            password is not where the file says.
     """
-    return read_settings(path, Config, check=_problems)
+    config = read_settings(path, Config, check=_problems)
+    feeds = {name: _with_password(name, feed) for name, feed in config.feeds.items()}
+    return config if feeds == config.feeds else msgspec.structs.replace(config, feeds=feeds)
+
+
+def _with_password(name: str, feed: FeedConfig) -> FeedConfig:
+    """Fetch a feed's password from where it is kept."""
+    if feed.password_file is not None:
+        try:
+            password = Path(feed.password_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as wrong:
+            what = wrong.strerror if isinstance(wrong, OSError) else "it is no UTF-8 text"
+            raise UsageError(
+                f"feeds.{name}.password_file: expected a file that holds the password, found none at "
+                f"{feed.password_file}: {what}; nothing was started"
+            ) from None
+    elif feed.password_variable is not None:
+        password = os.environ.get(feed.password_variable, "")
+    else:
+        return feed
+    if not password:
+        where = f"password_file {feed.password_file}" if feed.password_file else f"variable {feed.password_variable}"
+        raise UsageError(f"feeds.{name}: expected a password in the {where}, found nothing; nothing was started")
+    return msgspec.structs.replace(feed, password=password, password_file=None, password_variable=None)
 
 
 def _problems(config: Config) -> Iterator[Problem]:
@@ -94,6 +119,9 @@ def _problems(config: Config) -> Iterator[Problem]:
 
 
 def _feed_problems(name: str, feed: FeedConfig) -> Iterator[Problem]:
+    ways = [way for way in ("password", "password_file", "password_variable") if getattr(feed, way)]
+    if len(ways) > 1:
+        yield ("feeds", name, ways[1]), f"expected one way to the password, found {' and '.join(ways)}"
     if feed.venue not in codes():
         yield ("feeds", name, "venue"), f'expected one of {", ".join(codes())}, found "{feed.venue}"'
     elif feed.on_demand and find_declared(feed.venue) is None:

@@ -64,9 +64,7 @@ def test_it_is_bounded_and_holds_no_secret() -> None:
     assert int(settings["LimitNOFILE"][0]) > 100_000
     assert all(name in settings for name in ("MemoryMax", "TasksMax", "TimeoutStopSec"))
     assert "Environment" not in settings, "secrets come from files"
-    assert not re.search(
-        r"(token|password|secret)\s*=\s*[\"']?\w{8,}", UNIT.read_text().replace("admin_token_file", "")
-    )
+    assert not re.search(r"(token|password|secret)\s*=\s*[\"']?\w{8,}", UNIT.read_text().replace("password_file", ""))
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze on this machine")

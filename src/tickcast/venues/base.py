@@ -290,6 +290,10 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """User: of SoupBinTCP up to 6 characters, of FIX (553), of the PITCH gap and spin servers up to 4."""
     password: str = ""
     """Password: of SoupBinTCP up to 10 characters, of FIX (554), of the PITCH gap and spin servers up to 10."""
+    password_file: str | None = None
+    """A file that holds the password, in place of ``password``; it is read when the config is."""
+    password_variable: str | None = None
+    """An environment variable that holds it."""
     session: str = ""
     """SoupBinTCP session to ask for at the first login; empty = the current one."""
     date: str | None = None
