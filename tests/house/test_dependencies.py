@@ -82,10 +82,10 @@ def installed() -> dict[str, metadata.Distribution]:
 
 def licence_of(distribution: metadata.Distribution) -> str:
     fields = distribution.metadata
-    named = [
-        entry.split("::")[-1].strip() for entry in fields.get_all("Classifier") or [] if entry.startswith("License")
-    ]
-    return fields.get("License-Expression") or " OR ".join(named) or fields.get("License") or ""
+    classifiers = fields.get_all("Classifier") or []
+    named = [entry.split("::")[-1].strip() for entry in classifiers if entry.startswith("License")]
+    said = {key: fields[key] for key in ("License-Expression", "License") if key in fields}
+    return said.get("License-Expression") or " OR ".join(named) or said.get("License", "")
 
 
 def is_permissive(licence: str) -> bool:
