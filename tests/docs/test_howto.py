@@ -20,7 +20,14 @@ def program(guide: str, **replaced: str) -> dict[str, Any]:
         r"^```python\n(.*?)^```$", (GUIDES / guide).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )[0]
     for old, new in replaced.items():
-        text = text.replace({"address": "ws://127.0.0.1:8000/stream", "start": "\nasyncio.run(main())\n"}[old], new)
+        text = text.replace(
+            {
+                "address": "ws://127.0.0.1:8000/stream",
+                "url": "http://127.0.0.1:8000",
+                "start": "\nasyncio.run(main())\n",
+            }[old],
+            new,
+        )
     names: dict[str, Any] = {}
     exec(compile(text, guide, "exec"), names)  # noqa: S102  our own page
     return names
@@ -37,3 +44,14 @@ async def test_the_least_client(instance: DemoInstance, capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} == {"AAPL", "XNAS:MSFT"}
     assert lines[-1].endswith(" live")
+
+
+async def test_the_recipes_for_the_python_client(instance: DemoInstance) -> None:
+    recipes = program("use-the-python-client.md", url=instance.url)
+    async with asyncio.timeout(120):
+        assert (await recipes["spread"]()).state == "live"
+        seen = await recipes["functions"](8)
+        assert seen["Tick"] >= 8
+        assert 0 < seen["AAPL"] < seen["Tick"]
+        assert (await recipes["table"](5)).height >= 5
+        assert await asyncio.to_thread(recipes["without_asyncio"]) != ""
