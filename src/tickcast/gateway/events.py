@@ -28,7 +28,7 @@ from tickcast.gateway.handshake import Headers, cors_of, one_header
 from tickcast.gateway.messages import Error, Reply, Subscribed
 from tickcast.gateway.problem import answer
 from tickcast.gateway.session import Session
-from tickcast.gateway.stream import PING, StreamProtocol
+from tickcast.gateway.stream import PING, StreamProtocol, is_plain
 from tickcast.gateway.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -118,12 +118,13 @@ class EventStream(StreamProtocol):
         clients = self._clients
         self._transport = transport
         transport.set_protocol(self)
-        transport.set_write_buffer_limits(high=0)
+        # as for frames: uvloop's TLS would never go on at 0
+        transport.set_write_buffer_limits(high=0 if is_plain(transport) else 1, low=0)
         connection = transport.get_extra_info("socket")
         with contextlib.suppress(OSError, AttributeError):
             idle_ms = int(2000 * clients.config.ping_interval_s)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, idle_ms)
-        direct = transport.get_extra_info("sslcontext") is None and not transport.get_write_buffer_size()
+        direct = is_plain(transport) and not transport.get_write_buffer_size()
         self.client = clients.hub.open(connection.fileno() if direct else -1)
         self._guest = guest
         if guest.end is not None:

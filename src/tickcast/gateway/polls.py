@@ -195,6 +195,8 @@ class Poll:
         for symbol in asked.symbols:
             standing = self._standings[symbol]
             body = None if standing.epoch is msgspec.UNSET else clients.hub.price(symbol, asked.strings)
+            if body is not None and clients.desk.delay_s:
+                body = body[:-1] + b',"delay_s":%b}' % msgspec.json.encode(clients.desk.delay_s)
             if asked.since is None and body is None:
                 body = msgspec.json.encode({"symbol": symbol, "state": standing.state})
             if body is not None and (asked.since is None or symbol in self._changed):

@@ -79,7 +79,7 @@ class StreamProtocol(asyncio.Protocol):
         transport.set_protocol(self)
         # With a limit of 0 a write is tried at once, and pause and resume tell exactly whether bytes are held. uvloop's
         # TLS compares with "at least" where its TCP has "more than": 0 would pause it for ever.
-        transport.set_write_buffer_limits(high=0 if _is_plain(transport) else 1, low=0)
+        transport.set_write_buffer_limits(high=0 if is_plain(transport) else 1, low=0)
         transport.write(accepted.answer)
         self._accepted = accepted
         if guest is None:
@@ -93,7 +93,7 @@ class StreamProtocol(asyncio.Protocol):
         self._guest = guest
         if guest.end is not None:
             guest.end = self._end_access
-        direct = _is_plain(transport) and not transport.get_write_buffer_size()
+        direct = is_plain(transport) and not transport.get_write_buffer_size()
         self.client = clients.hub.open(transport.get_extra_info("socket").fileno() if direct else -1)
         self._session = Session(
             clients.desk,
@@ -303,5 +303,6 @@ class StreamProtocol(asyncio.Protocol):
                 self._clients.drained(self.client)
 
 
-def _is_plain(transport: asyncio.Transport) -> bool:
+def is_plain(transport: asyncio.Transport) -> bool:
+    """Whether what is written goes to the socket as it is."""
     return transport.get_extra_info("sslcontext") is None
