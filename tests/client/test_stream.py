@@ -1,6 +1,7 @@
 """Streams of a client against the real gateway: loops, functions, breaks, refusals, the end."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -148,6 +149,19 @@ async def test_who_waits_no_longer_loses_nothing(gateway: RunningGateway) -> Non
                 await anext(ticks)
         gateway.trade("XNAS:AAPL", "185.50")
         assert (await anext(ticks)).price == Decimal("185.50")
+
+
+async def test_a_loop_that_is_left_is_ended_with_its_client(gateway: RunningGateway) -> None:
+    async with asyncio.timeout(DEADLINE_S), tickcast.connect(gateway.url) as client:
+        async for tick in client.ticks("AAPL"):
+            assert tick.state == "live"
+            break
+        gc.collect()
+        assert len(gateway.stage.clients.streams) == 1
+        await client.close()
+        while gateway.stage.clients.streams:
+            await asyncio.sleep(0.005)
+        gc.collect()  # a transport that was forgotten would warn here
 
 
 async def test_nobody_there_is_an_error_in_time() -> None:

@@ -2,7 +2,6 @@
 
 import random
 import ssl as tls
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeVar
 
@@ -68,7 +67,8 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         """See :func:`tickcast.connect`."""
         self._settings = settings
-        self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+        self._streams: set[Stream[Any]] = set()
+        """Those that are open: also one that nobody holds any more, since a loop over it was left, has a connection."""
         self._rest = Rest(settings)
 
     # ------------------------------------------------------------------ streams
@@ -140,7 +140,7 @@ class Client:
         return self._stream(StatusSession(feeds or ("*",)))
 
     def _stream(self, session: ChannelSession[T]) -> Stream[T]:
-        stream = Stream(self._settings, session)
+        stream = Stream(self._settings, session, closed=self._streams.discard)
         self._streams.add(stream)
         return stream
 

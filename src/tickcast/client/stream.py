@@ -49,9 +49,12 @@ class Stream(Generic[T]):
     again and resumed. It connects when the first event is asked for, and ends with ``close`` (or ``async with``).
     """
 
-    def __init__(self, settings: Settings, session: ChannelSession[T]) -> None:
+    def __init__(
+        self, settings: Settings, session: ChannelSession[T], *, closed: Callable[["Stream[T]"], None] | None = None
+    ) -> None:
+        """``closed`` is told when it ended."""
         self._session = session
-        self._wire = Wire(settings, session)
+        self._wire = Wire(settings, session, closed=lambda: None if closed is None else closed(self))
         self._ready: deque[T] = deque()
         self._handlers = Handlers()
 

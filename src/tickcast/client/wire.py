@@ -111,8 +111,10 @@ def _base_path(path: str) -> str:
 class Wire(Generic[T]):
     """One stream's connections, one after the other."""
 
-    def __init__(self, settings: Settings, session: ChannelSession[T]) -> None:
+    def __init__(self, settings: Settings, session: ChannelSession[T], *, closed: Callable[[], None]) -> None:
+        """``closed`` is called when the last connection ended."""
         settings.check()
+        self._closed = closed
         self._settings = settings
         self._session = session
         self._connection: ClientConnection | None = None
@@ -167,6 +169,7 @@ class Wire(Generic[T]):
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+        self._closed()
 
     # ------------------------------------------------------------------ dialling
 
