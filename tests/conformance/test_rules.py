@@ -6,8 +6,9 @@ from tickcast.sim.crypto.okx import SummedOkxVoice
 from tickcast.testing.conformance import suite
 from tickcast.testing.conformance.rules import RULES
 
+pytestmark = pytest.mark.timeout(300)  # a quiet night is twenty seconds of CPU, a mix of deep books five
 
-@pytest.mark.timeout(300)  # a quiet night is twenty seconds of CPU
+
 @pytest.mark.parametrize("code", suite.covered())
 @pytest.mark.parametrize("rule", list(suite.BY_NAME))
 def test_rule(code: str, rule: str) -> None:
