@@ -1,7 +1,8 @@
 """What an event costs when the hub writes it to the socket, and when it goes through a socket pair and Python.
 
-``python -m bench.event_framing --clients 500 --updates 200``: each way in turn, several times; CPU of this process for
-each delivery. The peers' ends are emptied between two updates, outside of what is measured.
+    python bench/event_framing.py [--clients 500] [--updates 100]
+
+Each way in turn, several times; CPU of this process for each delivery. The peers' ends are emptied between two updates, outside of what is measured.
 """
 
 import argparse

@@ -47,6 +47,13 @@ async def test_curl_shows_events_as_they_come(gateway: RunningGateway) -> None:
     await running.communicate()
 
 
+async def test_curl_that_offers_http2_is_answered_and_let_go(gateway: RunningGateway) -> None:
+    for path in ("/prices?symbols=XNAS:AAPL&wait=1", "/health/live"):
+        shown, _ = await (await curl("--http2", "--include", f"{gateway.url}{path}")).communicate()
+        assert shown.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in shown.lower()
+
+
 async def test_curl_polls(gateway: RunningGateway) -> None:
     first = json.loads((await (await curl(f"{gateway.url}/prices?symbols=XNAS:AAPL&wait=25")).communicate())[0])
     assert len(first["prices"]) == 1

@@ -102,7 +102,7 @@ def status_of(code: int) -> int:
 class EventStream(StreamProtocol):
     """A client of ``/events``, from the end of its request on."""
 
-    __slots__ = ("_asked", "_id_max", "_is_open", "_opening")
+    __slots__ = ("_asked", "_id_max", "_ignored", "_is_open", "_opening")
 
     def __init__(self, clients: "Clients", address: str, opening: Opening) -> None:
         """``address`` is the client's key in the limits per address."""
@@ -110,6 +110,8 @@ class EventStream(StreamProtocol):
         self._asked = opening.asked
         self._opening: Opening | None = opening
         self._id_max = opening.id_max
+        self._ignored = 0
+        """Bytes that the client sent behind its request."""
         self._is_open = False
         """The head of the answer was written."""
 
@@ -204,7 +206,8 @@ class EventStream(StreamProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read nothing more; whoever goes on sending is cut."""
-        if len(data) > self._clients.config.frame_max:
+        self._ignored += len(data)
+        if self._ignored > self._clients.config.frame_max:
             self.abort()
 
     def ping(self, now_ns: int) -> None:

@@ -206,8 +206,12 @@ class FrontConnection(HttpToolsProtocol):
             head_max=clients.config.head_max,
             wait_max_s=clients.config.poll_wait_max_s,
         )
-        is_last = self.scope["http_version"] == "1.0" or not self.parser.should_keep_alive()
-        self._is_last = is_last
+        # after an offer to upgrade (h2c) the parser reads no further request
+        self._is_last = (
+            self.scope["http_version"] == "1.0"
+            or not self.parser.should_keep_alive()
+            or bool(self.parser.should_upgrade())
+        )
         if not self._may_poll():
             limit = clients.config.requests_per_second
             detail = f"too many requests: {limit} a second allowed on a connection"
