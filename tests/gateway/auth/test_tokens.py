@@ -256,3 +256,33 @@ def test_the_library_knows_the_attack_too() -> None:
     secret = os.urandom(32)
     text = jwt.encode(claims(ALL), secret, algorithm="HS256")
     assert jwt.decode(text, secret, algorithms=["HS256", "RS256"], audience=AUDIENCE, options={"verify_exp": False})
+
+
+def test_a_token_that_comes_again_is_not_verified_again_and_still_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+    decode = jwt.decode
+
+    def counted(text: str, *arguments: Any, **options: Any) -> Any:
+        verified.append(text)
+        return decode(text, *arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    ring = KeyRing(auth_config(tmp_path))
+    text, later = token(), token(nbf=NOW_S + 100)
+    assert ring.admit(text, NOW_NS) == ring.admit(text, NOW_NS + NS)
+    with pytest.raises(Denied, match="expired"):
+        ring.admit(text, NOW_NS + 610 * NS)
+    for wall_ns in (NOW_NS, NOW_NS + 89 * NS):
+        with pytest.raises(Denied, match="not valid yet"):
+            ring.admit(later, wall_ns)
+    assert ring.admit(later, NOW_NS + 90 * NS)
+    assert verified == [text, later]
+    monkeypatch.setattr("tickcast.gateway.auth.tokens.KNOWN_MAX", 2)
+    for number in range(5):
+        ring.admit(token(sub=str(number)), NOW_NS)
+    assert len(ring._known) == 2
+    (tmp_path / "secret.key").write_text(SECRET[::-1])
+    with pytest.raises(Denied, match="not valid"):
+        ring.admit(token(sub="4"), NOW_NS)

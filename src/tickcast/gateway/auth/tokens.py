@@ -9,10 +9,12 @@ file, changes the issuer, and takes the old file away when the last token of the
 on a key that is gone are closed.
 """
 
+import base64
 import contextlib
 import hashlib
 import hmac
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -42,6 +44,8 @@ SECONDS_MAX: Final = 1 << 33
 """Seconds since 1970 beyond which no time is meant."""
 NS: Final = 1_000_000_000
 INVALID: Final = "the token is not valid: expected a JSON Web Token signed by a key of this gateway"
+KNOWN_MAX: Final = 16_384
+"""Verified tokens that are remembered; the oldest is forgotten."""
 _OPTIONS: Final[jwt.types.Options] = {
     "require": ["exp", "iss", "aud", "sub"],
     "verify_exp": False,
@@ -54,15 +58,36 @@ class VerifyKey(NamedTuple):
     """A key, and the only algorithm that it is for."""
 
     algorithm: str
-    key: RSAPublicKey | bytes
+    key: jwt.PyJWK
+    """Prepared once: of a bare key the library would find out anew, for each token, what it is."""
+    mark: str
+    """Tells it from another key that comes to the same id later; says nothing of a secret."""
 
-    @property
-    def mark(self) -> str:
-        """Tells it from another key that comes to the same id later; says nothing of a secret."""
-        if isinstance(self.key, bytes):
-            return hmac.digest(self.key, b"tickcast", hashlib.sha256).hex()[:16]
-        numbers = self.key.public_numbers()
-        return hashlib.sha256(f"{numbers.n}:{numbers.e}".encode()).hexdigest()[:16]
+
+class _Header(msgspec.Struct):
+    kid: str | None = None
+    crit: msgspec.Raw | None = None
+
+
+class _Known(NamedTuple):
+    """A token that was verified."""
+
+    access: Access
+    begins_ns: int
+
+
+def _rsa_key(key: RSAPublicKey) -> VerifyKey:
+    numbers = key.public_numbers()
+    mark = hashlib.sha256(f"{numbers.n}:{numbers.e}".encode()).hexdigest()[:16]
+    return VerifyKey("RS256", jwt.PyJWK(jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True), "RS256"), mark)
+
+
+def _secret_key(secret: bytes) -> VerifyKey:
+    mark = hmac.digest(secret, b"tickcast", hashlib.sha256).hex()[:16]
+    return VerifyKey("HS256", jwt.PyJWK(jwt.algorithms.HMACAlgorithm.to_jwk(secret, as_dict=True), "HS256"), mark)
+
+
+_header: Final = msgspec.json.Decoder(_Header).decode
 
 
 class KeyRing:
@@ -78,6 +103,8 @@ class KeyRing:
         self._paths = tuple(Path(path) for path in config.jwt_keys)
         self._stamps = [_stamp(path) for path in self._paths]
         self._keys = _read_all(self._paths)
+        self._known: dict[bytes, _Known] = {}
+        """Tokens that were verified, by their hash: who comes again, or asks REST, is not verified again."""
         self.changes = 0
         """How often the keys became others: who holds connections looks at them when it grows."""
 
@@ -100,6 +127,7 @@ class KeyRing:
         self._keys = keys
         if changed:
             self.changes += 1
+            self._known.clear()
             log.info("keys of tokens were read again", keys=sorted(keys))
         return changed
 
@@ -112,8 +140,25 @@ class KeyRing:
         self.refresh()
         if len(token) > self._config.token_max:
             raise Denied(f"the token is too long: expected at most {self._config.token_max} bytes, found {len(token)}")
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._known.get(digest)
+        if known is None:
+            known = self._read(token)
+            if len(self._known) >= KNOWN_MAX:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = known
+        if known.access.is_over(wall_ns):
+            raise Denied("the token has expired")
+        if known.begins_ns > wall_ns:
+            raise Denied("the token is not valid yet")
+        return known.access
+
+    def _read(self, token: str) -> _Known:
+        """Verify a token and read what it says, whenever it is valid."""
         kid, mark, claims = self._verify(token)
-        until_ns = self._until(claims, wall_ns)
+        leeway_ns = int(self._config.jwt_leeway_s * NS)
+        until_ns = _seconds_ns(claims, "exp") + leeway_ns
+        begins_ns = _seconds_ns(claims, "nbf") - leeway_ns if "nbf" in claims else 0
         subject = claims["sub"]
         if not 0 < len(subject) <= SUBJECT_MAX or not subject.isprintable():
             raise Denied(f"the token is not valid: expected a sub of 1 to {SUBJECT_MAX} printable characters")
@@ -123,7 +168,8 @@ class KeyRing:
             scope = scope_of(claims[CLAIM])
         except ValueError as wrong:
             raise Denied(f"the token's claim {CLAIM!r} is no scope: {wrong}") from None
-        return Access(subject=f"jwt:{subject}", credential=f"jwt:{kid}:{mark}", scope=scope, until_ns=until_ns)
+        access = Access(subject=f"jwt:{subject}", credential=f"jwt:{kid}:{mark}", scope=scope, until_ns=until_ns)
+        return _Known(access, begins_ns)
 
     def stands(self, access: Access) -> bool:
         """Whether the key that signed an access's token is still one of ours."""
@@ -133,12 +179,12 @@ class KeyRing:
     def _verify(self, token: str) -> tuple[str, str, dict[str, Any]]:
         """The key's id and mark, and the claims of a token with a good signature, issuer and audience."""
         try:
-            header = jwt.get_unverified_header(token)
-            kid = header.get("kid")
+            header = _header(base64.urlsafe_b64decode(token.partition(".")[0].encode() + b"=="))
+            kid = header.kid
             if kid is None and len(self._keys) == 1:
                 kid = next(iter(self._keys))
-            known = self._keys.get(kid) if isinstance(kid, str) else None
-            if known is None or "crit" in header:
+            known = None if kid is None else self._keys.get(kid)
+            if known is None or header.crit is not None:
                 raise Denied(INVALID)
             claims = jwt.decode(
                 token,
@@ -154,19 +200,9 @@ class KeyRing:
             raise Denied("the token is of another issuer than this gateway's") from None
         except jwt.MissingRequiredClaimError as missing:
             raise Denied(f"the token lacks the claim {missing.claim}") from None
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):  # a DecodeError of msgspec is a ValueError
             raise Denied(INVALID) from None
         return str(kid), known.mark, claims
-
-    def _until(self, claims: dict[str, Any], wall_ns: int) -> int:
-        """End of the access, ns; refuses tokens that are not for now."""
-        leeway_ns = int(self._config.jwt_leeway_s * NS)
-        until_ns = _seconds_ns(claims, "exp") + leeway_ns
-        if until_ns <= wall_ns:
-            raise Denied("the token has expired")
-        if "nbf" in claims and _seconds_ns(claims, "nbf") - leeway_ns > wall_ns:
-            raise Denied("the token is not valid yet")
-        return until_ns
 
 
 def _seconds_ns(claims: dict[str, Any], name: str) -> int:
@@ -209,7 +245,7 @@ def _read(path: Path) -> dict[str, VerifyKey]:
             f"gateway.auth.jwt_keys: expected a public key (PEM), a JWK Set or a secret of at least {SECRET_MIN} bytes "
             f"in {path}, found {len(text)} bytes"
         )
-    return {path.stem: VerifyKey("HS256", text)}
+    return {path.stem: _secret_key(text)}
 
 
 def _public_key(path: Path, text: bytes) -> VerifyKey:
@@ -222,7 +258,7 @@ def _public_key(path: Path, text: bytes) -> VerifyKey:
         found = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as wrong:
         raise UsageError(f"gateway.auth.jwt_keys: expected a public key in {path}, found none") from wrong
-    return VerifyKey("RS256", _rsa(path, found))
+    return _rsa_key(_rsa(path, found))
 
 
 def _rsa(path: Path, key: object) -> RSAPublicKey:
@@ -263,18 +299,18 @@ def _jwk(path: Path, entry: Any, *, alone: bool) -> tuple[str, VerifyKey]:
     except (jwt.PyJWTError, ValueError, TypeError) as wrong:
         raise UsageError(f"gateway.auth.jwt_keys: the key {kid[:KID_MAX]!r} of {path} is broken") from wrong
     if kind == "RS256":
-        return kid, VerifyKey(kind, _rsa(path, key))
+        return kid, _rsa_key(_rsa(path, key))
     if not isinstance(key, bytes) or len(key) < SECRET_MIN:
         raise UsageError(
             f"gateway.auth.jwt_keys: expected a secret of at least {SECRET_MIN} bytes in the key {kid[:KID_MAX]!r} "
             f"of {path}"
         )
-    return kid, VerifyKey(kind, key)
+    return kid, _secret_key(key)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  at each client that comes: without another object
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
