@@ -2,7 +2,8 @@
 
     python bench/event_framing.py [--clients 500] [--updates 100]
 
-Each way in turn, several times; CPU of this process for each delivery. The peers' ends are emptied between two updates, outside of what is measured.
+Each way in turn, several times; CPU of this process for each delivery. The peers' ends are emptied between
+two updates, outside of what is measured.
 """
 
 import argparse
