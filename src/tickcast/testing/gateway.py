@@ -20,7 +20,7 @@ from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.instrument import AssetClass, Definition
 from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, Records, Side, State, empty_records, record_bytes
-from tickcast.ports import Clock, Completeness, GapLedger, GapQuery
+from tickcast.ports import Clock, Completeness, FeedSymbols, GapLedger, GapQuery
 
 
 def definition(name: str, *, security: str = "", primary: bool = False) -> Definition:
@@ -84,6 +84,7 @@ class RunningGateway:
         epoch: int = 1,
         wall: Clock | None = None,
         folder: Path | None = None,
+        symbols: FeedSymbols | None = None,
         **hub: Any,
     ) -> None:
         self._clock = clock
@@ -106,6 +107,7 @@ class RunningGateway:
             config=config,
             clock=clock,
             guests=self.guests,
+            symbols=symbols,
         )
         self.stage = GatewayStage(
             config,
@@ -201,6 +203,7 @@ async def running_gateway(
     epoch: int = 1,
     wall: Clock | None = None,
     folder: Path | None = None,
+    symbols: FeedSymbols | None = None,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first, ``folder`` holds API keys."""
@@ -213,6 +216,7 @@ async def running_gateway(
         epoch=epoch,
         wall=wall,
         folder=folder,
+        symbols=symbols,
         **hub,
     )
     await running.start()

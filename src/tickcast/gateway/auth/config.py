@@ -38,7 +38,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes of the data folder that prices kept back may take. A feed for which there is no room is ``stale`` for them
     until the core restarts."""
     connections_per_user_max: int = 100
-    """Streams a user may hold in all processes together, unless the scope says another number. 0: no limit."""
+    """Streams a user may hold in one process, unless the scope says another number. 0: no limit."""
     handshakes_per_second_per_user: int = 20
     """Streams a user may open in one process, in the long run and at once; further ones are answered with 429."""
     requests_per_second_per_user: int = 200
