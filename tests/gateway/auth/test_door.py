@@ -42,7 +42,7 @@ async def test_every_route_is_behind_the_door_but_those_that_say_so(http: httpx.
                 assert answer.headers["www-authenticate"].startswith("Bearer")
                 assert "AAPL" not in answer.text
     assert answered == {"/health/live", "/health/ready"}
-    for path in ("/", "/docs", "/stream", "/openapi.json"):
+    for path in ("/", "/docs", "/stream", "/openapi.json", "/asyncapi.json"):
         assert (await http.get(path)).status_code != 401
 
 

@@ -16,7 +16,7 @@ from tickcast.gateway.auth import access as of
 from tickcast.gateway.auth.access import ANYONE, Access, Denied
 from tickcast.gateway.auth.guests import Guests
 
-OPEN: Final = frozenset({"/health/live", "/health/ready", "/stream", "/openapi.json"})
+OPEN: Final = frozenset({"/health/live", "/health/ready", "/stream", "/openapi.json", "/asyncapi.json"})
 """Paths that answer everybody; besides them the page and the documentation, which are files."""
 DOCS: Final = "/docs"
 KEY: Final = "tickcast.access"
