@@ -90,12 +90,10 @@ async def test_what_is_really_sent_is_described(query: str) -> None:
     async with running_gateway(config) as gateway, connect(gateway.stream_url + query) as socket:
         gateway.trade("XNAS:AAPL", "185.40")
         seen: set[str] = set()
-        steps = 0
-        for request in REQUESTS:
+        for step, request in enumerate(REQUESTS):
             await socket.send(json.dumps({"id": "last"} | request))
             told = await heard(socket, request.get("id", "last"))
-            steps += 1
-            move(gateway, steps)
+            move(gateway, step)
             await socket.send('{"action":"sync","id":"moved"}')
             seen |= {kind_of(frame) for frame in [*told, *await heard(socket, "moved")]}
     never = {"Lost", "Heartbeat", "FeedNote", "GapNote", "DeliveryNote", "Authenticated"}

@@ -65,12 +65,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
     names = ("XNAS:AAPL", "XSIM:AAPL", "BINANCE:BTC-USDT")
     gateway = RunningGateway(Config(port=0), names=names, clock=lambda: NOW_NS)
     gateway.trade("XNAS:AAPL", "185.40")
+    # No limit: each answer is to be reached, not the one to those who ask too often.
+    auth = auth_config(tmp_path_factory.mktemp("auth"), requests_per_second_per_user=0)
     app = create_app(
         hub=gateway.hub,
         registry=gateway.registry,
         insight=Insight(),
         ledger=gateway.ledger,
-        config=Config(hosts=("testserver",), auth=auth_config(tmp_path_factory.mktemp("auth"))),
+        config=Config(hosts=("testserver",), auth=auth),
         clock=lambda: NOW_NS,
         symbols=Feeds(),
     )

@@ -18,13 +18,15 @@ def refusal(status: int, detail: str, headers: dict[str, str] | None = None, **e
     )
 
 
-def answers(schema: dict[str, Any], *problems: int) -> dict[int | str, dict[str, Any]]:
+def answers(schema: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the answers of a route: the good one, and problems by status."""
+    return {200: {"description": "OK", "content": {JSON: {"schema": schema}}}} | problems(*statuses)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems that a route answers with; 429 is one of them everywhere: who asks too often is told so."""
     content = {problem.MEDIA_TYPE: {"schema": schemas.PROBLEM}}
-    described: dict[int | str, dict[str, Any]] = {
-        status: {"description": "Problem (RFC 9457)", "content": content} for status in problems
-    }
-    return {200: {"description": "OK", "content": {JSON: {"schema": schema}}}} | described
+    return {status: {"description": "Problem (RFC 9457)", "content": content} for status in sorted({*statuses, 429})}
 
 
 def cursor_after(symbol: str) -> str:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tickcast import __version__, _native
 from tickcast.gateway import asyncapi, gaps, page, schemas
-from tickcast.gateway.answers import JSON, answers, cursor_after, read_cursor, refusal
+from tickcast.gateway.answers import JSON, answers, cursor_after, problems, read_cursor, refusal
 from tickcast.gateway.auth.access import NOT_ENTITLED, Access
 from tickcast.gateway.auth.admission import Admission
 from tickcast.gateway.auth.door import Door, Viewer, not_entitled, refuse_part, refuse_whole, shown
@@ -363,7 +363,7 @@ def _add_operations(app: FastAPI, insight: Insight) -> None:
             return refusal(503, "not ready to serve prices", {"retry-after": "1"}, **facts)
         return Response(msgspec.json.encode({"status": "ready", **facts}), media_type=JSON)
 
-    @app.get("/metrics", tags=["operations"], response_class=Response)
+    @app.get("/metrics", tags=["operations"], response_class=Response, responses=problems(401, 403))
     async def scrape(access: Viewer) -> Response:
         """Metrics in the text format of Prometheus."""
         if refused := refuse_whole(access):
