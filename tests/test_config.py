@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tickcast.config import Config, as_toml, hide_secrets, load, reference, schema
+from tickcast.gateway.config import Config as GatewayConfig
+from tickcast.gateway.config import SocketIoConfig
 from tickcast.model.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +147,12 @@ def test_passwords_come_from_files_and_the_environment(
     file.write_text(f'{table}password = "a"\npassword_file = "{kept}"\n')
     with pytest.raises(UsageError, match="expected one way to the password, found password and password_file"):
         load(file)
+
+
+def test_a_password_in_an_address_is_hidden() -> None:
+    events = SocketIoConfig(redis_url="rediss://user:secret@redis.example:6380/1")
+    hidden = hide_secrets(Config(gateway=GatewayConfig(socketio=events))).gateway.socketio
+    assert hidden.redis_url == "rediss://user:***@redis.example:6380/1"
 
 
 def test_every_key_is_described() -> None:

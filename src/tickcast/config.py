@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -289,4 +290,10 @@ def hide_secrets(config: Config) -> Config:
         name: msgspec.structs.replace(feed, password="***") if feed.password else feed  # noqa: S106  it hides one
         for name, feed in config.feeds.items()
     }
-    return msgspec.structs.replace(config, feeds=feeds)
+    gateway = config.gateway
+    url = urlsplit(gateway.socketio.redis_url)
+    if url.password:
+        port = f":{url.port}" if url.port else ""
+        shown = url._replace(netloc=f"{url.username}:***@{url.hostname}{port}").geturl()
+        gateway = msgspec.structs.replace(gateway, socketio=msgspec.structs.replace(gateway.socketio, redis_url=shown))
+    return msgspec.structs.replace(config, feeds=feeds, gateway=gateway)

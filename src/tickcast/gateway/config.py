@@ -14,9 +14,29 @@ WORKERS_MAX: Final = 64
 class SocketIoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[gateway.socketio]``: the Socket.IO dialect."""
 
-    mode: Literal["off", "memory", "rooms"] = "off"
+    mode: Literal["off", "memory", "rooms", "redis"] = "off"
     """How clients of Socket.IO are served at ``/socket.io``. ``off``: not at all. ``memory``: each at its own pace.
-    ``rooms``: one stream for all who watch the same. Both need the extra: ``pip install 'tickcast[socketio]'``."""
+    ``rooms``: one stream for all who watch the same. ``redis``: such rooms over several nodes, and subscriptions that
+    outlive a node. All but ``off`` need the extra: ``pip install 'tickcast[socketio]'``."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Where Redis is, in the mode ``redis``."""
+    redis_prefix: str = "tickcast"
+    """What the names of all keys and channels in Redis begin with: nodes that work together have the same."""
+    remember_s: float = 120.0
+    """How long the subscriptions of a client that is gone are kept in Redis."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no gateway could run with.
+
+        Raises:
+            ValueError: names the field, what is allowed and what was found.
+        """
+        if not self.redis_url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("redis_url: expected one that begins with redis://, rediss:// or unix://")
+        if not self.redis_prefix:
+            raise ValueError("redis_prefix: expected a text, found none")
+        if not self.remember_s >= 1:
+            raise ValueError(f"remember_s: expected at least 1 second, found {self.remember_s:g}")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -45,7 +45,8 @@ class EventClient:
         self._link = link
         self._outbox: Outbox = link.outbox
         self._codec = EventCodec()
-        self._waiting: asyncio.Future[dict[str, Any] | None] | None = None
+        self._waiting: set[asyncio.Future[dict[str, Any] | None]] = set()
+        """Acknowledgements whose replies come from another process."""
         self.sid = sid
         self.address = ""
         self.blocked = False
@@ -89,11 +90,11 @@ class EventClient:
         asyncio.get_running_loop().call_soon(self._served, verdict)
         if answered:
             return answered[0]
-        self._waiting = future
+        self._waiting.add(future)
         try:
             return await future
         finally:
-            self._waiting = None
+            self._waiting.discard(future)
 
     def _request(self, name: str, arguments: Sequence[Any], answer: Any) -> bytes:
         """Make the session's request of an event; of what is none, one that it refuses."""
@@ -205,8 +206,9 @@ class EventClient:
             self._session.end()
         self._session = None
         self._clients.remove(self)
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
 
     def abort(self) -> None:
         """Cut the connection."""

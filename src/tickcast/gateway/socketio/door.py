@@ -31,7 +31,7 @@ def open_door(clients: Clients, app: ASGIApp) -> EventDoor | None:
     config = clients.config.socketio
     if config.mode == "off":
         return None
-    for package in ("socketio",):
+    for package in ("socketio", "redis") if config.mode == "redis" else ("socketio",):
         if importlib.util.find_spec(package) is None:
             raise UsageError(
                 f'gateway.socketio.mode = "{config.mode}" needs the Python package {package}, which is not installed; '

@@ -133,10 +133,10 @@ class SocketIoEngine:
 
     async def stop(self) -> None:
         """End what is left."""
-        for link in list(self._links.values()):
-            self.end(link, at_once=True)
-        await self.mode.stop()
+        links, self._links = list(self._links.values()), {}
+        await asyncio.gather(*(self._end(link, at_once=True) for link in links))
         await self._tasks.stop()
+        await self.mode.stop()
 
     def _start_task(self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **named: Any) -> Any:
         return self._tasks.spawn(target(*args, **named), "engine")

@@ -48,4 +48,12 @@ class Memory:
 
 def make_mode(clients: "Clients") -> Mode:
     """Make the mode of the config."""
-    return Rooms(clients) if clients.config.socketio.mode == "rooms" else Memory()
+    match clients.config.socketio.mode:
+        case "rooms":
+            return Rooms(clients)
+        case "redis":
+            from tickcast.gateway.socketio.nodes import NodeRooms  # noqa: PLC0415  needs the package of Redis
+
+            return NodeRooms(clients)
+        case _:
+            return Memory()

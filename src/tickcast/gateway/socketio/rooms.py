@@ -80,11 +80,13 @@ def topic_of(head: Head) -> Topic:
 class Own:
     """What a client watches by itself, and how far it was sent."""
 
-    __slots__ = ("epoch", "seq", "start", "terms")
+    __slots__ = ("epoch", "room", "seq", "start", "terms")
 
     def __init__(self, terms: Terms, epoch: int, start: int, seq: int = NOT_SENT) -> None:
         self.terms = terms
         self.epoch = epoch
+        self.room: Room | None = None
+        """Which it may join."""
         self.start = start
         """Where the subscription began."""
         self.seq = seq
@@ -122,13 +124,14 @@ class Room:
         for frame in payloads(data):
             head = head_of(frame)
             if head.symbol:
-                self.take(self.seq, head, frame)
-                self._rooms.published(self, head, frame)
+                prev = self.seq
+                self.take(prev, head, frame)
+                self._rooms.published(self, prev, frame)
 
     def take(self, prev: int, head: Head, frame: str) -> None:
         """Send a frame that follows on ``prev`` to those who listen, and to those who may from now on."""
         if head.seq < 0:
-            self._send(packet_of(event_of(frame)))
+            self._send(packet_of(event_of(frame)), None)
             return
         begins = head.type == "snapshot" or (head.epoch not in {0, self.epoch})
         if not begins and head.seq <= self.seq:
@@ -137,13 +140,14 @@ class Room:
             self._rooms.leave_all(self, "gap")
         packet = packet_of(event_of(frame))
         self.seq, self.epoch = head.seq, head.epoch or self.epoch
-        self._send(packet)
+        self._send(packet, None if begins else head.seq)
         self._let_in(prev, packet, begins=begins)
 
-    def _send(self, packet: Any) -> None:
+    def _send(self, packet: Any, seq: int | None) -> None:
+        topic = self.terms.topic
         for sid, _ in self._rooms.manager.get_participants(NAMESPACE, self.name):
             listener = self.listeners.get(sid)
-            if listener is not None:
+            if listener is not None and (seq is None or not listener.knows(topic, seq)):
                 listener.hear(packet)
 
     def _let_in(self, prev: int, packet: Any, *, begins: bool) -> None:
@@ -153,9 +157,11 @@ class Room:
                 continue
             if own.seq == NOT_SENT or not (begins or (own.epoch == self.epoch and prev <= own.seq)):
                 continue
-            is_known = own.epoch == self.epoch and own.seq >= self.seq
-            self._rooms.join(member, self)
-            if not is_known:
+            if own.epoch == self.epoch and own.seq >= self.seq:
+                member.ahead[self.terms.topic] = own.seq  # the room is late
+                self._rooms.join(member, self)
+            else:
+                self._rooms.join(member, self)
                 member.hear(packet)
 
     # ------------------------------------------------------------------ what a hub's client may be told
@@ -186,6 +192,8 @@ class RoomClient(EventClient):
         self._rooms = rooms
         self.own: dict[Topic, Own] = {}
         self.joined: dict[Topic, Room] = {}
+        self.ahead: dict[Topic, int] = {}
+        """Where it was told more, on its own, than the room that it joined has told yet."""
         self.codec = 0
         self.is_hidden = False
         self._queue = link.outbox
@@ -196,6 +204,15 @@ class RoomClient(EventClient):
     def is_busy(self) -> bool:
         """Whether it cannot join a room now."""
         return self.is_hidden or self.blocked or self.is_behind or self.closing
+
+    def knows(self, topic: Topic, seq: int) -> bool:
+        """Whether it was told before it joined."""
+        if topic not in self.ahead:
+            return False
+        if seq <= self.ahead[topic]:
+            return True
+        del self.ahead[topic]
+        return False
 
     def hear(self, packet: Any) -> None:
         """Take a packet of a room; whoever does not take what it is sent goes on on its own."""
@@ -216,9 +233,15 @@ class RoomClient(EventClient):
             return True
         topic = topic_of(head)
         own, room = self.own.get(topic), self.joined.get(topic)
-        if own is not None:
-            own.seq, own.epoch = head.seq, head.epoch or own.epoch
-        return room is None or head.seq > room.seq
+        if own is None:
+            return room is None  # what is left of its own subscription: the room tells it
+        if head.type != "snapshot" and head.epoch in {0, own.epoch} and head.seq <= own.seq:
+            return False  # of a subscription before this one: a room told it meanwhile
+        own.seq = head.seq
+        if head.epoch not in {0, own.epoch}:
+            own.epoch = head.epoch
+            self._rooms.moved(self, own)
+        return True
 
     def flushed(self) -> None:
         """Note that everything due was queued: trades have no snapshot that would say so."""
@@ -232,8 +255,9 @@ class RoomClient(EventClient):
         self.flushed()
 
     def _asked(self) -> None:
-        super()._asked()
-        self.flushed()
+        if self.blocked:
+            super()._asked()
+            self.flushed()
 
     def _forget(self) -> None:
         self._rooms.forget(self)
@@ -297,8 +321,19 @@ class Rooms:
             self._stop_waiting(member, own)
         member.own.clear()
 
-    def published(self, room: Room, head: Head, frame: str) -> None:
+    def published(self, room: Room, prev: int, frame: str) -> None:
         """Note that the hub told a room something; other nodes might want it."""
+
+    def moved(self, member: RoomClient, own: Own) -> None:
+        """Note that what a client watches has another epoch."""
+
+    def name_of(self, own: Own) -> str:
+        """Name of the room that a client may join."""
+        return own.terms.room
+
+    def make(self, own: Own) -> Room:
+        """Make the room that a client may join."""
+        return Room(self, own.terms, own.epoch, own.start)
 
     # ------------------------------------------------------------------ in and out of rooms
 
@@ -325,7 +360,9 @@ class Rooms:
     def _go_on_alone(self, member: RoomClient, topic: Topic, reason: str) -> None:
         """Subscribe in the hub from where the room left a client."""
         _left.labels(reason).inc()
+        ahead = member.ahead.get(topic, NOT_SENT)
         room = self._quit(member, topic, is_over=False)
+        seq = max(room.seq, ahead)
         terms, now_ns = room.terms._replace(codec=member.codec), self._clients.clock()
         standing = self._hub.subscribe(
             member.client, terms.number, terms.symbol, terms.rate, terms.fields, terms.mode, now_ns
@@ -335,25 +372,27 @@ class Rooms:
             return
         own = member.own[topic] = Own(terms, standing.epoch, standing.seq)
         refused = self._hub.resume(
-            member.client, terms.number, terms.symbol, now_ns, epoch=room.epoch, seq=room.seq
+            member.client, terms.number, terms.symbol, now_ns, epoch=room.epoch, seq=seq
         )  # fmt: skip
         if refused is None and terms.number <= TRADES:
-            own.seq = room.seq
+            own.seq = seq
         elif terms.number == TRADES:
-            self._tell_lost(member, terms.symbol, room, standing)
+            self._tell_lost(member, room, seq, standing)
         self._wait(member, own)
         self._close_if_empty(room)
 
-    def _tell_lost(self, member: RoomClient, symbol: str, room: Room, standing: Standing) -> None:
-        count = standing.seq - room.seq if standing.epoch == room.epoch else 0
+    def _tell_lost(self, member: RoomClient, room: Room, seq: int, standing: Standing) -> None:
+        is_same = standing.epoch == room.epoch
         lost = {
-            "type": "lost", "symbol": symbol, "channel": "trades", "count": max(0, count), "epoch": standing.epoch,
-            "seq": standing.seq if standing.epoch == room.epoch else 0,
+            "type": "lost", "symbol": room.terms.symbol, "channel": "trades",
+            "count": max(0, standing.seq - seq) if is_same else 0, "epoch": standing.epoch,
+            "seq": standing.seq if is_same else 0,
         }  # fmt: skip
         self._hub.reply(member.client, msgspec.json.encode(lost))
 
     def _quit(self, member: RoomClient, topic: Topic, *, is_over: bool = True) -> Room:
         room = member.joined.pop(topic)
+        member.ahead.pop(topic, None)
         room.listeners.pop(member.sid, None)
         self.manager.basic_leave_room(member.sid, NAMESPACE, room.name)
         if is_over:
@@ -362,14 +401,16 @@ class Rooms:
 
     def _wait(self, member: RoomClient, own: Own) -> None:
         """Let a client join a room when it can; the room is made if need be."""
-        room = self.rooms.get(own.terms.room)
+        name = self.name_of(own)
+        room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[own.terms.room] = Room(self, own.terms, own.epoch, own.start)
+            room = self.rooms[name] = self.make(own)
             self.feed(room)
+        own.room = room
         room.waiting[member] = None
 
     def _stop_waiting(self, member: RoomClient, own: Own) -> None:
-        room = self.rooms.get(own.terms.room)
+        room, own.room = own.room, None
         if room is not None:
             room.waiting.pop(member, None)
             self._close_if_empty(room)
@@ -476,7 +517,9 @@ class Rooms:
             self._go_on_alone(member, topic, "resume")
         refused = self._hub.resume(client, channel, symbol, now_ns, **place)
         own = member.own.get(topic)
-        if refused is None and own is not None and channel < TRADES and place.get("epoch"):
+        if own is not None and channel == TRADES:
+            own.seq = NOT_SENT  # what is repeated is wanted
+        elif refused is None and own is not None and channel < TRADES and place.get("epoch"):
             own.seq = place.get("seq", NOT_SENT)
         return refused
 
