@@ -362,14 +362,19 @@ class SocketIoEngine:
         try:
             if not isinstance(token, str):
                 raise Denied("token: expected a text")
-            guest = clients.guests.enter(clients.admission.admit(scope["headers"], ticket=ticket, token=token), _no_end)
+            access = clients.admission.admit(scope["headers"], ticket=ticket, token=token)
+            home = clients.at(access)
+            guest = clients.guests.enter(access, _no_end, is_late=access.scope.delayed)
         except Denied as denied:
             code = CloseCode.USER_FULL if denied.status == 429 else CloseCode.NOT_ADMITTED
             raise socketio.exceptions.ConnectionRefusedError(
                 denied.reason, {"code": int(code), "reason": denied.reason}
             ) from None
         link = self._links[self.sio.manager.eio_sid_from_sid(sid, NAMESPACE)]
-        link.client = self.mode.client(clients, link, sid, guest, shown)
+        if home is clients:
+            link.client = self.mode.client(clients, link, sid, guest, shown)
+        else:  # who sees everything late is one of few, and served from another hub: each at its own pace
+            link.client = EventClient(home, home.desk, link, sid, guest)
 
     async def _disconnected(self, sid: str, _reason: str = "") -> None:
         name = self.sio.manager.eio_sid_from_sid(sid, NAMESPACE)
