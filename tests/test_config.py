@@ -173,3 +173,14 @@ def test_every_key_is_described() -> None:
 def test_the_reference_is_current() -> None:
     written = (ROOT / "docs/reference/config.md").read_text(encoding="utf-8")
     assert written == reference(), "run: python -m tickcast config reference > docs/reference/config.md"
+
+
+def test_a_gateway_that_others_reach_says_who_may_come_in(tmp_path: Path) -> None:
+    path = tmp_path / "tickcast.toml"
+    path.write_text('[gateway]\nhost = "0.0.0.0"\n')
+    with pytest.raises(UsageError, match=r"tickcast\.toml:2.*others can reach 0\.0\.0\.0"):
+        load(path)
+    path.write_text('[gateway]\nhost = "0.0.0.0"\n[gateway.auth]\nanonymous = false\n')
+    config = load(path)
+    path.write_text(as_toml(config))
+    assert load(path) == config

@@ -38,3 +38,9 @@ async def test_a_request_under_way_does_not_keep_the_gateway_from_stopping() -> 
         await client.head()
     async with client:
         assert await client.rest() == b'{"status":"live"}'
+
+
+async def test_an_address_that_others_reach_needs_a_word_on_who_may_come_in() -> None:
+    with pytest.raises(UsageError, match=r"others can reach 192\.0\.2\.1.*gateway\.auth\.anonymous = true"):
+        async with running_gateway(Config(host="192.0.2.1")):
+            pass
