@@ -8,6 +8,7 @@ import pytest
 from tests.sim.crypto.rig import Rig, apply, ordered
 
 from tickcast.sim.crypto.state import Client
+from tickcast.sim.faults import Fault
 
 PAIR, SWAP = "btcusdt", "BTC-USDT"
 MBP = f"market.{PAIR}.mbp.150"
@@ -82,6 +83,19 @@ def test_books_are_requested_once_in_a_tenth_of_a_second() -> None:
     rig.say(client, {"req": MBP, "id": 3})
     found = [(frame["id"], frame["status"], frame.get("err-msg")) for frame in rig.frames(client)]
     assert found == [(1, "ok", None), (2, "error", "429 too many request"), (3, "ok", None)]
+
+
+def test_a_clock_that_was_an_hour_fast_for_a_moment_refuses_no_books_for_an_hour() -> None:
+    rig = Rig("htx")
+    client = rig.connect("/feed")
+    rig.venue.faults.arm(Fault(fault="clock", offset_s=3600.0, for_s=1.0))
+    rig.run(500)
+    rig.say(client, {"req": MBP, "id": "fast"})
+    rig.run(1000)
+    rig.say(client, {"req": MBP, "id": "right again"})
+    assert [(frame["id"], frame["status"]) for frame in rig.frames(client) if "status" in frame] == [
+        ("fast", "ok"), ("right again", "ok"),
+    ]  # fmt: skip
 
 
 def test_a_swap_counts_its_versions_from_a_whole_book_on() -> None:

@@ -109,6 +109,21 @@ def test_what_is_refused_otherwise_makes_room_and_slows_nothing_down() -> None:
     assert one.next_ns() == NOW + PAUSE_NS
 
 
+def test_what_waits_on_a_link_that_is_replaced_waits_on_the_next_one() -> None:
+    one, other = asks(), Asks(QUOTA)
+    one.take(NOW, equal)
+    other.adopt(one)
+    assert not one.is_waiting
+    asked = []
+    for turn in range(len(BOOKS)):
+        found = other.take(NOW + turn * PAUSE_NS, equal)
+        if found is not None:
+            asked.append(found[1])
+            other.answered(found[0], NOW + turn * PAUSE_NS)
+    assert len(asked) == len(BOOKS) - 1
+    assert not other.is_waiting
+
+
 def test_without_anything_to_ask_for_nothing_is_due_and_without_a_quota_nothing_waits() -> None:
     one = asks(None)
     for _ in BOOKS:

@@ -8,7 +8,7 @@ from tickcast.venues import rows as make
 from tickcast.venues.base import Quota, Request, Step
 from tickcast.venues.declared.pacing import SECOND_NS, Bucket, Errands, soonest
 from tickcast.venues.declared.placing import place_rows
-from tickcast.venues.declared.repairs import ASK_NS, CALM_NS, Repairs
+from tickcast.venues.declared.repairs import ASK_NS, CALM_NS, QUEUED_NS, Repairs
 
 NOW = 1_790_000_000_000_000_000
 
@@ -82,6 +82,19 @@ def test_a_repair_is_never_asked_for_twice_at_once(events: list[tuple[str, int]]
                     repairs.asked(one, now)
                     asked_ns = now
         assert repairs.is_open(1) == (repairs.next_ns() > 0)
+
+
+def test_a_book_that_waits_for_its_turn_is_put_in_the_queue_again_and_counts_no_attempt() -> None:
+    repairs = Repairs()
+    repairs.broken(1, NOW)
+    for turn in range(5):
+        now = NOW + turn * QUEUED_NS
+        assert repairs.due(now, lambda _: 0.0) == [1]
+        repairs.queued(1, now)
+        assert repairs.due(now + QUEUED_NS - 1, lambda _: 0.0) == []
+    repairs.asked(1, NOW + 5 * QUEUED_NS)
+    repairs.broken(1, NOW + 5 * QUEUED_NS)
+    assert repairs.next_ns() == NOW + 5 * QUEUED_NS + SECOND_NS, "the delay of a first attempt"
 
 
 def test_a_book_that_stayed_whole_begins_with_no_delay_again() -> None:

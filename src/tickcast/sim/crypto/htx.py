@@ -142,10 +142,13 @@ class HtxVoice(Voice):
 
     @staticmethod
     def _request(client: Client, said: Mapping[str, Any], topic: Topic, now_ns: int) -> Reaction:
-        """Answer with a book of the numbers that its stream has, unless it is asked for too often."""
+        """Answer with a book of the numbers that its stream has, unless it is asked for too often.
+
+        A clock that was set back meanwhile says nothing of how often that was.
+        """
         last_ns = client.memory.get("requested_ns", 0)
         assert isinstance(last_ns, int)  # noqa: S101  nobody else writes it
-        if topic.kind != "book" or topic.whole or now_ns - last_ns < REQUEST_NS:
+        if topic.kind != "book" or topic.whole or 0 <= now_ns - last_ns < REQUEST_NS:
             return Reaction([_error(said.get("id"), "429 too many request", now_ns // 1_000_000)])
         client.memory["requested_ns"] = now_ns
         client.memory["request"] = said.get("id")

@@ -139,7 +139,7 @@ class KucoinVoice(Voice):
         """Count what a client says in ten seconds."""
         said = client.memory.get("said")
         since_ns, count = said if isinstance(said, tuple) else (now_ns, 0)
-        if now_ns - since_ns >= UPLINK_NS:
+        if not 0 <= now_ns - since_ns < UPLINK_NS:  # a clock that was set back begins anew
             since_ns, count = now_ns, 0
         client.memory["said"] = since_ns, count + 1
         return bool(count + 1 > UPLINK_MAX)

@@ -46,6 +46,15 @@ class Asks:
         """Let a book be asked for when its turn comes."""
         self._waiting[channel] = instrument
 
+    def adopt(self, other: "Asks") -> None:
+        """Take over what waits on another link."""
+        self._waiting.update(other.hand_over())
+
+    def hand_over(self) -> dict[Channel, int]:
+        """Ask for nothing more here; returns what was waiting."""
+        waiting, self._waiting = self._waiting, {}
+        return waiting
+
     def discard(self, channel: Channel) -> None:
         """Do not ask for it any more: it is whole, or wanted no more."""
         self._waiting.pop(channel, None)

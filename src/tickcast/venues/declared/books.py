@@ -217,7 +217,7 @@ class BookKeeping:
                 continue
             if self._venue.ask_book(known.book) is not None:
                 wire.asks.add(known.book, instrument)
-                self._repairs.queued(instrument)
+                self._repairs.queued(instrument, now_ns)
                 if self._feed.state(instrument) == State.GAP:
                     dropped.append(instrument)
             elif self._begins_over_rest:
@@ -253,7 +253,7 @@ class BookKeeping:
             instrument = next((one.id for one in self._catalogue.all if one.book == channel), None)
             if is_ours and refusal.too_soon and instrument is not None and self._repairs.is_open(instrument):
                 wire.asks.add(channel, instrument)
-                self._repairs.queued(instrument)
+                self._repairs.queued(instrument, now_ns)
 
     def _ask(self, known: Instrument) -> None:
         request = self._venue.book_request(known.listed.native, known.listed.market)

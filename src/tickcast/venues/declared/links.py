@@ -446,6 +446,7 @@ class Wires:
         if old is None:
             return None
         new.add(channel for channel in old.subscriptions if channel not in new.subscriptions)
+        new.asks.adopt(old.asks)
         for placed in (self.by_channel, self.second):
             placed.update({channel: new for channel, wire in placed.items() if wire is old})
         self.retired.add(old.name)

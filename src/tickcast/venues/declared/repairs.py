@@ -12,21 +12,20 @@ from tickcast.venues.declared.pacing import SECOND_NS
 
 ASK_NS: Final = 10 * SECOND_NS
 """A book that was asked for comes within this time, or is asked for again."""
+QUEUED_NS: Final = 30 * SECOND_NS
 CALM_NS: Final = 60 * SECOND_NS
 """A book that stayed whole for so long begins with the shortest delay again."""
 DELAYS_NS: Final = tuple(seconds * SECOND_NS for seconds in (0, 1, 2, 4, 8, 16, 32, 60))
 
 
 class _Repair:
-    __slots__ = ("attempts", "due_ns", "is_asked", "is_open", "is_queued", "whole_ns")
+    __slots__ = ("attempts", "due_ns", "is_asked", "is_open", "whole_ns")
 
     def __init__(self) -> None:
         self.attempts = 0
         self.due_ns = 0
         self.is_asked = False
         self.is_open = False
-        self.is_queued = False
-        """It waits for its turn to be asked for."""
         self.whole_ns = 0
 
 
@@ -45,22 +44,25 @@ class Repairs:
         if not repair.is_open and repair.whole_ns and now_ns - repair.whole_ns >= CALM_NS:
             repair.attempts = 0
         repair.is_open = True
-        repair.is_asked = repair.is_queued = False
+        repair.is_asked = False
         repair.due_ns = now_ns + max(after_ns, DELAYS_NS[min(repair.attempts, len(DELAYS_NS) - 1)])
         self._open[instrument] = repair
 
-    def queued(self, instrument: int) -> None:
-        """It waits for its turn: it is asked for (:meth:`asked`) when that comes, however late."""
+    def queued(self, instrument: int, now_ns: int) -> None:
+        """It waits for its turn on its link, and is asked for (:meth:`asked`) when that comes.
+
+        After :data:`QUEUED_NS` it is put in the queue again: the link may be another one by then.
+        """
         repair = self._open.get(instrument)
         if repair is not None:
-            repair.is_asked = repair.is_queued = True
+            repair.is_asked = True
+            repair.due_ns = now_ns + QUEUED_NS
 
     def asked(self, instrument: int, now_ns: int, *, within_ns: int = ASK_NS) -> None:
         """It has been asked for."""
         repair = self._open.get(instrument)
         if repair is not None:
             repair.is_asked = True
-            repair.is_queued = False
             repair.attempts += 1
             repair.due_ns = now_ns + within_ns
 
@@ -75,7 +77,7 @@ class Repairs:
         """What it waited for has come, its subscription: now it can be asked for."""
         self.broken(instrument, now_ns)
         repair = self._open[instrument]
-        repair.is_asked = repair.is_queued = False
+        repair.is_asked = False
         repair.due_ns = now_ns
 
     def whole(self, instrument: int, now_ns: int) -> None:
@@ -84,14 +86,14 @@ class Repairs:
         if repair is not None:
             if not repair.whole_ns:
                 repair.attempts = 0  # the beginning was no repair
-            repair.is_open = repair.is_asked = repair.is_queued = False
+            repair.is_open = repair.is_asked = False
             repair.whole_ns = now_ns
 
     def dismiss(self, instrument: int) -> None:
         """Nothing is to be asked for: its link is closed."""
         repair = self._open.pop(instrument, None)
         if repair is not None:
-            repair.is_open = repair.is_asked = repair.is_queued = False
+            repair.is_open = repair.is_asked = False
 
     def forget(self, instrument: int) -> None:
         """There is no such instrument any more."""
@@ -104,12 +106,10 @@ class Repairs:
 
     def due(self, now_ns: int, urgency: Callable[[int], float]) -> list[int]:
         """Return those that are to be asked for now, the most urgent first."""
-        found = [
-            instrument for instrument, repair in self._open.items() if not repair.is_queued and repair.due_ns <= now_ns
-        ]
+        found = [instrument for instrument, repair in self._open.items() if repair.due_ns <= now_ns]
         found.sort(key=lambda instrument: -urgency(instrument))
         return found
 
     def next_ns(self) -> int:
         """When :meth:`due` has something; 0 = never."""
-        return min((repair.due_ns for repair in self._open.values() if not repair.is_queued), default=0)
+        return min((repair.due_ns for repair in self._open.values()), default=0)
