@@ -47,7 +47,7 @@ sdk/typescript/dist/.built: sdk/typescript/node_modules/.installed $(SDK_SOURCES
 
 sdk: sdk/typescript/dist/.built ## build the SDK for browsers and Node
 
-setup: $(VENV)/.built page sdk ## install what is needed into .venv, build the core, the page and the SDK
+setup: $(VENV)/.built page sdk tests/clients/socketio/node_modules/.installed ## install what is needed into .venv, build the core, the page and the SDK
 
 run: setup ## simulated exchanges, the whole pipeline and the page, on port 8000
 	$(BIN)/tickcast demo
