@@ -15,6 +15,7 @@ So nothing is lost by the way; but the counters of ``sync`` are of a subscriptio
 for long: it is refused.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -289,6 +290,8 @@ class Rooms:
         self.manager: Any = None
         self.rooms: dict[str, Room] = {}
         self._members: dict[int, RoomClient] = {}
+        self._unflushed: set[int] = set()
+        """Clients that went on on their own a moment ago."""
         _rooms.set_function(lambda: len(self.rooms))
 
     # ------------------------------------------------------------------ the mode
@@ -380,6 +383,10 @@ class Rooms:
             self._tell_lost(member, room, seq, standing)
         self._wait(member, own)
         self._close_if_empty(room)
+        if member.client not in self._unflushed:
+            # what it missed must not wait until the market moves
+            self._unflushed.add(member.client)
+            asyncio.get_running_loop().call_soon(self._flush_client, member.client)
 
     def _tell_lost(self, member: RoomClient, room: Room, seq: int, standing: Standing) -> None:
         is_same = standing.epoch == room.epoch
@@ -580,6 +587,7 @@ class Rooms:
         return self._hub.price(symbol, strings)
 
     def _flush_client(self, client: int) -> None:
+        self._unflushed.discard(client)
         member = self._members.get(client)
         self._clients.flush(client, self._clients.clock())
         if member is not None:
