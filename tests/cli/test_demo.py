@@ -43,6 +43,12 @@ def test_every_address_is_free_and_used_once(tmp_path: Path) -> None:
     assert set(re.findall(r"127\.0\.0\.1:\d+", files.instance.read_text())) < set(used), "all but the admin's"
 
 
+def test_a_demo_for_others_lets_them_in(tmp_path: Path) -> None:
+    gateway = config.load(write(DemoOptions(folder=tmp_path, port=0, host="0.0.0.0")).instance).gateway
+    assert gateway.host == "0.0.0.0"
+    assert gateway.auth.anonymous
+
+
 def test_some_exchanges_alone(tmp_path: Path) -> None:
     files = write(DemoOptions(folder=tmp_path, port=0, exchanges=("XSIM", "XNAS")))
     assert list(config.load(files.instance).feeds) == ["xsim", "xnas"]
