@@ -129,6 +129,7 @@ class Bench:
         self.until_whole(within_ms, quiet=not self.needs_trading, but=but)
         if not self.has_differences:
             self._until_told()
+        self._until_fetched()
         for named, seen in self.pairs():
             self._before[named.instrument.row] = named.instrument.stats.count - len(seen.trades)
 
@@ -136,6 +137,13 @@ class Bench:
         """Let time pass until no book is one from REST that stands in for the first message."""
         for _ in range(100):
             if all(seen.state != State.UNVERIFIED for _, seen in self.pairs()):
+                break
+            self.run(CHECK_MS)
+
+    def _until_fetched(self) -> None:
+        """Let time pass until trades that were missed on the way here are told: they are of before."""
+        for _ in range(100):
+            if not self.session.holes_of_trades:
                 break
             self.run(CHECK_MS)
 

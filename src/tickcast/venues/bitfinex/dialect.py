@@ -38,6 +38,8 @@ FLAGS: Final = TIMESTAMP | SEQ_ALL | OB_CHECKSUM
 """What we switch on by ``conf``."""
 WORDS: Final = ("te", "tu", "cs", "fte", "ftu")
 """They stand before what is told, which moves everything by one place."""
+TEN: Final = Match(path="1.9", present=True)
+"""A ticker has ten values: what has fewer is of another channel, whose number was damaged."""
 RULE: Final = BookRule(chain="none", snapshot="stream", checksum="bitfinex", scope="instrument")
 SIDES: Final = Levels(mixed="/1", signed=True, price="0", size="2", action="1", deleted=("0",))
 """``[price, count, amount]``: a count of 0 takes the level away."""
@@ -189,7 +191,7 @@ def _others(named: Named, end: int) -> tuple[Message, ...]:
         ),
         Message(
             name=f"ticker{named.suffix}",
-            when=(named.of("ticker"), *named.pair),
+            when=(named.of("ticker"), *named.pair, TEN),
             emits=(
                 Quotes(key=named.key, bid="1.0", ask="1.2", time=time),
                 Measures(

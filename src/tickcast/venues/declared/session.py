@@ -141,6 +141,11 @@ class DeclaredSession:
         return self._dependence.partly_lost
 
     @property
+    def holes_of_trades(self) -> int:
+        """Holes between trades that are not settled: for tests and tools."""
+        return self._backfill.open_count
+
+    @property
     def core(self) -> "_native.JsonFeed":
         """Books, statistics and drift, for tests and tools."""
         return self._feed

@@ -60,6 +60,11 @@ class _Cold(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+class _Asked(msgspec.Struct):
+    event: str = ""
+    symbols: list[str] = []
+
+
 class PoloniexVenue(Venue):
     """Spot; one address, one book channel whose messages name their predecessors."""
 
@@ -151,8 +156,29 @@ class PoloniexVenue(Venue):
         """Ask for the venue's time."""
         return self._request("probe", "/timestamp", weight=1)
 
+    def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
+        """Read the pairs that a recorder subscribed to, otherwise those that are named: names say what they are."""
+        del addresses
+        natives = dict.fromkeys(native for frame in sent for native in _asked(frame))
+        natives = natives or dict.fromkeys(symbol.replace("-", "_") for symbol in instruments)
+        return [
+            Listed(native=native, symbol=f"{base}-{quote}", asset_class="crypto", currency=quote)
+            for native in natives
+            for base, _, quote in [native.partition("_")]
+            if base and quote
+        ]
+
     def _request(self, purpose: str, path: str, *, weight: int) -> Request:
         return Request(purpose=purpose, url=(self.config.rest_url or self.rest_url) + path, weight=weight)
+
+
+def _asked(frame: str) -> Sequence[str]:
+    """Symbols of a subscription; none if it is something else."""
+    try:
+        said = msgspec.json.decode(frame, type=_Asked)
+    except msgspec.DecodeError:
+        said = _Asked()
+    return said.symbols if said.event == "subscribe" else ()
 
 
 def _step(digits: int) -> str:
