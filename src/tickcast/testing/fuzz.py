@@ -9,7 +9,6 @@ printed.
 
 import asyncio
 import contextlib
-import gzip
 import random
 import re
 import sys
@@ -279,13 +278,18 @@ def replay(conversation: Conversation, *, seed: int | str, count: Count) -> None
 
 
 def unpacked(body: bytes) -> bytes:
-    """Return what a gzip frame holds; of a damaged one nothing, for nobody can read it."""
+    """Return what a gzip frame holds; of a damaged one nothing, for nobody can read it.
+
+    What stands behind a member that is whole, by its checksum, is no damage of it (RFC 1952 section 2.2).
+    """
     if body[:2] != b"\x1f\x8b":
         return body
+    member = zlib.decompressobj(wbits=31)
     try:
-        return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error):
+        text = member.decompress(body)
+    except zlib.error:
         return b""
+    return text if member.eof else b""
 
 
 class Sent:
