@@ -8,6 +8,15 @@ from tickcast.runtime.log import get_logger
 
 log = get_logger("runtime")
 
+AGAIN_S = 10.0
+"""Time that a task has for what it does when it is cancelled."""
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled the task that asks: for loops around libraries that may swallow it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
 
 class TaskGroupOwner:
     """Holds the background tasks of one component; a failure is logged once and kept in ``failure``."""
@@ -34,8 +43,15 @@ class TaskGroupOwner:
             log.error("task failed", task=task.get_name(), exc_info=failure)
 
     async def stop(self) -> None:
-        """Cancel all and wait until they are gone."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel all and wait until they are gone.
+
+        A library may take a cancellation for its own (a time limit that ended at the same moment): what is still there
+        after :data:`AGAIN_S` is cancelled again.
+        """
+        left: set[asyncio.Task[Any]] = set(self._tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=AGAIN_S)
+            if left:
+                log.warning("tasks go on though cancelled", tasks=sorted(task.get_name() for task in left))

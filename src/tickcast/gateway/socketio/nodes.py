@@ -32,7 +32,7 @@ from tickcast.gateway.socketio.packets import Head, event_of, head_of
 from tickcast.gateway.socketio.rooms import NOT_SENT, Own, Room, RoomClient, Rooms, Terms
 from tickcast.runtime import metrics
 from tickcast.runtime.log import get_logger
-from tickcast.runtime.tasks import TaskGroupOwner
+from tickcast.runtime.tasks import TaskGroupOwner, is_cancelled
 
 if TYPE_CHECKING:
     from tickcast.gateway.clients import Clients
@@ -205,12 +205,13 @@ class NodeRooms(Rooms):
         return f"{self._prefix}:lease:{room.name}"
 
     # ------------------------------------------------------------------ Redis
+    # redis-py 8.1 loses a cancellation that comes while a pipeline's answer does: each loop asks for itself.
 
     async def _publish(self) -> None:
-        while True:
+        while not is_cancelled():
             await self._is_waiting.wait()
             self._is_waiting.clear()
-            while self._outgoing:
+            while self._outgoing and not is_cancelled():
                 some = [self._outgoing.popleft() for _ in range(min(500, len(self._outgoing)))]
                 try:
                     async with self._redis.pipeline(transaction=False) as pipeline:
@@ -224,13 +225,13 @@ class NodeRooms(Rooms):
                     await asyncio.sleep(RETRY_S)
 
     async def _listen(self) -> None:
-        while True:
+        while not is_cancelled():
             try:
                 self._listener = self._redis.pubsub(ignore_subscribe_messages=True)
                 self._heard = set()
                 await self._listener.subscribe(f"{self._prefix}:nodes")
                 await self._follow()
-                while True:
+                while not is_cancelled():
                     message = await self._listener.get_message(timeout=1.0)
                     if message is not None:
                         self._take(message["channel"].decode(), message["data"])
@@ -281,7 +282,7 @@ class NodeRooms(Rooms):
     # ------------------------------------------------------------------ leases
 
     async def _tend(self) -> None:
-        while True:
+        while not is_cancelled():
             await asyncio.sleep(TEND_S)
             try:
                 await self._look_at_leases()
