@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tickcast.model.errors import StateError, UsageError
-from tickcast.ops.datadir import DataDir, Instance
+from tickcast.ops.datadir import SOCKET_PATH_MAX, DataDir, Instance
 
 HOLD = """
 import sys
@@ -41,6 +41,19 @@ def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> Non
         UsageError, match="cannot be written: Not a directory; choose another with --data or TICKCAST_DATA"
     ):
         DataDir(tmp_path / "file" / "data").create()
+
+
+def test_one_long_name_in_a_folder_that_is_long_enough_for_others_has_a_place_too(tmp_path: Path) -> None:
+    name = "x" * (SOCKET_PATH_MAX - len(str(tmp_path)) - len("//control.sock"))
+    data = DataDir(tmp_path / name)
+    data.create()
+    assert data.control.parent == data.root
+    feed = data.socket("feed-binance")
+    assert feed.parent != data.root
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(feed))
+    feed.unlink()
+    feed.parent.rmdir()
 
 
 def test_a_socket_in_a_long_folder_gets_a_short_private_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,13 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink() or status.st_mode & 0o077:
+        raise UsageError(f"the folder {folder} for sockets is not private to this user; remove it")
+
+
 class DataDir:
     """The paths in a data folder; nothing is created before :meth:`create`."""
 
@@ -59,7 +66,11 @@ class DataDir:
     def socket(self, name: str) -> Path:
         """Path for a Unix socket: in the folder, or in a short private one in the temporary folder if that is too long.
 
-        The same folder gives the same path in every process.
+        The same folder gives the same path in every process. Names differ in length, so of one folder some may be
+        inside and others not: the short one is made with the first that needs it, once there is the folder itself.
+
+        Raises:
+            UsageError: both are too long, or the short folder is somebody else's.
         """
         inside = self.root / f"{name}.sock"
         if len(os.fsencode(inside)) <= SOCKET_PATH_MAX:
@@ -68,6 +79,8 @@ class DataDir:
         for base in (tempfile.gettempdir(), "/tmp"):  # noqa: S108  the folder is private and its owner is checked
             short = Path(base) / f"tickcast-{os.getuid()}-{digest}" / f"{name}.sock"
             if len(os.fsencode(short)) <= SOCKET_PATH_MAX:
+                if self.root.is_dir():
+                    _make_private(short.parent)
                 return short
         raise UsageError(f"the path of the data folder is too long for a socket, and so is TMPDIR: {self.root}")
 
@@ -84,22 +97,13 @@ class DataDir:
                 pass
         except OSError as wrong:
             raise self._unwritable(wrong) from wrong
-        self._create_socket_folder()
+        self.socket("control")
 
     def _unwritable(self, wrong: OSError) -> UsageError:
         return UsageError(
             f"the data folder {self.root} cannot be written: {wrong.strerror or wrong}; "
             f"choose another with --data or {VARIABLE}"
         )
-
-    def _create_socket_folder(self) -> None:
-        folder = self.control.parent
-        if folder == self.root:
-            return
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-        if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink() or status.st_mode & 0o077:
-            raise UsageError(f"the folder {folder} for sockets is not private to this user; remove it")
 
     def lock(self) -> "InstanceLock":
         """Take the folder for this process; held until ``release`` or the end of the process, however it ends.
