@@ -18,6 +18,13 @@ MAIN = Path(__file__).parent / "sdk" / "main.mjs"
 class SdkClient(NodeClient):
     """Commands go in; events that were not asked for are kept in ``events``."""
 
+    async def until(self, event: str, *, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
+        """The next event of that name; of ``live`` also the one that came while something else was waited for."""
+        phases = [told for told in self.events if "phase" in told]
+        if event == "live" and phases and phases[-1]["event"] == "live":
+            return phases[-1]
+        return await super().until(event, deadline_s=deadline_s)
+
     async def watch(self, what: str, *symbols: str, **options: object) -> None:
         """Subscribe, with a loop that reads; it has not been answered yet."""
         await self.tell(what, symbols=symbols, options=options)
