@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from ssl import SSLCertVerificationError
 from typing import Any, Final, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -20,6 +21,7 @@ from tickcast.cli.instance import data_option, gateway_address, token_option
 from tickcast.cli.terminal import digits, fitted, live
 from tickcast.client import Bar, Book, Client, Lost, Stream, Tick, Trade, connect
 from tickcast.client.client import CodecName
+from tickcast.client.errors import untrusted
 from tickcast.client.ticks import timestamp_ns
 from tickcast.model.errors import TickcastError, UsageError
 from tickcast.ops.datadir import DataDir
@@ -154,6 +156,8 @@ def _fetch(address: str, token: str | None) -> bytes:
         raise TickcastError(_detail(refused.read()) or f"the gateway answered {refused.code}") from None
     except (URLError, TimeoutError) as failure:
         reason = failure.reason if isinstance(failure, URLError) else failure
+        if isinstance(reason, SSLCertVerificationError):
+            raise untrusted(reason.verify_message) from None
         raise TickcastError(f"expected a gateway at {parts.scheme}://{parts.netloc}, found none: {reason}") from None
 
 

@@ -96,6 +96,14 @@ def refused(code: int, reason: str, symbols: Sequence[str] = ()) -> ClientError 
     return None
 
 
+def untrusted(why: str) -> UnreachableError:
+    """Return the error of a certificate that nobody here vouches for."""
+    return UnreachableError(
+        f"expected a gateway with a certificate that is trusted here: {why}; where it is signed by an authority of "
+        "your own, name its file in SSL_CERT_FILE, or give ssl=ssl.create_default_context(cafile=...)"
+    )
+
+
 def answered(status: int, detail: str, *, with_token: bool) -> ClientError:
     """Return the error of an answer of HTTP, to a handshake or to REST."""
     said = f"the gateway answered {status}" + (f": {detail}" if detail else "")

@@ -11,7 +11,7 @@ import msgspec
 from tickcast.client.bars import Bar, bar_of
 from tickcast.client.books import Book
 from tickcast.client.channel import decimal
-from tickcast.client.errors import ProtocolError, RequestError, UnreachableError, answered
+from tickcast.client.errors import ProtocolError, RequestError, UnreachableError, answered, untrusted
 from tickcast.client.ticks import Tick, tick_of
 from tickcast.client.wire import Settings, detail
 
@@ -149,6 +149,8 @@ class Rest:
                 settings.rest_url + path, params=query, headers=header, allow_redirects=False, **options
             ) as answer:
                 return answer.status, answer.headers, await answer.read()
+        except aiohttp.ClientConnectorCertificateError as failure:
+            raise untrusted(getattr(failure.certificate_error, "verify_message", str(failure))) from None
         except (aiohttp.ClientError, TimeoutError) as failure:
             raise UnreachableError(
                 f"expected a gateway at {settings.rest_url}, found none: {failure or type(failure).__name__}; "

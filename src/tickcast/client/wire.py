@@ -27,6 +27,7 @@ from tickcast.client.errors import (
     UnreachableError,
     answered,
     token_error,
+    untrusted,
 )
 from tickcast.client.handles import CODECS, codec_of, handshake_of
 from tickcast.runtime.clock import monotonic_ns
@@ -211,7 +212,7 @@ class Wire(Generic[T]):
             open_timeout=None,
             ping_interval=None,  # the gateway speaks every 15 s
             close_timeout=CLOSE_TIMEOUT_S,
-            ssl=settings.ssl if settings.ssl is not None and address.startswith("wss:") else None,
+            ssl=(settings.ssl or True) if address.startswith("wss:") else None,  # True: whom the system trusts
         )
         try:
             # Who picks none speaks JSON.
@@ -356,10 +357,7 @@ def _delay_s(failure: Exception, delay_s: float, *, with_token: bool) -> float:
             text = response.headers.get("Retry-After", "")
             return max(delay_s, float(text)) if text.isascii() and text.isdigit() else delay_s
         case tls.SSLCertVerificationError():
-            raise UnreachableError(
-                f"expected a gateway with a certificate that is trusted here: {failure.verify_message}; give "
-                "ssl=ssl.create_default_context(cafile=...) where it is signed by an authority of your own"
-            ) from None
+            raise untrusted(failure.verify_message) from None
     return delay_s
 
 
