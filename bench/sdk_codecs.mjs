@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { COMPACT_CODEC } from "../sdk/typescript/dist/codecs/compact.js";
 import { JSON_CODEC } from "../sdk/typescript/dist/codecs/json.js";
+import { PROTOBUF_CODEC } from "../sdk/typescript/dist/protobuf/index.js";
 
 const ROUNDS = 9;
 const folder = process.argv[2];
@@ -18,21 +19,13 @@ function recorded(codec) {
   return messages;
 }
 
-async function protobufReader() {
-  const { fromBinary } = await import("../sdk/typescript/node_modules/@bufbuild/protobuf/dist/esm/index.js");
-  const { ServerFrameSchema } = await import("../sdk/typescript/dist/protobuf/tickcast_pb.js");
-  return () => (message) => fromBinary(ServerFrameSchema, message).messages;
-}
-
 const text = new TextDecoder();
+const readerOf = (session) => (message) => session.decode(message);
 const READERS = {
   // the platform hands a text message over as a string: making it is part of the cost
   json: () => (message) => JSON_CODEC.open().decode(text.decode(message)),
-  msgpack: () => {
-    const session = COMPACT_CODEC.open();
-    return (message) => session.decode(message);
-  },
-  proto: await protobufReader(),
+  msgpack: () => readerOf(COMPACT_CODEC.open()),
+  proto: () => readerOf(PROTOBUF_CODEC.open()),
 };
 
 const rows = [];

@@ -5,8 +5,8 @@
     python bench/sdk_codecs.py                # messages as a real gateway sends them; a minute
 
 A client of each codec watches the same market on a gateway of this process, at 20 updates a second; its messages are
-kept and read again and again by ``bench/sdk_codecs.mjs``, whose engine (V8) is Chromium's. Of Protobuf only the
-generated reader runs: what it makes would have to be turned into messages of the SDK on top.
+kept and read again and again by ``bench/sdk_codecs.mjs``, whose engine (V8) is Chromium's. ``bench/sdk_sizes.mjs`` then
+says what a page carries for it.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from tickcast.proto import tickcast_pb2 as wire
 from tickcast.testing.gateway import RunningGateway, running_gateway
 
 SCRIPT = Path(__file__).with_suffix(".mjs")
+SIZES = SCRIPT.with_name("sdk_sizes.mjs")
 CODECS = {
     "json": ("tickcast.json", "numbers=string&batch=1"),
     "msgpack": ("tickcast.msgpack", "batch=1&compact=1"),
@@ -107,6 +108,7 @@ def main() -> None:
                     body = message.encode() if isinstance(message, str) else message
                     file.write(len(body).to_bytes(4, "big") + body)
         subprocess.run([node, str(SCRIPT), folder], check=True)
+        subprocess.run([node, str(SIZES)], check=True)
 
 
 if __name__ == "__main__":

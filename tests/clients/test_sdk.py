@@ -1,8 +1,11 @@
 """The SDK for TypeScript against the real gateway: exact, counted, and whole again after every fault of the network."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from tests.clients.sdk_process import SdkClient, sdk_client
@@ -12,7 +15,7 @@ from tickcast.model.record import State
 from tickcast.testing.fault_proxy import FaultProxy
 from tickcast.testing.gateway import RunningGateway, running_gateway
 
-CODECS = ("json", "msgpack")
+CODECS = ("json", "msgpack", "proto")
 
 
 @pytest.fixture
@@ -65,8 +68,58 @@ async def test_prices_trades_books_and_bars_are_exact_and_counted(gateway: Runni
         assert await client.close() == 0
 
 
-async def test_only_the_fields_that_were_asked_for(gateway: RunningGateway) -> None:
-    async with sdk_client(gateway.url) as client:
+OF_ONE_CONNECTION = {"receivedAtMs", "merged", "server_timestamp", "verified"}
+"""What two clients of the same market may be told differently."""
+
+
+def trimmed(value: object) -> object:
+    """A time without the zeros at its end: binary codecs tell ns, not how many digits of them the text had."""
+    return re.sub(r"(:\d\d\.\d*?)0+Z$", r"\1Z", value).replace(".Z", "Z") if isinstance(value, str) else value
+
+
+def market_of(told: dict[str, Any]) -> dict[str, Any]:
+    """What a client knows of the market in the end, without what belongs to its own connection."""
+    found = {what: told[what] for what in ("trades", "bars", "lost", "errors")}
+    for what in ("ticks", "books"):
+        found[what] = {
+            symbol: {key: trimmed(value) for key, value in one.items() if key not in OF_ONE_CONNECTION}
+            for symbol, one in told[what].items()
+        }
+    return found
+
+
+async def test_every_codec_tells_the_same_market(gateway: RunningGateway) -> None:
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(sdk_client(gateway.url, codec=codec)) for codec in CODECS]
+        for client in clients:
+            await client.watch("prices", "AAPL", "BINANCE:BTC-USDT", "NOBODY")
+            await client.watch("trades", "BINANCE:BTC-USDT")
+            await client.watch("books", "XNAS:AAPL", depth=5)
+            await client.watch("bars", "XNAS:AAPL", interval="1m")
+            await agrees(client)
+        gateway.quote("XNAS:AAPL", ("185.305", "10"), ("185.50", "20"))
+        for number in range(40):
+            # numbers that leave no room for their scale in 64 bits are written in another way
+            gateway.trade("BINANCE:BTC-USDT", "1234567890.000000001", f"87654321.{number:010}")
+            gateway.trade("XNAS:AAPL", f"185.{number:02}", "3")
+        gateway.hub.set_feed_state("xnas", State.STALE, "quiet", 0)
+        markets = []
+        for client in clients:
+            await agrees(client)
+            told = await client.becomes(lambda told: told["ticks"]["AAPL"]["state"] == "stale")
+            assert told["counters"]["verified"] > 0
+            markets.append(market_of(told))
+        for codec, market in zip(CODECS, markets, strict=True):
+            for what, known in market.items():
+                assert known == markets[0][what], (codec, what)
+        assert markets[0]["trades"]["BINANCE:BTC-USDT"] == ["1234567890.000000001"] * 40
+        assert markets[0]["ticks"]["BINANCE:BTC-USDT"]["size"] == "87654321.0000000039"
+        assert markets[0]["ticks"]["NOBODY"]["state"] == "no_such_symbol"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+async def test_only_the_fields_that_were_asked_for(gateway: RunningGateway, codec: str) -> None:
+    async with sdk_client(gateway.url, codec=codec) as client:
         await client.watch("prices", "XNAS:AAPL", rate=0, fields=["price", "volume"])
         told = await client.becomes(lambda told: "XNAS:AAPL" in told["ticks"])
         gateway.trade("XNAS:AAPL", "186.01", "5")
@@ -78,8 +131,9 @@ async def test_only_the_fields_that_were_asked_for(gateway: RunningGateway) -> N
         await client.becomes(lambda told: "bid" not in told["ticks"]["XNAS:AAPL"])
 
 
-async def test_a_pattern_brings_what_it_stands_for(gateway: RunningGateway) -> None:
-    async with sdk_client(gateway.url) as client:
+@pytest.mark.parametrize("codec", CODECS)
+async def test_a_pattern_brings_what_it_stands_for(gateway: RunningGateway, codec: str) -> None:
+    async with sdk_client(gateway.url, codec=codec) as client:
         await client.watch("prices", "XNAS:*")
         told = await client.becomes(lambda told: len(told["ticks"]) >= 2)
         assert set(told["ticks"]) <= {entry.name for entry in gateway.definitions if entry.venue == "XNAS"}
@@ -88,7 +142,8 @@ async def test_a_pattern_brings_what_it_stands_for(gateway: RunningGateway) -> N
 
 
 @pytest.mark.parametrize(
-    ("fault", "codec"), [("drop", "json"), ("reset", "json"), ("reset", "msgpack"), ("half_open", "json")]
+    ("fault", "codec"),
+    [("drop", "json"), ("reset", "json"), ("reset", "msgpack"), ("reset", "proto"), ("half_open", "json")],
 )
 async def test_after_a_fault_nothing_is_missing_and_nothing_comes_twice(
     gateway: RunningGateway, proxy: FaultProxy, fault: str, codec: str
@@ -151,9 +206,12 @@ async def test_refused_again_and_again_it_waits_longer_and_comes_back(
         await client.becomes(lambda told: told["ticks"]["AAPL"]["price"] == "187.00")
 
 
-async def test_another_core_is_another_epoch_and_trades_say_that_some_are_missing(gateway: RunningGateway) -> None:
+@pytest.mark.parametrize("codec", CODECS)
+async def test_another_core_is_another_epoch_and_trades_say_that_some_are_missing(
+    gateway: RunningGateway, codec: str
+) -> None:
     port = int(gateway.url.rpartition(":")[2])
-    async with sdk_client(gateway.url) as client:
+    async with sdk_client(gateway.url, codec=codec) as client:
         await client.watch("prices", "AAPL")
         await client.watch("trades", "XNAS:AAPL")
         await client.until("live")
@@ -172,8 +230,9 @@ async def test_another_core_is_another_epoch_and_trades_say_that_some_are_missin
             assert told["trades"]["XNAS:AAPL"][-1] == "190.50"
 
 
-async def test_an_epoch_that_begins_on_the_way_is_told_to_the_tape(gateway: RunningGateway) -> None:
-    async with sdk_client(gateway.url) as client:
+@pytest.mark.parametrize("codec", CODECS)
+async def test_an_epoch_that_begins_on_the_way_is_told_to_the_tape(gateway: RunningGateway, codec: str) -> None:
+    async with sdk_client(gateway.url, codec=codec) as client:
         await client.watch("trades", "XNAS:AAPL")
         await client.until("live")
         gateway.trade("XNAS:AAPL", "185.50")

@@ -30,13 +30,18 @@ async def gateway(tmp_path: Path) -> AsyncIterator[RunningGateway]:
         yield running
 
 
-async def test_a_token_of_the_first_message_opens_what_it_names_and_nothing_else(gateway: RunningGateway) -> None:
-    async with sdk_client(gateway.url, token=token()) as client:
+@pytest.mark.parametrize("codec", ["json", "proto"])
+async def test_a_token_of_the_first_message_opens_what_it_names_and_nothing_else(
+    gateway: RunningGateway, codec: str
+) -> None:
+    async with sdk_client(gateway.url, token=token(), codec=codec) as client:
         await client.watch("prices", "XNAS:AAPL", "BINANCE:BTC-USDT")
         await client.until("live")
         told = await client.becomes(lambda told: len(told["ticks"]) == 2)
         states = {symbol: tick["state"] for symbol, tick in told["ticks"].items()}
         assert states == {"XNAS:AAPL": "live", "BINANCE:BTC-USDT": "not_entitled"}
+        (access,) = told["access"]
+        assert (access["subject"], access["symbols"], access["delay_s"]) == ("reader", ["XNAS:*"], 0)
 
 
 @pytest.mark.parametrize("shown", [{}, {"token": "wrong"}])

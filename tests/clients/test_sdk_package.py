@@ -1,6 +1,7 @@
 """The SDK for TypeScript as it is published: a strict program compiles and runs with it."""
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -10,8 +11,11 @@ import pytest
 from tests.clients.node_process import node
 from tests.clients.sdk_process import SDK
 
+SIZES = Path(__file__).parents[2] / "bench" / "sdk_sizes.mjs"
+
 PROGRAM = """
 import { addDecimals, ClosedError, connect, type BookView, type Tick } from "tickcast";
+import { PROTOBUF_CODEC, ServerFrameSchema } from "tickcast/protobuf";
 import { useBook, useTicks } from "tickcast/react";
 
 async function main(): Promise<void> {
@@ -24,6 +28,8 @@ async function main(): Promise<void> {
   });
   await market.live().catch((error: unknown) => console.log(error instanceof ClosedError));
   console.log(addDecimals("0.1", "0.2"), typeof useBook, typeof useTicks);
+  connect("http://127.0.0.1:9", { codec: PROTOBUF_CODEC }).close();
+  console.log(PROTOBUF_CODEC.subprotocol, ServerFrameSchema.typeName);
 }
 void main();
 """
@@ -84,7 +90,33 @@ def test_a_strict_program_compiles_against_its_types_and_runs(package: Path) -> 
     run = [node(), str(package / "out" / "main.js")]
     shown = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.splitlines() == ["true", "0.3 function function"]
+    assert shown.stdout.splitlines() == [
+        "true", "0.3 function function", "tickcast.proto tickcast.v1.ServerFrame",
+    ]  # fmt: skip
+
+
+def test_a_page_carries_the_library_of_protobuf_only_if_it_chose_that_codec(package: Path) -> None:
+    assert "index.js" in {path.name for path in loaded(package, "index.js")}
+    for entry in ("index.js", "react.js"):
+        assert not {path for path in loaded(package, entry) if "protobuf" in path.parts}
+    told = subprocess.run([node(), str(SIZES), "--json"], capture_output=True, text=True, check=True, timeout=60)
+    plain, with_protobuf = json.loads(told.stdout)
+    assert [plain["of @bufbuild/protobuf"], with_protobuf["of @bufbuild/protobuf"]] == [False, True]
+    assert plain["gzip"] < with_protobuf["gzip"]
+
+
+def loaded(package: Path, entry: str) -> set[Path]:
+    """The modules of the package that an entry loads."""
+    dist = package / "node_modules" / "tickcast" / "dist"
+    found: set[Path] = set()
+    waiting = [dist / entry]
+    while waiting:
+        path = waiting.pop().resolve()
+        if path not in found:
+            found.add(path)
+            names = re.findall(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+)["']""", path.read_text())
+            waiting += [path.parent / name for name in names]
+    return {path.relative_to(dist.resolve()) for path in found}
 
 
 def test_no_module_needs_node_or_a_browser_to_be_loaded(package: Path) -> None:

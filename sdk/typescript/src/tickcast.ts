@@ -40,7 +40,7 @@ export interface ConnectOptions {
   readonly token?: Source;
   /** Makes a ticket, which is worth something once: for browsers that are not to hold a token. Asked before each attempt. */
   readonly ticket?: () => string | Promise<string>;
-  /** `auto`: JSON, or compact MessagePack where the reader asked to save data. */
+  /** `auto`: JSON, or compact MessagePack where the reader asked to save data. `PROTOBUF_CODEC` is in `tickcast/protobuf`. */
   readonly codec?: CodecChoice;
   readonly backoff?: BackoffOptions;
   /** Longest silence before the connection counts as dead, ms; the gateway speaks every 15 s at least. */
@@ -147,7 +147,7 @@ export class Tickcast {
     return this.#client.connection;
   }
 
-  /** Of the connection there is: `json` or `msgpack`. */
+  /** Of the connection there is: `json`, `msgpack`, `proto`, or the name of one that was brought along. */
   get codec(): string {
     return this.#client.codec;
   }

@@ -9,6 +9,7 @@ import { ClosedError, connect } from "../../../sdk/typescript/dist/index.js";
 const [url, options = "{}"] = process.argv.slice(2);
 const tell = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 const { tokens, ticketFrom, bearer, ...rest } = JSON.parse(options);
+if (rest.codec === "proto") rest.codec = (await import("../../../sdk/typescript/dist/protobuf/index.js")).PROTOBUF_CODEC;
 const credentials = {};
 if (tokens) credentials.token = async () => (tokens.length > 1 ? tokens.shift() : tokens[0]);
 if (ticketFrom) {

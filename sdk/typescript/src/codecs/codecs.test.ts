@@ -89,7 +89,9 @@ test("a key that would set a prototype is only a key", () => {
 test("compact arrays become the messages of JSON", () => {
   const session = COMPACT_CODEC.open();
   const layout = { updates: [], fields: ["price", "bid", "side", "timestamp", "state", "legs", "venue"], states: ["empty", "syncing", "live"] };
-  session.decode(encode([{ type: "subscribed", id: 1, channel: "price", symbols: { AAPL: { state: "live", epoch: 7, seq: 1, handle: 3 } }, layout }]));
+  const [ack] = session.decode(encode([{ type: "subscribed", id: 1, channel: "price", symbols: { AAPL: { state: "live", epoch: 7, seq: 1, handle: 3 } }, layout }]));
+  expect(ack).toMatchObject({ type: "subscribed", id: 1 });
+  expect((ack as { symbols: unknown }).symbols).toEqual({ AAPL: { state: "live", epoch: 7, seq: 1 } });
   expect(session.decode(encode([[0, 3, 9, 0b1111111, 593346, null, 1, 1_000_000_000, 2, [2, 3], "XNAS"]]))).toEqual([
     { type: "update", symbol: "AAPL", seq: 9, price: "185.42", bid: null, side: "buy", timestamp: "1970-01-01T00:00:01Z", state: "live", legs: { live: 2, of: 3 }, venue: "XNAS" },
   ]);

@@ -47,16 +47,19 @@ class CompactSession implements CodecSession {
       this.#fields = layout.fields ?? [];
       this.#states = layout.states ?? [];
     }
-    this.#learn(message["symbol"], message["handle"]);
+    this.#learn(message["symbol"], message);
     const symbols = message["symbols"];
     if (typeof symbols === "object" && symbols !== null && !Array.isArray(symbols)) {
-      for (const [symbol, standing] of Object.entries(symbols as Record<string, Body>)) this.#learn(symbol, standing["handle"]);
+      for (const [symbol, standing] of Object.entries(symbols as Record<string, Body>)) this.#learn(symbol, standing);
     }
     return message;
   }
 
-  #learn(symbol: unknown, handle: unknown): void {
+  /** A handle is the codec's own affair: no message of JSON has one. */
+  #learn(symbol: unknown, teller: Body): void {
+    const handle = teller["handle"];
     if (typeof symbol === "string" && typeof handle === "number") this.#symbols.set(handle, symbol);
+    delete teller["handle"];
   }
 
   /** Null: a kind of a later protocol, which is to be ignored. */

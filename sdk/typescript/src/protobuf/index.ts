@@ -1,1 +1,2 @@
+export { PROTOBUF_CODEC } from "./codec.ts";
 export * from "./tickcast_pb.ts";
