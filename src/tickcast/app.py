@@ -59,11 +59,13 @@ from tickcast.normalise.pipeline import Pipeline
 from tickcast.ops.control import SYMBOLS_LINE_MAX, ControlServer, feed_socket
 from tickcast.ops.datadir import DataDir
 from tickcast.ops.epoch import next_epoch
+from tickcast.ops.exchanges import SIM, ExchangeControl
 from tickcast.ops.feed_control import FeedControl
 from tickcast.ops.feed_metrics import FEEDS
 from tickcast.ops.insight import OperationsInsight
 from tickcast.ops.latency import LatencyBook
 from tickcast.ops.process import ProcessSpec
+from tickcast.ops.process_control import ProcessControl
 from tickcast.ops.worker_metrics import MetricsFile, read_all
 from tickcast.ports import Flush
 from tickcast.runtime import metrics
@@ -315,6 +317,8 @@ class Core:
             config=config.gateway,
             clock=now_ns,
             symbols=FeedControl(data, tuple(config.feeds)),
+            processes=ProcessControl(data),
+            exchanges=ExchangeControl(data),
             guests=guests,
             late=None if self._late is None else self._late.hub,
         )
@@ -688,7 +692,7 @@ def processes(
         argv = (*python, "run", "gateway", name, *common, *shared)
         specs.append(ProcessSpec(name=name, role="gateway", argv=argv, after=("core",), pass_fds=inherited))
     if sim is not None:
-        specs.append(ProcessSpec(name="sim", role="sim", argv=(*python, "sim", "--config", str(sim))))
+        specs.append(ProcessSpec(name=SIM, role="sim", argv=(*python, "sim", "--config", str(sim))))
     specs.extend(
         ProcessSpec(
             name=name,
@@ -696,7 +700,7 @@ def processes(
             venue=feed.venue,
             argv=(*python, "run", "feed", name, *common),
             overlaps=may_overlap(feed.venue) and not feed.capture,
-            after=() if sim is None else ("sim",),
+            after=() if sim is None else (SIM,),
         )
         for name, feed in config.feeds.items()
     )

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from tickcast.model.batch import TickBatch
+from tickcast.model.fault import Fault
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import AssetClass, Definition
 from tickcast.model.ledger import Incident, LedgerEntry
@@ -431,6 +432,56 @@ class FeedSymbols(Protocol):
         Raises:
             UsageError: what is asked for cannot be.
             StateError: the feed does not answer, or cannot now.
+        """
+
+
+class Processes(Protocol):
+    """The processes of the instance, as whoever keeps them alive sees them."""
+
+    async def rows(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping for each process, as ``tickcast ps`` shows it.
+
+        Raises:
+            UsageError: nobody keeps them who could be asked.
+            StateError: who keeps them does not answer.
+        """
+
+    async def restart(self, name: str, *, by: str) -> Mapping[str, Any]:
+        """Have a process end and start anew, in a moment: whoever asked is answered before.
+
+        Returns:
+            ``accepted``, ``clients`` (what they will see), ``pid`` that ends; where it is not accepted ``retry_s``.
+
+        Raises:
+            UsageError: there is no such process, or nobody keeps it.
+            StateError: who keeps it does not answer, or cannot now.
+        """
+
+
+class Exchanges(Protocol):
+    """The simulated exchanges that belong to the instance. Answers are those of :mod:`tickcast.sim.admin`."""
+
+    async def faults(self) -> Mapping[str, Any] | None:
+        """Tell what each can do (``verbs``, ``venues``), and what is armed; None: no exchange is simulated.
+
+        Raises:
+            StateError: they do not answer.
+        """
+
+    async def arm(self, venue: str, fault: Fault) -> Mapping[str, Any]:
+        """Let an exchange make a fault; returns what is armed there now.
+
+        Raises:
+            UsageError: it does not do that.
+            StateError: it does not answer, or none is simulated.
+        """
+
+    async def clear(self, venue: str) -> Mapping[str, Any]:
+        """End all faults of an exchange; returns what is armed there now, nothing.
+
+        Raises:
+            UsageError: there is no such exchange.
+            StateError: it does not answer, or none is simulated.
         """
 
 

@@ -3,14 +3,18 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tickcast.cli.main import cli
 from tickcast.model.errors import StateError, UsageError
+from tickcast.ops.control import ControlServer
+from tickcast.ops.datadir import DataDir, Instance
 from tickcast.sim.config import Config, SoupItchConfig, VenueConfig, XsimConfig
 from tickcast.sim.server import Simulator
 
@@ -80,11 +84,58 @@ def found_verbs(admin: str, venue: str) -> dict[str, str]:
     return dict(json.loads(said(venue, "--json", "--admin", admin))["venues"][venue]["supports"])
 
 
+@contextmanager
+def supervised(folder: Path, processes: dict[str, Any]) -> Iterator[DataDir]:
+    """A data folder whose supervisor says what its processes said; None: not ready yet."""
+    data = DataDir(folder)
+    data.create()
+    lock = data.lock()
+    ready, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def answer(request: Mapping[str, Any]) -> Any:
+        if request["do"] == "ps":
+            return [{"name": name} for name in processes]
+        return {"processes": {name: info for name, info in processes.items() if info is not None}}
+
+    async def serve() -> None:
+        server = ControlServer(data.control, answer)
+        await server.start()
+        data.write_instance(Instance(pid=1, started_ns=0, control=str(data.control), version=""))
+        ready.set()
+        await stop.wait()
+        await server.stop()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield data
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+        lock.release()
+
+
 def test_the_demo_is_found_by_its_data_folder(admin: str, tmp_path: Path) -> None:
-    (tmp_path / "demo").mkdir()
-    (tmp_path / "demo" / "sim.toml").write_text(f'admin = "{admin.removeprefix("http://")}"\n')
-    assert said("XSIM", "throttle", "--data", str(tmp_path)) == "XSIM: throttle (3 left)\n"
-    said("XSIM", "clear", "--data", str(tmp_path))
+    with supervised(tmp_path, {"core": {}, "sim": {"admin": admin}}) as data:
+        assert said("XSIM", "throttle", "--data", str(data)) == "XSIM: throttle (3 left)\n"
+        assert said("XSIM", "clear", "--data", str(data)) == "XSIM: nothing armed\n"
+
+
+def test_an_instance_of_real_venues_has_no_faults(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"core": {}}) as data:
+        missing = run("XSIM", "drop", "--data", str(data)).exception
+        assert isinstance(missing, StateError)
+        assert "no exchange of this instance is simulated" in str(missing)
+
+
+def test_exchanges_that_are_not_ready_yet_are_said_to_be(tmp_path: Path) -> None:
+    with supervised(tmp_path, {"sim": None}) as data:
+        missing = run("XSIM", "drop", "--data", str(data)).exception
+        assert isinstance(missing, StateError)
+        assert "not ready yet" in str(missing)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +164,7 @@ def test_what_makes_no_sense_is_the_users_error(admin: str, arguments: tuple[str
 def test_no_demo_and_no_answer_are_said(tmp_path: Path) -> None:
     missing = run("XNAS", "drop", "--data", str(tmp_path)).exception
     assert isinstance(missing, StateError)
-    assert "name a data folder with --data" in str(missing)
+    assert "name the data folder of a demo with --data" in str(missing)
     silent = run("XNAS", "drop", "--admin", "http://127.0.0.1:1").exception
     assert isinstance(silent, StateError)
     assert "do not answer" in str(silent)

@@ -64,7 +64,7 @@ async def watching(instance: Instance, names: Sequence[str]) -> Watcher:
 
 
 async def fault(instance: Instance, *words: str) -> None:
-    done = await asyncio.to_thread(instance.cli, "sim", "fault", *words)
+    done = await asyncio.to_thread(instance.cli, "sim", "fault", *words, "--admin", instance.sim_admin())
     assert done.returncode == 0, done.stderr
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hypothesis
+import msgspec
 import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
@@ -22,6 +23,8 @@ from schemathesis.specs.openapi.checks import (
 from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
 from tickcast.model.errors import UsageError
+from tickcast.model.fault import Fault
+from tickcast.sim.faults import VERBS, FaultGate
 from tickcast.testing.gateway import NoInsight, RunningGateway
 from tickcast.testing.tokens import NOW_S, auth_config, token
 
@@ -60,6 +63,39 @@ class Feeds:
         return {"added": tuple(add), "dropped": tuple(drop), "streamed": 3}
 
 
+class Processes:
+    """One process, which is restarted as often as somebody likes: nothing happens."""
+
+    async def rows(self) -> Sequence[dict[str, Any]]:
+        state = {"pid": 7, "state": "running", "since": "2026-03-29T14:30:00.000Z", "restarts": 0, "last_error": None}
+        return [{"name": name, "role": name, "venue": None, **state} for name in ("supervisor", "core")]
+
+    async def restart(self, name: str, *, by: str) -> dict[str, Any]:
+        assert (name, by) == ("core", "jwt:ann")
+        return {"accepted": True, "pid": 7, "clients": "nothing"}
+
+
+class Exchanges:
+    """One simulated exchange, a real gate without a wire behind it."""
+
+    def __init__(self) -> None:
+        self._gate = FaultGate(lines=("A", "B"))
+
+    async def faults(self) -> dict[str, Any]:
+        verbs = msgspec.to_builtins(VERBS)
+        return {"verbs": verbs, "venues": {"XNAS": self._gate.state()}}
+
+    async def arm(self, venue: str, fault: Fault) -> dict[str, Any]:
+        assert venue == "XNAS"
+        self._gate.arm(fault)
+        return self._gate.state()
+
+    async def clear(self, venue: str) -> dict[str, Any]:
+        assert venue == "XNAS"
+        self._gate.clear()
+        return self._gate.state()
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
     names = ("XNAS:AAPL", "XSIM:AAPL", "BINANCE:BTC-USDT")
@@ -75,6 +111,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
         config=Config(hosts=("testserver",), auth=auth),
         clock=lambda: NOW_NS,
         symbols=Feeds(),
+        processes=Processes(),
+        exchanges=Exchanges(),
     )
     return schemathesis.openapi.from_asgi("/openapi.json", app)
 
@@ -115,5 +153,5 @@ def test_the_server_answers_as_its_document_says(
         wrong = exercise(operation, mode)
         if wrong:
             failed.append(f"{operation.label}: {wrong}")
-    assert asked > 12
+    assert asked > 17
     assert not failed, "\n\n".join(failed)

@@ -262,6 +262,31 @@ def test_commands(start: Callable[..., Instance]) -> None:
     assert instance.process.wait(timeout=20) == 0
 
 
+def test_a_restart_for_somebody_who_must_be_answered_comes_after_the_answer_and_not_twice(
+    start: Callable[..., Instance],
+) -> None:
+    instance = start(("core", "core", LIVES, []), ("gateway1", "gateway", LIVES, []), ("a", "feed", LIVES, []))
+    before = instance.running()
+    done = ask(instance.data, {"do": "restart", "name": "core", "by": "key:ann"})
+    assert (done["accepted"], done["pid"]) == (True, before["core"]["pid"])
+    assert "connections stay" in done["clients"], "the worker has them"
+    again = ask(instance.data, {"do": "restart", "name": "core", "by": "key:bob"})
+    assert not again["accepted"]
+    assert 0 < again["retry_s"] <= 10
+    other = ask(instance.data, {"do": "restart", "name": "a", "by": "key:bob"})
+    assert "are stale until the feed is live again" in other["clients"], "each process by itself"
+    until(lambda: instance.running()["core"]["pid"] != before["core"]["pid"])
+    until(lambda: instance.running()["a"]["pid"] != before["a"]["pid"])
+    assert instance.running()["gateway1"]["pid"] == before["gateway1"]["pid"]
+    assert instance.running()["core"]["restarts"] == before["core"]["restarts"] + 1
+    ask(instance.data, {"do": "restart", "name": "core"})  # who is on this machine knows what it does
+    with pytest.raises(UsageError, match="there is no process 'b'"):
+        ask(instance.data, {"do": "restart", "name": "b", "by": "key:ann"})
+    log = instance.log()
+    assert '"by":"key:ann"' in log.replace('": "', '":"')
+    assert "too soon" in log
+
+
 def spec(name: str, *after: str) -> ProcessSpec:
     return ProcessSpec(name=name, role="feed", argv=["true"], after=after)
 

@@ -1,10 +1,8 @@
 """``tickcast sim fault``: faults on demand in simulated exchanges that run."""
 
-import http.client
+import asyncio
 import math
-import tomllib
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -13,9 +11,9 @@ from rich.table import Table
 
 from tickcast.cli.instance import data_option, json_option, print_json
 from tickcast.model.errors import StateError, UsageError
+from tickcast.model.fault import Fault
 from tickcast.ops.datadir import DataDir
 
-TIMEOUT_S: Final = 5.0
 CLEAR: Final = "clear"
 
 
@@ -56,56 +54,36 @@ def fault(
     for name, value in parameters.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--{name.replace('_', '-')}: expected a number, found {value}; nothing armed")
-    endpoint = admin or demo_admin(data)
     if verb is None:
-        _show(ask_admin(endpoint, "GET", "/faults"), venue, as_json=as_json)
+        _show(asyncio.run(_ask(admin, data, "GET", "/faults")), venue, as_json=as_json)
     elif verb == CLEAR:
-        _said(venue, ask_admin(endpoint, "DELETE", f"/faults/{venue}"), as_json=as_json)
+        _said(venue, asyncio.run(_ask(admin, data, "DELETE", f"/faults/{venue}")), as_json=as_json)
     else:
-        state = ask_admin(endpoint, "POST", f"/faults/{venue}", {"fault": verb, **parameters})
+        try:
+            wanted = msgspec.convert({"fault": verb, **parameters}, Fault)
+        except msgspec.ValidationError as wrong:
+            raise UsageError(f"{wrong}; nothing armed") from wrong
+        state = asyncio.run(_ask(admin, data, "POST", f"/faults/{venue}", wanted))
         done = all(one["fault"] != verb for one in state["armed"])  # such as disconnect, which happens at once
         _said(venue, state, as_json=as_json, done=verb if done else "")
 
 
-def demo_admin(data: DataDir) -> str:
-    """Address of the control endpoint of the demo in a data folder.
+async def _endpoint(data: DataDir) -> str:
+    from tickcast.ops.exchanges import NONE, ExchangeControl  # noqa: PLC0415  keeps --help quick
 
-    Raises:
-        StateError: there is no demo.
-    """
-    path = data.root / "demo" / "sim.toml"
-    try:
-        address = tomllib.loads(path.read_text(encoding="utf-8"))["admin"]
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as wrong:
+    found = await ExchangeControl(data).endpoint()
+    if found is None:
         raise StateError(
-            f"expected a demo's exchanges in {data} (demo/sim.toml), found none; name a data folder with --data, or the"
-            " address of the ready line's admin with --admin"
-        ) from wrong
-    return f"http://{address}"
+            f"{NONE}: none runs in {data} with simulated ones; name the data folder of a demo with --data, or the "
+            "address of the ready line's admin with --admin"
+        )
+    return found
 
 
-def ask_admin(endpoint: str, method: str, path: str, body: Any = None) -> Any:
-    """Ask the control endpoint.
+async def _ask(admin: str | None, data: DataDir, method: str, path: str, fault: Fault | None = None) -> Any:
+    from tickcast.ops.exchanges import ask_exchanges  # noqa: PLC0415  keeps --help quick
 
-    Raises:
-        UsageError: it refuses what it is asked.
-        StateError: it does not answer.
-    """
-    place = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
-    if not place.hostname:
-        raise UsageError(f"--admin: expected an address such as http://127.0.0.1:26404, found {endpoint!r}")
-    link = http.client.HTTPConnection(place.hostname, place.port, timeout=TIMEOUT_S)
-    try:
-        link.request(method, path, body=None if body is None else msgspec.json.encode(body))
-        answer = link.getresponse()
-        found = msgspec.json.decode(answer.read())
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as wrong:
-        raise StateError(f"the simulated exchanges at {endpoint} do not answer: {wrong}") from wrong
-    finally:
-        link.close()
-    if answer.status == 200:
-        return found
-    raise UsageError(str(found.get("error", answer.reason)))
+    return await ask_exchanges(admin or await _endpoint(data), method, path, fault)
 
 
 def _said(venue: str | None, state: Any, *, as_json: bool, done: str = "") -> None:

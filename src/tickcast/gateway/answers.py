@@ -1,8 +1,10 @@
 """What the routes of REST share: problems, descriptions of answers, cursors."""
 
 import base64
+from http import HTTPStatus
 from typing import Any, Final
 
+from fastapi import Request
 from fastapi.responses import Response
 
 from tickcast.gateway import problem, schemas
@@ -18,15 +20,25 @@ def refusal(status: int, detail: str, headers: dict[str, str] | None = None, **e
     )
 
 
-def answers(schema: dict[str, Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
+def answers(schema: dict[str, Any], *statuses: int, good: int = 200) -> dict[int | str, dict[str, Any]]:
     """Describe the answers of a route: the good one, and problems by status."""
-    return {200: {"description": "OK", "content": {JSON: {"schema": schema}}}} | problems(*statuses)
+    return {good: {"description": HTTPStatus(good).phrase, "content": {JSON: {"schema": schema}}}} | problems(*statuses)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the problems that a route answers with; 429 is one of them everywhere: who asks too often is told so."""
     content = {problem.MEDIA_TYPE: {"schema": schemas.PROBLEM}}
     return {status: {"description": "Problem (RFC 9457)", "content": content} for status in sorted({*statuses, 429})}
+
+
+async def read_body(request: Request, bytes_max: int) -> bytes | None:
+    """Body of a request; None: it has more than ``bytes_max``."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            return None
+    return bytes(body)
 
 
 def cursor_after(symbol: str) -> str:

@@ -7,8 +7,8 @@ import msgspec
 from fastapi import FastAPI, Path, Request
 from fastapi.responses import Response
 
-from tickcast.gateway import schemas
-from tickcast.gateway.answers import JSON, answers, refusal
+from tickcast.gateway import audit, schemas
+from tickcast.gateway.answers import JSON, answers, read_body, refusal
 from tickcast.gateway.auth.door import Viewer, refuse_change, refuse_whole
 from tickcast.model.errors import StateError, UsageError
 from tickcast.ports import FeedSymbols
@@ -47,17 +47,18 @@ def add_choosing(app: FastAPI, symbols: FeedSymbols) -> None:
     async def change(feed: Feed, request: Request, access: Viewer) -> Response:
         """Add symbols to a running feed and drop others; no other instrument is touched. All of it, or nothing."""
         if refused := refuse_change(access):
-            return refused
+            return audit.note("symbols", access, refused, feed=feed)
         if feed not in symbols.feeds:
             return _no_feed(feed, symbols)
-        body = await _read(request)
+        body = await read_body(request, BODY_MAX)
         if body is None:
             return refusal(413, f"expected a body of at most {BODY_MAX} bytes")
         try:
             wanted = msgspec.json.decode(body, type=schemas.SymbolsChange)
         except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
             return refusal(422, f'expected {{"add": [symbols], "drop": [symbols]}}: {wrong}')
-        return await _answered(symbols.change(feed, wanted.add, wanted.drop), status=422)
+        answer = await _answered(symbols.change(feed, wanted.add, wanted.drop), status=422)
+        return audit.note("symbols", access, answer, feed=feed, add=len(wanted.add), drop=len(wanted.drop))
 
 
 async def _answered(asked: Awaitable[Any], *, status: int) -> Response:
@@ -68,15 +69,6 @@ async def _answered(asked: Awaitable[Any], *, status: int) -> Response:
         return refusal(status, str(wrong))
     except StateError as wrong:
         return refusal(503, str(wrong), {"retry-after": "1"})
-
-
-async def _read(request: Request) -> bytes | None:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_MAX:
-            return None
-    return bytes(body)
 
 
 def _no_feed(feed: str, symbols: FeedSymbols) -> Response:

@@ -12,10 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tickcast import __version__, _native
 from tickcast.gateway import asyncapi, gaps, page, schemas
+from tickcast.gateway.administration import add_faults, add_processes
 from tickcast.gateway.answers import JSON, answers, cursor_after, problems, read_cursor, refusal
 from tickcast.gateway.auth.access import NOT_ENTITLED, Access
 from tickcast.gateway.auth.admission import Admission
@@ -26,7 +28,17 @@ from tickcast.gateway.choosing import add_choosing
 from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.model.instrument import AssetClass
-from tickcast.ports import Clock, FeedSymbols, GapLedger, Insight, Listing, Registry, States
+from tickcast.ports import (
+    Clock,
+    Exchanges,
+    FeedSymbols,
+    GapLedger,
+    Insight,
+    Listing,
+    Processes,
+    Registry,
+    States,
+)
 from tickcast.runtime import metrics
 
 LOCAL_ORIGINS: Final = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?"
@@ -65,12 +77,15 @@ def create_app(
     config: Config,
     clock: Clock,
     symbols: FeedSymbols | None = None,
+    processes: Processes | None = None,
+    exchanges: Exchanges | None = None,
     guests: Guests | None = None,
     late: States | None = None,
     with_page: bool = True,
 ) -> ASGIApp:
     """Build the HTTP application; ``guests`` lets people in, without it there is one that knows no API keys.
 
+    What is not given (``symbols``, ``processes``, ``exchanges``) has no routes.
     ``late`` is what those are shown who see everything late.
 
     Raises:
@@ -92,6 +107,10 @@ def create_app(
     _add_operations(app, insight)
     if symbols is not None:
         add_choosing(app, symbols)
+    if processes is not None:
+        add_processes(app, processes)
+    if exchanges is not None:
+        add_faults(app, exchanges)
     add_tickets(app, guests.admission)
     add_basics(app)
     page.add_docs(app)
@@ -108,7 +127,7 @@ def cors_settings(config: Config) -> dict[str, Any]:
     return {
         "allow_origins": ["*"] if anyone else list(config.origins),
         "allow_origin_regex": None if anyone else LOCAL_ORIGINS,
-        "allow_methods": ["GET", "HEAD", "POST"],
+        "allow_methods": ["GET", "HEAD", "POST", "DELETE"],
         "allow_headers": ["authorization", "x-api-key"],
     }
 
@@ -163,7 +182,7 @@ def add_errors(app: FastAPI) -> None:
             detail = f"there is no {request.url.path[:120]}; /docs lists what there is"
         elif error.status_code == 405:
             detail = f"{request.method} is not possible at {request.url.path[:120]}"
-            headers["allow"] = "GET, HEAD"
+            headers["allow"] = ", ".join(_methods(app, request.scope))
         return refusal(error.status_code, detail, headers)
 
     @app.exception_handler(RequestValidationError)
@@ -177,6 +196,15 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(_request: Request, _error: Exception) -> Response:
         return refusal(500, "the gateway failed on this request; it is logged there")
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """What is possible at an address, over all its routes."""
+    found: set[str] = set()
+    for route in app.routes:
+        if route.matches(scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 class ShownTo:

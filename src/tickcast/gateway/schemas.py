@@ -4,10 +4,11 @@ The bodies are made elsewhere (in the core, by the operations stage); the struct
 hold them against what is really answered.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from tickcast.model.fault import Fault, Verb
 from tickcast.model.health import ClockHealth, FeedCondition, LineHealth, Unknown
 from tickcast.model.ledger import IncidentKind, Scope
 from tickcast.ports import Listing, Verdict
@@ -64,6 +65,76 @@ class SymbolsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     add: tuple[str, ...] = ()
     """``BTC-USDT``, with the venue's code before it or without, or a pattern (``BTC-USD-*-C``)."""
     drop: tuple[str, ...] = ()
+
+
+class ProcessRow(msgspec.Struct, kw_only=True):
+    """One process of the instance, as ``tickcast ps`` shows it."""
+
+    name: str
+    role: Literal["supervisor", "core", "gateway", "feed", "sim"]
+    venue: str | None
+    """Of a feed."""
+    pid: int | None
+    state: Literal["waiting", "starting", "running", "backoff", "stopping", "stopped", "failed"]
+    since: str
+    restarts: int
+    last_error: str | None
+
+
+class Processes(msgspec.Struct, kw_only=True):
+    """The processes of the instance."""
+
+    processes: list[ProcessRow]
+
+
+class Restarting(msgspec.Struct, kw_only=True):
+    """A restart that was accepted and begins within a second."""
+
+    name: str
+    role: str
+    pid: int | None
+    """Process that ends; null: there was none."""
+    clients: str
+    """What clients will see."""
+
+
+class ArmedFault(msgspec.Struct, kw_only=True):
+    """A fault that is armed; of its parameters those that were given are there too."""
+
+    fault: Verb
+    fired: int
+    left: int | None
+    """Units that it still hits; null: no number was given."""
+    left_s: float | None
+
+
+class VenueFaults(msgspec.Struct, kw_only=True):
+    """What a simulated exchange can do, and what is armed there."""
+
+    supports: dict[str, str]
+    """What happens, by verb."""
+    lines: list[str]
+    armed: list[ArmedFault]
+    fired: dict[str, int]
+    held_bytes: int
+    overflow: int
+
+
+class FaultVerb(msgspec.Struct, kw_only=True):
+    """A verb, and how long it lasts when it is not told."""
+
+    meaning: str
+    parameters: list[str]
+    count: int | None
+    for_s: float | None
+    delay_ms: float
+
+
+class Faults(msgspec.Struct, kw_only=True):
+    """What the simulated exchanges can do, and what is armed."""
+
+    verbs: dict[str, FaultVerb]
+    venues: dict[str, VenueFaults]
 
 
 class Feeds(msgspec.Struct, kw_only=True):
@@ -308,4 +379,9 @@ LIVE: Final = schema_of(Live)
 READY: Final = schema_of(Ready)
 FEED_SYMBOLS: Final = schema_of(SymbolList)
 SYMBOLS_CHANGED: Final = schema_of(Changed)
+PROCESSES: Final = schema_of(Processes)
+RESTARTING: Final = schema_of(Restarting)
+FAULTS: Final = schema_of(Faults)
+VENUE_FAULTS: Final = schema_of(VenueFaults)
+FAULT: Final = schema_of(Fault)
 SYMBOLS_CHANGE: Final = schema_of(SymbolsChange)

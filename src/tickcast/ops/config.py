@@ -22,6 +22,8 @@ class SupervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """A process that is to take over from another one (``tickcast upgrade``) is ready within this time, or given up."""
     stop_s: float = 10.0
     """Everything is gone so long after a stop was asked for; what does not go by itself is killed in time."""
+    restart_interval_s: float = 10.0
+    """A process is restarted over REST once in so many seconds; the command line has no such limit."""
     log_bytes_max: int = 10_485_760
     """Size of a process's log file before it is put aside."""
     log_keep: int = 3
@@ -33,7 +35,10 @@ class SupervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Raises:
             ValueError: names the field, what is allowed and what was found.
         """
-        for name in ("restart_delay_s", "restart_delay_max_s", "healthy_s", "ready_s", "takeover_s", "stop_s"):
+        for name in (
+            "restart_delay_s", "restart_delay_max_s", "healthy_s", "ready_s", "takeover_s", "stop_s",
+            "restart_interval_s",
+        ):  # fmt: skip
             if not 0 < getattr(self, name) <= 86_400:
                 raise ValueError(f"{name}: expected more than 0 and at most 86400 seconds, found {getattr(self, name)}")
         if self.restart_delay_max_s < self.restart_delay_s:

@@ -31,6 +31,9 @@ log = get_logger("ops")
 SELF: Final = "supervisor"
 GRACE_SHARE: Final = 0.8
 """Of ``stop_s``: what the processes have to end by themselves; the rest is for killing and cleaning up."""
+ANSWERED_S: Final = 0.5
+"""A restart over REST begins so long after it is accepted: the answer may have to pass the process that ends."""
+NS: Final = 1_000_000_000
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 TERMINAL: Final = "/dev/tty"
 Reload = Callable[[], Awaitable[Any]]
@@ -68,6 +71,7 @@ class Supervisor:
         self._data = data
         self._config = config
         self._clock = clock
+        self._monotonic = monotonic
         self._on_ready = on_ready
         self._reload = reload
         self._reloading = asyncio.Lock()
@@ -94,6 +98,8 @@ class Supervisor:
                 monotonic=monotonic,
                 logger=log,
             )
+        self._asked_ns: dict[str, int] = {}
+        """When a restart of a process was last asked for over REST."""
         self._tasks = TaskGroupOwner("ops.supervisor")
 
     # ------------------------------------------------------------------ running
@@ -260,6 +266,8 @@ class Supervisor:
                 return {"pid": os.getpid()}
             case "reload":
                 return await self._read_again()
+            case "restart" if "by" in request:
+                return self._restart_soon(self._keeper(request.get("name")), str(request["by"]))
             case "start" | "stop" | "restart" | "replace" as what:
                 return await self._change(what, self._keeper(request.get("name")))
             case other:
@@ -288,6 +296,43 @@ class Supervisor:
         else:
             await keeper.restart(grace_s)
         return self._row(keeper)
+
+    def _restart_soon(self, keeper: Keeper, by: str) -> dict[str, Any]:
+        """Accept a restart by somebody who is not on this machine, unless there was one just now."""
+        if self._stopping.is_set():
+            raise StateError("the instance is stopping")
+        name, now_ns = keeper.spec.name, self._monotonic()
+        interval_ns = int(self._config.restart_interval_s * NS)
+        left_ns = self._asked_ns.get(name, now_ns - interval_ns) + interval_ns - now_ns
+        if left_ns > 0:
+            log.info("command refused, too soon", do="restart", process_name=name, by=by)
+            return {"accepted": False, "retry_s": left_ns / NS}
+        self._asked_ns[name] = now_ns
+        log.info("command", do="restart", process_name=name, by=by)
+        self._tasks.spawn(self._restart_later(keeper), f"restart {name}")
+        return {"accepted": True, "pid": keeper.pid, "clients": self._clients_see(keeper.spec)}
+
+    async def _restart_later(self, keeper: Keeper) -> None:
+        await asyncio.sleep(ANSWERED_S)
+        if not self._stopping.is_set():
+            await keeper.restart(self._config.stop_s * GRACE_SHARE)
+
+    def _clients_see(self, spec: ProcessSpec) -> str:
+        """What a restart of a process means to clients."""
+        workers = sum(keeper.spec.role == "gateway" for keeper in self._keepers.values())
+        match spec.role:
+            case "feed":
+                return f"connections stay; instruments of {spec.venue} are stale until the feed is live again"
+            case "sim":
+                return "connections stay; all instruments are stale until the simulated exchanges are back"
+            case "core" if workers:
+                return "connections stay; prices stand still until the core is back, then a new epoch begins"
+            case "core":
+                return "connections are closed and new ones refused until the core is back; then a new epoch begins"
+            case "gateway" if workers > 1:
+                return "connections of this worker are closed, to be opened again; the other workers take them"
+            case _:
+                return "connections are closed, to be opened again when the process is back"
 
 
 def has_terminal() -> bool:

@@ -17,19 +17,17 @@ first byte is a message type or an opening brace, so that this one can.
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
 from tickcast.model.errors import UsageError
+from tickcast.model.fault import Fault, Verb
 from tickcast.ports import Clock
 from tickcast.runtime import clock
 
-Verb = Literal[
-    "drop", "duplicate", "reorder", "delay", "corrupt", "truncate", "stall", "disconnect", "restart", "clock",
-    "refuse_login", "throttle",
-]  # fmt: skip
+__all__ = ["HELD_BYTES_MAX", "REORDER_MAX_NS", "VERBS", "Fault", "FaultGate", "Verb", "VerbInfo"]
+
 HELD_BYTES_MAX: Final = 16 * 1024 * 1024
 """Bytes that delays and stalls may hold back, over all lines of a gate."""
 
@@ -76,25 +74,6 @@ VERBS: Final[Mapping[Verb, VerbInfo]] = {
 """All verbs. Without ``count`` and ``for_s`` a fault lasts as long as the defaults here say."""
 
 _TOUCHES_UNITS: Final[tuple[Verb, ...]] = ("drop", "duplicate", "reorder", "delay", "corrupt", "truncate", "stall")
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What ``POST /faults/{venue}`` takes."""
-
-    fault: Verb
-    """The verb."""
-    count: Annotated[int, Meta(ge=1)] | None = None
-    """Ends after this many units (or logins, requests)."""
-    for_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
-    """Ends after this time."""
-    every: Annotated[int, Meta(ge=1)] = 1
-    """One in this many units, at random."""
-    line: str = ""
-    """Only on this line of the venue; empty: on all."""
-    delay_ms: Annotated[float, Meta(ge=0, le=600_000)] | None = None
-    """Of ``delay``: how late; of ``throttle``: Retry-After, rounded up to seconds."""
-    offset_s: Annotated[float, Meta(ge=-31_536_000, le=31_536_000)] = 3600.0
-    """Of ``clock``: how far ahead."""
 
 
 class _Armed:

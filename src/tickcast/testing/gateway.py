@@ -20,7 +20,7 @@ from tickcast.latest.registry import InstrumentRegistry
 from tickcast.model.instrument import AssetClass, Definition
 from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, Records, Side, State, empty_records, record_bytes
-from tickcast.ports import Clock, Completeness, FeedSymbols, GapLedger, GapQuery
+from tickcast.ports import Clock, Completeness, Exchanges, FeedSymbols, GapLedger, GapQuery, Processes
 
 
 def definition(name: str, *, security: str = "", primary: bool = False) -> Definition:
@@ -85,6 +85,8 @@ class RunningGateway:
         wall: Clock | None = None,
         folder: Path | None = None,
         symbols: FeedSymbols | None = None,
+        processes: Processes | None = None,
+        exchanges: Exchanges | None = None,
         **hub: Any,
     ) -> None:
         self._clock = clock
@@ -108,6 +110,8 @@ class RunningGateway:
             clock=clock,
             guests=self.guests,
             symbols=symbols,
+            processes=processes,
+            exchanges=exchanges,
         )
         self.stage = GatewayStage(
             config,

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tickcast.gateway.auth.config import Config as AuthConfig
 from tickcast.gateway.config import Config
+from tickcast.model.fault import Fault
 from tickcast.testing.gateway import RunningGateway, running_gateway
 from tickcast.testing.tokens import auth_config, token
 
@@ -59,7 +60,13 @@ REST: Final = (
     ("GET", "/docs"),
     ("POST", "/ticket"),
     ("POST", "/feeds/xnas/symbols"),
+    ("GET", "/processes"),
+    ("POST", "/processes/xnas/restart"),
+    ("GET", "/faults"),
+    ("POST", "/faults/XNAS"),
+    ("DELETE", "/faults/XNAS"),
 )
+BODIES: Final = {"/faults/XNAS": b'{"fault":"drop"}'}
 STREAM: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("subscribe XNAS:AAPL", {"symbols": ["XNAS:AAPL"]}),
     ("subscribe XNAS:MSFT", {"symbols": ["XNAS:MSFT"]}),
@@ -84,6 +91,29 @@ class NoFeeds:
         raise AssertionError((feed, add, drop))
 
 
+class NoProcesses:
+    """None but the supervisor, so who may restart one gets 404."""
+
+    async def rows(self) -> Sequence[dict[str, Any]]:
+        return [{"name": "supervisor", "role": "supervisor"}]
+
+    async def restart(self, name: str, *, by: str) -> dict[str, Any]:
+        raise AssertionError((name, by))
+
+
+class NoExchanges:
+    """An instance that simulates, but no exchange: who may make faults there gets 404."""
+
+    async def faults(self) -> dict[str, Any]:
+        return {"verbs": {}, "venues": {}}
+
+    async def arm(self, venue: str, fault: Fault) -> dict[str, Any]:
+        raise AssertionError((venue, fault))
+
+    async def clear(self, venue: str) -> dict[str, Any]:
+        raise AssertionError(venue)
+
+
 def headers(name: str) -> dict[str, str]:
     scope = SCOPES[name]
     if scope is None:
@@ -93,8 +123,10 @@ def headers(name: str) -> dict[str, str]:
 
 
 async def rest(gateway: RunningGateway, name: str, method: str, path: str) -> str:
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
-        answer = await http.request(method, path, headers=headers(name), content=b"{}" if method == "POST" else None)
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=DEADLINE_S) as http:
+        answer = await http.request(
+            method, path, headers=headers(name), content=BODIES.get(path, b"{}") if method == "POST" else None
+        )
     if answer.status_code == 200 and path == "/symbols":
         return f"200, {len(answer.json()['symbols'])} symbols"
     state = answer.json().get("state") if answer.status_code == 403 else None
@@ -125,7 +157,13 @@ async def gateways(folder: Path) -> AsyncIterator[dict[str, RunningGateway]]:
         made = {}
         for auth in (AuthConfig(), closed):
             gateway = await stack.enter_async_context(
-                running_gateway(Config(port=0, auth=auth), folder=folder / "auth", symbols=NoFeeds())
+                running_gateway(
+                    Config(port=0, auth=auth),
+                    folder=folder / "auth",
+                    symbols=NoFeeds(),
+                    processes=NoProcesses(),
+                    exchanges=NoExchanges(),
+                )
             )
             gateway.trade("XNAS:AAPL", "100.00")
             gateway.trade("XNAS:MSFT", "100.00")
