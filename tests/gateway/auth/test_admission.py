@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from tickcast.gateway.auth.access import ANYONE, Denied, Scope
 from tickcast.gateway.auth.admission import Admission, check_door, is_loopback, takes_anonymous
 from tickcast.gateway.auth.config import Config
-from tickcast.gateway.auth.keys import KeyFile
+from tickcast.gateway.auth.keys import FRESH_NS, KeyFile
 from tickcast.model.errors import UsageError
 from tickcast.testing.tokens import NOW_S, NS, SECRET, auth_config, token
 
@@ -84,6 +85,78 @@ def test_what_was_let_in_stays_while_its_key_does(admission: Admission, tmp_path
     assert admission.refresh() == before + 2
     with pytest.raises(Denied):
         admission.admit(token=token())
+
+
+def moving(folder: Path) -> tuple[Admission, list[int]]:
+    now = [NOW]
+    return Admission(auth_config(folder), host="127.0.0.1", folder=folder / "auth", wall=lambda: now[0]), now
+
+
+def test_a_token_that_comes_again_is_not_verified_again_and_still_ends(tmp_path: Path, verified: list[bytes]) -> None:
+    admission, now = moving(tmp_path)
+    text, later = token(), token(nbf=NOW_S + 100)
+    first = admission.admit(bearer(text))
+    now[0] += NS
+    assert admission.admit(bearer(text)) is admission.admit(token=text) is first
+    assert len(verified) == 1
+    for passed_s in (2, 89):
+        now[0] = NOW + passed_s * NS
+        with pytest.raises(Denied, match="not valid yet"):
+            admission.admit(bearer(later))
+    now[0] = NOW + 90 * NS
+    assert admission.admit(bearer(later)) is admission.admit(bearer(later))
+    assert len(verified) == 4
+    now[0] = NOW  # the clock is set back
+    with pytest.raises(Denied, match="not valid yet"):
+        admission.admit(bearer(later))
+    now[0] = NOW + 610 * NS
+    with pytest.raises(Denied, match="expired"):
+        admission.admit(bearer(text))
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verified: list[bytes]) -> None:
+    monkeypatch.setattr("tickcast.gateway.auth.admission.KNOWN_MAX", 2)
+    admission, _ = moving(tmp_path)
+    texts = [token(sub=str(number)) for number in range(5)]
+    for text in [*texts, *texts[3:]]:
+        admission.admit(token=text)
+    assert len(verified) == 5
+    admission.admit(token=texts[0])
+    assert len(verified) == 6
+
+
+def test_who_is_remembered_goes_with_the_key(tmp_path: Path) -> None:
+    admission, now = moving(tmp_path)
+    file = KeyFile(tmp_path / "auth")
+    (key, entry), (other, _) = (file.add(name, Scope(symbols=("*",)), now_ns=NOW) for name in ("ann", "bob"))
+    for text in (key, other, token()):
+        assert admission.admit(token=text) is admission.admit(token=text)
+    file.revoke(entry.id, now_ns=NOW)
+    now[0] += FRESH_NS
+    with pytest.raises(Denied):
+        admission.admit([(b"x-api-key", key.encode())])
+    assert admission.admit(token=other).subject == "key:bob"
+    (tmp_path / "secret.key").write_text(SECRET[::-1])
+    now[0] += FRESH_NS
+    with pytest.raises(Denied):
+        admission.admit(token=token())
+
+
+def test_a_token_is_no_key_also_when_it_is_known(admission: Admission) -> None:
+    admission.admit(token=token())
+    with pytest.raises(Denied, match="API key"):
+        admission.admit([(b"x-api-key", token().encode())])
+
+
+def test_a_key_that_is_said_to_be_withdrawn_is_so(tmp_path: Path) -> None:
+    admission = Admission(auth_config(tmp_path), host="127.0.0.1", folder=tmp_path / "auth", wall=time.time_ns)
+    file = KeyFile(tmp_path / "auth")
+    for _ in range(20):
+        key, entry = file.add("ann", Scope(symbols=("*",)), now_ns=NOW)
+        admission.admit(token=key)
+        file.revoke(entry.id, now_ns=NOW)
+        with pytest.raises(Denied):
+            admission.admit(token=key)
 
 
 def test_what_is_told_holds_nothing_of_what_was_shown(admission: Admission) -> None:

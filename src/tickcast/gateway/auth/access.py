@@ -73,6 +73,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope = Scope()
     until_ns: int = 0
     """End, ns since 1970 UTC by the wall clock; 0 = none."""
+    since_ns: int = 0
+    """Begin, likewise."""
 
     # ------------------------------------------------------------------ what may be asked
 
@@ -136,6 +138,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self, wall_ns: int) -> bool:
         """Whether its time is over."""
         return 0 < self.until_ns <= wall_ns
+
+    def has_begun(self, wall_ns: int) -> bool:
+        """Whether its time has come."""
+        return self.since_ns <= wall_ns
 
 
 ANYONE: Final = Access(scope=Scope(symbols=("*",)))

@@ -6,8 +6,9 @@ is, and each try of ours would cost every client that connects. The hash is keye
 say, does not even confirm a guess.
 
 Files in the folder ``auth`` of the data folder, both readable by their user only: ``keys.json`` is replaced as a whole
-under a lock, so a reader sees the keys before a change or after it. Readers look at the file's status at each key they
-check, and a few times a second for those who are connected: what is withdrawn is so within a moment, in all processes.
+under a lock, so a reader sees the keys before a change or after it. Readers look at the file's status at each key that
+they do not know, every :data:`FRESH_NS` for those they do, and a few times a second for those who are connected.
+Whoever withdraws a key waits that long: once it is said to be withdrawn, no process lets it in.
 """
 
 import base64
@@ -17,6 +18,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -36,6 +38,8 @@ KEY_MAX: Final = 128
 KEYS_MAX: Final = 100_000
 NAME_MAX: Final = 64
 INVALID: Final = "the API key is not valid"
+FRESH_NS: Final = 50_000_000
+"""For how long what is known of keys counts without a look at their files."""
 
 
 class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -116,6 +120,8 @@ class KeyFile:
     def revoke(self, which: str, *, now_ns: int) -> list[KeyEntry]:
         """Withdraw the key of an id, or all keys of a name; returns those that were valid until now.
 
+        Returns when nobody lets them in any more.
+
         Raises:
             UsageError: there is none such, or the file cannot be changed.
         """
@@ -127,6 +133,7 @@ class KeyFile:
             kept.keys = [
                 msgspec.structs.replace(entry, revoked_ns=now_ns) if entry.id in gone else entry for entry in kept.keys
             ]
+        time.sleep(FRESH_NS / 1e9)
         return [entry for entry in found if entry.id in gone]
 
     def _pepper(self) -> bytes:
