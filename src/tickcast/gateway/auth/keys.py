@@ -18,7 +18,6 @@ import hashlib
 import hmac
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,7 @@ import msgspec
 
 from tickcast.gateway.auth.access import SUBJECT_MAX, Access, Denied, Scope
 from tickcast.model.errors import UsageError
+from tickcast.runtime.clock import pause
 from tickcast.runtime.log import get_logger
 
 log = get_logger("gateway")
@@ -133,7 +133,7 @@ class KeyFile:
             kept.keys = [
                 msgspec.structs.replace(entry, revoked_ns=now_ns) if entry.id in gone else entry for entry in kept.keys
             ]
-        time.sleep(FRESH_NS / 1e9)
+        pause(FRESH_NS / 1e9)
         return [entry for entry in found if entry.id in gone]
 
     def _pepper(self) -> bytes:
