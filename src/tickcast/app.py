@@ -42,6 +42,7 @@ from tickcast.gateway.http import UnixServer
 from tickcast.gateway.owner import OwnerClient
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.shares import Shares
+from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.stage import STATUS_NS, GatewayStage
 from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, encode_note
 from tickcast.gateway.watching import MATCHED_MAX
@@ -560,6 +561,18 @@ def shares_of(data: DataDir, name: str) -> Shares | None:
     return Shares(data.root / "gateways", place) if 0 < place <= WORKERS_MAX else None
 
 
+def neighbours_of(config: Config, data: DataDir, name: str) -> Neighbours | None:
+    """The workers among which a worker finds sessions of Socket.IO; None: there are none to be found."""
+    number = WORKER_NAME.fullmatch(name)
+    if number is None or not 0 < int(number[1]) <= WORKERS_MAX or config.gateway.socketio.mode == "off":
+        return None
+    return Neighbours(
+        int(number[1]),
+        lambda other: data.socket(f"socketio-{other}"),
+        connections_max=config.gateway.connections_max,
+    )
+
+
 def late_of(config: Config, data: DataDir, name: str) -> WorkerLate | None:
     """Make what a worker serves those from who see everything late, if there are any."""
     if not config.gateway.auth.delayed:
@@ -627,6 +640,7 @@ async def run_gateway(
         directory=owner,
         owner=owner,
         late=None if late is None else late.shown,
+        neighbours=neighbours_of(config, data, name),
     )
 
     def on_rung(rung: Rung) -> None:

@@ -19,6 +19,7 @@ from tickcast.gateway.http import HttpServer
 from tickcast.gateway.listener import BACKLOG, address_of, bind
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.socketio.door import EventDoor, open_door
+from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.status import StatusSource
 from tickcast.gateway.timestamps import timestamp
 from tickcast.gateway.tls import Certificate, certificate, failed
@@ -70,6 +71,7 @@ class GatewayStage:
         chance: Callable[[], float] = CHANCE,
         guests: Guests | None = None,
         late: LateHub | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         """Prepare; nothing is bound yet.
 
@@ -87,6 +89,7 @@ class GatewayStage:
             wall: what clocks on the wall show now, where that may differ from ``clock``.
             guests: lets clients in; without it there is one that knows no API keys.
             late: what those are served from who see everything late; without it they are refused.
+            neighbours: other workers of the same port, among which sessions of Socket.IO are found.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -108,7 +111,8 @@ class GatewayStage:
             self._tables.append(self._make_late(late, self.clients))
         self._status = status
         self._status_ns = 0
-        self._events: EventDoor | None = open_door(self.clients, app)
+        self._events: EventDoor | None = open_door(self.clients, app, neighbours)
+        self._neighbours = None if self._events is None else neighbours
         self._http = HttpServer(app if self._events is None else self._events)
         self._clock = clock
         self._wall = wall or clock
@@ -180,6 +184,8 @@ class GatewayStage:
         await self._http.start()
         if self._events is not None:
             await self._events.start()
+        if self._neighbours is not None:
+            await self._neighbours.start(lambda: FrontConnection(self.clients, **self._http.protocol_settings()))
         self._socket.listen(BACKLOG)
         self._acceptor = Acceptor(
             self._socket,
@@ -255,6 +261,8 @@ class GatewayStage:
         self._socket.close()
         self._socket = None
         await self._drain()
+        if self._neighbours is not None:
+            await self._neighbours.stop()
         await self._tasks.stop()
         if self._events is not None:
             await self._events.stop()

@@ -1,4 +1,6 @@
-"""REST in a worker: requests go on to the core over its Unix socket, and its answers come back unchanged.
+"""Requests that another process answers, over its Unix socket; its answers come back unchanged.
+
+REST in a worker goes on to the core so, and a polling client of Socket.IO to the worker that has its session.
 
 Bodies stream in both directions; what is under way is bounded, and every step has a time limit. While the core is
 away, clients get 503 with a time to come back.
@@ -40,28 +42,47 @@ AGAIN: Final = frozenset({b"date", b"server"})
 """Headers of an answer that this server writes itself."""
 AWAY: Final = "the core is away; prices are served again when it is back"
 
-_forwarded: Final = metrics.counter("gateway_forwarded", "REST requests answered by the core, so far.")
-_failed: Final = metrics.counter("gateway_forward_failed", "REST requests that the core did not answer, so far.")
+_forwarded: Final = metrics.counter("gateway_forwarded", "Requests answered by another process, so far.")
+_failed: Final = metrics.counter("gateway_forward_failed", "Requests that another process did not answer, so far.")
 
 
 class Upstream:
-    """The core's REST as an ASGI application."""
+    """Another process as an ASGI application."""
 
-    def __init__(self, path: Path) -> None:
-        """``path`` is the core's Unix socket; it need not be there yet."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        connections_max: int = CONNECTIONS_MAX,
+        waiting_max: int | None = None,
+        silent_s: float | None = None,
+        away: str = AWAY,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            path: the other's Unix socket; it need not be there yet.
+            connections_max: connections to it, 0 = as many as there are requests.
+            waiting_max: requests under way or waiting, :data:`WAITING_MAX`; further ones are answered with 503.
+            silent_s: longest wait for the next part of an answer, :data:`SILENT_S`.
+            away: what clients are told while nobody answers.
+        """
         self._path = path
+        self._connections_max = connections_max
+        self._waiting_max = WAITING_MAX if waiting_max is None else waiting_max
+        self._silent_s = SILENT_S if silent_s is None else silent_s
+        self._away = away
         self._session: aiohttp.ClientSession | None = None
         self.under_way = 0
-        metrics.watch_queue(
-            "gateway_forwarding", bound=WAITING_MAX, depth=lambda: self.under_way, drops=lambda: self.turned_away
-        )
         self.turned_away = 0
 
     async def start(self) -> None:
         """Be ready to ask; nothing is connected yet."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(self._path), limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S),
-            timeout=aiohttp.ClientTimeout(total=None, connect=SILENT_S, sock_connect=CONNECT_S, sock_read=SILENT_S),
+            connector=aiohttp.UnixConnector(str(self._path), limit=self._connections_max, keepalive_timeout=IDLE_S),
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._silent_s, sock_connect=CONNECT_S, sock_read=self._silent_s
+            ),
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -75,9 +96,9 @@ class Upstream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if self.under_way >= WAITING_MAX or self._session is None:
+        if self.under_way >= self._waiting_max or self._session is None:
             self.turned_away += 1
-            await refusal(503, f"{self.under_way} requests wait for the core already", RETRY)(scope, receive, send)
+            await refusal(503, f"{self.under_way} requests wait already; come back later", RETRY)(scope, receive, send)
             return
         self.under_way += 1
         answer = _Answer(send)
@@ -87,9 +108,9 @@ class Upstream:
         except (aiohttp.ClientError, OSError, TimeoutError) as wrong:
             _failed.inc()
             if answer.is_begun:
-                raise ConnectionError(f"the core's answer broke off: {wrong}") from wrong
-            log.debug("the core did not answer", path=scope["path"], reason=str(wrong))
-            status, detail = (504, "the core did not answer in time") if _is_silent(wrong) else (503, AWAY)
+                raise ConnectionError(f"the answer broke off: {wrong}") from wrong
+            log.debug("nobody answered", path=scope["path"], reason=str(wrong))
+            status, detail = (504, "there was no answer in time") if _is_silent(wrong) else (503, self._away)
             await refusal(status, detail, RETRY)(scope, receive, send)
         finally:
             self.under_way -= 1

@@ -19,9 +19,11 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.handshake import host_allowed, host_refusal
 from tickcast.gateway.rest import Guard, add_basics, add_errors, cors_settings
 from tickcast.gateway.shares import Shares
+from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.stage import GatewayStage, LateHub
-from tickcast.gateway.upstream import Upstream
+from tickcast.gateway.upstream import WAITING_MAX, Upstream
 from tickcast.ports import Clock, Directory, Fanout, Owner
+from tickcast.runtime import metrics
 
 
 def create_worker_app(*, config: Config, upstream: ASGIApp, folder: Path = page.FOLDER) -> ASGIApp:
@@ -73,9 +75,16 @@ class GatewayWorker:
         wall: Clock | None = None,
         guests: Guests | None = None,
         late: LateHub | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the others are as in the stage."""
         self.upstream = Upstream(rest)
+        metrics.watch_queue(
+            "gateway_forwarding",
+            bound=WAITING_MAX,
+            depth=lambda: self.upstream.under_way,
+            drops=lambda: self.upstream.turned_away,
+        )
         app = create_worker_app(config=config, upstream=self.upstream)
         self.stage = GatewayStage(
             config,
@@ -90,6 +99,7 @@ class GatewayWorker:
             wall=wall,
             guests=guests,
             late=late,
+            neighbours=neighbours,
         )
 
     async def start(self) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tickcast.gateway.clients import Clients
+from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.model.errors import UsageError
 
 PATH = "/socket.io/"
@@ -22,8 +23,10 @@ class EventDoor(Protocol):
         """End."""
 
 
-def open_door(clients: Clients, app: ASGIApp) -> EventDoor | None:
+def open_door(clients: Clients, app: ASGIApp, neighbours: Neighbours | None = None) -> EventDoor | None:
     """Make the dialect in front of ``app``; None where the config does not ask for it.
+
+    ``neighbours`` are other workers of the same port, which may get requests of our sessions, and we of theirs.
 
     Raises:
         UsageError: a package that it needs is not installed.
@@ -40,6 +43,6 @@ def open_door(clients: Clients, app: ASGIApp) -> EventDoor | None:
     from tickcast.gateway.socketio.engine import SocketIoEngine  # noqa: PLC0415  an optional package
     from tickcast.gateway.socketio.modes import make_mode  # noqa: PLC0415
 
-    engine = SocketIoEngine(clients, make_mode(clients), app)
+    engine = SocketIoEngine(clients, make_mode(clients), app, neighbours)
     clients.upgrades[PATH] = engine.upgrade
     return engine

@@ -31,6 +31,7 @@ from tickcast.gateway.codes import CloseCode
 from tickcast.gateway.handshake import Accepted, Headers, host_allowed, host_refusal, origin_allowed
 from tickcast.gateway.socketio.client import EventClient
 from tickcast.gateway.socketio.modes import Mode
+from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.socketio.outbox import HELD_MAX, Outbox
 from tickcast.gateway.socketio.websocket import EngineSocket
 from tickcast.runtime import metrics
@@ -82,11 +83,12 @@ class Link:
 class SocketIoEngine:
     """Everything of the dialect in one process, as an ASGI application in front of another."""
 
-    def __init__(self, clients: Clients, mode: Mode, app: ASGIApp) -> None:
-        """``mode`` says how clients are served, ``app`` answers what is not ours."""
+    def __init__(self, clients: Clients, mode: Mode, app: ASGIApp, neighbours: Neighbours | None = None) -> None:
+        """``mode`` says how clients are served, ``app`` answers what is not ours, ``neighbours`` have others."""
         self.clients = clients
         self.mode = mode
         self._app = app
+        self._neighbours = neighbours
         self._tasks = TaskGroupOwner("gateway.socketio")
         self.packets_per_second = PACKETS_PER_REQUEST * clients.config.requests_per_second
         self._links: dict[str, Link] = {}
@@ -110,6 +112,9 @@ class SocketIoEngine:
         self._eio = self.sio.eio
         self._eio.create_queue = Outbox
         self._eio.start_background_task = self._start_task
+        if neighbours is not None:
+            make_name = self._eio.generate_id
+            self._eio.generate_id = lambda: neighbours.mark(make_name())
         self._connect_session = self._eio.handlers["connect"]
         self._take_message = self._eio.handlers["message"]
         self._eio.on("connect", self._session_opened)
@@ -153,6 +158,10 @@ class SocketIoEngine:
             await self._app(scope, receive, send)
             return
         refused = self._refuse(scope)
+        holder = self._holder(_name_in(scope)) if refused is None else None
+        if holder is not None and self._neighbours is not None:
+            await self._neighbours.forward(holder, scope, receive, send)
+            return
         if refused is None and scope["method"] == "POST":
             body = await _read(receive, self.clients.config.frame_max)
             if body is None:
@@ -176,6 +185,10 @@ class SocketIoEngine:
             log.debug("a polling request failed", reason=str(wrong))
             if not begun:
                 await refusal(400, "this request is none that Engine.IO knows")(scope, receive, send)
+
+    def _holder(self, name: str) -> int | None:
+        """Which other worker holds a session; None: none does."""
+        return self._neighbours.holder(name) if name and self._neighbours is not None else None
 
     def _refuse(self, scope: Scope) -> Any:
         """Why a request is not served; None: it is."""
@@ -222,10 +235,15 @@ class SocketIoEngine:
 
     def upgrade(
         self, transport: Any, accepted: Accepted, target: bytes, headers: Headers, address: str
-    ) -> EngineSocket:
+    ) -> asyncio.Protocol:
         """Take over a connection whose upgrade to :data:`PATH` was checked."""
         url = urlsplit(target.decode("latin-1"))
         clients = self.clients
+        holder = self._holder(parse_qs(url.query).get("sid", [""])[0])
+        if holder is not None and self._neighbours is not None:
+            return self._neighbours.carry(
+                holder, transport, target, headers, gone=lambda: clients.addresses.leave(address)
+            )
         connection = EngineSocket(
             self,
             reader=clients.reader(clients.config.frame_max),
