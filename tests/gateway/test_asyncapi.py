@@ -5,14 +5,18 @@ import copy
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema_rs
+import jwt
 import pytest
+from tests.gateway.test_status import World
 from websockets.asyncio.client import ClientConnection, connect
 
 from tickcast.gateway import asyncapi, frames, messages
+from tickcast.gateway.auth.config import Config as AuthConfig
 from tickcast.gateway.config import Config
 from tickcast.model.record import State
 from tickcast.testing.gateway import RunningGateway, running_gateway
@@ -20,6 +24,9 @@ from tickcast.testing.gateway import RunningGateway, running_gateway
 DOCUMENT = asyncapi.document()
 SENT = [kind.__name__ for kind in (*messages.REPLIES, *frames.FRAMES)]
 DEADLINE_S = 20.0
+TRADES_UNREAD = 6_000
+"""More than sockets hold for somebody who does not read."""
+SECRET = "a secret of more than thirty-two bytes"  # noqa: S105  of this test
 REQUESTS: tuple[dict[str, Any], ...] = (
     {"action": "subscribe", "symbols": ["AAPL", "NOPE"], "rate": 0, "id": 1},
     {"action": "subscribe", "symbols": ["XNAS:*"], "fields": ["price", "bid"], "rate": 0, "mode": "all"},
@@ -96,8 +103,86 @@ async def test_what_is_really_sent_is_described(query: str) -> None:
             move(gateway, step)
             await socket.send('{"action":"sync","id":"moved"}')
             seen |= {kind_of(frame) for frame in [*told, *await heard(socket, "moved")]}
-    never = {"Lost", "Heartbeat", "FeedNote", "GapNote", "DeliveryNote", "Authenticated"}
-    assert set(SENT) - never <= seen
+    assert set(SENT) - {"Lost", "Heartbeat", "FeedNote", "GapNote", "DeliveryNote", "Authenticated"} <= seen
+
+
+async def frames_until(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:
+    """Everything that comes up to the first frame of a kind, each of them checked."""
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while not found or kind_of(found[-1]) != kind:
+            told = json.loads(await socket.recv())
+            found += told if isinstance(told, list) else [told]
+    assert all(kind_of(frame) for frame in found)
+    return found
+
+
+async def test_a_new_epoch_and_a_loss_are_described() -> None:
+    config = Config(port=0, send_buffer=4_096)
+    async with (
+        running_gateway(config, history_count=4, buffer_max=4_096) as gateway,
+        connect(gateway.stream_url) as socket,
+    ):
+        gateway.trade("XNAS:AAPL", "185.40")
+        await socket.send('{"action":"subscribe","symbols":["XNAS:AAPL"],"channel":"trades"}')
+        await frames_until(socket, "Subscribed")
+        gateway.hub.renew("XNAS:AAPL")
+        gateway.trade("XNAS:AAPL", "185.41")
+        begun = (await frames_until(socket, "Lost"))[-1]
+        assert (begun["count"], begun["seq"]) == (0, 0)
+        for _ in range(TRADES_UNREAD):  # in one turn of the loop: nobody reads meanwhile
+            gateway.trade("XNAS:AAPL", "185.42")
+        lost = (await frames_until(socket, "Lost"))[-1]
+        assert lost["count"] > 0
+        assert lost["epoch"] == begun["epoch"]
+
+
+async def test_a_heartbeat_is_described() -> None:
+    config = Config(port=0, heartbeat_s=0.1)
+    async with running_gateway(config) as gateway, connect(gateway.stream_url) as socket:
+        await frames_until(socket, "Heartbeat")
+
+
+async def test_notes_are_described() -> None:
+    world = World()
+    world.feed("xnas", "connected")
+    async with running_gateway() as gateway, connect(gateway.stream_url) as socket:
+        await socket.send('{"action":"subscribe","symbols":["*"],"channel":"status"}')
+        await frames_until(socket, "StatusSnapshot")
+        board = gateway.stage.clients.status
+        board.put(world.source.notes(10))
+        feed = (await frames_until(socket, "FeedNote"))[-1]
+        assert feed["feed"]["name"] == "xnas"
+        world.gap("a", "xnas")
+        board.put(world.source.notes(11))
+        gap = (await frames_until(socket, "GapNote"))[-1]
+        assert gap["gap"]["ended"] is None
+        world.rung = (1, "held longer")
+        board.put(world.source.notes(12))
+        while (await frames_until(socket, "DeliveryNote"))[-1]["delivery"]["rung"] != 1:
+            pass  # how it was in the beginning is told as well
+
+
+async def test_who_was_let_in_is_described(tmp_path: Path) -> None:
+    key = tmp_path / "desk.key"
+    key.write_text(SECRET)
+    auth = AuthConfig(jwt_keys=(str(key),), jwt_issuer="us", jwt_audience="prices")
+    claims = {
+        "sub": "reader",
+        "iss": "us",
+        "aud": "prices",
+        "exp": time.time() + 600,
+        "tickcast": {"symbols": ["XNAS:*"]},
+    }
+    token = jwt.encode(claims, SECRET, "HS256", {"kid": "desk"})
+    async with (
+        running_gateway(Config(port=0, auth=auth), folder=tmp_path / "auth") as gateway,
+        connect(gateway.stream_url) as socket,
+    ):
+        await socket.send(json.dumps({"action": "auth", "token": token, "id": 1}))
+        told = (await frames_until(socket, "Authenticated"))[-1]
+        assert (told["subject"], told["symbols"], told["id"]) == ("reader", ["XNAS:*"], 1)
+        assert told["until"].endswith("Z")
 
 
 @pytest.mark.parametrize("request_of", REQUESTS, ids=str)
