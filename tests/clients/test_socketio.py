@@ -28,15 +28,19 @@ class NpmClient:
 
     async def until(self, event: str, **expected: Any) -> Any:
         """The body of the next event of that name, with these values in it."""
+        return await self.until_any(event, **expected)
+
+    async def until_any(self, *events: str, **expected: Any) -> Any:
+        """The same of the next event of one of these names."""
         assert self._process.stdout is not None
         async with asyncio.timeout(DEADLINE_S):
             while line := await self._process.stdout.readline():
                 told: dict[str, Any] = json.loads(line)
                 self.told.append(told)
                 body = told["body"]
-                if told["event"] == event and all(body.get(key) == value for key, value in expected.items()):
+                if told["event"] in events and all(body.get(key) == value for key, value in expected.items()):
                     return body
-        pytest.fail(f"the client ended before {event}: {self.told[-3:]}")
+        pytest.fail(f"the client ended before {events}: {self.told[-3:]}")
 
     async def ask(self, event: str, **body: Any) -> Any:
         """The acknowledgement of an event."""

@@ -171,6 +171,10 @@ class FaultProxy:
         self.accepted = 0
         """Connections that were made to it."""
 
+    def turn(self, port: int) -> None:
+        """Bring new connections to another port of the target's host, as a balancer does."""
+        self._target = (self._target[0], port)
+
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
         await self.start()

@@ -4,9 +4,12 @@ import { io } from "socket.io-client";
 
 const [url, transports] = process.argv.slice(2);
 const tell = (event, body) => process.stdout.write(`${JSON.stringify({ event, body })}\n`);
-const socket = io(url, { transports: transports.split(","), reconnectionDelay: 50, reconnectionDelayMax: 200 });
+let session = null; // what a node told, for the next one
+const options = { transports: transports.split(","), reconnectionDelay: 50, reconnectionDelayMax: 200 };
+const socket = io(url, { ...options, auth: (send) => send({ session }) });
 
 socket.on("connect", () => tell("connect", socket.io.engine.transport.name));
+socket.on("session", (told) => (session = told.session));
 socket.on("disconnect", (reason) => tell("disconnect", reason));
 socket.on("connect_error", (error) => tell("connect_error", { message: error.message, data: error.data ?? null }));
 socket.onAny((event, body) => tell(event, body));
