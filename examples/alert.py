@@ -34,7 +34,7 @@ class Rule:
 
     def crossed(self, tick: Tick) -> bool:
         """Whether the price is beyond the line, and was not before."""
-        if tick.state != "live" or tick.price is None:
+        if tick.state not in {"live", "delayed"} or tick.price is None:  # delayed: as good, and `delay_s` old
             return False
         was, self.is_over = self.is_over, SIGNS[self.sign](tick.price, self.line)
         return self.is_over and not was

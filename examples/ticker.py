@@ -14,7 +14,7 @@ from rich.table import Table
 import tickcast
 from tickcast.client import Counters, Tick
 
-COLOURS = {"live": "green", "stale": "yellow", "no_such_symbol": "red", "not_entitled": "red"}
+COLOURS = {"live": "green", "delayed": "cyan", "stale": "yellow", "no_such_symbol": "red", "not_entitled": "red"}
 
 
 def table(newest: dict[str, Tick], counters: dict[str, Counters]) -> Table:

@@ -6,119 +6,59 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
-import msgspec
 import pytest
+from tests.late_world import AAPL, DEADLINE_S, DELAY_S, by, late_world
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
-from tickcast import _native
-from tickcast.config import Config
-from tickcast.feeds.config import FeedConfig
-from tickcast.gateway.auth.admission import Admission
-from tickcast.gateway.auth.guests import Guests
-from tickcast.gateway.config import Config as GatewayConfig
-from tickcast.gateway.rest import create_app
-from tickcast.gateway.stage import GatewayStage
-from tickcast.late import Late
-from tickcast.latest.registry import InstrumentRegistry
-from tickcast.model.batch import TickBatch
-from tickcast.model.health import FeedHealth
-from tickcast.model.record import Flag, Kind, State, empty_records
-from tickcast.runtime.clock import now_ns, steady_ns
-from tickcast.testing.gateway import NoInsight, NoLedger, definition
-from tickcast.testing.tokens import auth_config, token
-
-DEADLINE_S = 30.0
-DELAY_S = 2.0
-
-
-class World:
-    """A gateway over a hub and its late half, and a feed that the test plays."""
-
-    def __init__(self, folder: Path) -> None:
-        auth = msgspec.structs.replace(auth_config(folder), delayed=True, delay_s=DELAY_S)
-        gateway = GatewayConfig(port=0, auth=auth)
-        config = Config(gateway=gateway, feeds={"xnas": FeedConfig(venue="XNAS")})
-        self.hub = _native.Hub(epoch=1)
-        self.registry = InstrumentRegistry()
-        self.late = Late(config, _native.Hub(epoch=9), folder / "late")
-        admission = Admission(auth, host="127.0.0.1", folder=folder / "auth", wall=now_ns)
-        guests = Guests(admission, clock=steady_ns, wall=now_ns)
-        self.app = create_app(
-            hub=self.hub, registry=self.registry, insight=NoInsight(), ledger=NoLedger(), config=gateway,
-            clock=now_ns, guests=guests, late=self.late.hub,
-        )  # fmt: skip
-        self.stage = GatewayStage(
-            gateway, hub=self.hub, app=self.app, clock=steady_ns, wall=now_ns, wake=lambda: None,
-            directory=self.registry, guests=guests, late=self.late.shown,
-        )  # fmt: skip
-        self.late.deliver = self.stage.deliver_late
-        self.trades = 0
-
-    async def start(self) -> None:
-        await self.late.start()
-        await self.stage.start()
-        self.put(TickBatch("xnas", 1, definitions=(definition("XNAS:AAPL"),)))
-        self.hub.set_feed_state("xnas", State.LIVE, "", steady_ns())
-        self.late.feed_health(FeedHealth(name="xnas", venue="XNAS", state="connected", since_ns=now_ns(), pid=1))
-
-    async def stop(self) -> None:
-        await self.stage.stop()
-        await self.late.stop()
-
-    def put(self, batch: TickBatch) -> None:
-        if batch.definitions:
-            self.hub.define(self.registry.add(batch.definitions), steady_ns())
-        if len(batch.records):
-            self.hub.apply(batch.records.tobytes(), steady_ns())
-        self.late.put(batch)
-        self.stage.deliver(self.hub.flush(steady_ns()))
-
-    def trade(self, price: int) -> None:
-        self.trades += 1
-        rows = empty_records(1)
-        rows["kind"], rows["instrument"] = Kind.TRADE, _native.instrument_id("XNAS:AAPL")
-        rows["id"], rows["price"], rows["size"] = self.trades, price, 1
-        rows["flags"], rows["ts_event"], rows["ts_recv"] = Flag.LAST_OF_EVENT, now_ns(), now_ns()
-        self.put(TickBatch("xnas", 1, rows))
-
-    def by(self, *, delayed: bool) -> dict[str, str]:
-        text = token({"symbols": ["*"], "delayed": delayed}, now_s=int(time.time()), sub=str(delayed))
-        return {"authorization": f"Bearer {text}"}
-
-    def connect(self, *, delayed: bool) -> connect:
-        url = f"ws{self.stage.address.removeprefix('http')}/stream"
-        return connect(url, additional_headers=self.by(delayed=delayed))
+from tickcast.client.handles import codec_of, handshake_of
+from tickcast.gateway.config import Config
+from tickcast.model.record import Kind, State, empty_records
+from tickcast.testing.gateway import RunningGateway, running_gateway
+from tickcast.testing.tokens import auth_config
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = World(tmp_path)
-    await made.start()
-    yield made
-    await made.stop()
+async def world(tmp_path: Path) -> AsyncIterator[RunningGateway]:
+    async with late_world(tmp_path) as gateway:
+        yield gateway
 
 
-async def get(client: ClientConnection, kind: str) -> Any:
+def status(world: RunningGateway, state: State, name: str = AAPL) -> None:
+    rows = empty_records(1)
+    rows["kind"], rows["detail"] = Kind.STATUS, state
+    rows["instrument"] = world._rows(name, 1)["instrument"]
+    rows["ts_event"] = rows["ts_recv"] = time.time_ns()
+    rows["flags"] = world._rows(name, 1)["flags"]
+    world.apply(rows)
+
+
+async def get(client: ClientConnection, kind: str, **values: object) -> Any:
+    """The next message of a kind with these values."""
     async with asyncio.timeout(DEADLINE_S):
         while True:
             message = json.loads(await client.recv())
-            if message["type"] == kind:
+            if message["type"] == kind and all(message.get(key) == value for key, value in values.items()):
                 return message
 
 
-async def test_a_trade_comes_late_and_says_so(world: World) -> None:
-    subscribe = json.dumps({"action": "subscribe", "symbols": ["XNAS:AAPL"], "channel": "trades"})
-    async with world.connect(delayed=False) as live, world.connect(delayed=True) as late:
+async def test_a_trade_comes_late_and_says_so(world: RunningGateway) -> None:
+    subscribe = json.dumps({"action": "subscribe", "symbols": [AAPL], "channel": "trades"})
+    async with (
+        connect(world.stream_url, additional_headers=by(delayed=False)) as live,
+        connect(world.stream_url, additional_headers=by()) as late,
+    ):
         for client, delay_s in ((live, None), (late, DELAY_S)):
             await client.send(subscribe)
             answer = await get(client, "subscribed")
             assert answer.get("delay_s") == delay_s
-            assert answer["symbols"]["XNAS:AAPL"]["state"] != "no_such_symbol"
+            assert answer["symbols"][AAPL]["state"] != "no_such_symbol"
         begun_s = time.monotonic()
-        for price in (100, 101, 102):
-            world.trade(price)
+        for price in ("100", "101", "102"):
+            world.trade(AAPL, price)
         now = [await get(live, "trade") for _ in range(3)]
         then = [await get(late, "trade") for _ in range(3)]
         assert time.monotonic() - begun_s >= DELAY_S
@@ -127,31 +67,94 @@ async def test_a_trade_comes_late_and_says_so(world: World) -> None:
         ]
 
 
-async def test_rest_shows_what_was(world: World) -> None:
-    transport = httpx.ASGITransport(world.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        world.trade(100)
-        live = (await http.get("/prices/XNAS:AAPL", headers=world.by(delayed=False))).json()
-        late = (await http.get("/prices/XNAS:AAPL", headers=world.by(delayed=True))).json()
-        assert (live["price"], live.get("delay_s")) == (100, None)
-        assert (late["price"], late["delay_s"]) == (None, DELAY_S)
-        assert (await http.get("/prices/NOPE", headers=world.by(delayed=True))).status_code == 404
+async def test_what_is_live_for_others_is_delayed_and_what_is_wrong_is_said(world: RunningGateway) -> None:
+    """`delayed` stands for `live` alone: a halt, a hole or a silent feed of that time is told as it was."""
+    async with connect(world.stream_url, additional_headers=by()) as late:
+        await late.send(json.dumps({"action": "subscribe", "symbols": [AAPL], "rate": 0}))
+        answer = await get(late, "subscribed")
+        assert answer["symbols"][AAPL]["state"] == "syncing"  # nothing is old enough yet
+        assert (await get(late, "snapshot"))["state"] == "syncing"
+        world.trade(AAPL, "100")
+        world.quote(AAPL, ("99", "1"), ("101", "1"))
+        await get(late, "update", state="delayed")
+        status(world, State.HALTED)
+        world.trade(AAPL, "101")
+        assert (await get(late, "update", state="halted"))["symbol"] == AAPL
+        status(world, State.LIVE)
+        assert (await get(late, "status", state="delayed"))["reason"] == f"everything is {DELAY_S:g} s late"
+        world.report("xnas", "stale")
+        assert (await get(late, "status", state="stale"))["reason"] == "feed stale"
+        world.report("xnas")
+        await get(late, "status", state="delayed")
+
+
+async def test_before_anything_is_old_enough_symbols_are_there_and_syncing(tmp_path: Path) -> None:
+    async with (
+        late_world(tmp_path, delay_s=900.0) as world,
+        connect(world.stream_url, additional_headers=by()) as late,
+        httpx.AsyncClient(base_url=world.url, headers=by()) as http,
+    ):
+        world.trade(AAPL, "100")
+        await late.send(json.dumps({"action": "subscribe", "symbols": [AAPL, "AAPL", "NOPE"]}))
+        answer = await get(late, "subscribed")
+        states = {name: one["state"] for name, one in answer["symbols"].items()}
+        assert states == {AAPL: "syncing", "AAPL": "syncing", "NOPE": "no_such_symbol"}
+        assert answer["delay_s"] == 900
+        shown = (await http.get(f"/prices/{AAPL}")).json()
+        assert (shown["state"], shown["price"], shown["delay_s"]) == ("syncing", None, 900)
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack", "compact", "proto"])
+async def test_every_codec_tells_it(world: RunningGateway, codec: str) -> None:
+    name, query = handshake_of(codec)
+    reader = codec_of(codec)
+    url = f"{world.stream_url}?{urlencode(query)}"
+    world.trade(AAPL, "100")
+    world.quote(AAPL, ("99", "1"), ("101", "1"))
+    world.book(AAPL, [("99", "1")], [("101", "1")])
+    async with connect(url, additional_headers=by(), subprotocols=[Subprotocol(name)]) as client:
+        for channel in ("price", "book", "bars"):
+            request = {"action": "subscribe", "symbols": [AAPL], "channel": channel, "rate": 0}
+            await client.send(reader.request(request))
+        told: dict[str, float] = {}
+        states: dict[str, str] = {}
         async with asyncio.timeout(DEADLINE_S):
-            while late["price"] is None or late["state"] != "live":
+            while states != dict.fromkeys(("price", "book", "bars"), "delayed"):
+                for frame in reader.frames(await client.recv()):
+                    if frame["type"] == "subscribed":
+                        told[frame["channel"]] = frame["delay_s"]
+                    elif frame["type"] in {"snapshot", "update", "status"} and "state" in frame:
+                        is_of_all = frame["type"] == "status"
+                        channels = told if is_of_all else [frame.get("channel", "price")]
+                        states.update(dict.fromkeys(channels, frame["state"]))
+        assert told == dict.fromkeys(("price", "book", "bars"), DELAY_S)
+
+
+async def test_rest_shows_what_was(world: RunningGateway) -> None:
+    async with httpx.AsyncClient(base_url=world.url) as http:
+        world.trade(AAPL, "100")
+        world.quote(AAPL, ("99", "1"), ("101", "1"))
+        live = (await http.get(f"/prices/{AAPL}", headers=by(delayed=False))).json()
+        late = (await http.get(f"/prices/{AAPL}", headers=by())).json()
+        assert (live["price"], live["state"], live.get("delay_s")) == (100, "live", None)
+        assert (late["price"], late["state"], late["delay_s"]) == (None, "syncing", DELAY_S)
+        assert (await http.get("/prices/NOPE", headers=by())).status_code == 404
+        async with asyncio.timeout(DEADLINE_S):
+            while late["bid"] is None:
                 await asyncio.sleep(0.05)
-                late = (await http.get("/prices?symbols=XNAS:AAPL", headers=world.by(delayed=True))).json()["prices"][0]
-        assert (late["price"], late["delay_s"]) == (100, DELAY_S)
-        book = (await http.get("/books/XNAS:AAPL", headers=world.by(delayed=True))).json()
-        bars = (await http.get("/bars/XNAS:AAPL", headers=world.by(delayed=True))).json()
+                late = (await http.get(f"/prices?symbols={AAPL}", headers=by())).json()["prices"][0]
+        assert (late["price"], late["state"], late["delay_s"]) == (100, "delayed", DELAY_S)
+        book = (await http.get(f"/books/{AAPL}", headers=by())).json()
+        bars = (await http.get(f"/bars/{AAPL}", headers=by())).json()
         assert book["delay_s"] == bars["delay_s"] == DELAY_S
+        assert bars["state"] == "delayed"
 
 
-async def test_who_sees_late_is_never_let_in_where_nothing_is_kept_back(world: World, tmp_path: Path) -> None:
-    auth = auth_config(tmp_path)
-    app = create_app(
-        hub=world.hub, registry=world.registry, insight=NoInsight(), ledger=NoLedger(),
-        config=GatewayConfig(auth=auth), clock=now_ns,
-    )  # fmt: skip
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
-        answer = await http.get("/prices/XNAS:AAPL", headers=world.by(delayed=True))
+async def test_who_sees_late_is_never_let_in_where_nothing_is_kept_back(tmp_path: Path) -> None:
+    config = Config(port=0, auth=auth_config(tmp_path))
+    async with (
+        running_gateway(config, folder=tmp_path / "auth") as gateway,
+        httpx.AsyncClient(base_url=gateway.url) as http,
+    ):
+        answer = await http.get(f"/prices/{AAPL}", headers=by())
         assert (answer.status_code, "price" in answer.json()) == (403, False)

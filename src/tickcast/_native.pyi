@@ -1134,6 +1134,7 @@ class Hub:
         slow_recover_ns: int = ...,
         digest_every: int = 50,
         bars_kept: tuple[int, int] = (60, 120),
+        late: str = "",
     ) -> None:
         """``epoch``: the first to give out; it and all above must never have been used. ``exclude_conditions``: trades with one of these
         conditions set no price (they count in volume and seq). ``trade_memory``: trades remembered for each instrument, so that busts
@@ -1141,7 +1142,7 @@ class Hub:
         the kernel could not send yet at which a socket counts as full; 0 = as the system has it. ``slow_blocked_ns``: time blocked, of about
         the last second, after which a client goes one rate class down (0 = never), ``slow_recover_ns`` time without a block until it goes
         one up. ``digest_every``: a book's digest is in every so many of its updates. ``bars_kept``: bars of a second and of a minute kept
-        of each instrument."""
+        of each instrument. ``late``: why nothing here is of now; what would be ``live`` is shown as ``delayed``, for this reason."""
 
     # what is known of the world
     def save(self) -> bytes:

@@ -47,7 +47,7 @@ from tickcast.gateway.stage import STATUS_NS, GatewayStage
 from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, encode_note
 from tickcast.gateway.watching import MATCHED_MAX
 from tickcast.gateway.worker import GatewayWorker
-from tickcast.late import Late, WorkerLate
+from tickcast.late import Late, WorkerLate, late_reason
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.calendar import session_starts
 from tickcast.latest.ledger import CoreLedger, open_ledger
@@ -152,8 +152,8 @@ async def run_feed(
         await publisher.close()
 
 
-def make_hub(config: Config, *, epoch: int) -> _native.Hub:
-    """Make the hub of this process."""
+def make_hub(config: Config, *, epoch: int, late: str = "") -> _native.Hub:
+    """Make a hub of this process; ``late`` says why nothing in it is of now."""
     fanout = config.fanout
     return _native.Hub(
         epoch=epoch,
@@ -172,6 +172,7 @@ def make_hub(config: Config, *, epoch: int) -> _native.Hub:
         digest_every=fanout.digest_every,
         bars_kept=(config.latest.bars_1s, config.latest.bars_1m),
         exclude_conditions=sum(Condition[name.upper()] for name in config.latest.exclude_conditions),
+        late=late,
     )
 
 
@@ -284,7 +285,8 @@ class Core:
         config = self._config
         if not config.gateway.auth.delayed:
             return None
-        late = Late(config, make_hub(config, epoch=next_epoch(data.root / "epoch-late", now_ns())), data.root / "late")
+        epoch = next_epoch(data.root / "epoch-late", now_ns())
+        late = Late(config, make_hub(config, epoch=epoch, late=late_reason(config)), data.root / "late")
         if config.gateway.workers:
             late.link(data.socket("fanout-late"))
         return late

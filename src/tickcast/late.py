@@ -18,11 +18,13 @@ from tickcast.fanout.link import LinkServer
 from tickcast.fanout.stage import FanoutStage
 from tickcast.gateway.owner import OwnerClient
 from tickcast.gateway.stage import LateHub
+from tickcast.gateway.timestamps import timestamp
 from tickcast.latest.board import FeedBoard
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.stage import LatestStage
 from tickcast.model.batch import TickBatch
 from tickcast.model.health import FeedHealth
+from tickcast.model.record import State
 from tickcast.ports import Clock, Flush
 from tickcast.runtime.clock import now_ns, steady_ns
 
@@ -33,6 +35,18 @@ def late_clock(config: Config) -> Clock:
     """Return the clock of those who see everything late; it is never set."""
     delay_ns = int(config.gateway.auth.delay_s * NS)
     return lambda: steady_ns() - delay_ns
+
+
+def late_reason(config: Config) -> str:
+    """Say why nothing is live to those who see everything late."""
+    return f"everything is {config.gateway.auth.delay_s:g} s late"
+
+
+def begin_reason(config: Config, began_ns: int) -> str:
+    """Say why nothing is shown to them until one delay after the core began."""
+    delay_s = config.gateway.auth.delay_s
+    first = timestamp(began_ns + int(delay_s * NS))
+    return f"everything is {delay_s:g} s late, and what this core has begins to show at {first}"
 
 
 class Late:
@@ -55,6 +69,7 @@ class Late:
                 {name: feed.venue for name, feed in config.feeds.items()},
                 silent_ns=int(config.latest.feed_silent_s * NS),
                 now_ns=self.clock(),
+                unheard=(State.SYNCING, begin_reason(config, now_ns())),
             ),
             clock=lambda: now_ns() - delay_ns,
             applied=lambda batch: self._fanout.applied(batch),  # noqa: PLW0108  made below

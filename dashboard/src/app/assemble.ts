@@ -27,6 +27,7 @@ export function assemble(): Services {
   client.on("connection", (connection) => market.setConnection(connection));
   client.on("instance", (instance) => market.instance.set(instance));
   client.on("rate", (rate) => market.slowed.set(rate));
+  client.on("delay", (delayS) => market.delayS.set(delayS));
   const ledgerVenue = new Signal("");
   const services: Services = {
     market,

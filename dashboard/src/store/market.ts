@@ -97,6 +97,8 @@ export class MarketStore {
   readonly instance = new Signal<Instance | null>(null);
   /** The server sends less than was asked for; null: it does not. */
   readonly slowed = new Signal<RateMessage | null>(null);
+  /** How late everything is that the server shows us, in seconds; 0: it is not. */
+  readonly delayS = new Signal(0);
   readonly #source: MarketSource;
   readonly #schedule: Schedule;
   readonly #rows = new Map<string, Row>();

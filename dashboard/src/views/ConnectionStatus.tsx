@@ -33,12 +33,18 @@ export function ConnectionStatus() {
   const { market } = useServices();
   const connection = useSignal(market.connection);
   const slowed = useSignal(market.slowed);
+  const delayS = useSignal(market.delayS);
   const rung = useSignal(market.instance)?.rung ?? 0;
   return (
     <div className="connection">
       <span className="connection-phase" data-phase={connection.phase} data-testid="connection">
-        {WORD[connection.phase]}
+        {connection.phase === "live" && delayS > 0 ? "Connected" : WORD[connection.phase]}
       </span>
+      {delayS > 0 && (
+        <span className="badge" data-badge="delayed" data-testid="delay" title="You may see prices late only: times are the exchange's, and so much older">
+          Prices are {formatDuration(delayS * 1000)} late
+        </span>
+      )}
       {slowed && (
         <span className="badge" data-badge="delayed" data-testid="slowed">
           You are slowed down to {slowed.rate} a second: {SLOWED[slowed.reason] ?? slowed.reason}

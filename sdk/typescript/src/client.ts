@@ -93,6 +93,8 @@ export class TickcastClient {
   /** What each pattern stands for, and the other way round. */
   readonly #members = byStream(() => new Map<string, Set<string>>());
   readonly #patterns = byStream(() => new Map<string, Set<string>>());
+  /** How late everything is, in seconds, as the gateway said last; 0 = it is not. */
+  delayS = 0;
   /** Times that the connection was open. */
   connections = 0;
 
@@ -288,7 +290,10 @@ export class TickcastClient {
     const stream = this.#streamOf(message);
     const request = "id" in message && typeof message.id === "number" ? this.#pending.get(message.id) : undefined;
     if (stream !== "status") {
-      if (message.type === "subscribed") this.#learnPatterns(message, stream);
+      if (message.type === "subscribed") {
+        this.#setDelay(message.delay_s ?? 0);
+        this.#learnPatterns(message, stream);
+      }
       this.#count(message, stream, request);
       this.#ledger.apply(message, this.#line.heardAtMs, applied, stream);
     }
@@ -318,6 +323,12 @@ export class TickcastClient {
     const channel = "channel" in message ? message.channel : undefined;
     if (channel !== "bars") return (channel as Stream | "status" | undefined) ?? "price";
     return "interval" in message && message.interval === "1m" ? "bars:1m" : "bars:1s";
+  }
+
+  #setDelay(delayS: number): void {
+    if (delayS === this.delayS) return;
+    this.delayS = delayS;
+    this.#events.onDelay?.(delayS);
   }
 
   #setInstance(instance: Instance | null): void {

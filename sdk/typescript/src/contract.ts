@@ -79,6 +79,8 @@ export interface ClientEvents {
   readonly wantsInstance?: () => boolean;
   /** The server allows less than was asked for, until null. */
   readonly onRate?: (rate: RateMessage | null) => void;
+  /** How late everything is that this client is shown, in seconds; 0 = it is not. */
+  readonly onDelay?: (delayS: number) => void;
   /** Each change by itself, in order. */
   readonly listener?: Listener;
 }

@@ -7,7 +7,7 @@ import type { AckState, Bar, Interval, PriceFields, TradeMessage } from "./proto
 import type { Waiting } from "./subscription.ts";
 import type { Hole } from "./tapes.ts";
 
-/** Only `live` is live. `refused`: the gateway did not take the subscription, `reason` says why. */
+/** Only `live` is live; `delayed` is as good, but `delayS` seconds old. `refused`: the gateway did not take the subscription, `reason` says why. */
 export type ShownState = AckState | "refused";
 
 export const LOST = "connection lost";

@@ -199,6 +199,8 @@ export interface SubscribedMessage {
   readonly symbols: Readonly<Record<string, SymbolAck>>;
   /** What each pattern of the request stands for; their symbols are in `symbols` as well. */
   readonly patterns?: Readonly<Record<string, readonly string[]>>;
+  /** How late everything is, in seconds; missing: it is not. */
+  readonly delay_s?: number;
 }
 
 export type Recovery = { readonly recovered: boolean; readonly reason?: string } & Partial<Position>;

@@ -37,6 +37,16 @@ export function useConnection(): Connection {
   );
 }
 
+/** How late everything is that is shown, in seconds; 0 = it is not. */
+export function useDelay(): number {
+  const client = useTickcast();
+  return useSyncExternalStore(
+    useMemo(() => (listener: () => void) => client.on("delay", listener), [client]),
+    () => client.delayS,
+    () => client.delayS,
+  );
+}
+
 /**
  * The newest state of each symbol, by its name; one that nothing is known of yet is `syncing`. A tick is another object
  * if and only if something about its symbol changed.

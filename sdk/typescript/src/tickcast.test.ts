@@ -220,3 +220,27 @@ test("what is no address, or no name, is refused at once", async () => {
   const { market } = await connected();
   for (const symbols of ["", ["AAPL", ""], "*"]) expect(() => market.prices(symbols)).toThrow(TypeError);
 });
+
+test("what is late says so, on every tick and of the connection, and stays so over a break", async () => {
+  const { server, market } = await connected();
+  server.delayS = 900;
+  const told: number[] = [];
+  market.on("delay", (delayS) => told.push(delayS));
+  market.on("instance", () => undefined); // the answer to it says nothing of a delay
+  const states: string[] = [];
+  market.prices("AAPL").on((tick) => states.push(tick.state));
+  expect(market.delayS).toBe(0);
+  server.last.accept();
+  await market.live();
+  await settle();
+  expect([market.delayS, told, market.tick("AAPL").state, market.tick("AAPL").price]).toEqual([900, [900], "delayed", "185.40"]);
+  server.last.say({ type: "status", symbol: "AAPL", state: "halted" });
+  expect([market.tick("AAPL").state, market.delayS]).toEqual(["halted", 900]);
+  server.last.end(1006);
+  expect(market.tick("AAPL").state).toBe("stale");
+  await vi.advanceTimersByTimeAsync(200);
+  server.last.accept();
+  await market.live();
+  expect([market.tick("AAPL").state, told]).toEqual(["delayed", [900]]);
+  expect(states).not.toContain("live");
+});

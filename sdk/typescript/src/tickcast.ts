@@ -95,6 +95,8 @@ export interface TickcastEvents {
   readonly error: ErrorMessage;
   /** The gateway sends less than was asked for, until null. */
   readonly rate: RateMessage | null;
+  /** How late everything is that we are shown, in seconds; 0 = it is not. */
+  readonly delay: number;
   /** Who the gateway takes us for and what it shows us; null without a connection. */
   readonly access: AuthenticatedMessage | null;
   /** Names of what changed with one message. */
@@ -116,7 +118,7 @@ export function connect(url: string, options: ConnectOptions = {}): Tickcast {
 
 export class Tickcast {
   readonly #client: TickcastClient;
-  readonly #listeners: Listeners = { connection: new Set(), error: new Set(), rate: new Set(), access: new Set(), applied: new Set(), instance: new Set() };
+  readonly #listeners: Listeners = { connection: new Set(), error: new Set(), rate: new Set(), delay: new Set(), access: new Set(), applied: new Set(), instance: new Set() };
   readonly #ticks = new Map<string, Set<Subscription<Tick>>>();
   readonly #books = new Map<string, Set<Subscription<BookView>>>();
   readonly #trades = new Map<string, Set<Subscription<Trade | Lost>>>();
@@ -134,6 +136,7 @@ export class Tickcast {
       onInstance: (instance) => this.#tell("instance", instance),
       onAccess: (access) => this.#tell("access", access),
       onRate: (rate) => this.#tell("rate", rate),
+      onDelay: (delayS) => this.#tell("delay", delayS),
       listener: this.#listener(),
     });
     this.#unfollow = followPage(this.#client, options.visibility !== false);
@@ -150,6 +153,11 @@ export class Tickcast {
   /** Of the connection there is: `json`, `msgpack`, `proto`, or the name of one that was brought along. */
   get codec(): string {
     return this.#client.codec;
+  }
+
+  /** How late everything is that we are shown, in seconds; 0 = it is not. Then no state is `live`, and what would be is `delayed`. */
+  get delayS(): number {
+    return this.#client.delayS;
   }
 
   get counters(): Counters {

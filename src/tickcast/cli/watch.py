@@ -41,7 +41,14 @@ PATIENCE_S: Final = 0.5
 """Without a connection for so long, it is said: one that is replaced for an upgrade is back sooner."""
 ENDED_BY_SIGTERM: Final = 128 + signal.SIGTERM
 TIMEOUT_S = 10
-_STYLES = {"live": "green", "stale": "yellow", "halted": "yellow", "closed": "dim", "no_such_symbol": "red"}
+_STYLES = {
+    "live": "green",
+    "stale": "yellow",
+    "halted": "yellow",
+    "delayed": "cyan",
+    "closed": "dim",
+    "no_such_symbol": "red",
+}
 _COLUMNS = ("symbol", "price", "change", "%", "bid", "ask", "size", "volume", "age", "merged", "state")
 _SACRIFICE = ("size", "volume", "merged", "age", "change", "%")
 """Columns that are left out where a terminal is too narrow, in this order; the others always stay."""

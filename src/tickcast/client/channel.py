@@ -52,6 +52,8 @@ class ChannelSession(ABC, Generic[T]):
         self._open: dict[int, dict[str, Any]] = {}
         """Requests without a reply, by their number."""
         self._number = 0
+        self.delay_s = 0.0
+        """How late everything is, as the gateway said last; 0 = it is not."""
         self._here = Counting(is_lossy=is_lossy)
         self._total = Counting(is_lossy=is_lossy)
         self._proofs = {"digests": 0, "digests_failed": 0, "counters": 0, "counters_failed": 0}
@@ -164,6 +166,7 @@ class ChannelSession(ABC, Generic[T]):
         elif kind == "subscribed":
             self._replied(frame)
             if frame["channel"] == self.channel:
+                self.delay_s = float(frame.get("delay_s") or 0.0)
                 self._subscribed(frame, made)
         elif kind == "resumed":
             self._resumed(frame, made)

@@ -110,6 +110,11 @@ class Stream(Generic[T]):
         """Symbols and patterns that are watched."""
         return self._session.symbols
 
+    @property
+    def delay_s(self) -> float:
+        """How late everything is, as the gateway said last; 0 = it is not: late, nothing is ``live``."""
+        return self._session.delay_s
+
     async def add(self, *symbols: str) -> None:
         """Watch more symbols, on the same terms."""
         await self._wire.send(self._session.add(symbols))

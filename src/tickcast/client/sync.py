@@ -185,6 +185,11 @@ class SyncStream(Generic[T]):
         """Symbols and patterns that are watched."""
         return self._stream.symbols
 
+    @property
+    def delay_s(self) -> float:
+        """How late everything is, as the gateway said last; 0 = it is not."""
+        return self._stream.delay_s
+
     def add(self, *symbols: str) -> None:
         """Watch more symbols, on the same terms."""
         self._loop.call(self._stream.add(*symbols))

@@ -18,8 +18,8 @@ from tickcast.client.channel import LOST, ChannelSession, decimal
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """The whole state of a symbol after a change; prices and sizes exact, None where unknown or not asked for.
 
-    ``state`` says what the price is worth: only ``live`` is live. While the connection is down every symbol is
-    ``stale``.
+    ``state`` says what the price is worth: only ``live`` is live, and ``delayed`` is as good, but ``delay_s`` old.
+    While the connection is down every symbol is ``stale``.
     """
 
     symbol: str
@@ -55,6 +55,8 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """Of a consolidated symbol: how many of its venues are live, ``{"live": 2, "of": 3}``."""
     reason: str | None = None
     """Why the state is what it is, where the gateway says so."""
+    delay_s: float = 0.0
+    """How late this is: the exchange told it so long before it came; 0 = it is not kept back."""
 
     @property
     def ts_ns(self) -> int | None:
@@ -141,6 +143,7 @@ class TicksSession(ChannelSession[Tick]):
             seq=frame["seq"],
             merged=merged,
             reason=frame.get("reason"),
+            delay_s=self.delay_s,
             **_values(frame),
         )
         self._unknown.discard(symbol)
@@ -187,7 +190,14 @@ def tick_of(row: dict[str, Any]) -> Tick:
     """Return the tick of a row of REST, which calls the trade's time ``exchange_timestamp``."""
     values = _values(row)
     values["timestamp"] = row.get("exchange_timestamp")
-    return Tick(symbol=row["symbol"], state=row["state"], epoch=row.get("epoch", 0), seq=row.get("seq", 0), **values)
+    return Tick(
+        symbol=row["symbol"],
+        state=row["state"],
+        epoch=row.get("epoch", 0),
+        seq=row.get("seq", 0),
+        delay_s=row.get("delay_s", 0.0),
+        **values,
+    )
 
 
 def timestamp_ns(text: str) -> int:

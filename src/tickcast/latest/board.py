@@ -11,6 +11,7 @@ from tickcast.model.queues import QueueLevel
 from tickcast.model.record import State
 
 _LIVE: Final[frozenset[FeedCondition]] = frozenset({"connected", "quiet", "replaced"})
+UNHEARD: Final = (State.STALE, "the feed has not reported yet")
 _SILENT: Final = frozenset({"stopped", "failed", "stale", "replaced"})
 """States of which no rate is told: the last one reported says nothing of now."""
 
@@ -40,9 +41,12 @@ class _Feed:
 class FeedBoard:
     """Collects reports and silence; says once when a feed's verdict changes."""
 
-    def __init__(self, feeds: Mapping[str, str], *, silent_ns: int, now_ns: int) -> None:
-        """``feeds``: venue by name of every feed of the config."""
+    def __init__(
+        self, feeds: Mapping[str, str], *, silent_ns: int, now_ns: int, unheard: tuple[State, str] = UNHEARD
+    ) -> None:
+        """``feeds``: venue by name of every feed of the config; ``unheard``: what is said of one that never did."""
         self._silent_ns = silent_ns
+        self._unheard = unheard
         self._feeds = {name: _Feed(venue, since_ns=now_ns) for name, venue in feeds.items()}
 
     def reports(self) -> tuple[FeedHealth, ...]:
@@ -85,7 +89,7 @@ class FeedBoard:
         if feed.gone is not None:
             return State.STALE, feed.gone
         if feed.health is None:
-            return State.STALE, "the feed has not reported yet"
+            return self._unheard
         if feed.health.state == "stopped":
             return State.STALE, "feed stopped"
         if now_ns - feed.heard_ns > self._silent_ns:

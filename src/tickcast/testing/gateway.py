@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from tickcast import _native
+from tickcast.config import Config as CoreConfig
 from tickcast.fanout.stage import FanoutStage
+from tickcast.feeds.config import FeedConfig
 from tickcast.gateway.auth.admission import Admission
 from tickcast.gateway.auth.guests import Guests
 from tickcast.gateway.config import Config
 from tickcast.gateway.rest import create_app
 from tickcast.gateway.stage import GatewayStage
 from tickcast.gateway.status import StatusSource
+from tickcast.late import Late, late_reason
+from tickcast.latest.config import Config as LatestConfig
 from tickcast.latest.registry import InstrumentRegistry
+from tickcast.model.batch import TickBatch
+from tickcast.model.health import FeedCondition, FeedHealth
 from tickcast.model.instrument import AssetClass, Definition
 from tickcast.model.ledger import LedgerEntry
 from tickcast.model.record import Flag, Kind, Records, Side, State, empty_records, record_bytes
@@ -87,9 +93,11 @@ class RunningGateway:
         symbols: FeedSymbols | None = None,
         processes: Processes | None = None,
         exchanges: Exchanges | None = None,
+        late: Late | None = None,
         **hub: Any,
     ) -> None:
         self._clock = clock
+        self.late = late
         admission = Admission(config.auth, host=config.host, folder=folder, wall=wall or clock)
         self.guests = Guests(admission, clock=clock, wall=wall or clock)
         self.hub = _native.Hub(epoch=epoch, **hub)
@@ -112,6 +120,7 @@ class RunningGateway:
             symbols=symbols,
             processes=processes,
             exchanges=exchanges,
+            late=None if late is None else late.hub,
         )
         self.stage = GatewayStage(
             config,
@@ -124,7 +133,10 @@ class RunningGateway:
             directory=self.registry,
             status=StatusSource(insight, self.ledger, lambda: (0, "normal")),
             guests=self.guests,
+            late=None if late is None else late.shown,
         )
+        if late is not None:
+            late.deliver = self.stage.deliver_late
         self._fanout = FanoutStage(
             self.hub, clock=clock, wall=wall, deliver=self.stage.deliver, measure=lambda _hop, _ns: None
         )
@@ -177,7 +189,17 @@ class RunningGateway:
     def apply(self, rows: Records) -> None:
         """Apply an event and flush what is due."""
         self.hub.apply(record_bytes(rows), self._clock())
+        if self.late is not None:
+            number = int(rows["instrument"][0])
+            feed = next(entry.feed for entry in self.definitions if entry.instrument == number)
+            self.late.put(TickBatch(feed, 1, rows))
         self.flush()
+
+    def report(self, feed: str, state: FeedCondition = "connected") -> None:
+        """Tell those who see everything late of a feed's process, so much later."""
+        assert self.late is not None
+        now_ns = self._clock()
+        self.late.feed_health(FeedHealth(name=feed, venue=feed.upper(), state=state, since_ns=now_ns, pid=1))
 
     def _rows(self, name: str, count: int) -> Records:
         rows = empty_records(count)
@@ -188,12 +210,28 @@ class RunningGateway:
 
     async def start(self) -> None:
         """Listen."""
+        if self.late is not None:
+            await self.late.start()
+            for feed in sorted({entry.feed for entry in self.definitions}):
+                known = tuple(entry for entry in self.definitions if entry.feed == feed)
+                self.late.put(TickBatch(feed, 1, definitions=known))
+                self.report(feed)
         await self.stage.start()
 
     async def stop(self) -> None:
         """Stop everything."""
         await self.stage.stop()
         self._fanout.stop()
+        if self.late is not None:
+            await self.late.stop()
+
+
+def late_of(config: Config, folder: Path, *, feed_silent_s: float = 60.0) -> Late:
+    """Make the late half of a gateway with the feeds of :func:`running_gateway`; ``folder`` keeps things back."""
+    feeds = {name: FeedConfig(venue=name.upper()) for name in ("xnas", "xsim", "binance")}
+    latest = LatestConfig(feed_silent_s=feed_silent_s)
+    whole = CoreConfig(gateway=config, feeds=feeds, latest=latest)
+    return Late(whole, _native.Hub(epoch=9, late=late_reason(whole)), folder)
 
 
 @asynccontextmanager
@@ -208,9 +246,13 @@ async def running_gateway(
     wall: Clock | None = None,
     folder: Path | None = None,
     symbols: FeedSymbols | None = None,
+    late: Late | None = None,
     **hub: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first, ``folder`` holds API keys."""
+    """Run a gateway on a free port; ``hub`` are settings of the hub, ``epoch`` its first, ``folder`` holds API keys.
+
+    ``late`` is what those see who see everything late (:func:`late_of`).
+    """
     running = RunningGateway(
         config or Config(port=0),
         names=names,
@@ -221,6 +263,7 @@ async def running_gateway(
         wall=wall,
         folder=folder,
         symbols=symbols,
+        late=late,
         **hub,
     )
     await running.start()

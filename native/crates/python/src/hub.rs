@@ -108,7 +108,7 @@ impl Hub {
         unsent_max = 1_048_576, undrained_max_ns = 30_000_000_000, field_sets_max = 16, exclude_conditions = 3,
         trade_memory = 64, sends_max = 256, watermark = 65_536, slow_blocked_ns = 250_000_000,
         slow_recover_ns = 5_000_000_000,
-        digest_every = 50, bars_kept = (60, 120),
+        digest_every = 50, bars_kept = (60, 120), late = String::new(),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -128,6 +128,7 @@ impl Hub {
         slow_recover_ns: i64,
         digest_every: u64,
         bars_kept: (usize, usize),
+        late: String,
     ) -> Self {
         let settings = hub::Settings {
             epoch,
@@ -150,6 +151,7 @@ impl Hub {
                 exclude_conditions,
                 memory_max: trade_memory,
                 bars_kept: [bars_kept.0, bars_kept.1],
+                late,
                 ..latest::Settings::default()
             },
         ))

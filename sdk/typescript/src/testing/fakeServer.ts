@@ -69,6 +69,8 @@ export class FakeServer {
   readonly sockets: FakeSocket[] = [];
   readonly instruments = new Map<string, { epoch: number; seq: number; price: string }>();
   answers = true;
+  /** How late everything is, in seconds; 0 = it is not. */
+  delayS = 0;
   /** Changes the next replies before they go out. */
   refuse: ((request: Request) => ServerMessage | null) | null = null;
 
@@ -89,10 +91,14 @@ export class FakeServer {
     return this.last.requests.filter((request) => request.action === action);
   }
 
+  get #live() {
+    return this.delayS > 0 ? "delayed" : "live";
+  }
+
   snapshot(symbol: string): ServerMessage {
     const instrument = this.instruments.get(symbol);
     if (!instrument) throw new Error(`expected a known symbol, found ${symbol}`);
-    return { type: "snapshot", symbol, price: instrument.price, bid: "1.0", state: "live", epoch: instrument.epoch, seq: instrument.seq };
+    return { type: "snapshot", symbol, price: instrument.price, bid: "1.0", state: this.#live, epoch: instrument.epoch, seq: instrument.seq };
   }
 
   #answer(socket: FakeSocket, request: Request): void {
@@ -110,7 +116,7 @@ export class FakeServer {
     const channel = (request["channel"] ?? "price") as Channel;
     const resume = (request["resume"] ?? {}) as Readonly<Record<string, Position>>;
     const acks = Object.fromEntries(symbols.map((symbol) => [symbol, this.#ack(symbol)]));
-    const replies: ServerMessage[] = [{ type: "subscribed", id: request.id, channel, symbols: acks }];
+    const replies: ServerMessage[] = [{ type: "subscribed", id: request.id, channel, symbols: acks, ...(this.delayS > 0 ? { delay_s: this.delayS } : {}) }];
     const outcomes = Object.entries(resume).map(([symbol, place]) => [symbol, this.#outcome(symbol, place)] as const);
     if (outcomes.length > 0) replies.push({ type: "resumed", id: request.id, symbols: Object.fromEntries(outcomes) });
     for (const symbol of symbols) {
@@ -125,7 +131,7 @@ export class FakeServer {
   #ack(symbol: string) {
     const instrument = this.instruments.get(symbol);
     return instrument
-      ? ({ state: "live", epoch: instrument.epoch, seq: instrument.seq } as const)
+      ? ({ state: this.#live, epoch: instrument.epoch, seq: instrument.seq } as const)
       : ({ state: "no_such_symbol" } as const);
   }
 

@@ -43,6 +43,7 @@ def open_door(clients: Clients, app: ASGIApp, neighbours: Neighbours | None = No
     from tickcast.gateway.socketio.engine import SocketIoEngine  # noqa: PLC0415  an optional package
     from tickcast.gateway.socketio.modes import make_mode  # noqa: PLC0415
 
-    engine = SocketIoEngine(clients, make_mode(clients), app, neighbours)
+    late = None if clients.late is None else make_mode(clients.late)
+    engine = SocketIoEngine(clients, make_mode(clients), app, neighbours, late=late)
     clients.upgrades[PATH] = engine.upgrade
     return engine

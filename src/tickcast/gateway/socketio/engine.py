@@ -83,10 +83,23 @@ class Link:
 class SocketIoEngine:
     """Everything of the dialect in one process, as an ASGI application in front of another."""
 
-    def __init__(self, clients: Clients, mode: Mode, app: ASGIApp, neighbours: Neighbours | None = None) -> None:
-        """``mode`` says how clients are served, ``app`` answers what is not ours, ``neighbours`` have others."""
+    def __init__(
+        self,
+        clients: Clients,
+        mode: Mode,
+        app: ASGIApp,
+        neighbours: Neighbours | None = None,
+        *,
+        late: Mode | None = None,
+    ) -> None:
+        """``mode`` says how clients are served, ``app`` answers what is not ours, ``neighbours`` have others.
+
+        ``late`` serves those who see everything late, in the same way from their own hub.
+        """
         self.clients = clients
-        self.mode = mode
+        self.modes = {clients: mode}
+        if late is not None and clients.late is not None:
+            self.modes[clients.late] = late
         self._app = app
         self._neighbours = neighbours
         self._tasks = TaskGroupOwner("gateway.socketio")
@@ -122,7 +135,8 @@ class SocketIoEngine:
         self.sio.on("connect", self._connected)
         self.sio.on("disconnect", self._disconnected)
         self.sio.on("*", self._event)
-        mode.attach(self.sio.manager)
+        for one in self.modes.values():
+            one.attach(self.sio.manager)
         _sessions.set_function(lambda: len(self._links))
         metrics.watch_queue(
             "gateway.socketio_outboxes",
@@ -131,9 +145,15 @@ class SocketIoEngine:
             drops=lambda: 0,
         )
 
+    @property
+    def mode(self) -> Mode:
+        """Of those who see things as they come."""
+        return self.modes[self.clients]
+
     async def start(self) -> None:
         """Begin to look after sessions."""
-        await self.mode.start(self._tasks)
+        for mode in self.modes.values():
+            await mode.start(self._tasks)
         self._tasks.spawn(self._look_after(), "look")
 
     async def stop(self) -> None:
@@ -141,7 +161,8 @@ class SocketIoEngine:
         links, self._links = list(self._links.values()), {}
         await asyncio.gather(*(self._end(link, at_once=True) for link in links))
         await self._tasks.stop()
-        await self.mode.stop()
+        for mode in self.modes.values():
+            await mode.stop()
 
     def _start_task(self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **named: Any) -> Any:
         return self._tasks.spawn(target(*args, **named), "engine")
@@ -389,10 +410,7 @@ class SocketIoEngine:
                 denied.reason, {"code": int(code), "reason": denied.reason}
             ) from None
         link = self._links[self.sio.manager.eio_sid_from_sid(sid, NAMESPACE)]
-        if home is clients:
-            link.client = self.mode.client(clients, link, sid, guest, shown)
-        else:  # who sees everything late is one of few, and served from another hub: each at its own pace
-            link.client = EventClient(home, home.desk, link, sid, guest)
+        link.client = self.modes[home].client(home, link, sid, guest, shown)
 
     async def _disconnected(self, sid: str, _reason: str = "") -> None:
         name = self.sio.manager.eio_sid_from_sid(sid, NAMESPACE)

@@ -83,7 +83,7 @@ class NodeRoom(Room):
     def __init__(self, rooms: "NodeRooms", terms: Terms, epoch: int, seq: int) -> None:
         super().__init__(rooms, terms, epoch, seq)
         self._nodes = rooms
-        self.name = f"{terms.room}|{epoch}"
+        self.name = f"{rooms.prefix}{terms.room}|{epoch}"
         self.heard_ns = 0
         """When its feeder was heard of last."""
 
@@ -130,7 +130,10 @@ class NodeRooms(Rooms):
         self._tasks: TaskGroupOwner | None = None
         self._is_away = False
         metrics.watch_queue(
-            "gateway.socketio_outgoing", bound=OUTGOING_MAX, depth=lambda: len(self._outgoing), drops=lambda: 0
+            "gateway.socketio_outgoing" + ("_late" if self.prefix else ""),
+            bound=OUTGOING_MAX,
+            depth=lambda: len(self._outgoing),
+            drops=lambda: 0,
         )
 
     async def start(self, tasks: TaskGroupOwner) -> None:
@@ -158,7 +161,7 @@ class NodeRooms(Rooms):
 
     def name_of(self, own: Own) -> str:
         """Name a room: counters of another epoch are none of its business."""
-        return f"{own.terms.room}|{own.epoch}"
+        return f"{self.prefix}{own.terms.room}|{own.epoch}"
 
     def make(self, own: Own) -> Room:
         """See :class:`~tickcast.gateway.socketio.rooms.Rooms`."""
@@ -407,4 +410,5 @@ class NodeRooms(Rooms):
         return {key: value for key, value in request.items() if value is not msgspec.UNSET}
 
     def _key(self, token: str) -> str:
-        return f"{self._prefix}:session:{hashlib.sha256(token.encode()).hexdigest()}"
+        # who sees everything late takes nothing up of somebody who does not
+        return f"{self._prefix}:session:{self.prefix}{hashlib.sha256(token.encode()).hexdigest()}"

@@ -41,7 +41,7 @@ NAMESPACE: Final = "/"
 TRADES: Final = _native.CHANNELS.index("trades")
 NOT_SENT: Final = -1
 
-_rooms: Final = metrics.gauge("gateway_socketio_rooms", "Rooms now, each a subscription of the hub.")
+_rooms: Final = metrics.gauge("gateway_socketio_rooms", "Rooms now, each a subscription of a hub.", ("hub",))
 _left: Final = metrics.counter(
     "gateway_socketio_left", "Times that clients went on on their own, so far.", ("reason",)
 )  # fmt: skip
@@ -100,7 +100,7 @@ class Room:
     def __init__(self, rooms: "Rooms", terms: Terms, epoch: int, seq: int) -> None:
         self._rooms = rooms
         self.terms = terms
-        self.name = terms.room
+        self.name = rooms.prefix + terms.room
         self.epoch = epoch
         self.seq = seq
         """Everybody who listens has all up to here."""
@@ -292,7 +292,9 @@ class Rooms:
         self._members: dict[int, RoomClient] = {}
         self._unflushed: set[int] = set()
         """Clients that went on on their own a moment ago."""
-        _rooms.set_function(lambda: len(self.rooms))
+        self.prefix = f"late {known.delay_s:g}|" if known.delay_s else ""
+        """Of names of rooms: python-socketio, and Redis, have one list of them for all hubs."""
+        _rooms.labels("late" if known.delay_s else "live").set_function(lambda: len(self.rooms))
 
     # ------------------------------------------------------------------ the mode
 
@@ -332,7 +334,7 @@ class Rooms:
 
     def name_of(self, own: Own) -> str:
         """Name of the room that a client may join."""
-        return own.terms.room
+        return self.prefix + own.terms.room
 
     def make(self, own: Own) -> Room:
         """Make the room that a client may join."""

@@ -325,14 +325,13 @@ impl Latest {
         }
     }
 
-    #[allow(clippy::unused_self)]
     fn book_of_leg(&self, leg: &Leg, depth: u8, out: &mut Book) {
         out.time_precision = leg.precision;
         let Some(ladder) = leg.whole_book() else {
             out.state = Leg::unknown_book(leg.effective, leg.is_book_told());
             return;
         };
-        out.state = leg.effective;
+        out.state = self.shown(leg.effective);
         if is_shown(leg.effective) {
             out.timestamp_ns = ladder.ts_event;
             let depth = usize::from(depth);
@@ -365,7 +364,7 @@ impl Latest {
         out.state = if bids.is_empty() && security.effective == state::LIVE {
             Leg::unknown_book(security.effective, is_told)
         } else {
-            security.effective
+            self.shown(security.effective)
         };
         merge(true, &mut bids, depth.into(), &mut out.bids);
         merge(false, &mut asks, depth.into(), &mut out.asks);

@@ -285,7 +285,11 @@ impl Leg {
     /// Lays the feed's state over the leg's own.
     #[inline]
     pub fn refresh_state(&mut self, feed_state: u8, now_ns: i64) {
-        let effective = worse(self.own_state(), feed_state);
+        let effective = match (self.own_state(), feed_state) {
+            // nothing is known, and the feed says that it is under way
+            (state::EMPTY, state::SYNCING) => state::SYNCING,
+            (own, feed) => worse(own, feed),
+        };
         if effective != self.effective {
             self.effective = effective;
             self.since = now_ns;

@@ -44,6 +44,8 @@ use consolidate::Security;
 use leg::Leg;
 use session::Calendar;
 
+use crate::record::state;
+
 /// Instrument ids are hashes already.
 #[derive(Default)]
 struct IdHasher(u64);
@@ -166,18 +168,27 @@ impl Latest {
         matches!(self.topics[topic as usize].of, Of::Security(_))
     }
 
-    /// Effective state, one of [`crate::record::state`].
+    /// Effective state as clients see it, one of [`crate::record::state`].
     #[must_use]
     pub fn state(&self, topic: Topic) -> u8 {
-        match self.topics[topic as usize].of {
+        self.shown(match self.topics[topic as usize].of {
             Of::Leg(leg) => self.legs[leg as usize].effective,
             Of::Security(security) => self.securities[security as usize].effective,
+        })
+    }
+
+    /// A state as clients see it. Late, nothing is live; but whatever else a state says was so, and is said.
+    fn shown(&self, effective: u8) -> u8 {
+        if effective == state::LIVE && !self.settings.late.is_empty() {
+            state::DELAYED
+        } else {
+            effective
         }
     }
 
     #[must_use]
     pub fn state_name(&self, topic: Topic) -> &'static str {
-        crate::record::state::NAMES[usize::from(self.state(topic))]
+        state::NAMES[usize::from(self.state(topic))]
     }
 
     /// When the state became what it is, ns of our clock.

@@ -79,6 +79,8 @@ pub struct Settings {
     pub memory_max: usize,
     /// Bars kept of each instrument: of a second, of a minute.
     pub bars_kept: [usize; 2],
+    /// Why nothing here is of now: what would be `live` is shown as `delayed`, for this reason. Empty: it is of now.
+    pub late: String,
 }
 
 impl Default for Settings {
@@ -89,6 +91,7 @@ impl Default for Settings {
             skew_ns: 1_000_000_000,
             memory_max: 64,
             bars_kept: [60, 120],
+            late: String::new(),
         }
     }
 }

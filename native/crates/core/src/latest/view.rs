@@ -106,7 +106,10 @@ impl Latest {
         match entry.of {
             Of::Leg(place) => {
                 let (leg, meta) = (&self.legs[place as usize], &self.metas[place as usize]);
-                view_leg(entry, leg, meta)
+                View {
+                    state: self.shown(leg.effective),
+                    ..view_leg(entry, leg, meta)
+                }
             }
             Of::Security(place) => self.view_security(entry, place),
         }
@@ -139,7 +142,7 @@ impl Latest {
             low: range.map(|range| range.low),
             prev_close: session.and_then(|session| session.prev_close),
             volume: security.volume,
-            state: security.effective,
+            state: self.shown(security.effective),
             currency: &security.currency,
             consolidated: Some(Consolidated {
                 crossed: security.crossed,
@@ -172,7 +175,7 @@ impl Latest {
 
     fn leg_reason<'a>(&'a self, leg: &Leg, meta: &'a Meta) -> &'a str {
         if leg.effective == state::LIVE {
-            return "";
+            return &self.settings.late;
         }
         let feed = &self.feeds[leg.feed as usize];
         if leg.effective == leg.own_state() {

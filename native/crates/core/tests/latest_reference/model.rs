@@ -99,6 +99,7 @@ impl Leg {
         let is_free = self.status == state::LIVE || self.status == state::EMPTY;
         all.push(match is_free {
             true if self.seen => state::LIVE,
+            true if self.feed == state::SYNCING => return state::SYNCING,
             true => return state::EMPTY,
             false => self.status,
         });

@@ -4,6 +4,7 @@ mod consolidation;
 mod demand;
 mod fuzz;
 mod keyed;
+mod late;
 mod legs;
 mod sessions;
 
