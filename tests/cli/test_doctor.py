@@ -1,5 +1,7 @@
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,16 @@ def test_a_wrong_config_keeps_it_from_running(tmp_path: Path) -> None:
     found = findings(tmp_path, "[gateway]\nport = 0\nx = 1\n")["config"]
     assert found["state"] == "missing"
     assert ":3: gateway.x: unknown key" in found["found"]
+
+
+def test_the_status_is_that_of_the_process_too(tmp_path: Path) -> None:
+    file = tmp_path / "tickcast.toml"
+    file.write_text("[gateway]\nprot = 1\n")
+    command = [sys.executable, "-m", "tickcast", "doctor", "--data", "data"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "gateway.prot" in done.stdout, "the file that tickcast up would take"
+    assert "tickcast cannot run" in done.stdout
+    assert done.returncode == 1
 
 
 def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickcast import __version__
+from tickcast.cli.config import DEFAULT
 from tickcast.cli.instance import data_option, json_option, print_json
 from tickcast.config import Config, load
 from tickcast.model.errors import UsageError
@@ -43,12 +44,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option(
-    "--config", "file", type=click.Path(path_type=Path), help="Config file whose ports and values are checked."
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help=f"Config file whose ports and values are checked; else {DEFAULT}, where there is one.",
 )
 @data_option
 @json_option
 def doctor(*, file: Path | None, data: DataDir, as_json: bool) -> None:
     """Look at what is installed and free; exit status 0 if tickcast can run, 1 if not."""
+    if file is None and DEFAULT.exists():  # what `tickcast up` would take
+        file = DEFAULT
     findings = list(examine(file, data))
     can_run = all(finding.state != "missing" for finding in findings)
     if as_json:
@@ -136,7 +142,7 @@ def page() -> Finding:
 
 def _config(file: Path | None) -> tuple[Config, Finding]:
     if file is None:
-        return Config(), Finding(what="config", state="good", found="defaults (no --config)")
+        return Config(), Finding(what="config", state="good", found=f"defaults (no --config, no {DEFAULT})")
     try:
         return load(file), Finding(what="config", state="good", found=str(file))
     except UsageError as wrong:

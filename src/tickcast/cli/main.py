@@ -68,9 +68,8 @@ def main() -> None:
     from tickcast.model.errors import TickcastError, UsageError  # noqa: PLC0415  keeps --help quick
 
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # click returns the status of its Exit in this mode in place of raising it; commands return nothing
+        sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(wrong.exit_code)
