@@ -71,6 +71,9 @@ def test_a_byte_order_mark_and_carriage_returns_do_no_harm(file: Path) -> None:
         ("[logging]\nlevel = 'LOUD'", 2, 'logging.level: expected one of "DEBUG", "INFO", '),
         ("[feeds.a]\nurl = 'x'", 1, "feeds.a: the key venue is missing: expected text in quotes"),
         ("[feeds.a]\nvenue = 'XNSA'", 2, "feeds.a.venue: expected one of XNAS, XBOS, BATS, XNYS, XSIM, BINANCE, "),
+        ("[feeds.a]\nvenue = 'OKX'\ndepth = -7", 3, "feeds.a.depth: expected 0 or more, found -7"),
+        ("[feeds.a]\nvenue = 'OKX'\ndead_after_s = nan", 3, "feeds.a.dead_after_s: expected 0 or more, found nan"),
+        ("[feeds.a]\nvenue = 'OKX'\non_demand_max = 0", 3, "feeds.a.on_demand_max: expected 1 to "),
         ("[feeds.core]\nvenue = 'XNAS'", 1, "feeds.core: expected small letters"),
         ("[feeds.A]\nvenue = 'XNAS'", 1, "feeds.A: expected small letters"),
         ("feeds.a.venue = 'XSIM'\nfeeds.a.x = 1", 2, "feeds.a.x: unknown key; allowed here: venue, "),
@@ -94,6 +97,13 @@ def test_what_is_wrong_is_said_with_its_line(file: Path, text: str, line: int, m
         load(file)
     assert str(refused.value).startswith(f"{file}:{line}: {message}")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_file_that_is_not_there_is_said_with_how_to_begin_one(file: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"cannot be read: No such file .*; name yours with --config, or .*tickcast init"
+    ):
+        load(file)
 
 
 def test_everything_wrong_is_said_in_the_order_of_the_file(file: Path) -> None:

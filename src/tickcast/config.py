@@ -69,7 +69,12 @@ def load(path: Path | str) -> Config:
         UsageError: a line for each thing wrong, with file, line, key, what was expected and what was found; or a
             password is not where the file says.
     """
-    config = read_settings(path, Config, check=_problems)
+    try:
+        config = read_settings(path, Config, check=_problems)
+    except UsageError as wrong:
+        if isinstance(wrong.__cause__, FileNotFoundError):
+            raise UsageError(f"{wrong}; name yours with --config, or begin one with `tickcast init`") from wrong
+        raise
     feeds = {name: _with_password(name, feed) for name, feed in config.feeds.items()}
     return config if feeds == config.feeds else msgspec.structs.replace(config, feeds=feeds)
 
@@ -127,9 +132,13 @@ def _feed_problems(name: str, feed: FeedConfig) -> Iterator[Problem]:
         yield ("feeds", name, "venue"), f'expected one of {", ".join(codes())}, found "{feed.venue}"'
     elif feed.on_demand and find_declared(feed.venue) is None:
         yield ("feeds", name, "on_demand"), f"a feed of {feed.venue} streams nothing on demand; leave it out"
-    if not 1 <= feed.on_demand_max <= WATCHED_MAX:
+    for key in feed.__struct_fields__:
+        value = getattr(feed, key)
+        if isinstance(value, int | float) and not value >= 0:  # not a number is not 0 or more either
+            yield ("feeds", name, key), f"expected 0 or more, found {value:g}"
+    if feed.on_demand_max == 0 or feed.on_demand_max > WATCHED_MAX:
         yield ("feeds", name, "on_demand_max"), f"expected 1 to {WATCHED_MAX}, found {feed.on_demand_max}"
-    if not 0 <= feed.on_demand_linger_s <= DAY_S:
+    if feed.on_demand_linger_s > DAY_S:
         yield ("feeds", name, "on_demand_linger_s"), f"expected 0 to {DAY_S} s, found {feed.on_demand_linger_s:g}"
 
 
