@@ -110,6 +110,31 @@ async def test_one_id_resumes_all_symbols_and_channels(gateway: RunningGateway) 
         assert trades[-1]["seq"] == stopped + 1
 
 
+@pytest.mark.parametrize("ids", ["some", "each"])
+async def test_a_stream_that_is_cut_in_the_middle_of_a_write_goes_on_there(gateway: RunningGateway, ids: str) -> None:
+    strangers = "".join(f",XNAS:NONE{number}" for number in range(40)) if ids == "each" else ""
+    query = f"symbols=XNAS:AAPL,XNAS:MSFT{strangers}&channels=trades,price&fields=price&ids={ids}"
+    async with watching(gateway, query) as reader:
+        await reader.until(lambda name, _: name == "snapshot")
+        await reader.until(lambda name, _: name == "snapshot")
+        prices = {"XNAS:AAPL": ["186.10", "186.20", "186.30"], "XNAS:MSFT": ["402.10", "402.20", "402.30"]}
+        for pair in zip(*prices.values(), strict=True):  # in one turn of the loop: they share a write
+            for symbol, price in zip(prices, pair, strict=True):
+                gateway.trade(symbol, price)
+        found, cuts = list[tuple[str, float]](), list[str]()
+        while len(found) < 6:
+            name, event = await reader.next()
+            if name == "trade":
+                found.append((event["symbol"], event["price"]))
+                cuts.append(reader.last_id)
+    assert len(set(cuts)) == 6, "each trade has an id of its own"
+    async with watching(gateway, query, last_id=cuts[2]) as reader:
+        gateway.trade("XNAS:AAPL", "186.99")
+        news = await reader.until(lambda name, event: name == "trade" and event["price"] == 186.99)
+        again = [(event["symbol"], event["price"]) for name, event in news if name == "trade"]
+        assert sorted(again[:-1]) == sorted(found[3:]), "those behind it, each once"
+
+
 async def test_an_id_that_proves_nothing_brings_everything(gateway: RunningGateway) -> None:
     async with watching(gateway, "symbols=XNAS:AAPL&channels=price,trades") as reader:
         await reader.until(lambda name, _: name == "snapshot")
@@ -177,6 +202,7 @@ async def test_who_hears_nothing_hears_a_comment(gateway: RunningGateway) -> Non
         ("symbols=A&channels=prices", 422, "channels: expected some of price"),
         ("symbols=A&fields=colour", 422, "fields: expected some of price"),
         ("symbols=A&channels=trades&fields=price", 422, "fields: expected it with price"),
+        ("symbols=A&ids=many", 422, "ids: expected some or each"),
         ("symbols=A&rate=fast", 422, "rate: expected a number"),
         ("symbols=A&rate=nan", 422, "rate: expected a number"),
         ("symbols=A&rate=-1", 422, "rate: expected 0 (unfiltered)"),

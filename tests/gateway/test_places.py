@@ -24,7 +24,7 @@ def moved(hub: _native.Hub, name: str, times: int, now_ns: int) -> None:
 
 @given(
     st.lists(st.tuples(st.integers(0, 70), st.booleans(), st.booleans()), min_size=1, max_size=12),
-    st.sampled_from([("price",), ("trades",), ("price", "trades")]),
+    st.sampled_from([("price",), ("trades",), ("price", "trades"), ("trades", "price")]),
 )
 def test_what_the_core_writes_is_where_the_client_stands(
     topics: list[tuple[int, bool, bool]], channels: tuple[str, ...]

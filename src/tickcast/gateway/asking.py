@@ -42,6 +42,8 @@ class Asked(NamedTuple):
     since: str | None
     """A place, or what claims to be one."""
     ticket: str
+    each: bool = False
+    """Ids on each trade, also where they are long."""
 
     @property
     def check(self) -> bytes:
@@ -113,7 +115,10 @@ def read_asked(query: Mapping[str, str], *, channels: Sequence[str] = (), since:
     numbers = query.get("numbers", "number")
     if numbers not in {"number", "string"}:
         raise Unclear(f"numbers: expected number or string, found {numbers[:40]!r}")
-    return Asked(symbols, wanted, terms, numbers == "string", since, query.get("ticket", ""))
+    ids = query.get("ids", "some")
+    if ids not in {"some", "each"}:
+        raise Unclear(f"ids: expected some or each, found {ids[:40]!r}")
+    return Asked(symbols, wanted, terms, numbers == "string", since, query.get("ticket", ""), ids == "each")
 
 
 def _terms(query: Mapping[str, str]) -> dict[str, Any]:

@@ -189,7 +189,7 @@ class EventStream(StreamProtocol):
         missing = [symbols[symbol].epoch is msgspec.UNSET for symbol in self._asked.symbols]
         prefix = self._asked.prefix(missing)
         if len(prefix) + places.ENTRY <= self._id_max:
-            self._clients.hub.set_ids(self.client, prefix, self._id_max)
+            self._clients.hub.set_ids(self.client, prefix, self._id_max, each=self._asked.each)
 
     def _refuse(self, status: int, reason: str) -> None:
         clients = self._clients

@@ -1,7 +1,8 @@
 """Where a client stands, as one text: the id of server-sent events, and the cursor of long polls. Pure.
 
 The core writes it (``native/crates/core/src/hub/events.rs``): behind a prefix that is made here come, for each symbol
-of ``price`` and then of ``trades``, the epoch and ``seq`` the client stands at. Names are not in it. The client sends
+of ``price`` and of ``trades``, in the order in which they were asked for, the epoch and ``seq`` the client stands at.
+Names are not in it. The client sends
 the same request again, and the prefix holds a checksum of what was asked: a text that belongs to another request, or is
 broken, or says nothing of a symbol, proves nothing, so that symbol begins with a snapshot.
 """
@@ -53,7 +54,7 @@ def read(text: str, asked: bytes, symbols: Sequence[str], channels: Sequence[str
     except (ValueError, binascii.Error):
         return {}
     watched = [symbol for place, symbol in enumerate(symbols) if not missing >> place & 1]
-    keys = [(channel, symbol) for channel in KEPT if channel in channels for symbol in watched]
+    keys = [(channel, symbol) for channel in channels if channel in KEPT for symbol in watched]
     found = zip(keys, _stands(numbers), strict=False)
     return {key: place for key, place in found if place is not None}
 

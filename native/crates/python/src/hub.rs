@@ -410,14 +410,16 @@ impl Hub {
         Ok(())
     }
 
+    #[pyo3(signature = (client, prefix, most, *, each = false))]
     fn set_ids(
         &mut self,
         client: ClientId,
         prefix: &Bound<'_, PyAny>,
         most: usize,
+        each: bool,
     ) -> PyResult<()> {
         let prefix = bytes_of(prefix)?;
-        self.0.fanout_mut().set_ids(client, &prefix, most);
+        self.0.fanout_mut().set_ids(client, &prefix, most, each);
         Ok(())
     }
 

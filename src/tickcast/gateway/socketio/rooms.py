@@ -556,9 +556,9 @@ class Rooms:
         """See :class:`tickcast.ports.Fanout`."""
         self._hub.control(client, opcode, payload)
 
-    def set_ids(self, client: int, prefix: bytes, most: int) -> None:
+    def set_ids(self, client: int, prefix: bytes, most: int, *, each: bool = False) -> None:
         """See :class:`tickcast.ports.Fanout`."""
-        self._hub.set_ids(client, prefix, most)
+        self._hub.set_ids(client, prefix, most, each=each)
 
     def place_of(self, client: int) -> bytes:
         """See :class:`tickcast.ports.Fanout`."""

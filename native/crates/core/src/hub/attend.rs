@@ -91,9 +91,10 @@ impl Fanout {
                 *frame
             }
             _ => {
-                let frame = self
-                    .arena
-                    .frame(stamp.codec, |out| source.write_snapshot(out, stamp, fields));
+                let channel = self.subs[index as usize].channel;
+                let frame = self.arena.step(stamp, channel, None, |out| {
+                    source.write_snapshot(out, stamp, fields)
+                });
                 self.snapshots
                     .insert(key, ((stamp.epoch, stamp.seq), frame));
                 frame
@@ -109,9 +110,11 @@ impl Fanout {
         let fields = self
             .field_sets
             .of_whole_update(self.subs[index as usize].set);
-        let frame = self
-            .arena
-            .frame(stamp.codec, |out| source.write_update(out, stamp, fields));
+        let channel = self.subs[index as usize].channel;
+        let before = stamp.seq.checked_sub(1);
+        let frame = self.arena.step(stamp, channel, before, |out| {
+            source.write_update(out, stamp, fields)
+        });
         self.updates += u64::from(self.subs[index as usize].deliver(stamp.seq));
         self.subs[index as usize].waits &= !waits::BEHIND;
         self.hand_over(index, frame);
@@ -132,7 +135,7 @@ impl Fanout {
         sub.lost += seq.saturating_sub(sub.last.max(sub.base));
         sub.last = seq;
         let channel = sub.channel;
-        let frame = self.arena.frame(stamp.codec, |out| {
+        let frame = self.arena.step(stamp, channel, Some(seq - count), |out| {
             source.write_lost(out, stamp, channel, count)
         });
         self.hand_over(index, frame);
@@ -145,7 +148,7 @@ impl Fanout {
             ..self.stamp(index)
         };
         let channel = self.subs[index as usize].channel;
-        let frame = self.arena.frame(stamp.codec, |out| {
+        let frame = self.arena.step(stamp, channel, None, |out| {
             source.write_lost(out, stamp, channel, 0);
         });
         self.hand_over(index, frame);
@@ -165,7 +168,8 @@ impl Fanout {
             .after(from, stamp.seq)
         {
             let stamp = Stamp { seq, ..stamp };
-            let frame = self.arena.frame(stamp.codec, |out| {
+            let before = Some(seq - 1);
+            let frame = self.arena.step(stamp, CHANNEL_TRADES, before, |out| {
                 source.write_trade(out, stamp, &trade.row, trade.text.as_deref())
             });
             frames.push((seq, frame));

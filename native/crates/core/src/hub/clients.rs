@@ -226,17 +226,9 @@ impl Fanout {
 
     /// Makes bytes of a client's references, so that what is queued next comes behind them.
     pub(super) fn settle(&mut self, index: u32) {
-        let client = &mut self.clients[index as usize];
-        if !client.references.is_empty() {
-            self.arena.gather(
-                &client.references,
-                client.codec,
-                client.batch,
-                &mut client.pending,
-            );
-            self.references -= client.references.len();
-            client.references.clear();
-        }
+        let mut pending = core::mem::take(&mut self.clients[index as usize].pending);
+        self.gather(index, self.now_ns, &mut pending);
+        self.clients[index as usize].pending = pending;
     }
 
     /// The transport's own buffer is empty again. The next flush brings the client up to date.

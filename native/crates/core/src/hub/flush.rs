@@ -253,8 +253,10 @@ impl Fanout {
                 ..stamp
             };
             let frame = variants.get(sub.set, client.codec, u8::from(is_behind), || {
-                self.arena
-                    .frame(stamp.codec, |out| source.write_update(out, stamp, fields))
+                let before = stamp.seq.checked_sub(1);
+                self.arena.step(stamp, channel, before, |out| {
+                    source.write_update(out, stamp, fields)
+                })
             });
             sub.waits &= !waits::BEHIND;
             let news = u64::from(sub.deliver(stamp.seq));
@@ -283,21 +285,12 @@ impl Fanout {
         if client.is_blocked || (client.pending.is_empty() && client.references.is_empty()) {
             return false;
         }
-        self.gathered.clear();
-        self.gathered.extend_from_slice(&client.pending);
-        if client.ids.is_some() {
-            self.gather_events(index, now_ns);
-        } else {
-            self.arena.gather(
-                &client.references,
-                client.codec,
-                client.batch,
-                &mut self.gathered,
-            );
-        }
+        let mut gathered = core::mem::take(&mut self.gathered);
+        gathered.clear();
+        gathered.extend_from_slice(&client.pending);
+        self.gather(index, now_ns, &mut gathered);
+        self.gathered = gathered;
         let client = &mut self.clients[index as usize];
-        self.references -= client.references.len();
-        client.references.clear();
         if client.references.capacity() > REFERENCES_KEPT {
             client.references.shrink_to(REFERENCES_KEPT);
         }
@@ -340,6 +333,24 @@ impl Fanout {
             self.gathered = Vec::new();
         }
         true
+    }
+
+    /// Appends what a client's references refer to, and lets go of them.
+    pub(super) fn gather(&mut self, index: u32, now_ns: i64, out: &mut Vec<u8>) {
+        let client = &mut self.clients[index as usize];
+        if client.references.is_empty() {
+            return;
+        }
+        let mut references = core::mem::take(&mut client.references);
+        if client.ids.is_some() {
+            self.gather_events(index, &references, now_ns, out);
+        } else {
+            self.arena
+                .gather(&references, client.codec, client.batch, out);
+        }
+        self.references -= references.len();
+        references.clear();
+        self.clients[index as usize].references = references;
     }
 
     /// Finds the clients that hold too much or take too long, each is told once; shifts those that are slow.

@@ -1,7 +1,7 @@
 //! The arena of encoded frames: each is written once, with its WebSocket header (or as an event), and clients hold references to it.
 
 use super::events::write_event;
-use crate::encode::{Codec, msgpack};
+use crate::encode::{Codec, Stamp, msgpack};
 use crate::ws;
 
 /// A whole frame in the arena.
@@ -9,6 +9,15 @@ use crate::ws;
 pub(super) struct FrameRef {
     offset: u32,
     length: u32,
+}
+
+/// What an event does to where its reader stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    pub topic: u32,
+    pub channel: u8,
+    /// Epoch and seq at which whoever has everything in front of it stands; `None` is nowhere.
+    pub before: Option<(u64, u64)>,
 }
 
 /// One message of many is at most about this long; common clients refuse a message over 1 MiB.
@@ -55,6 +64,8 @@ pub(super) fn write_batch<'a>(
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     bytes: Vec<u8>,
+    /// Steps of events, by the offsets of their frames.
+    steps: Vec<(u32, Step)>,
     /// Frames written, ever.
     pub frames: u64,
 }
@@ -77,6 +88,34 @@ impl Arena {
             offset: u32::try_from(offset).unwrap_or(u32::MAX),
             length: u32::try_from(length).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Writes one frame that takes its readers from `before` (`None`: nowhere) to the stamp's seq.
+    pub fn step(
+        &mut self,
+        stamp: Stamp,
+        channel: u8,
+        before: Option<u64>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> FrameRef {
+        let frame = self.frame(stamp.codec, write);
+        if stamp.codec.is_events() {
+            let step = Step {
+                topic: stamp.topic,
+                channel,
+                before: before.map(|seq| (stamp.epoch, seq)),
+            };
+            self.steps.push((frame.offset, step));
+        }
+        frame
+    }
+
+    /// What an event does to where its reader stands; `None` = nothing.
+    pub fn step_of(&self, frame: FrameRef) -> Option<Step> {
+        let found = self
+            .steps
+            .binary_search_by_key(&frame.offset, |step| step.0);
+        found.ok().map(|place| self.steps[place].1)
     }
 
     /// The frame with its header.
@@ -126,6 +165,8 @@ impl Arena {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
+        self.steps.clear();
+        self.steps.shrink_to(KEEP / size_of::<(u32, Step)>());
     }
 }
 

@@ -406,6 +406,7 @@ pub struct Fanout {
     /// The bytes of one send; one for all clients.
     gathered: Vec<u8>,
     scratch: keyed::Scratch,
+    places: events::Places,
 }
 
 impl Fanout {
@@ -451,6 +452,7 @@ impl Fanout {
             frames_before: 0,
             gathered: Vec::new(),
             scratch: keyed::Scratch::default(),
+            places: events::Places::default(),
             settings,
         }
     }

@@ -299,9 +299,10 @@ impl Fanout {
         write: impl Fn(&mut Vec<u8>, Stamp, u8, &super::FieldSets),
     ) {
         let is_full = self.arena.len() > ARENA_MAX;
+        let mut kept_with_ids = Vec::new();
         let mut variants = Variants::default();
-        for &sub in &self.topics[stamp.topic as usize].all[usize::from(channel)] {
-            let sub = &mut self.subs[sub as usize];
+        for &index in &self.topics[stamp.topic as usize].all[usize::from(channel)] {
+            let sub = &mut self.subs[index as usize];
             if sub.waits & waits::CATCHING_UP != 0 || sub.last >= stamp.seq {
                 continue;
             }
@@ -312,11 +313,16 @@ impl Fanout {
                 ..stamp
             };
             let frame = variants.get(set, client.codec, 0, || {
-                self.arena
-                    .frame(stamp.codec, |out| write(out, stamp, set, &self.field_sets))
+                let before = stamp.seq.checked_sub(1);
+                self.arena.step(stamp, channel, before, |out| {
+                    write(out, stamp, set, &self.field_sets)
+                })
             });
             let is_taken = if is_full {
                 false
+            } else if client.is_blocked && client.ids.is_some() {
+                kept_with_ids.push((index, frame));
+                continue;
             } else if client.is_blocked {
                 client.keep(&self.arena, frame, client.buffer_max(&self.settings))
             } else {
@@ -331,6 +337,9 @@ impl Fanout {
                 sub.waits |= waits::LOSS;
                 Client::want_attention(&mut self.clients, sub.client, &mut self.attention);
             }
+        }
+        for (index, frame) in kept_with_ids {
+            self.keep_event(index, frame, stamp.seq);
         }
     }
 
