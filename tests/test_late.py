@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import msgspec
 import pytest
 from tests.late_world import AAPL, DEADLINE_S, DELAY_S, by, late_world
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,8 +17,11 @@ from websockets.typing import Subprotocol
 
 from tickcast.client.handles import codec_of, handshake_of
 from tickcast.gateway.config import Config
-from tickcast.model.record import Kind, State, empty_records
-from tickcast.testing.gateway import RunningGateway, running_gateway
+from tickcast.late import Late, LatePast
+from tickcast.model.batch import TickBatch
+from tickcast.model.health import FeedHealth
+from tickcast.model.record import Flag, Kind, State, empty_records
+from tickcast.testing.gateway import RunningGateway, definition, late_of, running_gateway
 from tickcast.testing.tokens import auth_config
 
 
@@ -148,6 +152,51 @@ async def test_rest_shows_what_was(world: RunningGateway) -> None:
         bars = (await http.get(f"/bars/{AAPL}", headers=by())).json()
         assert book["delay_s"] == bars["delay_s"] == DELAY_S
         assert bars["state"] == "delayed"
+
+
+async def test_another_core_goes_on_with_what_was_kept_back(tmp_path: Path) -> None:
+    """What was known, with its epoch, and what was still kept back: the other half of it comes in its own time."""
+    auth = msgspec.structs.replace(auth_config(tmp_path), delayed=True, delay_s=DELAY_S)
+    config = Config(port=0, auth=auth)
+    name = definition(AAPL)
+
+    def trade(late: Late, number: int, price: int) -> None:
+        rows = empty_records(1)
+        rows["kind"], rows["instrument"], rows["id"] = Kind.TRADE, name.instrument, number
+        rows["price"], rows["size"], rows["flags"] = price, 1, Flag.LAST_OF_EVENT
+        rows["ts_event"] = rows["ts_recv"] = time.time_ns()
+        late.put(TickBatch("xnas", 1, rows))
+
+    async def shows(late: Late, price: int) -> Any:
+        async with asyncio.timeout(DEADLINE_S):
+            while (shown := json.loads(late.hub.price(AAPL) or b"{}")).get("price") != price:
+                await asyncio.sleep(0.01)
+        return shown
+
+    before = late_of(config, tmp_path / "late")
+    await before.start()
+    before.put(TickBatch("xnas", 1, definitions=(name,)))
+    before.feed_health(FeedHealth(name="xnas", venue="XNAS", state="connected", since_ns=1, pid=1))
+    trade(before, 1, 100)
+    known = await shows(before, 100)
+    trade(before, 2, 101)
+    past = await before.hand_over()
+    await before.stop()
+    assert past is not None
+
+    after = late_of(config, tmp_path / "late")
+    assert after.take_over(msgspec.msgpack.decode(msgspec.msgpack.encode(past), type=LatePast))
+    taken = await shows(after, 100)
+    assert (taken["epoch"], taken["seq"]) == (known["epoch"], known["seq"])
+    await after.start()
+    await shows(after, 101)
+    trade(after, 3, 102)
+    assert (await shows(after, 102))["state"] == "delayed"
+    await after.stop()
+
+    other = late_of(Config(port=0, auth=msgspec.structs.replace(auth, delay_s=9.0)), tmp_path / "other")
+    assert not other.take_over(past)  # kept back for another time: it would come too early, or too late
+    assert other.hub.price(AAPL) is None
 
 
 async def test_who_sees_late_is_never_let_in_where_nothing_is_kept_back(tmp_path: Path) -> None:

@@ -233,8 +233,12 @@ class Core:
         self._latency = LatencyBook(config.latency.budgets(), window_s=config.latency.window_s)
         self._latency.export()
         self.bus = MemoryBus(config.bus, clock=now_ns)
-        self._hub = make_hub(config, epoch=next_epoch(data.root / "epoch", now_ns()))
+        epoch = next_epoch(data.root / "epoch", now_ns())
+        self._hub = make_hub(config, epoch=epoch)
+        self._late = self._make_late(data)
         self._before = before if before is not None and self._knows(before) else None
+        if before is not None and self._before is None:
+            self._hub = make_hub(config, epoch=epoch)
         self._bus_server = BusServer(
             self.bus, data.socket("bus"), past=None if self._before is None else self._before.bus
         )
@@ -258,7 +262,6 @@ class Core:
             applied=self._applied,
             ledger=self._ledger,
         )
-        self._late = self._make_late(data)
         self._gateway: GatewayStage | None = None
         self._links: LinkServer | None = None
         self._notes = StatusBoard(lambda _client, _note: None)
@@ -298,7 +301,8 @@ class Core:
         except ValueError as wrong:
             log.warning("what the core before knew is of no use: a new epoch begins", error=str(wrong))
             return False
-        return True
+        # The feeds tell a core that goes on nothing again: who sees everything late needs all of it, or a new epoch.
+        return self._late is None or (before.late is not None and self._late.take_over(before.late))
 
     def _make_door(self, data: DataDir) -> StatusSource:
         """Make what clients reach: a gateway in this process, or REST and the links of gateway workers."""
@@ -401,6 +405,7 @@ class Core:
             log.error("not everything taken in is worked off: the next core begins a new epoch")
             return
         await self._latest.freeze()
+        late = None if self._late is None else await self._late.hand_over()
         takeover.leave(
             path,
             CoreState(
@@ -409,6 +414,7 @@ class Core:
                 definitions=self._registry.definitions,
                 feeds=self._board.reports(),
                 bus=self._bus_server.past(),
+                late=late,
             ),
         )
 

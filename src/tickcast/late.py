@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from tickcast import _native
-from tickcast.bus.delay import DelayLine
+from tickcast.bus.delay import DelayLine, LinePast
 from tickcast.config import Config
 from tickcast.fanout.link import LinkServer
 from tickcast.fanout.stage import FanoutStage
@@ -23,12 +25,17 @@ from tickcast.latest.board import FeedBoard
 from tickcast.latest.registry import InstrumentRegistry
 from tickcast.latest.stage import LatestStage
 from tickcast.model.batch import TickBatch
+from tickcast.model.errors import StateError
 from tickcast.model.health import FeedHealth
+from tickcast.model.instrument import Definition
 from tickcast.model.record import State
 from tickcast.ports import Clock, Flush
-from tickcast.runtime.clock import now_ns, steady_ns
+from tickcast.runtime.clock import monotonic_ns, now_ns, steady_ns
+from tickcast.runtime.log import get_logger
 
 NS: Final = 1_000_000_000
+
+log = get_logger("app")
 
 
 def late_clock(config: Config) -> Clock:
@@ -49,6 +56,19 @@ def begin_reason(config: Config, began_ns: int) -> str:
     return f"everything is {delay_s:g} s late, and what this core has begins to show at {first}"
 
 
+class LatePast(msgspec.Struct, frozen=True, kw_only=True):
+    """What a late half leaves for the one that takes its place: without it a book would go on without its beginning."""
+
+    hub: bytes
+    """As ``_native.Hub.save`` writes it."""
+    definitions: tuple[Definition, ...]
+    feeds: tuple[FeedHealth, ...]
+    line: LinePast
+    ahead_ns: int
+    """How far its clock was ahead of the machine's, which all processes have in common."""
+    delay_s: float
+
+
 class Late:
     """The late half of a core; it listens to the same bus."""
 
@@ -60,17 +80,18 @@ class Late:
         self.clock: Final = late_clock(config)
         self.registry: Final = InstrumentRegistry()
         delay_ns = int(auth.delay_s * NS)
+        self._board = FeedBoard(
+            {name: feed.venue for name, feed in config.feeds.items()},
+            silent_ns=int(config.latest.feed_silent_s * NS),
+            now_ns=self.clock(),
+            unheard=(State.SYNCING, begin_reason(config, now_ns())),
+        )
         self._line = DelayLine(folder, delay_ns=delay_ns, bytes_max=auth.delay_bytes_max, clock=steady_ns)
         self._latest = LatestStage(
             bus=self._line,
             state=hub,
             registry=self.registry,
-            board=FeedBoard(
-                {name: feed.venue for name, feed in config.feeds.items()},
-                silent_ns=int(config.latest.feed_silent_s * NS),
-                now_ns=self.clock(),
-                unheard=(State.SYNCING, begin_reason(config, now_ns())),
-            ),
+            board=self._board,
             clock=lambda: now_ns() - delay_ns,
             applied=lambda batch: self._fanout.applied(batch),  # noqa: PLW0108  made below
             steady=self.clock,
@@ -91,6 +112,37 @@ class Late:
         """Serve gateway workers instead of clients."""
         self.links = LinkServer(self.hub, path, clock=self.clock, wake=self.wake, directory=self.registry)
         self.deliver = self.links.deliver
+
+    def take_over(self, past: LatePast) -> bool:
+        """Go on where another late half stopped, before the start; False: it knows nothing, and the log says why."""
+        try:
+            if past.delay_s != self.delay_s:
+                raise StateError(f"expected a delay of {self.delay_s:g} s, found {past.delay_s:g}")
+            self._line.take_over(past.line, ahead_ns=steady_ns() - monotonic_ns() - past.ahead_ns)
+            self.hub.restore(past.hub)
+        except (StateError, ValueError) as wrong:
+            log.warning("late prices begin anew: what the core before kept back is of no use", error=str(wrong))
+            self._line.forget()
+            return False
+        self._latest.adopt(past.definitions)
+        for health in past.feeds:
+            self._board.report(health, self.clock())
+        return True
+
+    async def hand_over(self) -> LatePast | None:
+        """Stop, and leave what is known and kept back for the core that takes over; None: it must begin anew."""
+        await self._latest.freeze()
+        line = await self._line.hand_over()
+        if line is None:
+            return None
+        return LatePast(
+            hub=self.hub.save(),
+            definitions=self.registry.definitions,
+            feeds=self._board.reports(),
+            line=line,
+            ahead_ns=steady_ns() - monotonic_ns(),
+            delay_s=self.delay_s,
+        )
 
     @property
     def shown(self) -> LateHub:
@@ -123,7 +175,7 @@ class Late:
         return self._latest.failure
 
     async def start(self) -> None:
-        """Begin, with an empty line."""
+        """Begin, with an empty line or what was taken over."""
         await self._line.start()
         await self._latest.start()
         if self.links is not None:

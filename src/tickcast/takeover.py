@@ -12,6 +12,7 @@ import msgspec
 
 from tickcast.bus.server import BusPast
 from tickcast.feeds.kept import header
+from tickcast.late import LatePast
 from tickcast.model.health import FeedHealth
 from tickcast.model.instrument import Definition
 from tickcast.runtime.log import get_logger
@@ -31,6 +32,8 @@ class CoreState(msgspec.Struct, frozen=True, kw_only=True):
     definitions: tuple[Definition, ...]
     feeds: tuple[FeedHealth, ...]
     bus: BusPast
+    late: LatePast | None = None
+    """Of those who see everything late, where there are some."""
 
 
 def leave(path: Path, state: CoreState) -> bool:

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tickcast.bus import delay
-from tickcast.bus.delay import FULL, DelayLine
+from tickcast.bus.delay import FULL, DelayLine, LinePast
 from tickcast.model.batch import Hops, TickBatch
 from tickcast.model.errors import StateError
 from tickcast.model.health import FeedHealth
@@ -172,3 +173,61 @@ def test_it_is_a_bus_for_one_consumer(tmp_path: Path) -> None:
     assert (line.lag("latest"), line.dead_letters()) == ({0: 0}, ())
     with pytest.raises(StateError):
         line.publisher("xnas")
+
+
+@given(
+    sizes=st.lists(st.integers(1, 3), min_size=1, max_size=25),
+    taken=st.integers(0, 25),
+    ahead_s=st.integers(-5000, 5000),
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_another_line_goes_on_where_one_stopped_whatever_its_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], taken: int, ahead_s: int
+) -> None:
+    """All comes once and in order, over files of any number, and nothing before its time."""
+    monkeypatch.setattr(delay, "SEGMENT", 1500)
+    more = 2
+    before = World(tmp_path, delay_ns=100 * SECOND)
+    await before.line.start()
+    began_ns = before.now_ns
+    for number, records in enumerate(sizes):
+        before.line.put(batch("f", number, records))
+        if number % 8 == 0:
+            await before.written()
+    before.line.feed_health(health("f", "connected"))
+    before.now_ns = began_ns + 100 * SECOND
+    first = [one.batch.session for one in await before.line.take(taken)] if taken else []
+    before.now_ns = began_ns + 50 * SECOND
+    past = await before.line.hand_over()
+    assert past is not None
+    await before.line.stop()
+
+    after = World(tmp_path, delay_ns=100 * SECOND)
+    after.now_ns = began_ns + (50 + ahead_s) * SECOND
+    after.line.take_over(msgspec.msgpack.decode(msgspec.msgpack.encode(past), type=LinePast), ahead_ns=ahead_s * SECOND)
+    await after.line.start()
+    for number in range(len(sizes), len(sizes) + more):
+        after.line.put(batch("f", number))
+    left = len(sizes) - len(first)
+    if left:
+        assert await after.nothing(), "fifty seconds are not a hundred"
+        after.now_ns += 50 * SECOND
+    then = [one.batch.session for one in await after.take(left)] if left else []
+    after.now_ns += 100 * SECOND
+    last = [one.batch.session for one in await after.take(more)]
+    assert first + then + last == list(range(len(sizes) + more))
+    await after.line.stop()
+
+
+async def test_files_that_are_not_whole_are_of_no_use(world: World, tmp_path: Path) -> None:
+    world.line.put(batch("f", 1))
+    past = await world.line.hand_over()
+    assert past is not None
+    (file,) = (tmp_path / "line").iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    after = World(tmp_path)
+    with pytest.raises(StateError, match="found"):
+        after.line.take_over(past, ahead_ns=0)
+    await after.line.start()
+    assert await after.nothing()
+    await after.line.stop()

@@ -5,7 +5,8 @@ one chunk in each direction, however long the delay. The files are bounded; noth
 they are full it is the newest that finds no room. A feed that lost something this way is given up until the line is
 made anew: its consumers are told that it is gone, and never see a book with a hole in it.
 
-Files do not outlive the process. A line that begins is empty, and its consumers know nothing for one delay.
+Files outlive the process only where it hands them over (:meth:`DelayLine.hand_over`), to one that takes up its
+consumer's state as well. Else a line that begins is empty, and its consumers know nothing for one delay.
 """
 
 import asyncio
@@ -48,6 +49,18 @@ LOST: Final = 2
 
 _bytes: Final = metrics.gauge("delay_bytes", "Bytes in the line of delayed prices.")
 _dropped: Final = metrics.counter("delay_dropped", "Batches that found no room in the line of delayed prices.")
+
+
+class LinePast(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line leaves for the one that takes its place: where it stands in its files."""
+
+    first: int
+    """Number of the oldest file."""
+    sizes: tuple[int, ...]
+    """Bytes of the files, oldest first."""
+    read: int
+    """Bytes of the oldest that were handed over."""
+    given_up: tuple[str, ...]
 
 
 class _Entry(NamedTuple):
@@ -96,6 +109,10 @@ class DelayLine:
         """What was read, and how much of it was handed over."""
         self._handed = 0
         self._given_up: set[str] = set()
+        self._kept = 0
+        """Bytes that are left of what a line before this one wrote, whose clock was ``_ahead_ns`` behind ours."""
+        self._ahead_ns = 0
+        self._is_handed_over = False
         self._closed = False
         self._tasks = TaskGroupOwner("delay")
         _bytes.set_function(lambda: self.size)
@@ -151,16 +168,69 @@ class DelayLine:
         return self._folder / f"{number:08d}.delay"
 
     async def start(self) -> None:
-        """Begin with an empty folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(mode=0o700, parents=True)
+        """Begin with an empty folder, or with what :meth:`take_over` found."""
+        if not self._kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir(mode=0o700, parents=True)
         self._tasks.spawn(self._write_pending(), "write")
+
+    def take_over(self, past: LinePast, *, ahead_ns: int) -> None:
+        """Go on where another line stopped; ``ahead_ns`` is how much further our clock is than its was.
+
+        Raises:
+            StateError: its files are not there as it said; this line is empty, as before.
+        """
+        for number, size in enumerate(past.sizes, past.first):
+            try:
+                found = self._path(number).stat().st_size
+            except OSError:
+                found = -1
+            # what lies behind the end was written half, and is written over
+            if size and found < size:
+                raise StateError(f"expected {size} bytes of delayed prices in {self._path(number).name}, found {found}")
+        if not past.sizes or not 0 <= past.read <= past.sizes[0]:
+            raise StateError("expected a place in the line of delayed prices, found none")
+        self._given_up = set(past.given_up)
+        if kept := sum(past.sizes) - past.read:
+            self._first, self._sizes, self._read_from = past.first, deque(past.sizes), past.read
+            self._kept, self._ahead_ns = kept, ahead_ns
+
+    def forget(self) -> None:
+        """Be empty again, before the start."""
+        self._first, self._sizes, self._read_from = 0, deque([0]), 0
+        self._kept = self._ahead_ns = 0
+        self._given_up.clear()
+
+    async def hand_over(self) -> LinePast | None:
+        """Write what is pending, and leave the files to the line that takes over; None: they cannot be written.
+
+        Nothing may be :meth:`put` any more, nor taken.
+        """
+        self._closed = True
+        await self._tasks.stop()
+        if self._pending:
+            path = self._path(self._first + len(self._sizes) - 1)
+            try:
+                await asyncio.to_thread(_write_at, path, self._sizes[-1], bytes(self._pending))
+            except OSError as wrong:
+                log.warning("delayed prices cannot be written, and end here", reason=wrong.strerror)
+                return None
+            self._sizes[-1] += len(self._pending)
+            self._pending.clear()
+        self._is_handed_over = True
+        return LinePast(
+            first=self._first,
+            sizes=tuple(self._sizes),
+            read=self._read_from - (len(self._rest) - self._at),
+            given_up=tuple(sorted(self._given_up)),
+        )
 
     async def stop(self) -> None:
         """Let go of everything."""
         self._closed = True
         await self._tasks.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._is_handed_over:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _write_pending(self) -> None:
         while True:
@@ -200,10 +270,13 @@ class DelayLine:
         if not self._is_whole:
             return None
         length, came_ns, kind, name_length = _HEAD.unpack_from(self._rest, self._at)
+        if self._kept:
+            came_ns += self._ahead_ns
         if came_ns + self._delay_ns > self._clock():
             return None
         name_at = self._at + _HEAD.size
         body_at, end = name_at + name_length, name_at + length
+        self._kept = max(0, self._kept - (end - self._at))
         self._at = end
         return _Entry(kind, self._rest[name_at:body_at].decode(), self._rest[body_at:end])
 
