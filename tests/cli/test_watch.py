@@ -17,6 +17,7 @@ from tickcast.cli import watch
 from tickcast.cli.terminal import digits
 from tickcast.client import Book, Lost, Tick
 from tickcast.gateway.config import Config
+from tickcast.model.errors import TickcastError
 from tickcast.testing.gateway import running_gateway
 from tickcast.testing.instance import eventually
 
@@ -81,6 +82,24 @@ def test_watch_prints_json_lines(url: str) -> None:
     assert len(ticks) == 4
     assert {tick["state"] for tick in ticks if tick["symbol"] == "NOPE"} == {"no_such_symbol"}
     assert {tick["price"] for tick in ticks if tick["symbol"] == "XNAS:MSFT"} == {"410.10"}
+
+
+def test_a_port_that_closes_on_plain_http_is_said_to_speak_tls_perhaps() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_one() -> None:
+            one, _ = server.accept()
+            with one:
+                one.recv(4096)
+
+        thread = Thread(target=close_one)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        result = CliRunner().invoke(watch.get, ["AAPL", "--url", address])
+        thread.join()
+    assert isinstance(result.exception, TickcastError)
+    assert f"expected a gateway at {address}, found none: " in str(result.exception)
+    assert "begins with https" in str(result.exception)
 
 
 def test_watch_draws_a_table(url: str) -> None:

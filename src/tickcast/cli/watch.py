@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from http.client import HTTPException, RemoteDisconnected
 from ssl import SSLCertVerificationError
 from typing import Any, Final, Literal, TypeVar
 from urllib.error import HTTPError, URLError
@@ -161,10 +162,12 @@ def _fetch(address: str, token: str | None) -> bytes:
             return bytes(answer.read())
     except HTTPError as refused:
         raise TickcastError(_detail(refused.read()) or f"the gateway answered {refused.code}") from None
-    except (URLError, TimeoutError) as failure:
+    except (OSError, HTTPException) as failure:
         reason = failure.reason if isinstance(failure, URLError) else failure
         if isinstance(reason, SSLCertVerificationError):
             raise untrusted(reason.verify_message) from None
+        if isinstance(failure, RemoteDisconnected | ConnectionResetError) and scheme == "http":
+            reason = f"{reason}; where it speaks TLS its address begins with https"
         raise TickcastError(f"expected a gateway at {parts.scheme}://{parts.netloc}, found none: {reason}") from None
 
 
