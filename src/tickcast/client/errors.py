@@ -119,7 +119,8 @@ def token_error(code: int, reason: str, *, with_token: bool) -> TokenError:
     why = f" ({reason})" if reason else ""
     if not with_token:
         return TokenError(
-            f"the gateway wants a token{why}, found none: tickcast.connect(url, token=...) with one from its operator",
+            f"the gateway wants a token{why}, found none: give one from its operator, to tickcast.connect as "
+            "token=..., to a command by --token-file or in TICKCAST_TOKEN",
             code=code,
         )
     return TokenError(
