@@ -10,6 +10,7 @@ from tickcast.cli.main import cli
 from tickcast.gateway.auth.access import Denied
 from tickcast.gateway.auth.keys import KeyStore
 from tickcast.model.errors import UsageError
+from tickcast.ops.datadir import DataDir
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -38,6 +39,7 @@ def test_a_key_is_made_listed_used_and_withdrawn(tmp_path: Path) -> None:
     key = made.stdout.strip()
     (row,) = listed(tmp_path)
     assert "it is not shown again" in made.stderr
+    assert f"in {tmp_path}, where no instance runs now" in made.stderr
     assert key not in run(tmp_path, "list").output + json.dumps(row)
     wanted = {
         "name": "desk-7", "state": "valid", "symbols": ["XNAS:*", "AAPL"], "channels": ["price", "book"], "depth": 10,
@@ -53,6 +55,14 @@ def test_a_key_is_made_listed_used_and_withdrawn(tmp_path: Path) -> None:
     assert listed(tmp_path)[0]["state"] == "revoked"
     with pytest.raises(Denied):
         store.admit(key, time.time_ns())
+
+
+def test_where_an_instance_runs_its_folder_is_not_asked_about(tmp_path: Path) -> None:
+    held = DataDir(tmp_path).lock()
+    try:
+        assert "where no instance" not in run(tmp_path, "add", "ann").stderr
+    finally:
+        held.release()
 
 
 def test_without_options_a_key_sees_nothing(tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ def add(*, name: str, data: DataDir, as_json: bool, **asked: Any) -> None:
         print_json({"key": key} | _row(entry))
         return
     click.echo(key)
+    where = "" if data.locked() else f" It lies in {data}, where no instance runs now: is --data right?"
     click.echo(
-        f"key {entry.id} of {name}; it is not shown again. Withdraw it: tickcast keys revoke {entry.id}", err=True
+        f"key {entry.id} of {name}; it is not shown again. Withdraw it: tickcast keys revoke {entry.id}.{where}",
+        err=True,
     )
 
 
