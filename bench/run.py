@@ -35,6 +35,10 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "fanout": (["--seconds", "2", "--rounds", "3"], ["--seconds", "1"]),
     "peers": (["--reps", "1", "--window", "3", "--paced", "2"], ["--reps", "1", "--window", "1", "--paced", "1"]),
     "auth_storm": (["--clients", "4000"], ["--clients", "1000", "--kinds", "key", "HS256"]),
+    "socketio_modes": (
+        ["--clients", "40", "--seconds", "3", "--rounds", "1"],
+        ["--clients", "20", "--symbols", "3", "--seconds", "2", "--rounds", "1"],
+    ),
     "connections": (["--clients", "10000"], ["--clients", "2000"]),
     "spine": (["--seconds", "20"], ["--seconds", "8"]),
     "latency": (["--seconds", "10", "--rounds", "2"], ["--seconds", "5"]),
