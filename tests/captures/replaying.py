@@ -62,7 +62,8 @@ def replay(
     for one in listed:
         instrument = _native.instrument_id(f"{venue.code}:{one.symbol}")
         found.symbols[instrument] = one.symbol
-        feed.define(one.market, one.native, instrument, book=True, quotes=quotes, state=int(one.state))
+        for name in (one.native, *one.also):
+            feed.define(one.market, name, instrument, book=True, quotes=quotes, state=int(one.state))
     links: dict[str, int] = {}
     for place, (connection, frame, ts_recv) in enumerate(frames):
         if connection not in links:

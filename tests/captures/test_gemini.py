@@ -44,10 +44,10 @@ def test_every_frame_is_understood(played: Session) -> None:
     assert (done.dead, done.breaks, done.cold, done.feed.drift()) == ([], [], [], [])
     kinds = Counter(json.loads(raw)["type"] for _, raw, _ in frames)
     statistics = done.feed.statistics()
-    books = ("l2_updates", "l2_updates whole", "l2_updates whole, older")
-    assert sum(statistics[name]["frames"] for name in books) == kinds["l2_updates"]
+    books = ("l2_updates", "l2_updates whole", "l2_updates whole, without tid")
+    assert sum(statistics[f"{name} (recorded)"]["frames"] for name in books) == kinds["l2_updates"]
     assert statistics["heartbeat"]["frames"] == kinds["heartbeat"]
-    assert statistics["trade"]["frames"] == kinds["trade"]
+    assert statistics["trade of v2 (recorded)"]["frames"] == kinds["trade"]
     assert set(kinds) <= {"l2_updates", "heartbeat", "trade"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickcast.decode.shapes import Held, Shapes, at, fits, name_of, rows_of, text_at
+from tickcast.decode.shapes import Held, Shapes, at, fits, is_whole, name_of, rows_of, text_at
 from tickcast.venues.declared.dialect import (
     Book,
     BookRule,
@@ -107,6 +107,23 @@ DIALECT = Dialect(
         ),
     )
 )
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ({"U": 5, "u": 5}, True),
+        ({"U": "5", "u": 5}, True),
+        ({"U": 5, "u": 6}, False),
+        ({"u": 5}, False),
+        ({}, False),
+        ({"U": None, "u": None}, False),
+    ],
+)
+def test_a_whole_book_may_be_one_of_which_two_texts_are_the_same(frame: dict[str, Any], expected: bool) -> None:
+    rule = BookRule(chain="none", snapshot="first")
+    book = Book(key=KEY, levels=Levels(bids="b", asks="a"), rule=rule, snapshot=(Match(path="U", same_as="/u"),))
+    assert is_whole(frame, (frame, frame), book) is expected
 
 
 def seen(*frames: dict[str, Any]) -> Held:

@@ -642,6 +642,10 @@ def test_dead_letters_are_counted_beyond_those_handed_back() -> None:
         (one(Measures(key=KEY, values=(Measure(kind=Kind.TRADE, path="x"),))), "expected kind 12 or 32 to 52, found 1"),
         (book_dialect(chain="range"), 'message "book": book: first: expected a path'),
         (book_dialect(checksum="okx"), "book: checksum: expected a path"),
+        (
+            Dialect(messages=(Message(name="any", when=(Match(path="x", same_as="y"),)),)),
+            'message "any": expected same_as in conditions on rows only, found it at "x"',
+        ),
     ],
 )
 def test_a_declaration_without_sense_is_refused(dialect: Dialect, said: str) -> None:
@@ -765,3 +769,16 @@ def test_another_name_of_an_instrument_tells_nothing() -> None:
     assert [kind for kind, _ in rows if kind != Kind.STATUS] == [Kind.MARK, Kind.MARK]
     assert {instrument for _, instrument in rows} == {11}
     assert len(rows) == 3  # one status, with the first row
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "is_whole"),
+    [("5", "5", True), ('"5"', "5", True), ("5", "6", False), ("null", "null", False), ("[5]", "[5]", False)],
+)
+def test_a_book_may_begin_where_two_texts_are_the_same(first: str, last: str, is_whole: bool) -> None:
+    rule = BookRule(chain="none", snapshot="first")
+    book = Book(key=KEY, levels=Levels(bids="b", asks="a"), rule=rule, snapshot=(Match(path="U", same_as="u"),))
+    feed = feed_of(one(book), book=True, quotes=False)
+    found = decode(feed, f'{{"s":"AAA","U":{first},"u":{last},"b":[["1","2"]],"a":[]}}')
+    assert found.dead == []
+    assert bool(told(found, Kind.BID)) is is_whole

@@ -14,7 +14,7 @@ from tickcast.cli.instance import data_option, fetch
 from tickcast.model.errors import StateError
 from tickcast.ops.datadir import DataDir
 from tickcast.venues.base import Quota
-from tickcast.venues.declared.dialect import Book, BookRule, Dialect, Trades
+from tickcast.venues.declared.dialect import BookRule, Dialect, Trades, books_of_feeds
 from tickcast.venues.declared.venue import Venue
 from tickcast.venues.registry import codes, find_declared, find_factory
 
@@ -28,10 +28,9 @@ OTHERS: Final[Mapping[str, tuple[str, str, str]]] = {
 """Venues with a session of their own: protocol, proof, scope of a break."""
 RAW: Final = " (raw)"
 """Ends the names of messages that come in an envelope or without, and are declared twice."""
-RECORDED: Final = " (recorded)"
-"""Ends the names of messages that only recordings hold: what they prove is not what a feed does."""
 SNAPSHOTS: Final = {
     "stream": "in the stream",
+    "first": "first message of a subscription",
     "rest": "over REST",
     "asked": "asked for on its connection",
     "every": "every message is a whole book",
@@ -110,10 +109,8 @@ def facts(code: str) -> Facts:
 
 def books(dialect: Dialect) -> Iterator[tuple[str, BookRule]]:
     """Yield the messages that carry books, and their rules."""
-    for message in dialect.messages:
-        for emit in message.emits:
-            if isinstance(emit, Book) and not message.name.endswith(RECORDED):
-                yield message.name.removesuffix(RAW), emit.rule
+    for message, rule in books_of_feeds(dialect):
+        yield message.name.removesuffix(RAW), rule
 
 
 def _chain(rule: BookRule, dialect: Dialect) -> str:

@@ -188,8 +188,13 @@ def channel_of(frame: Any, message: Message, event: Any = None, binding: Binding
 def is_whole(frame: Any, row: tuple[Any, Any], book: Book) -> bool:
     """Say whether a row is a whole book."""
     sources = {"/": frame, "^": row[1]}
+
+    def text_of(path: str) -> str:
+        return text_at(sources.get(path[:1], row[0]), path.lstrip("/^"))
+
     return bool(book.snapshot) and all(
         fits(sources.get(match.path[:1], row[0]), msgspec.structs.replace(match, path=match.path.lstrip("/^")))
+        and (not match.same_as or text_of(match.path) == text_of(match.same_as) != "")
         for match in book.snapshot
     )
 

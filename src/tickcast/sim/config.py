@@ -279,7 +279,7 @@ class BitfinexConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitfinex"):
 
 
 class GeminiConfig(CryptoConfig, frozen=True, kw_only=True, tag="gemini"):
-    """GEMINI: spot and perpetuals, without any number."""
+    """GEMINI: spot and perpetuals; mark prices over a second address."""
 
 
 class BitgetConfig(CryptoConfig, frozen=True, kw_only=True, tag="bitget"):

@@ -27,6 +27,8 @@ def test_a_refusal_is_of_whom_it_names() -> None:
     assert (first, second) == (Refused("no", ONE), Refused("no", THREE))
     assert isinstance(rest, Refused)
     assert (rest.channel, rest.among) == (None, (TWO,))
+    first, rest = asked.refused(asked.number([ONE, TWO, THREE]), "no", meant=[TWO])
+    assert (first, isinstance(rest, Refused) and rest.among) == (Refused("no", TWO), (ONE, THREE))
     assert asked.refused(None, "no") == asked.refused(77, "no") == [Refused("no")]
 
 

@@ -369,6 +369,8 @@ class SimVenue(Books):
             self._join(client, topic)
         for topic in reaction.asked:
             self._answer_asked(client, topic)
+        for frame in reaction.behind:
+            self._send(client, None, frame)
         if reaction.close is not None:
             self._close(client, *reaction.close)
 

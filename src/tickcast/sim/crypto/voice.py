@@ -9,7 +9,7 @@ To write one (``sim/crypto/okx.py``), subclass :class:`Voice`, list the instrume
 line to ``VOICES`` in :mod:`tickcast.sim.crypto.voices`. ``poloniex.py`` is a small complete model.
 
 Order of what a client gets: answers of :meth:`Voice.receive`, then for each new topic what :meth:`Voice.begin` says
-(a book's snapshot, recent trades, the newest values), then news.
+(a book's snapshot, recent trades, the newest values), then the answers that come ``behind`` that, then news.
 
 The numbers that a venue's proof of continuity needs are in :class:`~tickcast.sim.crypto.state.BookNews`: ``first`` and
 ``last`` count the changes of the instrument's book (Binance ``U``, ``u``, Deribit's ``change_id``, OKX's ``seqId``),
@@ -42,6 +42,8 @@ class Reaction:
     unsubscribe: list[Topic] = field(default_factory=list)
     asked: list[Topic] = field(default_factory=list)
     """Books that it wants whole, of the numbers that their streams have: written by :meth:`Voice.asked`."""
+    behind: list[bytes] = field(default_factory=list)
+    """Answers that come behind what the topics begin with."""
     close: tuple[int, str] | None = None
     """Close code and reason: after the answers."""
 

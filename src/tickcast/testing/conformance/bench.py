@@ -183,10 +183,8 @@ class Bench:
 
     @property
     def rules(self) -> list[dialect.BookRule]:
-        """Of all books of the venue."""
-        return [
-            emit.rule for message in self.dialect.messages for emit in message.emits if isinstance(emit, dialect.Book)
-        ]
+        """Of all books of the venue's feed."""
+        return [rule for _, rule in dialect.books_of_feeds(self.dialect)]
 
     @property
     def has_differences(self) -> bool:

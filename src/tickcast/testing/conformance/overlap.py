@@ -1,12 +1,12 @@
 """Rules about two connections at once: planned cuts that nobody notices, and lines A and B of which one is lost."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tickcast.model.record import State
 from tickcast.sim.crypto.state import Client, Topic
-from tickcast.testing.conformance.bench import Bench
+from tickcast.testing.conformance.bench import CHECK_MS, Bench
 from tickcast.testing.conformance.rules import DIFFERENCES, Rule, entries, expect_all_live, states_since
 from tickcast.testing.conformance.shell import MILLISECOND_NS, ConformanceError
 from tickcast.testing.conformance.witness import SHOWN
@@ -14,22 +14,24 @@ from tickcast.testing.conformance.witness import SHOWN
 LIFETIME_S: Final = 12.0
 LAG_NS: Final = 240 * MILLISECOND_NS
 LINE_A, LINE_B = "A", "B"
+SETTLED_MS: Final = 20_000
 
 
 class Lag:
     """Every other connection is behind: what it brings comes late, in order."""
 
-    def __init__(self, bench: Bench, *, turn: int) -> None:
-        """``turn`` 0 or 1: which of them."""
+    def __init__(self, bench: Bench, *, turn: int = 0, links: Sequence[str] = ()) -> None:
+        """``turn`` 0 or 1: which of them; or these links are."""
         self._bench = bench
         self._turn = turn
+        self._chosen = bench.shell.clients(links)
         self._held: dict[int, deque[tuple[int, bytes]]] = {}
         bench.venue.tamper = self
 
     def __call__(self, client: Client, topic: Topic | None, frame: bytes) -> Iterable[bytes]:
         """Stand between voice and client."""
         del topic
-        if client.number % 2 != self._turn:
+        if client not in self._chosen if self._chosen else client.number % 2 != self._turn:
             return (frame,)
         now_ns = self._bench.shell.now_ns
         held = self._held.setdefault(client.number, deque())
@@ -125,9 +127,19 @@ def is_chained(bench: Bench) -> bool:
     return all(rule.chain != "none" for rule in bench.rules)
 
 
+def _until_settled(bench: Bench) -> None:
+    """Let time pass until both lines are subscribed to: where nothing confirms that, it is believed after a while."""
+    for _ in range(SETTLED_MS // CHECK_MS):
+        if bench.session.is_settled:
+            return
+        bench.run(CHECK_MS)
+    raise ConformanceError(f"{bench.code}: not everything was subscribed to within {SETTLED_MS / 1000} s")
+
+
 def _cut_line(bench: Bench, *names: str) -> None:
     bench.start()
     bench.run(1000)
+    _until_settled(bench)
     since_ns = bench.shell.now_ns
     found = lines(bench)
     bench.shell.cut([link for name in names for link in found[name]])
@@ -151,7 +163,7 @@ def _cut_line(bench: Bench, *names: str) -> None:
 def _compared(bench: Bench) -> None:
     """One line is behind; both are counted, message by message."""
     bench.start()
-    lag = Lag(bench, turn=1)
+    lag = Lag(bench, links=lines(bench)[LINE_A])
     bench.run(6000)
     lag.end()
     bench.run(1000)

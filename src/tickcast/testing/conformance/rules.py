@@ -366,7 +366,7 @@ def _lost_subscription(bench: Bench) -> None:
         reaction = receive(client, frame, now_ns)
         if reaction.subscribe and len(said) < 1:
             said.append(frame)
-            reaction.answers, reaction.subscribe = [], []
+            reaction.answers, reaction.behind, reaction.subscribe = [], [], []
         return reaction
 
     bench.venue.voice.receive = deaf  # type: ignore[method-assign]

@@ -191,6 +191,10 @@ class Shell:
         """Links and how often each was opened."""
         return {name: line.opened for name, line in self._lines.items()}
 
+    def clients(self, names: Collection[str]) -> set[Client]:
+        """For rules: the venue's side of these links."""
+        return {client for name in names if (client := self._lines[name].client) is not None}
+
     def cut(self, names: Collection[str], reason: str = "cut") -> None:
         """For rules: these links are lost."""
         for name in names:

@@ -30,10 +30,15 @@ class Asked:
         channels = self._channels.pop(number, ()) if number is not None else ()
         return Acknowledged(channels) if channels else Alive()
 
-    def refused(self, number: int | None, reason: str, *, named: Sequence[str] = ()) -> Sequence[Happening]:
-        """Say what a refusal means: of the ``named`` instruments if the venue names any, otherwise of one of all."""
+    def refused(
+        self, number: int | None, reason: str, *, named: Sequence[str] = (), meant: Sequence[Channel] = ()
+    ) -> Sequence[Happening]:
+        """Say what a refusal means.
+
+        Of the ``named`` instruments or the channels that are ``meant`` if the venue names any, otherwise of one of all.
+        """
         channels = self._channels.pop(number, ()) if number is not None else ()
-        wrong = [channel for channel in channels if channel.native in named]
+        wrong = [channel for channel in channels if channel.native in named or channel in meant]
         if len(channels) == 1:
             return [Refused(reason, channels[0])]
         if len(wrong) in {0, len(channels)}:

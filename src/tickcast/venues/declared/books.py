@@ -365,6 +365,4 @@ class BookKeeping:
 
 def snapshot_kinds(declared: dialect.Dialect) -> set[str]:
     """Return where the books of a dialect begin, as its rules say it."""
-    return {
-        emit.rule.snapshot for message in declared.messages for emit in message.emits if isinstance(emit, dialect.Book)
-    }
+    return {rule.snapshot for _, rule in dialect.books_of_feeds(declared)}

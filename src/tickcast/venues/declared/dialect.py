@@ -14,10 +14,13 @@ A key that holds a dot cannot be named. Numbers and strings are read alike: by t
 An absent place, ``null`` and ``""`` are the same: nothing said.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Final, Literal
 
 import msgspec
 
+RECORDED: Final = " (recorded)"
+"""Ends the names of messages that only recordings hold: what they prove is not what a feed does."""
 TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
 """``s`` may have a fraction (``1618678135.123456``); ``iso`` is RFC 3339."""
 
@@ -45,6 +48,8 @@ class Match(Declared, frozen=True):
     suffix: str = ""
     present: bool | None = None
     """Whether something stands there (``null`` counts as absent)."""
+    same_as: str = ""
+    """Another path, at which the same text must stand. Not in ``Message.when`` and not in places of a counter."""
 
 
 class Key(Declared, frozen=True):
@@ -135,9 +140,15 @@ class BookRule(Declared, frozen=True):
     """What proves that a book is whole, and what a break of it concerns."""
 
     chain: Chain
-    snapshot: Literal["stream", "rest", "asked", "every"]
-    """Where the beginning comes from: in the stream after subscribing; over REST, or ``asked`` for on the connection of
-    the differences (:meth:`.venue.Venue.ask_book`), which wait for it; or every message is a whole book."""
+    snapshot: Literal["stream", "first", "rest", "asked", "every"]
+    """Where the beginning comes from: in the stream after subscribing, or as the ``first`` message of a subscription
+    and no other; over REST, or ``asked`` for on the connection of the differences (:meth:`.venue.Venue.ask_book`),
+    which wait for it; or every message is a whole book.
+
+    ``first`` is for venues that send the beginning as a difference from nothing. ``Book.snapshot`` says how it is told
+    from the differences of the subscription before, which may still be on their way. Of a book that goes on, such a
+    message is a difference like any other: it follows, or breaks the chain. Differences behind the beginning may begin
+    before it, or be in it (Gemini)."""
     checksum: ChecksumKind | None = None
     """Verified at every message that has one (beside the chain)."""
     scope: Literal["instrument", "channel", "connection"] = "instrument"
@@ -146,8 +157,8 @@ class BookRule(Declared, frozen=True):
     first_at: int | None = None
     """With ``consecutive``: this id begins a new book whatever came before (Bybit: 1)."""
     overlaps: bool = False
-    """With ``range``: a message may begin before the end of its predecessor. Its sizes are absolute, so that ids that
-    are told again do no harm (KuCoin, Gate)."""
+    """With ``range`` or ``previous``: a message may begin before the end of its predecessor. Its sizes are absolute, so
+    that ids that are told again do no harm (KuCoin, Gate, Gemini)."""
     same_is_empty: bool = False
     """With ``previous``: ``previous == last`` says that nothing changed (OKX)."""
     depth: int = 0
@@ -348,3 +359,11 @@ class Dialect(Declared, frozen=True):
     buffer_max: int = 4096
     """Differences of one book that wait for its snapshot; the oldest beyond it are dropped, which a newer one makes
     good."""
+
+
+def books_of_feeds(declared: Dialect) -> Iterator[tuple[Message, BookRule]]:
+    """Yield the rules of books with their messages; not of those that only recordings hold."""
+    for message in declared.messages:
+        for emit in message.emits:
+            if isinstance(emit, Book) and not message.name.endswith(RECORDED):
+                yield message, emit.rule

@@ -20,7 +20,7 @@ from tickcast import _native
 from tickcast.model.health import LineHealth, Overlap
 from tickcast.model.record import State
 from tickcast.venues.base import Step
-from tickcast.venues.declared.dialect import Book
+from tickcast.venues.declared.dialect import books_of_feeds
 from tickcast.venues.declared.instruments import Catalogue
 from tickcast.venues.declared.links import Wire, Wires
 from tickcast.venues.declared.pacing import SECOND_NS, soonest
@@ -65,12 +65,7 @@ class Handovers:
         """Links of which one was given up, and until when."""
         self._lifetime_ns = int((lifetime_s or venue.limits.lifetime_s) * SECOND_NS)
         self._early_ns = 0 if lifetime_s else EARLY_NS
-        self.is_chained = all(
-            emit.rule.chain != "none"
-            for message in venue.dialect.messages
-            for emit in message.emits
-            if isinstance(emit, Book)
-        )
+        self.is_chained = all(rule.chain != "none" for _, rule in books_of_feeds(venue.dialect))
         self.planned = 0
         """Links that were replaced before they ended, so far."""
 

@@ -238,9 +238,9 @@ class Wire:
 
     # ------------------------------------------------------------------ answers
 
-    def confirmed(self, channels: Sequence[Channel]) -> list[Channel]:
+    def confirmed(self, channels: Sequence[Channel], *, by_speech: bool = False) -> list[Channel]:
         """Subscriptions are confirmed (none named: those of the oldest message); returns those that were not before."""
-        self.confirms = True
+        self.confirms |= not by_speech
         if not channels:
             found: Iterable[Channel] = self._unanswered.popleft() if self._unanswered else ()
         else:

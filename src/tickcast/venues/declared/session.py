@@ -406,8 +406,8 @@ class DeclaredSession:
         """Take what the venue says of a link and its channels."""
         step, now_ns = cold.step, cold.now_ns
         match one:
-            case said.Acknowledged(channels):
-                for channel in wire.confirmed(channels):
+            case said.Acknowledged(channels, by_speech):
+                for channel in wire.confirmed(channels, by_speech=by_speech):
                     self._dependence.subscribed(channel, wire, step, now_ns)
             case said.Refused(fatal=fatal, reason=reason):
                 self._dependence.refused(one, wire, step, now_ns)

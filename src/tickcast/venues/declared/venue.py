@@ -165,6 +165,8 @@ class Acknowledged:
     """
 
     channels: Sequence[Channel] = ()
+    by_speech: bool = False
+    """The venue confirms nothing, but these speak: what was asked for with them and is silent may be subscribed too."""
 
 
 @dataclass(frozen=True, slots=True)

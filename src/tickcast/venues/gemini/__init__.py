@@ -1,1 +1,1 @@
-"""Gemini: spot pairs and perpetuals over the v2 market data feed."""
+"""Gemini: spot pairs and perpetuals, over the feed of 2026 and, for mark prices, the one before."""

@@ -1,7 +1,8 @@
-"""Gemini's market data v2, one object a message; evidence in NOTES.md.
+"""Gemini's messages, one object each; evidence in NOTES.md.
 
-A subscription to ``l2`` tells the whole book with the last trades (``auction_events`` stands in that message only, be
-it empty), then changes and trades. Nothing counts them, nothing checks them: books are ``unverified``.
+A subscription to ``@depth@100ms`` begins with the whole book, written as a difference whose ``U`` is its ``u``; ``U``
+of every other is the ``u`` of the one before. The older feed (v2) has no numbers: recordings of it decode, with books
+that nothing proves, and a feed takes mark prices from it alone.
 """
 
 from typing import Final
@@ -23,6 +24,57 @@ from tickcast.venues.declared.dialect import (
     Time,
     Trades,
 )
+
+NAME: Final = Key(path="s")
+TIME: Final = Time(path="E", unit="ns")
+DEPTH: Final = Message(
+    name="depthUpdate",
+    when=(Match(path="e", equals=("depthUpdate",)),),
+    emits=(
+        Book(
+            key=NAME,
+            levels=Levels(bids="b", asks="a"),
+            rule=BookRule(chain="previous", snapshot="first", overlaps=True),
+            snapshot=(Match(path="U", same_as="u"),),
+            last="u",
+            previous="U",
+            time=TIME,
+        ),
+    ),
+    fields=("e",),
+)
+TRADE: Final = Message(
+    name="trade",
+    when=tuple(Match(path=path, present=True) for path in ("s", "t", "p", "q")),
+    emits=(
+        Trades(
+            key=NAME,
+            id="t",
+            price="p",
+            size="q",
+            aggressor=Aggressor(path="m", buyer=("false",), seller=("true",)),
+            time=TIME,
+        ),
+    ),
+    fields=("e",),
+)
+BOOK_TICKER: Final = Message(
+    name="bookTicker",
+    when=tuple(Match(path=path, present=True) for path in ("s", "u", "b", "B", "a", "A")),
+    emits=(
+        Quotes(key=NAME, bid="b", bid_size="B", ask="a", ask_size="A", seq="u", comparable=True, whole=True, time=TIME),
+    ),
+    fields=("e",),
+)
+UNUSED: Final = (
+    Message(name="depth", when=(Match(path="lastUpdateId", present=True),)),
+    Message(name="markPrice", when=(Match(path="e", equals=("markPrice",)),)),
+    Message(name="fundingAmount", when=(Match(path="e", equals=("fundingAmount",)),)),
+    Message(name="contractStatus", when=tuple(Match(path=path, present=True) for path in ("s", "u", "E"))),
+)
+"""What a feed does not subscribe to, and recordings may hold."""
+
+# ------------------------------------------------------------------ the older feed, v2
 
 SYMBOL: Final = Key(path="symbol")
 CHANGES: Final = Match(path="type", equals=("l2_updates",))
@@ -54,9 +106,9 @@ HISTORY: Final = (
     _trades("tid", rows="trades", only=(TID,), history=WHOLE),
     _trades("event_id", rows="trades", only=(NO_TID,), history=WHOLE),
 )
-BOOKS: Final = (
+OLDER_BOOKS: Final = (
     Message(
-        name="l2_updates",
+        name="l2_updates (recorded)",
         when=(
             CHANGES,
             Match(path="auction_events", present=False),
@@ -66,21 +118,21 @@ BOOKS: Final = (
         fields=("type", "changes"),
     ),
     Message(
-        name="l2_updates whole",
+        name="l2_updates whole (recorded)",
         when=(CHANGES, Match(path="trades.0.tid", present=True)),
         emits=(WHOLE_BOOK, *HISTORY),
         fields=("type", "changes", "auction_events", "trades"),
     ),
     Message(  # before there was a tid, the newest trade stood first
-        name="l2_updates whole, older",
+        name="l2_updates whole, without tid (recorded)",
         when=(CHANGES,),
         newest_first=True,
         emits=(WHOLE_BOOK, *HISTORY),
         fields=("type", "changes", "auction_events", "trades"),
     ),
 )
-TRADES: Final = Message(
-    name="trade",
+OLDER_TRADES: Final = Message(
+    name="trade of v2 (recorded)",
     when=(Match(path="type", equals=("trade", "block_trade")),),
     emits=(_trades("tid", only=(TID,)), _trades("event_id", only=(NO_TID,))),
     fields=("type", "event_id", "tid"),
@@ -97,6 +149,7 @@ MARKS: Final = Message(
         ),
     ),
     fields=("timestamp",),
+    cold_when_changed=("timestamp",),  # nothing but its prices confirms a subscription
 )
 CONTROL: Final = (
     Message(name="heartbeat", when=(Match(path="type", equals=("heartbeat",)),)),
@@ -104,41 +157,8 @@ CONTROL: Final = (
     Message(name="candles", when=(Match(path="type", prefix="candles_"),)),
     Message(name="funding_amount_updates", when=(Match(path="type", equals=("funding_amount_updates",)),)),
 )
-NEWER_TRADES: Final = Message(
-    name="newer trade",
-    when=tuple(Match(path=path, present=True) for path in ("s", "t", "p", "q")),
-    emits=(
-        Trades(
-            key=Key(path="s"),
-            id="t",
-            price="p",
-            size="q",
-            aggressor=Aggressor(path="m", buyer=("false",), seller=("true",)),
-            time=Time(path="E", unit="ns"),
-        ),
-    ),
-)
-NEWER_QUOTES: Final = Message(
-    name="newer bookTicker",
-    when=tuple(Match(path=path, present=True) for path in ("s", "u", "b", "B", "a", "A")),
-    emits=(
-        Quotes(
-            key=Key(path="s"), bid="b", bid_size="B", ask="a", ask_size="A", seq="u", time=Time(path="E", unit="ns")
-        ),
-    ),
-)
-NEWER_CONTROL: Final = (
-    Message(name="newer depthUpdate", when=(Match(path="e", equals=("depthUpdate",)),)),
-    Message(name="newer depth", when=(Match(path="lastUpdateId", present=True),)),
-    Message(name="newer status", when=tuple(Match(path=path, present=True) for path in ("s", "u", "E"))),
-)
 DIALECT: Final = Dialect(
-    messages=(*BOOKS, TRADES, MARKS, *CONTROL, NEWER_TRADES, NEWER_QUOTES, *NEWER_CONTROL),
-    rest_book=Book(
-        key=SYMBOL,
-        levels=Levels(bids="bids", asks="asks", price="price", size="amount"),
-        rule=RULE,
-    ),
+    messages=(DEPTH, BOOK_TICKER, TRADE, *OLDER_BOOKS, OLDER_TRADES, MARKS, *CONTROL, *UNUSED),
     rest_trades=RestTrades(
         newest_first=True,
         trades=Trades(
@@ -151,4 +171,3 @@ DIALECT: Final = Dialect(
         ),
     ),
 )
-"""With what recordings of the newer feed (``wss://ws.gemini.com``) hold, but its books."""

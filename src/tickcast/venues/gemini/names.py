@@ -1,4 +1,4 @@
-"""Gemini's names: ``BTCUSD``, ``BTCGUSDPERP``; lists write them small."""
+"""Gemini's names: ``BTCUSD``, ``BTCGUSDPERP``; lists and streams write them small."""
 
 import re
 from typing import Final
@@ -65,6 +65,7 @@ def _listed(
         return None
     return Listed(
         native=native,
+        also=(native.lower(),),
         symbol=symbol,
         asset_class="perpetual" if is_derived else "crypto",
         currency=quote,

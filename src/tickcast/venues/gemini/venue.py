@@ -1,17 +1,19 @@
-"""Gemini v2: what its declared dialect does not say."""
+"""Gemini: what its declared dialect does not say."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from tickcast.venues.base import Quota, Request
+from tickcast.venues.base import Quota, Request, VenueConfig
+from tickcast.venues.declared.asking import Asked
 from tickcast.venues.declared.dialect import Dialect
 from tickcast.venues.declared.venue import (
-    Alive,
+    Acknowledged,
     Channel,
     Happening,
     Limits,
@@ -26,38 +28,52 @@ from tickcast.venues.gemini import wire
 from tickcast.venues.gemini.dialect import DIALECT
 from tickcast.venues.gemini.names import PERPETUAL, detailed, named
 
-L2: Final = "l2"
+TRADE: Final = "trade"
+QUOTE: Final = "bookTicker"
+DEPTH: Final = "depth@100ms"
 MARK: Final = "mark_price"
+MARKS_TOLD: Final = "mark_price_updates"
+MARKS: Final = "marks"
+"""Endpoint of the older feed, which alone tells mark prices."""
+MARKS_URL: Final = "wss://api.gemini.com"
+CARRIED_OUT: Final = 200
 THEN: Final = "then="
 """Begins the part of an address that says which details are asked for next; it is not sent."""
 NAME: Final = re.compile(r"\b[A-Z0-9]{5,}\b")
-"""An instrument in the text of an error."""
+"""An instrument in the text of an error of v2."""
+STREAM: Final = re.compile(r"\b(\w+)@([\w@]+)")
+"""A stream in the text of an error: ``Invalid stream name: btcusd@zzz``."""
 
 
 class GeminiVenue(Venue):
-    """One channel gives book and trades; nothing proves the books, which are compared over REST."""
+    """Trades, best bids and offers and books that prove themselves; mark prices over a connection to the older feed."""
 
     code: ClassVar[str] = "GEMINI"
-    title: ClassVar[str] = "Gemini v2"
+    title: ClassVar[str] = "Gemini"
     dialect: Dialect = DIALECT
     limits: ClassVar[Limits] = Limits(
-        channels_per_link=50,
+        channels_per_link=60,
+        channels_at={MARKS: 50},
         channels_per_message=50,
         messages=Quota(amount=5, per_s=1.0),
         connects=Quota(amount=30, per_s=60.0),
         weight=Quota(amount=120, per_s=60.0),
     )
-    url: ClassVar[str] = "wss://api.gemini.com"
+    url: ClassVar[str] = "wss://ws.gemini.com"
     rest_url: ClassVar[str] = "https://api.gemini.com"
-    endpoints: ClassVar[dict[str, str]] = {"": "/v2/marketdata"}
+    endpoints: ClassVar[Mapping[str, str]] = {"": "/?snapshot=-1", MARKS: "/v2/marketdata"}
     streams: ClassVar[tuple[str, ...]] = ("trade", "quote", "book", "mark")
     trade_history: ClassVar[TradeHistory | None] = TradeHistory(
         page=500, overlaps=True, reach="the last seven days, by id, 500 at once"
     )
     proof: ClassVar[str] = (
-        "nothing: the messages of v2 have neither numbers nor checksums; a book that crosses is broken, and books are "
-        "compared with REST"
+        "U of each difference of a book is the u of the one before; a subscription begins with the whole book, whose U "
+        "is its own u"
     )
+
+    def __init__(self, config: VenueConfig) -> None:
+        super().__init__(config)
+        self._asked = Asked()
 
     def listing(self) -> Sequence[Request]:
         """Ask for the names."""
@@ -82,45 +98,54 @@ class GeminiVenue(Venue):
         after = f"#{THEN}{','.join(rest[1:])}" if rest[1:] else ""
         return Request(purpose=f"symbol {rest[0]}", url=f"{self._rest}/v1/symbols/details/{rest[0]}{after}")
 
+    def target(self, endpoint: str, channels: Sequence[Channel]) -> str:
+        """Return the address: mark prices have a host of their own."""
+        del channels
+        base = self.config.url or (MARKS_URL if endpoint == MARKS else self.url)
+        return base.rstrip("/") + self.endpoints[endpoint]
+
     def channels(self, listed: Listed) -> Sequence[Channel]:
-        """Book and trades come together; perpetuals have a mark price."""
-        wanted = set(self.config.streams)
-        found = [Channel(L2, listed.native, book=True)] if wanted & {"trade", "quote", "book"} else []
+        """Say which streams an instrument has; perpetuals have a mark price."""
+        wanted = self.config.streams
+        words = {"trade": TRADE, "quote": QUOTE, "book": DEPTH}
+        found = [Channel(name, listed.native, book=word == "book") for word, name in words.items() if word in wanted]
         if "mark" in wanted and listed.asset_class == "perpetual":
-            found.append(Channel(MARK, listed.native))
+            found.append(Channel(MARK, listed.native, endpoint=MARKS))
         return found
 
-    def quoted(self, listed: Listed) -> bool:
-        """There is no stream of the best bid and offer: the book gives it."""
-        del listed
-        return False
-
     def subscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
-        """One message for each feed; nothing confirms it but what the feed tells."""
-        return _frames("subscribe", channels)
+        """Write one request for all; of v2 nothing confirms it but what the feed tells."""
+        return self._frames("subscribe", channels)
 
     def unsubscribe(self, channels: Sequence[Channel]) -> Sequence[bytes]:
-        """One message for each feed."""
-        return _frames("unsubscribe", channels)
+        """Write one request for all."""
+        return self._frames("unsubscribe", channels)
 
     def cold(self, frame: bytes, market: str) -> Sequence[Happening]:
-        """Read an error, or an answer of the newer feed."""
+        """Read the answer to a request; of v2 an error, or which instrument's marks come."""
         del market
         found = wire.answer.decode(frame)
+        if found.type == MARKS_TOLD:
+            mark = Channel(MARK, found.symbol.replace("-", ""), endpoint=MARKS)
+            return [Acknowledged([mark], by_speech=True)]
         if found.result == "error":
             blamed = NAME.search(found.message)
             reason = f"{found.reason}: {found.message}"
-            return [Refused(reason, Channel(L2, blamed[0], book=True) if blamed else None)]
-        if found.id is not None and found.status is not None:
-            return [Alive()]
-        return [Unknown(f"message of type {found.type[:60]!r}")]
+            return [Refused(reason, Channel(MARK, blamed[0], endpoint=MARKS) if blamed else None)]
+        if found.status is None:
+            word = found.type or found.e
+            return [Unknown(f"message of type {word[:60]!r}", kind=word[:60])]
+        number = found.id if isinstance(found.id, int) else None
+        if found.status == CARRIED_OUT:
+            return [self._asked.confirmed(number)]
+        return self._wrong(number, found)
 
-    def book_request(self, native: str, market: str) -> Request | None:
-        """Ask for a book, to compare with."""
-        del market
-        depth = self.config.depth_limit
-        query = f"limit_bids={depth}&limit_asks={depth}"
-        return Request(purpose="", url=f"{self._rest}/v1/book/{native.lower()}?{query}")
+    def _wrong(self, number: int | None, found: wire.Answer) -> Sequence[Happening]:
+        """Say what a refusal means: one wrong stream refuses the whole request, and is named."""
+        reason = f"{found.error.code} {found.error.msg}".strip()
+        streams = [(name, native.upper()) for native, name in STREAM.findall(found.error.msg)]
+        meant = [Channel(name, native, book=name == DEPTH) for name, native in streams]
+        return self._asked.refused(number, reason, meant=meant)
 
     def trades_request(self, listed: Listed, after: Print, before: Print | None) -> Request | None:
         """Ask for the trades from the last one known on, with it."""
@@ -135,8 +160,20 @@ class GeminiVenue(Venue):
     def recorded(self, addresses: Sequence[str], sent: Sequence[str], instruments: Sequence[str]) -> Sequence[Listed]:
         """Take the instruments of a recorder's subscriptions; without any, what the symbols say."""
         del addresses
-        names = dict.fromkeys(_asked(sent)) or dict.fromkeys(symbol.replace("-", "") for symbol in instruments)
+        names = dict.fromkeys(_natives(sent)) or dict.fromkeys(symbol.replace("-", "") for symbol in instruments)
         return [found for name in names if (found := named(name)) is not None]
+
+    def _frames(self, word: str, channels: Sequence[Channel]) -> list[bytes]:
+        streams = [channel for channel in channels if channel.endpoint != MARKS]
+        marks = [_symbol(channel) for channel in channels if channel.endpoint == MARKS]
+        frames = []
+        if streams:
+            number = self._asked.number(streams if word == "subscribe" else ())
+            names = [f"{channel.native.lower()}@{channel.name}" for channel in streams]
+            frames.append(msgspec.json.encode(wire.Asked(number, word, names)))
+        if marks:
+            frames.append(msgspec.json.encode(wire.OlderAsked(word, [wire.Subscription(MARK, marks)])))
+        return frames
 
     def _is_wanted(self, listed: Listed) -> bool:
         return any(fnmatchcase(listed.symbol, symbol) for symbol in self.config.symbols)
@@ -152,27 +189,20 @@ def is_names(request: Request) -> bool:
 
 
 def _symbol(channel: Channel) -> str:
-    """Write a name as its feed wants it: that of mark prices with hyphens."""
-    found = named(channel.native) if channel.name == MARK and channel.native.endswith(PERPETUAL) else None
+    """Write a name as the feed of mark prices wants it: with hyphens."""
+    found = named(channel.native) if channel.native.endswith(PERPETUAL) else None
     return found.symbol if found is not None else channel.native
 
 
-def _frames(word: str, channels: Sequence[Channel]) -> list[bytes]:
-    by_name: dict[str, list[str]] = {}
-    for channel in channels:
-        by_name.setdefault(channel.name, []).append(_symbol(channel))
-    return [
-        msgspec.json.encode(wire.Asked(word, [wire.Subscription(name, symbols)])) for name, symbols in by_name.items()
-    ]
-
-
-def _asked(sent: Sequence[str]) -> Iterable[str]:
+def _natives(sent: Sequence[str]) -> Iterable[str]:
     """Yield the names that a recorder's own frames have."""
     for frame in sent:
-        try:
+        with suppress(msgspec.MsgspecError):
             asked = wire.asked.decode(frame)
-        except msgspec.MsgspecError:
-            continue
-        if asked.type == "subscribe":
-            for subscription in asked.subscriptions:
-                yield from (symbol.replace("-", "") for symbol in subscription.symbols)
+            if asked.method.lower() == "subscribe":
+                yield from (stream.partition("@")[0].upper() for stream in asked.params)
+        with suppress(msgspec.MsgspecError):
+            older = wire.older_asked.decode(frame)
+            if older.type == "subscribe":
+                for subscription in older.subscriptions:
+                    yield from (symbol.replace("-", "") for symbol in subscription.symbols)

@@ -27,26 +27,46 @@ class Subscription(msgspec.Struct, frozen=True, gc=False):
     symbols: list[str] = []
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What a client sends."""
+class OlderAsked(msgspec.Struct, frozen=True, gc=False):
+    """What a client sends to v2."""
 
     type: str
     subscriptions: list[Subscription] = []
 
 
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What a client sends."""
+
+    id: int | str
+    method: str
+    params: list[str] = []
+
+
+class Wrong(msgspec.Struct, frozen=True, gc=False):
+    """What is wrong with a request."""
+
+    code: int = 0
+    msg: str = ""
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """A message that tells nothing of the market."""
 
+    id: int | str | None = None
+    status: int | None = None
+    """200: it was carried out."""
+    error: Wrong = Wrong()
+    e: str = ""
+    # of v2
     type: str = ""
+    symbol: str = ""
     result: str = ""
     reason: str = ""
     message: str = ""
-    id: int | str | None = None
-    """Of answers of the newer feed."""
-    status: int | None = None
 
 
 symbols = msgspec.json.Decoder(list[str])
 detail = msgspec.json.Decoder(Detail)
 asked = msgspec.json.Decoder(Asked)
+older_asked = msgspec.json.Decoder(OlderAsked)
 answer = msgspec.json.Decoder(Answer)

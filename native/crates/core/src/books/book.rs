@@ -206,6 +206,11 @@ impl Book {
         }
     }
 
+    /// Whether it is whole, and what comes over this connection goes on with it: no subscription began since.
+    pub fn goes_on_at(&self, link: u32) -> bool {
+        self.is_whole() && !self.position.resumed && self.link == Some(link)
+    }
+
     /// Drops the levels; [`Book::forget_levels`] says so.
     pub fn drop_levels(&mut self, lost: u8) {
         self.phase = Phase::Broken;

@@ -181,7 +181,8 @@ impl Books {
             .get_mut(index as usize)?
             .as_deref_mut()
             .filter(|book| book.has_book)?;
-        let begins = message.snapshot || rule.snapshot == SnapshotFrom::Every;
+        let is_unasked = rule.snapshot == SnapshotFrom::First && book.goes_on_at(message.link);
+        let begins = (message.snapshot && !is_unasked) || rule.snapshot == SnapshotFrom::Every;
         let is_left_out = if begins {
             book.is_outdone(&rule, message)
         } else {
@@ -291,6 +292,8 @@ impl Books {
         book.cut(depth_of(rule, message));
         book.position = super::chain::Position {
             last: message.last,
+            // what was on its way when it was made is in it, or begins before it
+            after_snapshot: rule.snapshot == SnapshotFrom::First,
             ..Default::default()
         };
         (book.seen, book.doubted) = (message.last.unwrap_or_default(), 0);

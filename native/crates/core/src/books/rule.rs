@@ -27,6 +27,8 @@ impl Chain {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotFrom {
     Stream,
+    /// The first message behind a subscription, and no other: one that says so of itself later is a difference.
+    First,
     Rest,
     /// From an answer on the connection of the differences, which wait for it.
     Asked,
@@ -92,7 +94,8 @@ pub struct Rule {
     pub first_at: Option<i64>,
     /// With [`Chain::Previous`]: `previous == last` says that nothing changed.
     pub same_is_empty: bool,
-    /// With [`Chain::Range`]: a message may tell again of ids that its predecessor had; sizes are absolute.
+    /// With [`Chain::Range`] or [`Chain::Previous`]: a message may tell again of ids that its predecessor had; sizes are
+    /// absolute.
     pub overlaps: bool,
     /// Levels a side that the venue keeps; 0 = all.
     pub depth: u32,

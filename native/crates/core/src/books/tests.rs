@@ -1,6 +1,7 @@
 //! What the engine says to sequences of messages, rule by rule.
 
 mod checksums;
+mod first;
 mod model;
 mod named;
 mod ordered;
@@ -28,6 +29,15 @@ fn stream(chain: Chain) -> Rule {
         chain,
         snapshot: SnapshotFrom::Stream,
         ..RULE
+    }
+}
+
+/// A subscription begins with a whole book, which is written as a difference.
+fn first() -> Rule {
+    Rule {
+        snapshot: SnapshotFrom::First,
+        overlaps: true,
+        ..stream(Chain::Previous)
     }
 }
 

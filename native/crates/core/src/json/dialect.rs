@@ -36,6 +36,7 @@ pub enum Chain {
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotFrom {
     Stream,
+    First,
     Rest,
     Asked,
     Every,
@@ -61,6 +62,8 @@ pub struct Match {
     pub suffix: String,
     #[serde(default)]
     pub present: Option<bool>,
+    #[serde(default)]
+    pub same_as: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

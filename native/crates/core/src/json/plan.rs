@@ -475,6 +475,12 @@ impl Compiler {
     fn conditions(&mut self, declared: &[dialect::Match]) -> Result<Conditions, String> {
         let (mut when, mut bound) = (Vec::new(), Vec::new());
         for each in declared {
+            if !each.same_as.is_empty() {
+                let text = &each.path;
+                return Err(format!(
+                    "expected same_as in conditions on rows only, found it at {text:?}"
+                ));
+            }
             match Path::new(&each.path)?.filter(Path::is_bound) {
                 Some(path) => bound.push((self.slot(path)?, Condition::new(each))),
                 None => when.push((self.probe(&each.path)?, Condition::new(each))),

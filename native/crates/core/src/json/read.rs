@@ -123,6 +123,8 @@ pub fn is_one_of(text: &[u8], words: &[Box<[u8]>]) -> bool {
 pub struct RowMatch {
     pub path: Path,
     pub condition: Condition,
+    /// Where the same text has to stand.
+    pub same_as: Option<Path>,
 }
 
 impl RowMatch {
@@ -132,14 +134,28 @@ impl RowMatch {
         Ok(Self {
             path: required(&declared.path)?,
             condition: Condition::new(declared),
+            same_as: (!declared.same_as.is_empty())
+                .then(|| required(&declared.same_as))
+                .transpose()?,
         })
     }
 
     #[inline]
     #[must_use]
     pub fn holds(&self, row: Row<'_>) -> bool {
-        self.condition.holds(row.frame, self.path.find(row))
+        let found = self.path.find(row);
+        self.condition.holds(row.frame, found)
+            && self
+                .same_as
+                .as_ref()
+                .is_none_or(|other| is_same_text(row, self.path.said(row), other.said(row)))
     }
+}
+
+/// Both say something, and the same.
+fn is_same_text(row: Row<'_>, one: Option<u32>, other: Option<u32>) -> bool {
+    let text = |place: Option<u32>| place.and_then(|place| scalar(row.frame, place));
+    text(one).is_some_and(|said| text(other).is_some_and(|more| same(&said, &more)))
 }
 
 /// All of them hold, and there is one at least.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::super::checksum::{Memory, compute};
 use super::super::ladder::Packed;
 use super::super::*;
-use super::{RULE, stream};
+use super::{RULE, first, stream};
 use crate::record::{Record, flag, kind, state};
 use crate::shown::WATCHED_LEVELS;
 use proptest::prelude::*;
@@ -195,7 +195,9 @@ impl World {
     fn snapshot(&mut self, age: usize) {
         if !self.rule.snapshot.is_waited_for() {
             let changes = self.whole();
-            self.push(true, -1, self.id, changes);
+            let is_first = self.rule.snapshot == SnapshotFrom::First;
+            let previous = if is_first { self.id } else { -1 };
+            self.push(true, previous, self.id, changes);
             return;
         }
         let (last, levels) = self.history[self.history.len().saturating_sub(age + 1)].clone();
@@ -472,6 +474,7 @@ holds! {
     ranges_with_previous_over_rest: RULE, true;
     asked_for_on_the_connection: Rule { chain: Chain::Previous, snapshot: SnapshotFrom::Asked, ..RULE }, true;
     previous_in_the_stream: stream(Chain::Previous), true;
+    first_of_a_subscription: first(), true;
     consecutive_in_the_stream: stream(Chain::Consecutive), false;
     consecutive_that_begins_at_one: Rule { first_at: Some(1), ..stream(Chain::Consecutive) }, false;
     whole_books: Rule { snapshot: SnapshotFrom::Every, ..stream(Chain::None) }, false;

@@ -131,6 +131,17 @@ impl Feed {
         self.send(None, None, Some(last), text);
     }
 
+    /// What a subscription begins with, written as a difference that ends where it begins.
+    pub fn beginning(&mut self, last: i64, text: &str) {
+        let changes = changes(text);
+        self.take(&BookMessage {
+            snapshot: true,
+            previous: Some(last),
+            last: Some(last),
+            ..self.message(&changes)
+        });
+    }
+
     pub fn snapshot(&mut self, last: Option<i64>, text: &str) {
         let changes = changes(text);
         self.take(&BookMessage {

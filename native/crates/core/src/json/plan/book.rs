@@ -65,6 +65,7 @@ pub(super) fn rule(declared: &dialect::BookRule, counted: bool) -> Result<Rule, 
         chain: chain(declared.chain),
         snapshot: match declared.snapshot {
             dialect::SnapshotFrom::Stream => books::SnapshotFrom::Stream,
+            dialect::SnapshotFrom::First => books::SnapshotFrom::First,
             dialect::SnapshotFrom::Rest => books::SnapshotFrom::Rest,
             dialect::SnapshotFrom::Asked => books::SnapshotFrom::Asked,
             dialect::SnapshotFrom::Every => books::SnapshotFrom::Every,
