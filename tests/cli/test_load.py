@@ -10,25 +10,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
+from tickcast.cli.instance import TOKEN_VARIABLE
+from tickcast.gateway.auth.access import Scope
+from tickcast.gateway.auth.config import Config as AuthConfig
+from tickcast.gateway.auth.keys import KeyFile
 from tickcast.gateway.config import Config
 from tickcast.testing.gateway import running_gateway
 
 NAMES = tuple(f"XNAS:S{number}" for number in range(8))
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+@contextmanager
+def serving(config: Config, folder: Path | None = None) -> Iterator[str]:
     """A gateway on a thread of its own, whose prices move fifty times a second."""
     found: list[str] = []
     is_up = Event()
     is_over = Event()
 
     async def serve() -> None:
-        async with running_gateway(Config(port=0), names=NAMES) as gateway:
+        async with running_gateway(config, names=NAMES, folder=folder) as gateway:
             found.append(gateway.stream_url)
             is_up.set()
             while not is_over.is_set():
@@ -39,14 +45,43 @@ def url() -> Iterator[str]:
     thread = Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     assert is_up.wait(10)
-    yield found[0]
-    is_over.set()
-    thread.join()
+    try:
+        yield found[0]
+    finally:
+        is_over.set()
+        thread.join()
 
 
-def load(*arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(Config(port=0)) as found:
+        yield found
+
+
+def load(*arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tickcast", "load", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    environment |= {TOKEN_VARIABLE: token} if token else {}
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=environment)
+
+
+def test_a_locked_gateway_lets_in_who_shows_a_key(tmp_path: Path) -> None:
+    key, _ = KeyFile(tmp_path / "auth").add("load", Scope(symbols=("*",), connections=10), now_ns=time.time_ns())
+    shown = tmp_path / "key"
+    shown.write_text(f"{key}\n")
+    config = Config(port=0, auth=AuthConfig(anonymous=False))
+    with serving(config, tmp_path / "auth") as url:
+        few = ("--url", url, "--clients", "5", "--symbols", "2", "--duration", "1", "--json")
+        refused = load(*few)
+        assert refused.returncode == 1
+        assert "401" in refused.stderr
+        assert "--token-file" in refused.stderr
+        for done in (load(*few, "--token-file", str(shown)), load(*few, token=key)):
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)["connections"]["reached"] == 5
+            assert key not in done.stdout + done.stderr
+        too_many = load("--url", url, "--clients", "12", "--tries", "1", "--token-file", str(shown), "--duration", "1")
+        assert too_many.returncode == 1, "the key's scope counts"
 
 
 def test_the_result_as_json(url: str) -> None:

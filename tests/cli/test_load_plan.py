@@ -112,7 +112,7 @@ def test_the_native_side_takes_the_plan() -> None:
 def pages(monkeypatch: pytest.MonkeyPatch, names: Sequence[str]) -> None:
     """Let the gateway list names, two a page."""
 
-    def fetch(gateway: str, path: str) -> Any:
+    def fetch(gateway: str, path: str, *, token: str | None) -> Any:
         start = int(path.partition("cursor=")[2] or 0)
         following = str(start + 2) if start + 2 < len(names) else None
         return {"symbols": [{"symbol": name} for name in names[start : start + 2]], "next": following}
@@ -132,6 +132,6 @@ def test_a_server_without_symbols_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     pages(monkeypatch, [])
     with pytest.raises(StateError, match="found none yet"):
         chosen("http://x", asked())
-    monkeypatch.setattr(load_plan, "fetch_from", lambda *_: ["something else"])
+    monkeypatch.setattr(load_plan, "fetch_from", lambda *_, **__: ["something else"])
     with pytest.raises(StateError, match="whose /symbols is another"):
         chosen("http://x", asked())

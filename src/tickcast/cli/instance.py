@@ -3,8 +3,9 @@
 import http.client
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from tickcast.ops.datadir import DEFAULT, VARIABLE, DataDir
 
 GATEWAY_TIMEOUT_S: Final = 3.0
 TOKEN_VARIABLE: Final = "TICKCAST_TOKEN"  # noqa: S105  the name of a variable
+_NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -104,7 +106,7 @@ def fetch(data: DataDir, path: str) -> Any:
         raise
 
 
-def fetch_from(gateway: str, path: str) -> Any:
+def fetch_from(gateway: str, path: str, *, token: str | None = None) -> Any:
     """GET a JSON document from a gateway at ``http://host:port``, as any client does.
 
     Raises:
@@ -112,16 +114,17 @@ def fetch_from(gateway: str, path: str) -> Any:
     """
     place = urlsplit(gateway)
     link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=GATEWAY_TIMEOUT_S)
-    return _get(link, path, f"gateway at {gateway}")
+    return _get(link, path, f"gateway at {gateway}", {"Authorization": f"Bearer {token}"} if token else {})
 
 
-def _get(link: http.client.HTTPConnection, path: str, whom: str) -> Any:
+def _get(link: http.client.HTTPConnection, path: str, whom: str, access: Mapping[str, str] = _NOBODY) -> Any:
     try:
-        link.request("GET", path, headers={"Accept": "application/json"})
+        link.request("GET", path, headers={"Accept": "application/json", **access})
         answer = link.getresponse()
         body = answer.read()
         if answer.status != 200:
-            raise StateError(f"the {whom} answers {path} with {answer.status} {answer.reason}")
+            hint = "; name a file with a token that it takes: --token-file" if answer.status == 401 else ""
+            raise StateError(f"the {whom} answers {path} with {answer.status} {answer.reason}{hint}")
         return msgspec.json.decode(body)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as wrong:
         raise StateError(f"the {whom} does not answer: {wrong}; see: tickcast ps") from wrong

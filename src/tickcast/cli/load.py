@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from tickcast.cli.instance import data_option, gateway_address, print_json
+from tickcast.cli.instance import data_option, gateway_address, print_json, token_option
 from tickcast.cli.load_plan import Asked, Plan, chosen, divide, locate
 from tickcast.cli.load_report import Report, document, is_sound, line, table, total
 from tickcast.model.errors import StateError
@@ -105,6 +105,7 @@ _INT: Final = click.IntRange(min=1)
 @click.option("--per-process", type=_INT, help="Clients of a process [default: 15,000 or what open files allow].")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the spread zipf and of churn.")
 @click.option("--url", help="Address of the gateway, such as ws://127.0.0.1:8000; wss:// is not spoken.")
+@token_option
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object, without progress.")
 def load(

@@ -63,6 +63,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 5
     sources: tuple[str, ...] = ()
     per_process: int | None = None
+    token: str | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +87,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     key: str
     accept: str
+    token: str
     codec: str
     clients: int
     first: int
@@ -140,7 +142,7 @@ def locate(url: str) -> Target:
     )
 
 
-def listed(http: str) -> list[str]:
+def listed(http: str, token: str | None = None) -> list[str]:
     """All symbols of the instance.
 
     Raises:
@@ -151,7 +153,7 @@ def listed(http: str) -> list[str]:
     while True:
         query = urlencode({"limit": _PAGE, "cursor": cursor} if cursor else {"limit": _PAGE})
         path = f"{urlsplit(http).path}/symbols?{query}"
-        page = fetch_from(http, path)
+        page = fetch_from(http, path, token=token)
         try:
             names += [entry["symbol"] for entry in page["symbols"]]
             following = page["next"]
@@ -171,7 +173,7 @@ def chosen(http: str, asked: Asked) -> tuple[str, ...]:
         StateError: no tickcast gateway answers there.
         UsageError: it has none of a name or pattern, or has too few.
     """
-    known = listed(http)
+    known = listed(http, asked.token)
     if not asked.names:
         if not known:
             raise StateError(f"expected symbols at {http}, found none yet; try again when its feeds are connected")
@@ -214,6 +216,7 @@ def divide(asked: Asked, target: Target, symbols: Sequence[str]) -> list[Plan]:
                 sources=sources,
                 key=key,
                 accept=accept,
+                token=asked.token or "",
                 codec=asked.codec,
                 clients=clients,
                 first=first,

@@ -21,6 +21,8 @@ pub struct Plan {
     /// `Sec-WebSocket-Key`, and what a WebSocket server makes of it.
     pub key: String,
     pub accept: String,
+    /// Whom the gateway lets in; empty = it asks for nothing.
+    pub token: String,
     pub codec: Codec,
     pub clients: u32,
     /// Number of the first client among those of all processes.

@@ -44,9 +44,14 @@ pub fn ping(plan: &Plan) -> Vec<u8> {
 
 /// The opening handshake.
 pub fn handshake(plan: &Plan) -> Vec<u8> {
+    let access = if plan.token.is_empty() {
+        String::new()
+    } else {
+        format!("Authorization: Bearer {}\r\n", plan.token)
+    };
     format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
+         Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: {}\r\n{access}\r\n",
         plan.target,
         plan.host,
         plan.key,
