@@ -87,3 +87,14 @@ def test_what_is_wrong_is_said_and_nothing_is_made(tmp_path: Path, arguments: tu
     assert isinstance(result.exception, UsageError)
     assert says in str(result.exception)
     assert listed(tmp_path) == []
+
+
+def test_into_a_pipe_the_table_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    symbols = [f"XNAS:SYMBOL{number:02}" for number in range(40)]
+    run(tmp_path, "add", "a-name-that-is-rather-long", "--symbols", ",".join(symbols), "--channels", "price,book")
+    (row,) = listed(tmp_path)
+    heading, line = run(tmp_path, "list").output.splitlines()
+    assert heading.split()[:3] == ["ID", "NAME", "STATE"]
+    for value in (row["id"], row["name"], " ".join(symbols), "price book", row["created"]):
+        assert value in line

@@ -2,9 +2,10 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from tickcast.cli.terminal import fitted, live
+from tickcast.cli.terminal import PIPE_WIDTH, fitted, live, open_console
 
 
 def test_in_a_pipe_the_table_is_told_once_in_whole_lines() -> None:
@@ -28,3 +29,10 @@ def test_what_does_not_fit_is_left_out_whole() -> None:
     assert "BINANCE_FUTURES:BTC-USDT-PERP" in captured.get()
     assert "65432.10" in captured.get()
     assert "123456789" not in captured.get()
+
+
+def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert open_console().width == PIPE_WIDTH
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert open_console().width == 40

@@ -16,13 +16,13 @@ from typing import Final, Literal
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tickcast import __version__
 from tickcast.cli.config import DEFAULT
 from tickcast.cli.instance import data_option, json_option, print_json
+from tickcast.cli.terminal import open_console
 from tickcast.config import Config, load
 from tickcast.model.errors import UsageError
 from tickcast.ops.datadir import DataDir
@@ -65,7 +65,7 @@ def doctor(*, file: Path | None, data: DataDir, as_json: bool) -> None:
             table.add_row(finding.what, Text(finding.state, STYLES[finding.state]), finding.found)
             if finding.advice:
                 table.add_row("", "", Text(finding.advice, "italic"))
-        console = Console()
+        console = open_console()
         console.print(table)
         console.print("tickcast can run" if can_run else Text("tickcast cannot run", "bold red"))
     if not can_run:

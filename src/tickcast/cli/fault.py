@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from tickcast.cli.instance import data_option, json_option, print_json
+from tickcast.cli.terminal import open_console
 from tickcast.model.errors import StateError, UsageError
 from tickcast.model.fault import Fault
 from tickcast.ops.datadir import DataDir
@@ -121,7 +121,7 @@ def _show(found: Any, venue: str | None, *, as_json: bool) -> None:
         for verb, meaning in state["supports"].items():
             options = ", ".join(found["verbs"][verb]["parameters"])
             table.add_row(name, verb, str(state["fired"][verb]), options, meaning)
-    console = Console()
+    console = open_console()
     console.print(table)
     for name, state in venues.items():
         lines = f"; lines {', '.join(state['lines'])}" if state["lines"] else ""

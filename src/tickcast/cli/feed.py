@@ -11,10 +11,9 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
-from tickcast.cli.terminal import digits, fitted, live
+from tickcast.cli.terminal import digits, fitted, live, open_console
 from tickcast.direct import Gap, Measure, Quote, Status, Tick, Trade
 from tickcast.direct import feed as connect
 from tickcast.direct.connect import plan
@@ -132,7 +131,7 @@ class _Line:
 async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: int | None) -> None:
     lines = {symbol: _Line() for symbol in symbols}
     shown = 0
-    console = Console()
+    console = open_console()
     with live(console, lambda: table(lines, width=console.width), per_second=REFRESH_PER_SECOND):
         async with aclosing(ticks):
             async for tick in ticks:

@@ -6,18 +6,17 @@ from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tickcast.cli.instance import data_option, fetch, json_option, print_json
+from tickcast.cli.terminal import open_console
 from tickcast.model.errors import StateError, UsageError
 from tickcast.model.ledger import IncidentKind
 from tickcast.ops.datadir import DataDir
 
 MOMENT: Final = re.compile(r"\d{1,9}[smhd]|\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 PAGE: Final = 1_000
-WIDTH: Final = 160
 STYLES: Final = {"complete": "green", "incomplete": "bold red", "unknown": "yellow"}
 UNITS: Final = (("ms", 1.0, 1_000.0), ("s", 1e3, 120e3), ("min", 60e3, 7_200e3), ("h", 3_600e3, 172_800e3))
 
@@ -63,7 +62,7 @@ def gaps(*, limit: int, is_open: bool, data: DataDir, as_json: bool, **filters: 
     if not found:
         click.echo("nothing entered in that time")
         return
-    console().print(gap_table(found))
+    open_console().print(gap_table(found))
     if cursor:
         click.echo(f"the newest {limit}; more with --limit")
 
@@ -88,19 +87,13 @@ def complete(*, symbol: str, begin: str, end: str | None, data: DataDir, as_json
     if as_json:
         print_json(found)
         return
-    shown = console()
+    shown = open_console()
     answer = Text(found["answer"], STYLES[found["answer"]])
     shown.print(Text.assemble(f"{found['symbol']}: ", answer, f" from {clock(found['from'])} to {clock(found['to'])}"))
     shown.print(leg_table(found["legs"]))
     entries = {entry["id"]: entry for leg in found["legs"] for entry in leg["entries"]}
     if entries:
         shown.print(gap_table(sorted(entries.values(), key=lambda entry: str(entry["began"]), reverse=True)))
-
-
-def console() -> Console:
-    """The terminal; what goes into a file or a pipe is wide enough for every column."""
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=WIDTH)
 
 
 def gap_table(found: list[dict[str, Any]]) -> Table:

@@ -4,10 +4,9 @@ import asyncio
 
 import click
 import msgspec
-from rich.console import Console
 
 from tickcast.cli.feed import parse_setting
-from tickcast.cli.terminal import fitted
+from tickcast.cli.terminal import fitted, open_console
 from tickcast.direct.listing import instruments as ask
 from tickcast.model.errors import UsageError
 from tickcast.venues.declared.venue import Listed
@@ -41,7 +40,7 @@ def instruments(
         return
     if not listed:
         raise UsageError(f"expected instruments of {venue.upper()} that match, found none")
-    console = Console()
+    console = open_console()
     console.print(fitted(_COLUMNS, [_cells(one) for one in listed], sacrifice=_SACRIFICE, width=console.width))
     click.echo(f"{len(listed)} instruments")
 

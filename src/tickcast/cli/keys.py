@@ -4,10 +4,10 @@ import re
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from tickcast.cli.instance import data_option, json_option, print_json
+from tickcast.cli.terminal import open_console
 from tickcast.gateway.auth.access import CHANNELS, scope_of
 from tickcast.gateway.auth.keys import KeyEntry, KeyFile
 from tickcast.gateway.timestamps import timestamp
@@ -85,7 +85,7 @@ def list_(*, data: DataDir, as_json: bool) -> None:
             "all" if set(row["channels"]) == set(CHANNELS) else " ".join(row["channels"]), _limits(row),
             row["created"], row["until"] or "",
         )  # fmt: skip
-    Console().print(table)
+    open_console().print(table)
 
 
 @keys.command()

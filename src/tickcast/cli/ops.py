@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from tickcast.cli.instance import data_option, fetch, json_option, print_json
+from tickcast.cli.terminal import open_console
 from tickcast.model.errors import StateError, UsageError
 from tickcast.ops.control import ask
 from tickcast.ops.datadir import DataDir
 from tickcast.runtime.clock import now_ns
 
 STYLES: Final = {"running": "green", "starting": "yellow", "waiting": "yellow", "backoff": "bold red", "failed": "red"}
-PIPE_WIDTH: Final = 200
-"""Columns where nobody looks but a program."""
 _GAP: Final = 2
 FOLLOW_S: Final = 0.2
 WATCH_S: Final = 1.0
@@ -51,8 +49,7 @@ def ps(*, data: DataDir, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=PIPE_WIDTH)
+    console = open_console()
     console.print(process_table(rows, width=console.width))
     for name, feed in feeds.items():
         for line in feed.get("lines", ()):
@@ -269,7 +266,7 @@ def latency(*, watch: bool, data: DataDir, as_json: bool) -> None:
     if as_json:
         print_json(fetch(data, "/latency"))
         return
-    console = Console()
+    console = open_console()
     if not watch:
         console.print(latency_table(fetch(data, "/latency")))
         clocks = clock_table(fetch(data, "/feeds")["feeds"])

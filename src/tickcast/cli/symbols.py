@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tickcast.cli.instance import data_option, json_option, print_json
+from tickcast.cli.terminal import open_console
 from tickcast.model.errors import UsageError
 from tickcast.ops.control import ask, ask_at, feed_socket
 from tickcast.ops.datadir import DataDir
@@ -34,7 +35,7 @@ def list_(*, feed: str | None, data: DataDir, as_json: bool) -> None:
         print_json(found[0] if feed is not None else found)
         return
     for one in found:
-        _show(msgspec.convert(one, SymbolList), Console())
+        _show(msgspec.convert(one, SymbolList), open_console())
 
 
 @symbols.command()

@@ -11,9 +11,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+PIPE_WIDTH: Final = 10_000
+"""Columns where nobody looks but a program."""
 _GAP: Final = 2
 _WORDS: Final = frozenset(("symbol", "state", "venue", "kind", "scope", "reason"))
 """Columns of words stand to the left, numbers to the right."""
+
+
+def open_console() -> Console:
+    """Return the console of standard output; what goes into a pipe or a file is not cut: every value is whole."""
+    found = Console()
+    return found if found.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def fitted(columns: Sequence[str], rows: Sequence[Mapping[str, str]], *, sacrifice: Sequence[str], width: int) -> Table:

@@ -6,11 +6,11 @@ from typing import Any, Final
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tickcast.cli.instance import data_option, fetch
+from tickcast.cli.terminal import open_console
 from tickcast.model.errors import StateError
 from tickcast.ops.datadir import DataDir
 from tickcast.venues.base import Quota
@@ -213,7 +213,7 @@ def venues(context: click.Context, *, wanted: tuple[str, ...], data: DataDir, as
         return
     if wanted:
         for one in found:
-            Console().print(_page(one))
+            open_console().print(_page(one))
         _print_seen(seen)
         return
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -221,7 +221,7 @@ def venues(context: click.Context, *, wanted: tuple[str, ...], data: DataDir, as
         table.add_column(name)
     for one in found:
         table.add_row(one.code, one.title, one.chain or one.proof, one.scope)
-    Console().print(table)
+    open_console().print(table)
     _print_seen(seen)
 
 
@@ -237,7 +237,7 @@ def _print_seen(seen: list[Seen]) -> None:
             table.add_row(f"checksums {name}", f"{count:,}", CHECKSUMS.get(name, ""))
         for each in one.unknown:
             table.add_row(Text(f"unknown {each['what']} {each['name']}"), f"{each['count']:,}", Text(each["sample"]))
-        Console().print(table)
+        open_console().print(table)
 
 
 def _page(one: Facts) -> Table:

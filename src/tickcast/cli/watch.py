@@ -15,11 +15,10 @@ from urllib.request import Request, urlopen
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from tickcast.cli.instance import data_option, gateway_address, token_option
-from tickcast.cli.terminal import digits, fitted, live
+from tickcast.cli.terminal import digits, fitted, live, open_console
 from tickcast.client import Bar, Book, Client, Lost, Stream, Tick, Trade, connect
 from tickcast.client.client import CodecName
 from tickcast.client.errors import untrusted
@@ -139,7 +138,7 @@ def get(*, symbol: str, url: str | None, data: DataDir, token: str | None, as_js
     table = Table(show_header=False, box=None)
     for name, value in msgspec.json.decode(body).items():
         table.add_row(name, "-" if value is None else value if isinstance(value, str) else json.dumps(value))
-    Console().print(table)
+    open_console().print(table)
 
 
 def _gateway(url: str | None, data: DataDir) -> str:
@@ -258,7 +257,7 @@ async def _show(ticks: AsyncGenerator[Tick], symbols: tuple[str, ...], count: in
     newest: dict[str, Tick] = {}
     merged: dict[str, int] = {}
     shown = 0
-    console = Console()
+    console = open_console()
     with live(console, lambda: _table(symbols, newest, merged, width=console.width), per_second=REFRESH_PER_SECOND):
         async with aclosing(ticks):
             async for tick in ticks:
