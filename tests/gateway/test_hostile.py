@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import os
 import random
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +15,8 @@ import pytest
 import pytest_asyncio
 from httpx_sse import aconnect_sse
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
 
 from tickcast.gateway.config import Config
 from tickcast.testing.gateway import RunningGateway, running_gateway
@@ -206,3 +209,63 @@ async def test_a_head_or_a_body_that_never_ends_is_given_up() -> None:
             writer.transport.abort()
             assert not answer or answer.split()[1] in {b"408", b"405", b"421"}
         assert not gateway.stage.clients.waiting
+
+
+async def test_polls_and_prices_asked_for_as_fast_as_can_be_disturb_nobody(gateway: RunningGateway) -> None:
+    async def flood(client: httpx.AsyncClient, start: int) -> list[int]:
+        statuses = []
+        for number in range(start, start + 60):
+            names = f"XNAS:AAPL,XNAS:N{number}"
+            polls = (f"/prices?symbols={names}&wait=0", f"/prices?symbols={names}&since=x&wait=0")
+            statuses += [(await client.get(path)).status_code for path in (*polls, f"/prices/XNAS:N{number}")]
+        return statuses
+
+    async with neighbour(gateway) as other, httpx.AsyncClient(base_url=gateway.url, timeout=DEADLINE_S) as client:
+        floods = asyncio.gather(*(flood(client, 1_000 * number) for number in range(4)))
+        while not floods.done():
+            await other.is_served()
+        for statuses in await floods:
+            assert set(statuses) <= {200, 404, 429}, statuses
+            assert statuses.count(404) == 60, "who asks for one that is not there is told so each time"
+        await other.is_served()
+    assert not gateway.stage.clients.waiting
+
+
+async def test_pages_of_other_sites_reach_nothing_and_disturb_nobody(gateway: RunningGateway) -> None:
+    foreign = {"origin": "https://evil.example"}
+    async with neighbour(gateway) as other, httpx.AsyncClient(base_url=gateway.url, timeout=DEADLINE_S) as client:
+        for origin in ("https://evil.example", "http://localhost.evil.example", "null"):
+            for protocol in ("tickcast.json", "tickcast.msgpack", "tickcast.proto"):
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(gateway.stream_url, origin=Origin(origin), subprotocols=[Subprotocol(protocol)])
+                assert refused.value.response.status_code == 403
+        for path in ("/events?symbols=XNAS:AAPL", "/prices?symbols=XNAS:AAPL&since=x&wait=20"):
+            for headers in (foreign, {"sec-fetch-site": "cross-site"}):
+                answer = await client.get(path, headers=headers)
+                assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (403, None)
+                assert "185" not in answer.text
+        # answered, for a browser keeps from the page what does not name it
+        answer = await client.get("/prices/XNAS:AAPL", headers=foreign)
+        assert "access-control-allow-origin" not in answer.headers
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        await other.is_served()
+    assert not gateway.stage.clients.waiting
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+async def test_what_is_compressed_is_never_unpacked(gateway: RunningGateway, encoding: str) -> None:
+    blanks = b" " * 1_000_000
+    packed_by = {"gzip": gzip.compress(blanks), "deflate": zlib.compress(blanks)}
+    bomb = packed_by.get(encoding, b"\0" * 1_000)
+    assert len(bomb) < 2_000
+    packed = {"content-encoding": encoding}
+    async with neighbour(gateway) as other, httpx.AsyncClient(base_url=gateway.url, timeout=DEADLINE_S) as client:
+        for path in ("/prices", "/events?symbols=XNAS:AAPL", "/ticket", "/feeds/xnas/symbols"):
+            answer = await client.post(path, content=bomb, headers=packed | {"content-type": "application/json"})
+            assert answer.status_code in {401, 403, 404, 405, 411, 413, 415, 422}, path
+            await other.is_served()
+        head = UPGRADE % b"sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n"
+        answered = await pour(gateway, head, b"\xc1\xfe" + len(bomb).to_bytes(2, "big") + b"\0\0\0\0" + bomb)
+        assert b"permessage-deflate" not in answered, "not taken"
+        assert b"\x03\xea" in answered, "closed with 1002"
+        await other.is_served()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import importlib.util
 import random
 from typing import Any
@@ -167,6 +168,45 @@ async def test_sessions_that_never_connect_and_floods_are_ended() -> None:
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 4703
         await check()
+        await only_the_witness_is_left(gateway)
+
+
+@pytest.mark.parametrize("mode", ["memory", "rooms"])
+async def test_a_client_that_changes_its_symbols_a_thousand_times_a_second_is_ended(mode: str) -> None:
+    async with witnessed(events_config(mode)) as (gateway, check):
+        async with connect(events_url(gateway)) as client:
+            await client.recv()
+            await client.send("40")
+
+            async def flood() -> None:
+                for number in range(5_000):
+                    names = f'["XNAS:AAPL","XNAS:MSFT","XNAS:N{number % 50}"]'
+                    for action in ("subscribe", "unsubscribe"):
+                        await client.send(f'42["{action}",{{"symbols":{names}}}]')
+                    if not number % 100:
+                        await check()
+                await until_closed(client)
+
+            with pytest.raises(ConnectionClosed) as closed:
+                await flood()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4703
+        await check()
+        events: Any = gateway.stage._events
+        await until(lambda: len(events._links) == 1 and len(gateway.stage.clients.streams) == 1)
+
+
+async def test_what_is_compressed_is_never_unpacked() -> None:
+    async with witnessed() as (gateway, check):
+        async with connect(events_url(gateway), compression="deflate") as client:
+            assert not client.protocol.extensions, "offered, and not taken"
+        async with httpx.AsyncClient(base_url=gateway.url) as http:
+            for packed in (gzip.compress(b"3"), gzip.compress(b"3" * 50_000_000)):  # a pong, which would be good
+                sid = await session(http)
+                headers = {"content-encoding": "gzip", "content-type": "text/plain;charset=UTF-8"}
+                answer = await http.post(f"{POLLING}&sid={sid}", content=packed, headers=headers)
+                assert answer.status_code in {400, 413, 415}
+                await check()
         await only_the_witness_is_left(gateway)
 
 
