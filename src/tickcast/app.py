@@ -45,6 +45,7 @@ from tickcast.gateway.shares import Shares
 from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.stage import STATUS_NS, GatewayStage
 from tickcast.gateway.status import StatusBoard, StatusSource, decode_note, encode_note
+from tickcast.gateway.tally import ALONE, Tallies
 from tickcast.gateway.watching import MATCHED_MAX
 from tickcast.gateway.worker import GatewayWorker
 from tickcast.late import Late, WorkerLate, late_reason
@@ -79,6 +80,7 @@ from tickcast.venues.registry import may_overlap
 
 log = get_logger("app")
 
+CORE: Final = "core"
 METRICS: Final = "metrics"
 """Folder in the data folder in which the workers leave their metrics."""
 _SESSION_NS: Final = 1_000_000
@@ -195,7 +197,22 @@ def make_worker_hub(config: Config) -> _native.WorkerHub:
     )
 
 
-def make_guests(config: Config, data: DataDir) -> Guests:
+def tallies_of(config: Config, data: DataDir, name: str) -> Tallies:
+    """Open what this process tells the others of users and addresses; nothing where it is the only one."""
+    if not config.gateway.workers:
+        return ALONE
+    workers = tuple(f"gateway{number}" for number in range(1, config.gateway.workers + 1))
+    # REST of all workers is answered by the core, so users spend their requests there too
+    names = {"users": (CORE, *workers), "addresses": workers}
+    if config.gateway.socketio.mode != "off":
+        names["polling"] = workers
+    folder = data.root / "limits"
+    return Tallies.open(
+        folder, name=name, names={of: each for of, each in names.items() if name in each}, clock=steady_ns
+    )
+
+
+def make_guests(config: Config, data: DataDir, tallies: Tallies = ALONE) -> Guests:
     """Make what lets clients of this process in.
 
     Raises:
@@ -203,7 +220,7 @@ def make_guests(config: Config, data: DataDir) -> Guests:
     """
     gateway = config.gateway
     admission = Admission(gateway.auth, host=gateway.host, folder=data.root / "auth", wall=now_ns)
-    return Guests(admission, clock=steady_ns, wall=now_ns)
+    return Guests(admission, clock=steady_ns, wall=now_ns, tally=tallies.users)
 
 
 def ledger_of(config: Config, registry: InstrumentRegistry, data: DataDir) -> CoreLedger:
@@ -315,7 +332,8 @@ class Core:
             failures=self.failures,
             clock=now_ns,
         )
-        guests = make_guests(config, data)
+        self._tallies = tallies_of(config, data, CORE)
+        guests = make_guests(config, data, self._tallies)
         rest = create_app(
             hub=self._hub,
             registry=self._registry,
@@ -433,6 +451,7 @@ class Core:
             await self._links.stop()
         for rest in self._rests:
             await rest.stop()
+        self._tallies.close()
 
     @property
     def _rests(self) -> list[UnixServer]:
@@ -635,11 +654,12 @@ async def run_gateway(
         symbols_max=matched_max(config),
     )
     late = late_of(config, data, name)
+    tallies = tallies_of(config, data, name)
     worker = GatewayWorker(
         config.gateway,
         hub=hub,
         rest=data.socket("rest-clients"),
-        guests=make_guests(config, data),
+        guests=make_guests(config, data, tallies),
         clock=steady_ns,
         wall=now_ns,
         wake=lambda: fanout.flush(),  # noqa: PLW0108  made below
@@ -649,6 +669,7 @@ async def run_gateway(
         owner=owner,
         late=None if late is None else late.shown,
         neighbours=neighbours_of(config, data, name),
+        tallies=tallies,
     )
 
     def on_rung(rung: Rung) -> None:
@@ -676,6 +697,7 @@ async def run_gateway(
     finally:
         left.remove()
         await worker.stop()
+        tallies.close()
         await owner.stop()
         if late is not None:
             await late.stop()
@@ -706,12 +728,12 @@ def processes(
     listen = () if port is None else ("--port", str(port))
     workers = ("--gateways", str(config.gateway.workers))
     argv: tuple[str, ...] = (*python, "run", "core", *common, *listen, *workers)
-    specs = [ProcessSpec(name="core", role="core", argv=argv, overlaps=True)]
+    specs = [ProcessSpec(name=CORE, role="core", argv=argv, overlaps=True)]
     for number in range(1, config.gateway.workers + 1):
         inherited = () if listener is None else (listener.fileno(),)
         shared = tuple(text for fd in inherited for text in ("--listen-fd", str(fd)))
         name = f"gateway{number}"
-        argv = (*python, "run", "gateway", name, *common, *shared)
+        argv = (*python, "run", "gateway", name, *common, *workers, *shared)
         specs.append(ProcessSpec(name=name, role="gateway", argv=argv, after=("core",), pass_fds=inherited))
     if sim is not None:
         specs.append(ProcessSpec(name=SIM, role="sim", argv=(*python, "sim", "--config", str(sim))))

@@ -181,12 +181,15 @@ def core(path: Path, data: Path | None, port: int | None, gateways: int | None) 
 @DATA
 @click.option("--port", type=PORT, help="Listen on this port instead of the config's.")
 @click.option("--listen-fd", type=click.IntRange(3), help="Accept from this inherited socket instead of an own one.")
-def gateway(name: str, path: Path, data: Path | None, port: int | None, listen_fd: int | None) -> None:
+@click.option("--gateways", type=GATEWAYS, help="So many workers there are: limits hold over all. Else the config's.")
+def gateway(
+    *, name: str, path: Path, data: Path | None, port: int | None, listen_fd: int | None, gateways: int | None
+) -> None:
     """One gateway worker: clients of its own, fed by the core; REST is the core's."""
     from tickcast import app, config  # noqa: PLC0415  keeps --help quick
     from tickcast.gateway.listener import inherit  # noqa: PLC0415
 
-    settings = _settings(config.load(path), port=port)
+    settings = _settings(config.load(path), port=port, gateways=gateways)
     listener = None if listen_fd is None else inherit(listen_fd)
     folder = _role(settings, data, name)
     _until_signalled(lambda stop: app.run_gateway(name, settings, folder, listener=listener, stop=stop, ready=_ready))

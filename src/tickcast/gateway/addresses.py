@@ -11,37 +11,41 @@ from collections import OrderedDict
 from typing import Final, Literal
 
 from tickcast.gateway.config import Config
+from tickcast.gateway.tally import NOTHING, Elsewhere, Seat, Tally, spend
 
 TABLE_MAX: Final = 65_536
 """Addresses known at one time."""
 LOOKS: Final = 16
 """Entries looked at to find one that can be forgotten."""
 IPV6_PREFIX: Final = 64
-NS: Final = 1_000_000_000
 
 Verdict = Literal["welcome", "refuse", "cut"]
 """``refuse``: answer its request with 429. ``cut``: it holds as many refused connections again, so answer at once."""
 
 
 class _Entry:
-    __slots__ = ("allowance", "connections", "looked_ns", "refused")
+    __slots__ = ("connections", "handshakes_ns", "refused", "seat")
 
-    def __init__(self, allowance: float, now_ns: int) -> None:
+    def __init__(self, seat: Seat | None) -> None:
         self.connections = 0
         self.refused = 0
         """Connections that wait for their 429."""
-        self.allowance = allowance
-        self.looked_ns = now_ns
+        self.handshakes_ns = 0
+        """When the whole allowance is back."""
+        self.seat: Final = seat
+        """Where other processes tell of it; None: there are none."""
 
 
 class Addresses:
     """What each address holds, and may still do."""
 
-    def __init__(self, config: Config, *, table_max: int = TABLE_MAX) -> None:
+    def __init__(self, config: Config, *, table_max: int = TABLE_MAX, tally: Tally | None = None) -> None:
+        """``tally`` is what other processes hold of the same addresses; without it the limits are this one's."""
         self._connections_max = config.connections_per_address_max
         self._rate = config.handshakes_per_second_per_address
         self._exempt = tuple(ipaddress.ip_network(network, strict=False) for network in config.addresses_exempt)
         self._table_max = table_max
+        self._tally = tally
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._key = functools.lru_cache(maxsize=4096)(self._find_key)
         self.unlimited = 0
@@ -60,12 +64,15 @@ class Addresses:
             if len(self._entries) >= self._table_max and not self._forget_one(now_ns):
                 self.unlimited += 1
                 return "", "welcome"
-            entry = self._entries[key] = _Entry(self._rate, now_ns)
+            entry = self._entries[key] = _Entry(None if self._tally is None else self._tally.seat(key))
         else:
             self._entries.move_to_end(key)
-        if not self._connections_max or entry.connections < self._connections_max:
-            entry.connections += 1
+        entry.connections += 1
+        self._tell(entry)  # before others are looked at: both may refuse the last place, never both give it
+        if self._has_place(entry):
             return key, "welcome"
+        entry.connections -= 1
+        self._tell(entry)
         if entry.refused < self._connections_max:
             entry.refused += 1
             return key, "refuse"
@@ -80,27 +87,39 @@ class Addresses:
             entry.refused -= 1
         else:
             entry.connections -= 1
+            self._tell(entry)
 
     def handshake(self, key: str, now_ns: int) -> float:
         """Spend one handshake; returns 0, or the seconds after which the address may try again."""
         entry = self._entries.get(key) if key and self._rate else None
         if entry is None:
             return 0.0
-        entry.allowance = self._allowance(entry, now_ns)
-        entry.looked_ns = max(entry.looked_ns, now_ns)
-        if entry.allowance >= 1:
-            entry.allowance -= 1
-            return 0.0
-        return (1 - entry.allowance) / self._rate
+        due_ns = max(entry.handshakes_ns, self._elsewhere(entry).handshakes_ns)
+        entry.handshakes_ns, retry_s = spend(due_ns, now_ns, self._rate)
+        self._tell(entry)
+        return retry_s
 
-    def _allowance(self, entry: _Entry, now_ns: int) -> float:
-        return min(float(self._rate), entry.allowance + max(0, now_ns - entry.looked_ns) * self._rate / NS)
+    def _has_place(self, entry: _Entry) -> bool:
+        """Whether a connection that is counted already may be."""
+        most, held = self._connections_max, entry.connections
+        if not most or held + self._elsewhere(entry).connections <= most:
+            return True
+        return held + self._elsewhere(entry, sure=True).connections <= most
+
+    def _tell(self, entry: _Entry) -> None:
+        if self._tally is not None and entry.seat is not None:
+            self._tally.tell(entry.seat, entry.connections, entry.handshakes_ns)
+
+    def _elsewhere(self, entry: _Entry, *, sure: bool = False) -> Elsewhere:
+        if self._tally is None or entry.seat is None:
+            return NOTHING
+        return self._tally.elsewhere(entry.seat, sure=sure)
 
     def _forget_one(self, now_ns: int) -> bool:
         """Forget the first of the longest quiet addresses that owes nothing."""
         for _ in range(min(LOOKS, len(self._entries))):
             key, entry = next(iter(self._entries.items()))
-            if not entry.connections and not entry.refused and self._allowance(entry, now_ns) >= self._rate:
+            if not entry.connections and not entry.refused and entry.handshakes_ns <= now_ns:
                 del self._entries[key]
                 return True
             self._entries.move_to_end(key)

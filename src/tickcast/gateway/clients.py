@@ -19,6 +19,7 @@ from tickcast.gateway.config import Config
 from tickcast.gateway.desk import Desk
 from tickcast.gateway.handshake import Accepted, Headers
 from tickcast.gateway.status import StatusBoard
+from tickcast.gateway.tally import ALONE, Tallies
 from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
 from tickcast.runtime import metrics
 
@@ -109,12 +110,14 @@ class Clients:
         guests: Guests | None = None,
         live: "Clients | None" = None,
         delay_s: float = 0.0,
+        tallies: Tallies = ALONE,
     ) -> None:
         """``wake`` asks the fan-out stage for a flush soon; ``reader`` and ``protocol_error`` are the core's.
 
         ``owner`` is the process that the hub's data comes from, where that is another one. ``guests`` lets clients
         in; without it there is one that knows no API keys.
 
+        ``tallies`` are what other processes hold of the same addresses.
         ``live`` are the clients of the hub that is not late, where this one is by ``delay_s``.
 
         Raises:
@@ -148,7 +151,8 @@ class Clients:
         self.desk.directory.on_listed(self.listed)
         self.reader = reader
         self.protocol_error = protocol_error
-        self.addresses: Addresses = Addresses(config) if live is None else live.addresses
+        self.tallies = tallies
+        self.addresses: Addresses = Addresses(config, tally=tallies.addresses) if live is None else live.addresses
         self.late: Clients | None = None
         """Those who see everything late."""
         self._live = live or self

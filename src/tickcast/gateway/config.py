@@ -63,11 +63,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     connections_max: int = 100_000
     """Stream clients of one process at one time; further handshakes are answered with 503, or by another worker."""
     connections_per_address_max: int = 2_000
-    """Connections one address may hold in one process (an IPv6 /64 is one address); further ones are answered with
-    429. 0: no limit."""
+    """Connections one address may hold at all workers together (an IPv6 /64 is one address); further ones are answered
+    with 429. 0: no limit."""
     handshakes_per_second_per_address: int = 200
-    """Stream handshakes of one address in one process, in the long run and at once; further ones are answered with
-    429. 0: no limit."""
+    """Stream handshakes of one address at all workers together, in the long run and at once; further ones are answered
+    with 429. 0: no limit."""
     addresses_exempt: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose addresses have no such limits: this machine, and the proxies in front of the gateway."""
     symbols_max: int = 1000

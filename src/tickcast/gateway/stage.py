@@ -21,6 +21,7 @@ from tickcast.gateway.shares import Shares
 from tickcast.gateway.socketio.door import EventDoor, open_door
 from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.status import StatusSource
+from tickcast.gateway.tally import ALONE, Tallies
 from tickcast.gateway.timestamps import timestamp
 from tickcast.gateway.tls import Certificate, certificate, failed
 from tickcast.ports import Clock, Directory, Fanout, Flush, Owner
@@ -72,6 +73,7 @@ class GatewayStage:
         guests: Guests | None = None,
         late: LateHub | None = None,
         neighbours: Neighbours | None = None,
+        tallies: Tallies = ALONE,
     ) -> None:
         """Prepare; nothing is bound yet.
 
@@ -90,6 +92,7 @@ class GatewayStage:
             guests: lets clients in; without it there is one that knows no API keys.
             late: what those are served from who see everything late; without it they are refused.
             neighbours: other workers of the same port, among which sessions of Socket.IO are found.
+            tallies: what other processes hold of the same addresses.
             chance: a number in [0, 1) at each call: when a drained client comes back.
         """
         self._config = config
@@ -105,6 +108,7 @@ class GatewayStage:
             owner=owner,
             wall=wall,
             guests=guests,
+            tallies=tallies,
         )
         self._tables = [self.clients]
         if late is not None:

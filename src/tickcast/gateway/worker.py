@@ -21,6 +21,7 @@ from tickcast.gateway.rest import Guard, add_basics, add_errors, cors_settings
 from tickcast.gateway.shares import Shares
 from tickcast.gateway.socketio.neighbours import Neighbours
 from tickcast.gateway.stage import GatewayStage, LateHub
+from tickcast.gateway.tally import ALONE, Tallies
 from tickcast.gateway.upstream import WAITING_MAX, Upstream
 from tickcast.ports import Clock, Directory, Fanout, Owner
 from tickcast.runtime import metrics
@@ -76,6 +77,7 @@ class GatewayWorker:
         guests: Guests | None = None,
         late: LateHub | None = None,
         neighbours: Neighbours | None = None,
+        tallies: Tallies = ALONE,
     ) -> None:
         """``rest`` is the core's Unix socket, ``listener`` the inherited one; the others are as in the stage."""
         self.upstream = Upstream(rest)
@@ -100,6 +102,7 @@ class GatewayWorker:
             guests=guests,
             late=late,
             neighbours=neighbours,
+            tallies=tallies,
         )
 
     async def start(self) -> str:

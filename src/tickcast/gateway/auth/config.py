@@ -38,11 +38,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes of the data folder that prices kept back may take. A feed for which there is no room is ``stale`` for them
     until the core restarts."""
     connections_per_user_max: int = 100
-    """Streams a user may hold in one process, unless the scope says another number. 0: no limit."""
+    """Streams a user may hold, at all gateway workers together, unless the scope says another number. 0: no limit."""
     handshakes_per_second_per_user: int = 20
-    """Streams a user may open in one process, in the long run and at once; further ones are answered with 429."""
+    """Streams a user may open at all gateway workers together, in the long run and at once; further ones are answered
+    with 429."""
     requests_per_second_per_user: int = 200
-    """Requests a user may send over all streams of one process together, in the long run and at once."""
+    """Requests a user may send over all streams and gateway workers together, in the long run and at once."""
 
     def __post_init__(self) -> None:
         """Refuse values that nobody could be let in with.

@@ -11,12 +11,12 @@ from typing import Final
 
 from tickcast.gateway.auth.access import ANYONE, Access, Denied
 from tickcast.gateway.auth.admission import Admission
+from tickcast.gateway.tally import NOTHING, Elsewhere, Seat, Tally, spend
 from tickcast.ports import Clock
 from tickcast.runtime import metrics
 
 IDLE_MAX: Final = 65_536
 """Users without a connection whose allowances are remembered; the longest idle is forgotten first."""
-NS: Final = 1_000_000_000
 OVER: Final = "the token or key is over; come back with another"
 WITHDRAWN: Final = "the token or key was withdrawn; come back with another"
 
@@ -43,23 +43,33 @@ NOBODY: Final = Guest(ANYONE, None)
 
 
 class _User:
-    __slots__ = ("connections", "handshakes", "looked_ns", "paid_ns", "requests")
+    __slots__ = ("connections", "handshakes_ns", "requests_ns", "seat")
 
-    def __init__(self, handshakes: float, requests: float, now_ns: int) -> None:
+    def __init__(self, seat: Seat | None) -> None:
         self.connections = 0
-        self.handshakes, self.requests = handshakes, requests
-        self.looked_ns = self.paid_ns = now_ns
+        self.handshakes_ns = self.requests_ns = 0
+        """When the whole allowance is back."""
+        self.seat: Final = seat
+        """Where other processes tell of it; None: there are none."""
 
 
 class Guests:
     """The connections that rest on a token, a key or a ticket."""
 
-    def __init__(self, admission: Admission, *, clock: Clock, wall: Clock) -> None:
-        """``clock`` is never set; ``wall`` is what ends of tokens are compared with."""
+    def __init__(self, admission: Admission, *, clock: Clock, wall: Clock, tally: Tally | None = None) -> None:
+        """Let nobody in yet.
+
+        Args:
+            admission: decides who comes in.
+            clock: is never set.
+            wall: what ends of tokens are compared with.
+            tally: what other processes hold of the same users; without it the limits are this one's.
+        """
         config = admission.config
         self.admission = admission
         self._clock = clock
         self._wall = wall
+        self._tally = tally
         self._connections_max = config.connections_per_user_max
         self._handshake_rate = float(config.handshakes_per_second_per_user)
         self._request_rate = float(config.requests_per_second_per_user)
@@ -91,21 +101,15 @@ class Guests:
             return NOBODY
         guest = Guest(access, end)
         user = self._user(access.subject)
-        now_ns = self._clock()
-        if self._handshake_rate:
-            since_ns = max(0, now_ns - user.looked_ns)
-            user.handshakes = min(self._handshake_rate, user.handshakes + since_ns * self._handshake_rate / NS)
-            user.looked_ns = now_ns
-            if user.handshakes < 1:
-                retry_s = (1 - user.handshakes) / self._handshake_rate
-                raise Denied(
-                    "this user opens streams faster than one may; come back later", status=429, retry_s=retry_s
-                )
-            user.handshakes -= 1
-        allowed = access.scope.connections or self._connections_max
-        if allowed and user.connections >= allowed:
-            raise Denied(f"this user holds {allowed} streams, as many as one may; close some", status=429, retry_s=5)
         user.connections += 1
+        self._tell(user)  # before others are looked at: both may refuse the last place, never both give it
+        try:
+            self._check(access, user)
+        except Denied:
+            user.connections -= 1
+            raise
+        finally:
+            self._tell(user)
         self._idle.pop(access.subject, None)
         self._guests[guest] = None
         self._await_end(guest)
@@ -118,6 +122,7 @@ class Guests:
             return
         user = self._users[guest.access.subject]
         user.connections -= 1
+        self._tell(user)
         if not user.connections:
             self._rest(guest.access.subject)
 
@@ -126,13 +131,37 @@ class Guests:
         if access.is_anonymous or not self._request_rate:
             return True
         user, now_ns = self._user(access.subject), self._clock()
-        since_ns = max(0, now_ns - user.paid_ns)
-        user.requests = min(self._request_rate, user.requests + since_ns * self._request_rate / NS)
-        user.paid_ns = now_ns
-        if user.requests < 1:
-            return False
-        user.requests -= 1
-        return True
+        due_ns = max(user.requests_ns, self._elsewhere(user).requests_ns)
+        user.requests_ns, retry_s = spend(due_ns, now_ns, self._request_rate)
+        self._tell(user)
+        return not retry_s
+
+    def _check(self, access: Access, user: _User) -> None:
+        """Refuse a connection that is one too many, or comes too fast; it is counted already."""
+        others = self._elsewhere(user)
+        if self._handshake_rate:
+            due_ns = max(user.handshakes_ns, others.handshakes_ns)
+            user.handshakes_ns, retry_s = spend(due_ns, self._clock(), self._handshake_rate)
+            if retry_s:
+                raise Denied(
+                    "this user opens streams faster than one may; come back later", status=429, retry_s=retry_s
+                )
+        allowed = access.scope.connections or self._connections_max
+        if (
+            allowed
+            and user.connections + others.connections > allowed
+            and user.connections + self._elsewhere(user, sure=True).connections > allowed
+        ):
+            raise Denied(f"this user holds {allowed} streams, as many as one may; close some", status=429, retry_s=5)
+
+    def _tell(self, user: _User) -> None:
+        if self._tally is not None and user.seat is not None:
+            self._tally.tell(user.seat, user.connections, user.handshakes_ns, user.requests_ns)
+
+    def _elsewhere(self, user: _User, *, sure: bool = False) -> Elsewhere:
+        if self._tally is None or user.seat is None:
+            return NOTHING
+        return self._tally.elsewhere(user.seat, sure=sure)
 
     def renew(self, guest: Guest, access: Access) -> None:
         """Let a connection stay on a newer token.
@@ -179,7 +208,7 @@ class Guests:
     def _user(self, subject: str) -> _User:
         user = self._users.get(subject)
         if user is None:
-            user = self._users[subject] = _User(self._handshake_rate, self._request_rate, self._clock())
+            user = self._users[subject] = _User(None if self._tally is None else self._tally.seat(subject))
             self._rest(subject)
         return user
 

@@ -107,7 +107,7 @@ class SocketIoEngine:
         self._links: dict[str, Link] = {}
         self._ended: dict[str, int] = {}
         """Polling sessions that are over, since when."""
-        self._addresses = Addresses(clients.config)
+        self._addresses = Addresses(clients.config, tally=clients.tallies.polling)
         silent = logging.getLogger("tickcast.gateway.socketio")
         silent.setLevel(logging.CRITICAL)  # what clients do wrong is counted, not written down
         self.sio = socketio.AsyncServer(
