@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tickcast.gateway.auth.config import Config as AuthConfig
 from tickcast.gateway.config import Config
 from tickcast.model.fault import Fault
-from tickcast.testing.gateway import RunningGateway, running_gateway
+from tickcast.testing.gateway import RunningGateway, late_of, running_gateway
 from tickcast.testing.tokens import auth_config, token
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "reference" / "access.md"
@@ -29,8 +29,9 @@ the error or of the close). `TICKCAST_UPDATE_DOCS=1 pytest tests/gateway/auth/te
 test fails where it is not what the gateway does. What a scope is: [Secure a gateway](../how-to/secure-a-gateway.md).
 
 `XNAS:AAPL` and `XNAS:MSFT` exist, `XNAS:NOPE` does not. The columns are clients: `open` shows nothing where everybody
-may come in, `nobody` shows nothing where one must say who one is; the others show a token. This gateway keeps nothing
-back, so who may see prices late is refused everywhere.
+may come in, `nobody` shows nothing where one must say who one is; the others show a token. `delayed` may see prices
+late, and is refused where a gateway keeps none back; `delayed, kept back` is the same at a gateway that does, when what
+it may see is old enough.
 
 """
 SCOPES: Final[dict[str, dict[str, Any] | None]] = {
@@ -43,6 +44,7 @@ SCOPES: Final[dict[str, dict[str, Any] | None]] = {
     "rate 5, depth 10": {"symbols": ["*"], "rate": 5, "depth": 10},
     "everything": {"symbols": ["*"]},
     "delayed": {"symbols": ["*"], "delayed": True},
+    "delayed, kept back": {"symbols": ["*"], "delayed": True},
     "admin": {"admin": True},
 }
 REST: Final = (
@@ -151,14 +153,17 @@ async def stream(gateway: RunningGateway, name: str, request: dict[str, Any]) ->
 
 @asynccontextmanager
 async def gateways(folder: Path) -> AsyncIterator[dict[str, RunningGateway]]:
-    """By client: one gateway where everybody comes in, and one where they must say who they are."""
+    """By client: gateways where everybody comes in, where they say who they are, and one that keeps prices back too."""
     closed = msgspec.structs.replace(auth_config(folder), handshakes_per_second_per_user=0)
+    kept_back = msgspec.structs.replace(closed, delayed=True, delay_s=0.25)
     async with AsyncExitStack() as stack:
         made = {}
-        for auth in (AuthConfig(), closed):
+        for kind, auth in (("open", AuthConfig()), ("closed", closed), ("late", kept_back)):
+            config = Config(port=0, auth=auth)
             gateway = await stack.enter_async_context(
                 running_gateway(
-                    Config(port=0, auth=auth),
+                    config,
+                    late=late_of(config, folder / "late") if auth.delayed else None,
                     folder=folder / "auth",
                     symbols=NoFeeds(),
                     processes=NoProcesses(),
@@ -167,8 +172,14 @@ async def gateways(folder: Path) -> AsyncIterator[dict[str, RunningGateway]]:
             )
             gateway.trade("XNAS:AAPL", "100.00")
             gateway.trade("XNAS:MSFT", "100.00")
-            made[auth is closed] = gateway
-        yield {name: made[name != "open"] for name in SCOPES}
+            made[kind] = gateway
+        late = made["late"].late
+        assert late is not None
+        async with asyncio.timeout(DEADLINE_S):
+            while any(b'"delayed"' not in (late.hub.price(name) or b"") for name in ("XNAS:AAPL", "XNAS:MSFT")):
+                await asyncio.sleep(0.02)
+        of = {"open": "open", "delayed, kept back": "late"}
+        yield {name: made[of.get(name, "closed")] for name in SCOPES}
 
 
 def table(heading: str, rows: dict[str, list[str]]) -> str:
