@@ -11,15 +11,17 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "tickcast needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>/dev/null || echo none)." \
 		"Get it from https://www.python.org or your package manager, then: make PYTHON=python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	touch $@
+	@echo "Python packages, into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(CORE_SOURCES)
 	@command -v cargo >/dev/null || { echo "The core needs Rust 1.88 or newer, found no cargo. Get it from https://rustup.rs" \
 		"(curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh), then open a new shell." >&2; exit 1; }
-	$(BIN)/maturin develop --release --quiet
-	touch $@
+	@echo "The core, in Rust: a minute or two on two cores the first time ..."
+	@PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
+	@touch $@
 
 NPM := npm --no-update-notifier --prefix
 PAGE := src/tickcast/gateway/page
@@ -31,19 +33,22 @@ SDK_SOURCES := $(shell find sdk/typescript/src -type f 2>/dev/null) $(wildcard s
 		|| { echo "The page needs Node 20.19 or newer, found: $$(node --version 2>/dev/null || echo none)." \
 		"Get it from https://nodejs.org, or with your package manager (apt install nodejs npm, brew install node)." >&2; exit 1; }
 	@command -v npm >/dev/null || { echo "The page needs npm, found none. It comes with Node from https://nodejs.org; on Debian: apt install npm." >&2; exit 1; }
-	$(NPM) $* ci --silent
-	touch $@
+	@echo "Node packages of $* ..."
+	@$(NPM) $* ci --silent
+	@touch $@
 
 $(PAGE)/index.html: dashboard/node_modules/.installed $(PAGE_SOURCES)
-	$(NPM) dashboard run --silent build
-	touch $@
+	@echo "The page ..."
+	@$(NPM) dashboard run --silent build
+	@touch $@
 
 page: $(PAGE)/index.html ## build the page into the package
 
 # Not index.js: a check of the page makes that part of dist too.
 sdk/typescript/dist/.built: sdk/typescript/node_modules/.installed $(SDK_SOURCES)
-	$(NPM) sdk/typescript run --silent build
-	touch $@
+	@echo "The SDK for browsers and Node ..."
+	@$(NPM) sdk/typescript run --silent build
+	@touch $@
 
 sdk: sdk/typescript/dist/.built ## build the SDK for browsers and Node
 
