@@ -89,6 +89,8 @@ class LineSession:
                 step.messages += 1
                 if line == b"drop":
                     step.drop[link] = "asked to"
+                elif line.startswith(b"unlisted "):
+                    step.unlisted.extend(line.decode().split()[1:])
                 elif line == b"refuse":
                     step.refused[link] = "refused for good"
                 elif line.isdigit():

@@ -200,6 +200,22 @@ async def test_a_silent_link_is_dead_and_opened_again() -> None:
             assert told.index("stale") < len(told)
 
 
+@pytest.mark.parametrize(
+    ("symbols", "told"),
+    [("ETHH-USD", "not list ETHH-USD, which"), ("A B C D E F G", "not list A, B, C, D, E and 2 more, ")],
+)
+async def test_symbols_that_the_venue_does_not_list_are_told_the_operator(symbols: str, told: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"1\nunlisted {symbols}\n".encode())
+        await reader.read()
+
+    async with serving(serve) as port, running(LineSession([tcp(port)])) as (feed, publisher):
+        await until(lambda: publisher.numbers == [1] and feed.health.last_error)
+        assert told in str(feed.health.last_error)
+        assert feed.health.dead_letters == 0, "what the config says is no message of the venue"
+        await until(lambda: publisher.health and publisher.health[-1].last_error)
+
+
 async def test_a_refusal_for_good_is_failed_and_tried_again_slowly() -> None:
     visits: list[int] = []
 

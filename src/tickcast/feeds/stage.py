@@ -70,6 +70,8 @@ PATIENCE_NS: Final = 40 * SECOND_NS
 """A process that is to take over waits so long for everything to be whole."""
 DEAD_LETTERS_LOGGED: Final = 100
 """Dead letters of a feed that are logged one by one; all are counted."""
+NAMED_MAX: Final = 5
+"""Symbols that an error names; more are counted."""
 
 log = get_logger("feeds")
 
@@ -415,7 +417,7 @@ class Feed:
         now_ns = self._clock()
         if step.messages:
             self.health.took(step.messages, now_ns)
-        if step.dead_count:
+        if step.dead_count or step.unlisted:
             self._bury(step)
         if step.keep is not None and self._kept is not None:
             self._kept.write(step.keep)  # before anything is sent: a number is never used twice
@@ -450,7 +452,20 @@ class Feed:
             if (keeping := self._keeping.pop(link, None)) is not None:
                 keeping.cancel()
 
+    def _tell_unlisted(self, symbols: Sequence[str]) -> None:
+        """Say which symbols of the config will never come."""
+        more = f" and {len(symbols) - NAMED_MAX} more" if len(symbols) > NAMED_MAX else ""
+        self.health.last_error = (
+            f"the venue does not list {', '.join(symbols[:NAMED_MAX])}{more}, which the config names; "
+            f"tickcast instruments {self._config.venue} shows what it lists"
+        )
+        self._log.warning("symbols of the config are not listed", symbols=list(symbols))
+
     def _bury(self, step: Step) -> None:
+        if step.unlisted:
+            self._tell_unlisted(step.unlisted)
+        if not step.dead_count:
+            return
         self.health.dead_letters += step.dead_count
         reason, raw = step.dead[0] if step.dead else ("", b"")
         self._canaries.buried(step.dead_count, reason, raw)

@@ -133,6 +133,8 @@ class Step:
     dead: list[tuple[str, bytes]] = field(default_factory=list)
     """What was not understood: reason and raw bytes; at most :data:`DEAD_LETTERS_KEPT`."""
     dead_count: int = 0
+    unlisted: list[str] = field(default_factory=list)
+    """Symbols that the config names and the venue does not list: whoever wrote the config has to know."""
     unpriced: int = 0
     incidents: list[Incident] = field(default_factory=list)
     """What belongs into the ledger."""

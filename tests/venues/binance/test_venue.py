@@ -145,7 +145,7 @@ def test_symbols_of_the_config_are_a_filter_and_misspelt_ones_are_said() -> None
     session = make(symbols=("ETH-USDT", "ETH-USD"))
     step = listed(session, ("BTC", "USDT", "TRADING"), ("ETH", "USDT", "TRADING"))
     assert [one.symbol for one in step.definitions] == ["ETH-USDT"]
-    assert step.dead == [("symbol ETH-USD of the config is not in the venue's list", b"")]
+    assert (step.unlisted, step.dead) == (["ETH-USD"], [])
 
 
 def test_a_venue_without_a_list_is_taken_at_the_config_s_word() -> None:

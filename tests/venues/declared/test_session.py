@@ -166,7 +166,7 @@ def test_one_bad_list_does_not_hold_up_the_other() -> None:
     good = script.answer(script.requests["list a"], {"A": "LIVE"})
     assert [one.symbol for one in good.definitions] == ["A-USD"]
     last = script.answer(script.requests["list b"], {})
-    assert last.dead == [("symbol Z-USD of the config is not in the venue's list", b"")]
+    assert (last.unlisted, last.dead) == (["Z-USD"], [])
 
 
 class Unproved(ScriptedVenue):

@@ -116,7 +116,7 @@ def test_only_wanted_symbols_are_subscribed_and_missing_ones_told() -> None:
     (asked,) = venue.hear(venue.take(venue.peer.logon()))
     step = venue.take(venue.say("y", (320, asked[320]), (560, 0), (893, "Y"), (146, 2), (55, "A"), (55, "B")))
     assert [parse(data)[55] for _, data in step.send] == ["B"]
-    assert [reason for reason, _ in step.dead] == ["symbol Z of the config is not in the venue's list"]
+    assert step.unlisted == ["Z"]
 
 
 def test_a_venue_without_a_list_is_asked_for_what_the_config_names() -> None:

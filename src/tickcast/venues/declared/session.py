@@ -503,8 +503,7 @@ class DeclaredSession:
         if changes.more is not None:
             self._errands.add(replace(changes.more, priority=URGENT))
         if changes.is_first and changes.is_complete:
-            for symbol in self._catalogue.missing():
-                step.bury(f"symbol {symbol} of the config is not in the venue's list", b"")
+            step.unlisted.extend(self._catalogue.missing())
         if changes.is_complete and not self._catalogue.all and not self._is_chosen:
             step.repeat.append(request)
 

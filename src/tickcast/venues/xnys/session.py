@@ -422,8 +422,7 @@ class XnysSession:
                 self._define(step, {"symbol": symbol}, now_ns)
         if not self._listed:
             self._listed = True
-            for missing in sorted(set(wanted) - set(self._defined)):
-                step.bury(f"symbol {missing} of the config is not in the venue's list", b"")
+            step.unlisted.extend(sorted(set(wanted) - set(self._defined)))
         self._subscribe(step, [symbol for symbol in self._defined if symbol not in self._subscribed], now_ns)
 
     def _define(self, step: Step, listed: Mapping[str, str], now_ns: int) -> None:

@@ -136,8 +136,7 @@ class XsimSession:
         for entry in wire.instruments.decode(answer.body).instruments:
             if not wanted or entry.symbol in wanted:
                 self._define(entry, step, answer.received_ns)
-        for missing in sorted(wanted - set(self._listed)):
-            step.bury(f"symbol {missing} of the config is not in the venue's list", b"")
+        step.unlisted.extend(sorted(wanted - set(self._listed)))
         step.requests.append(self._poll(at_ns=0))
 
     def _define(self, entry: wire.Instrument, step: Step, ts_recv: int) -> None:
