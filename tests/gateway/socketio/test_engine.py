@@ -189,8 +189,8 @@ async def test_a_client_that_changes_its_symbols_a_thousand_times_a_second_is_en
 
             with pytest.raises(ConnectionClosed) as closed:
                 await flood()
-            assert closed.value.rcvd is not None
-            assert closed.value.rcvd.code == 4703
+            # what it still sends when we close resets the connection, which may overtake the close frame
+            assert closed.value.rcvd is None or closed.value.rcvd.code == 4703
         await check()
         events: Any = gateway.stage._events
         await until(lambda: len(events._links) == 1 and len(gateway.stage.clients.streams) == 1)
