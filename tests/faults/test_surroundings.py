@@ -80,11 +80,10 @@ def test_a_wrong_config_starts_nothing(config: Path, tmp_path: Path, text: str, 
 
 def test_a_missing_config_is_named(tmp_path: Path) -> None:
     status, said = up(tmp_path / "none.toml", tmp_path / "data")
+    missing = f"the config file {tmp_path / 'none.toml'} cannot be read: No such file or directory"
     assert (status, said) == (
-        2,
-        f"tickcast: the config file {tmp_path / 'none.toml'} cannot be read: No such file or directory; "
-        "name yours with --config, or begin one with `tickcast init`\n",
-    )
+        2, f"tickcast: {missing}; name yours with --config, or begin one with `tickcast init`\n"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("place", ["/proc/tickcast", "tickcast.toml", "tickcast.toml/data"])

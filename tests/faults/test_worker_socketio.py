@@ -10,7 +10,8 @@ import pytest
 from tests.clients.test_socketio import NpmClient, npm_client
 from tests.gateway.socketio.event_clients import EventClient, Transports, event_client
 
-from tickcast.testing.instance import ConfiguredInstance
+from tickcast.ops.datadir import DataDir
+from tickcast.testing.instance import ConfiguredInstance, eventually
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 pytest.importorskip("socketio", reason="python-socketio is not installed")
@@ -24,6 +25,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConfiguredIns
     tables = {"gateway": "workers = 2", "gateway.socketio": 'mode = "memory"'}
     with ConfiguredInstance(folder, tables, rate=300, symbols=12, exchanges=("XNAS",)) as started:
         started.wait_ready(deadline_s=60)
+        logs = [DataDir(started.data).log(worker) for worker in ("gateway1", "gateway2")]
+        eventually(lambda: all("listening" in log.read_text() for log in logs), what="both accept")
         yield started
 
 
