@@ -394,13 +394,11 @@ impl Latest {
             let entry = &mut self.legs[leg as usize];
             let lead_ns = self.feeds[entry.feed as usize].lead_ns;
             let left = end_of(interval, start_ns).saturating_sub(now_ns.saturating_add(lead_ns));
-            if left > 0 {
-                self.bar_ends.push(Reverse((
-                    now_ns.saturating_add(left),
-                    leg,
-                    interval,
-                    start_ns,
-                )));
+            let again_ns = now_ns.saturating_add(left);
+            // At the end of time nothing can wait any more.
+            if again_ns > now_ns {
+                self.bar_ends
+                    .push(Reverse((again_ns, leg, interval, start_ns)));
                 continue;
             }
             let bars = entry.bars.as_deref_mut();

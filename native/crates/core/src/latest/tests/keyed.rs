@@ -380,6 +380,22 @@ fn bars_of_an_old_day_end_by_the_time_of_their_feed() {
     assert!(bars(&world, "A:X", 1)[0].is_final);
 }
 
+/// A bar that could only end after the last moment there is ends at it, and is not asked for ever.
+#[test]
+fn at_the_end_of_time_bars_end() {
+    let mut world = World::new(&["A:X"]);
+    world.now = i64::MAX - 10 * SECOND;
+    let late = Record {
+        ts_event: world.now - 100 * SECOND,
+        ..trade("A:X", 1, 0, "10", "1")
+    };
+    world.apply(&[late]);
+    world.tick(i64::MAX);
+    for interval in 0..2 {
+        assert!(bars(&world, "A:X", interval)[0].is_final);
+    }
+}
+
 #[test]
 fn old_bars_give_way_to_new_ones() {
     let mut world = World::new(&["A:X"]);
